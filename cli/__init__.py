@@ -1,0 +1,1 @@
+"""The facerecon command: a thin face on everything below."""

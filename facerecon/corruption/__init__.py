@@ -1,0 +1,1 @@
+"""What hides a face: masks, their curriculum, the frozen evaluation sets."""

@@ -1,0 +1,26 @@
+"""The masks of a training run: families along the curriculum, now and then a part of the face."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerecon.config import MaskSettings
+from facerecon.corruption.curriculum import sample_training_mask
+from facerecon.corruption.masks import FEATURE_PARTS, draw_feature_mask
+
+
+class TrainingMasks:
+    """Draws masks of ``size`` pixels as ``settings`` say."""
+
+    def __init__(self, settings: MaskSettings, size: int) -> None:
+        self.settings, self.size = settings, size
+
+    def __call__(self, progress: float, rng: np.random.Generator, points68: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """A mask uint8 [size, size], 1 = hole, at ``progress`` in [0, 1]; ``points68`` [68, 2] are in pixels."""
+        if rng.random() < self.settings.feature_share:
+            part = FEATURE_PARTS[int(rng.integers(len(FEATURE_PARTS)))]
+            try:
+                return draw_feature_mask(part, points68, self.size)
+            except ValueError:
+                # a face at the crop's edge can have the part outside it: hide something else instead
+                pass
+        return sample_training_mask(self.size, progress, self.settings.training_families, rng, self.settings.curriculum)

@@ -1,0 +1,149 @@
+"""Aligned faces as tensors: with augmentation and drawn masks for training, as they are for evaluation.
+
+Every random choice is a function of (seed, epoch, face), so neither the number of loader workers nor where a run was
+resumed changes what the network sees.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from facerecon.config import AugmentationSettings
+from facerecon.data.alignment import FacePoints, read_points
+from facerecon.data.augmentation import augment
+from facerecon.data.images import read_rgb
+from facerecon.data.manifest import Manifest
+from facerecon.randomness import generator, unit_interval
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One training sample to make: row ``index`` in ``epoch``, at ``progress`` in [0, 1] of the run."""
+
+    index: int
+    epoch: int
+    progress: float
+
+
+@dataclass(frozen=True)
+class Batch:
+    """``image`` [N, 3, H, W] in [-1, 1], ``mask`` [N, 1, H, W] (1 = hole), ``points`` [N, 5, 2] in pixels."""
+
+    image: Tensor
+    mask: Tensor
+    points: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on ``device``."""
+        return Batch(*(tensor.to(device, non_blocking=True) for tensor in (self.image, self.mask, self.points)))
+
+    def pin_memory(self) -> "Batch":
+        """The batch in page-locked memory, as DataLoader asks for on a GPU."""
+        return Batch(*(tensor.pin_memory() for tensor in (self.image, self.mask, self.points)))
+
+
+def to_tensor(image: NDArray[np.uint8] | NDArray[np.float32]) -> Tensor:
+    """[H, W, 3] with values 0..255 as float32 [3, H, W] in [-1, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32)) / 127.5 - 1
+
+
+MaskDrawer = Callable[[float, np.random.Generator, NDArray[np.float32]], NDArray[np.uint8]]
+"""(progress of the run, generator, 68 points [68, 2]) -> mask uint8 [H, W], 1 = hole."""
+
+
+class TrainingFaces(Dataset[tuple[Tensor, Tensor, Tensor]]):
+    """Faces of the train split, augmented, each with a mask drawn for it. Indexed by ``Draw``."""
+
+    def __init__(self, manifest: Manifest, augmentation: AugmentationSettings, draw_mask: MaskDrawer, seed: int):
+        rows = manifest.split("train")
+        self.manifest, self.augmentation, self.draw_mask, self.seed = manifest, augmentation, draw_mask, seed
+        self.faces, self.crops = rows["face"].tolist(), rows["crop"].tolist()
+        points = [read_points(manifest, crop) for crop in self.crops]
+        self.points5 = np.array([p.five for p in points], dtype=np.float32).reshape(-1, 5, 2)
+        self.points68 = np.array([p.sixty_eight for p in points], dtype=np.float32).reshape(-1, 68, 2)
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor, Tensor]:
+        face = self.faces[draw.index]
+        image, points5, points68 = augment(
+            read_rgb(self.manifest.crop_path(self.crops[draw.index])),
+            self.points5[draw.index],
+            self.points68[draw.index],
+            self.augmentation,
+            generator(self.seed, draw.epoch, face, "augmentation"),
+        )
+        mask = self.draw_mask(draw.progress, generator(self.seed, draw.epoch, face, "mask"), points68)
+        return to_tensor(image), torch.from_numpy(mask[None].astype(np.float32)), torch.from_numpy(points5)
+
+    def __getitems__(self, draws: list[Draw]) -> list[tuple[Tensor, Tensor, Tensor]]:
+        return [self[draw] for draw in draws]
+
+
+def collate(samples: list[tuple[Tensor, Tensor, Tensor]]) -> Batch:
+    """Stack samples to a batch."""
+    images, masks, points = zip(*samples, strict=True)
+    return Batch(torch.stack(images), torch.stack(masks), torch.stack(points))
+
+
+class StepSampler(Sampler[list[Draw]]):
+    """Batches from step ``start`` to the run's end: each epoch a permutation by (seed, epoch), without a seam.
+
+    A batch may span two epochs, so every batch has ``batch_size`` faces however few there are.
+    """
+
+    def __init__(self, faces: int, batch_size: int, batches: int, seed: int, start: int = 0) -> None:
+        self.faces, self.batch_size, self.batches, self.seed, self.start = faces, batch_size, batches, seed, start
+
+    def __len__(self) -> int:
+        return self.batches - self.start
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        epoch, order = -1, np.empty(0, dtype=np.int64)
+        for batch in range(self.start, self.batches):
+            draws = []
+            for position in range(batch * self.batch_size, (batch + 1) * self.batch_size):
+                if position // self.faces != epoch:
+                    epoch = position // self.faces
+                    order = generator(self.seed, epoch, "order").permutation(self.faces)
+                draws.append(Draw(int(order[position % self.faces]), epoch, batch / self.batches))
+            yield draws
+
+
+@dataclass(frozen=True)
+class EvaluationFaces:
+    """Faces held in memory for evaluation: ``images`` uint8 [N, H, W, 3], ``points`` and manifest ``rows``."""
+
+    rows: pd.DataFrame
+    images: NDArray[np.uint8]
+    points: list[FacePoints]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def sha256s(self) -> list[str]:
+        """What evaluation masks are chosen by."""
+        return self.rows["sha256"].tolist()
+
+    def points5(self) -> Tensor:
+        """Five points of each face [N, 5, 2] in crop pixels."""
+        return torch.from_numpy(np.stack([points.five for points in self.points]))
+
+
+def evaluation_faces(manifest: Manifest, split: str, most: int) -> EvaluationFaces:
+    """At most ``most`` faces of a split, chosen by hash of their content, so that growth changes few of them."""
+    rows = manifest.split(split)
+    chosen = sorted(rows.index, key=lambda i: unit_interval("evaluate", str(rows.at[i, "face"])))[:most]
+    rows = rows.loc[sorted(chosen)].reset_index(drop=True)
+    images = [read_rgb(manifest.crop_path(crop)) for crop in rows["crop"]]
+    empty = np.empty((0, manifest.size, manifest.size, 3), np.uint8)
+    points = [read_points(manifest, crop) for crop in rows["crop"]]
+    return EvaluationFaces(rows, np.stack(images) if images else empty, points)

@@ -1,0 +1,55 @@
+"""Reading photographs of any mode and orientation as RGB."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+MAX_PIXELS = 100_000_000
+"""Photos with more pixels are refused: a decompression bomb must not eat the memory."""
+
+
+class UnreadableImageError(Exception):
+    """This photo cannot be used; the message is the reason that the quarantine list gives."""
+
+
+def read_rgb(path: Path) -> NDArray[np.uint8]:
+    """The photo as uint8 [H, W, 3], turned as its EXIF orientation says; gray, palette and RGBA become RGB.
+
+    Transparent pixels are laid on white; 16-bit gray is scaled to 8 bits.
+
+    Raises:
+        UnreadableImageError: no image, a broken one, or one larger than MAX_PIXELS.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise UnreadableImageError(f"too large: {image.width}x{image.height} pixels")
+                return _to_rgb(ImageOps.exif_transpose(image))
+    except UnreadableImageError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise UnreadableImageError("too large: decompression bomb") from error
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
+        # decoders put the path into some messages; the list names the photo already
+        raise UnreadableImageError(f"cannot be decoded: {str(error).replace(str(path), path.name)}") from error
+
+
+def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
+    if image.mode.startswith("I"):
+        values = np.asarray(image).astype(np.float32)
+        gray = np.clip(values / 257 if values.max(initial=0) > 255 else values, 0, 255).round().astype(np.uint8)
+        return np.repeat(gray[..., None], 3, axis=2)
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        return np.asarray(Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB"))
+    return np.array(image.convert("RGB"))
+
+
+def write_png(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write uint8 [H, W, 3] or [H, W] as a PNG without metadata."""
+    Image.fromarray(image).save(path, format="PNG", compress_level=3)

@@ -1,0 +1,132 @@
+"""How near a reconstruction comes to the truth, per image, and how figures are put together.
+
+Images cross this boundary as float [N, 3, H, W] in [-1, 1] and are measured as uint8, as they would be saved and seen.
+Masks are [N, 1, H, W], 1 = hole. A figure is always of a composite: outside the hole it is the photograph itself.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+DATA_RANGE = 255
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Images in [-1, 1] of any shape as uint8 0..255, rounded to the nearest; what lies outside is clamped.
+
+    Raises ValueError for a NaN or an infinity, which have no colour.
+    """
+    if not torch.isfinite(images).all():
+        raise ValueError("an image holds values that are not finite")
+    return ((images.clamp(-1, 1) + 1) * (DATA_RANGE / 2)).round().to(torch.uint8)
+
+
+def composite(prediction: Tensor, image: Tensor, mask: Tensor) -> Tensor:
+    """``prediction`` inside the hole, ``image`` outside it: float [N, 3, H, W], the mask [N, 1, H, W], 1 = hole.
+
+    It selects and never multiplies: a NaN in the image's hole, or in the prediction outside it, does not
+    pass. Raises ValueError if the shapes do not fit or the mask holds anything but 0 and 1.
+    """
+    if prediction.shape != image.shape:
+        raise ValueError(f"prediction {tuple(prediction.shape)} and image {tuple(image.shape)} differ in shape")
+    return torch.where(_holes(mask, image), prediction, image)
+
+
+def whole_psnr(a: Tensor, b: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio in dB over all pixels, float64 [N], of two uint8 images [N, 3, H, W].
+
+    The data range is 255; equal images give infinity.
+    """
+    return _psnr(_squared_error(a, b).mean(dim=(1, 2, 3)))
+
+
+def hole_psnr(a: Tensor, b: Tensor, mask: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio in dB over the hole's pixels only, float64 [N], of two uint8 images [N, 3, H, W].
+
+    ``mask`` [N, 1, H, W], 1 = hole. Images equal in the hole give infinity. An image without a hole has no such figure:
+    ValueError.
+    """
+    holes = _holes(mask, a)
+    count = holes.sum(dim=(1, 2, 3)) * a.shape[1]
+    if (count == 0).any():
+        empty = torch.nonzero(count == 0).flatten().tolist()
+        raise ValueError(f"no hole in the mask of image {', '.join(map(str, empty))}: hole PSNR is not defined")
+    return _psnr((_squared_error(a, b) * holes).sum(dim=(1, 2, 3)) / count)
+
+
+def ssim(a: Tensor, b: Tensor) -> Tensor:
+    """Structural similarity, float64 [N] in [-1, 1], of two uint8 images [N, 3, H, W], at least 11 pixels a side.
+
+    Wang et al. 2004: a Gaussian window of 11 pixels (sigma 1.5), data range 255, on RGB, averaged over the channels and
+    the pixels whose window lies inside the image; covariances are those of the window, not of a sample.
+    """
+    _check_pair(a, b)
+    if min(a.shape[2:]) < 11:
+        raise ValueError(f"structural similarity needs 11 pixels a side, not {tuple(a.shape[2:])}")
+    _, local = structural_similarity_index_measure(
+        a.double(), b.double(), sigma=1.5, data_range=float(DATA_RANGE), reduction="none", return_full_image=True
+    )
+    # torchmetrics' own mean takes in the rim, where the window sees mirrored pixels; the paper and scikit-image do not
+    return local[..., 5:-5, 5:-5].mean(dim=(1, 2, 3))
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Figures of many images as one: the mean and standard deviation (divided by their number) of the finite ones.
+
+    ``n`` counts all figures, ``infinite`` those that are infinite and so in neither; with no finite figure both are
+    None, which is null in JSON.
+    """
+
+    mean: float | None
+    std: float | None
+    n: int
+    infinite: int
+
+    def as_dict(self) -> dict[str, float | int | None]:
+        """For strict JSON."""
+        return asdict(self)
+
+
+def summarise(values: Iterable[float] | Tensor) -> Summary:
+    """The ``Summary`` of figures, one an image. Infinite ones are set apart; a NaN, or no figure, is a ValueError."""
+    figures = [float(value) for value in values]
+    if not figures or any(math.isnan(figure) for figure in figures):
+        raise ValueError("there are no figures to summarise" if not figures else "a figure is not a number")
+    finite = [figure for figure in figures if math.isfinite(figure)]
+    if not finite:
+        return Summary(None, None, len(figures), len(figures))
+    mean = math.fsum(finite) / len(finite)
+    std = math.sqrt(math.fsum((figure - mean) ** 2 for figure in finite) / len(finite))
+    return Summary(mean, std, len(figures), len(figures) - len(finite))
+
+
+def _check_pair(a: Tensor, b: Tensor) -> None:
+    if a.dtype != torch.uint8 or b.dtype != torch.uint8:
+        raise ValueError(f"images are measured as uint8, not as {a.dtype} and {b.dtype}: use to_uint8")
+    if a.ndim != 4 or a.shape != b.shape:
+        raise ValueError(f"two images [N, 3, H, W] of one shape are needed, not {tuple(a.shape)} and {tuple(b.shape)}")
+
+
+def _holes(mask: Tensor, image: Tensor) -> Tensor:
+    """The mask as bool [N, 1, H, W], True = hole, checked against ``image`` [N, C, H, W]."""
+    if tuple(mask.shape) != (image.shape[0], 1, *image.shape[2:]):
+        raise ValueError(f"mask {tuple(mask.shape)} does not fit images {tuple(image.shape)}: [N, 1, H, W] is needed")
+    holes = mask == 1
+    if not (holes | (mask == 0)).all():
+        raise ValueError("a mask holds 0 (known) and 1 (hole) only")
+    return holes
+
+
+def _squared_error(a: Tensor, b: Tensor) -> Tensor:
+    _check_pair(a, b)
+    # as wide integers first: the difference of two uint8 would wrap around
+    return (a.int() - b.int()).double().square()
+
+
+def _psnr(mean_squared_error: Tensor) -> Tensor:
+    return 10 * torch.log10(DATA_RANGE**2 / mean_squared_error)

@@ -1,0 +1,351 @@
+"""The figures of an evaluation as tables and plain sentences, the same for console, report and model card."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from facerecon.corruption.masks import FAMILIES, LEVELS
+
+Figures = dict[str, Any]
+"""What metrics.json holds: ``Evaluation.figures``."""
+
+MAIN_FAMILY = "brush"
+"""Checkpoints, promotion and the verdict rest on these masks."""
+
+METHOD_LABELS = {"model": "model", "telea": "Telea", "mean_fill": "mean fill", "masked_input": "hidden input"}
+FLOOR = "masked_input"
+"""Not a method: what a judge says of the face with its holes left gray."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure's key in the rows, its name, its unit, how many digits are shown, and which direction is better."""
+
+    key: str
+    label: str
+    unit: str
+    digits: int
+    higher_is_better: bool
+
+    @property
+    def arrow(self) -> str:
+        """Points where better figures lie."""
+        return "↑" if self.higher_is_better else "↓"
+
+
+METRICS = (
+    Metric("whole_psnr", "whole PSNR", "dB", 2, True),
+    Metric("hole_psnr", "hole PSNR", "dB", 2, True),
+    Metric("ssim", "SSIM", "", 3, True),
+    Metric("lpips", "LPIPS", "", 3, False),
+    Metric("identity", "identity", "", 3, True),
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure as shown: mean "∞" if every figure is infinite; ``infinite`` are left out of mean and spread."""
+
+    mean: str
+    spread: str
+    infinite: int
+    best: bool
+
+    @property
+    def text(self) -> str:
+        """On one line, for example ``18.94 ± 2.10 (3 × ∞)``."""
+        shown = f"{self.mean} ± {self.spread}" if self.spread else self.mean
+        return f"{shown} ({self.infinite} × ∞)" if self.infinite and self.spread else shown
+
+
+@dataclass(frozen=True)
+class Line:
+    """One method's cells in the order of METRICS, None where it has no such figure; ``n`` faces."""
+
+    method: str
+    label: str
+    n: int
+    cells: tuple[Cell | None, ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """All methods under one level (None for a part of the face). ``hole_ratio`` is the mean one, 0 to 1."""
+
+    level: int | None
+    label: str
+    hole_ratio: float
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class Block:
+    """All groups of one mask family. Families are never averaged, so nothing is wider than a block."""
+
+    family: str
+    title: str
+    groups: tuple[Group, ...]
+
+    @property
+    def is_feature(self) -> bool:
+        """Whether it hides a part of the face, not a share of the picture."""
+        return self.family.startswith("features/")
+
+
+def level_range(level: int) -> str:
+    """The hole ratios of a level, for example ``30-50 %``."""
+    low, high = LEVELS[level]
+    return f"{low * 100:.0f}-{high * 100:.0f} %"
+
+
+def families(figures: Figures) -> list[str]:
+    """The mask families in the figures: brush first, those never trained on after it, parts of the face last."""
+    found = list(dict.fromkeys(row["family"] for row in figures["table"]))
+
+    def place(family: str) -> int:
+        if family == MAIN_FAMILY:
+            return 0
+        return 3 if family.startswith("features/") else 1 + (family in FAMILIES and not FAMILIES[family].trained)
+
+    return sorted(found, key=place)
+
+
+def family_block(figures: Figures, family: str) -> Block:
+    """The block of one mask family.
+
+    Raises:
+        KeyError: the figures have no such family.
+    """
+    rows = [row for row in figures["table"] if row["family"] == family]
+    if not rows:
+        raise KeyError(family)
+    part = "all parts" if family == "features/all" else family.removeprefix("features/").replace("_", " ")
+    levels = sorted({row["level"] for row in rows}, key=lambda level: level or 0)
+    groups = tuple(_group(level, part, [row for row in rows if row["level"] == level]) for level in levels)
+    return Block(family, part, groups)
+
+
+def blocks(figures: Figures) -> list[Block]:
+    """One block for every mask family, in the order of ``families``."""
+    return [family_block(figures, family) for family in families(figures)]
+
+
+def _group(level: int | None, part: str, rows: list[dict[str, Any]]) -> Group:
+    best = {metric.key: best_methods(rows, metric) for metric in METRICS}
+    lines = []
+    for row in rows:
+        cells = tuple(
+            _cell(row[metric.key], metric, row["method"] in best[metric.key]) if metric.key in row else None
+            for metric in METRICS
+        )
+        n = max(row[metric.key]["n"] for metric in METRICS if metric.key in row)
+        lines.append(Line(row["method"], method_label(row["method"]), n, cells))
+    label = part if level is None else f"level {level} ({level_range(level)} hidden)"
+    return Group(level, label, rows[0]["hole_ratio"], tuple(lines))
+
+
+def method_label(method: str) -> str:
+    """A method's name as it is shown."""
+    return METHOD_LABELS.get(method, method.replace("_", " "))
+
+
+def _cell(summary: dict[str, Any], metric: Metric, best: bool) -> Cell:
+    if summary["mean"] is None:
+        return Cell("∞" if summary["infinite"] else "–", "", summary["infinite"], best)
+    mean, spread = (f"{summary[key]:.{metric.digits}f}" for key in ("mean", "std"))
+    return Cell(mean, spread, summary["infinite"], best)
+
+
+def best_methods(rows: Iterable[dict[str, Any]], metric: Metric) -> set[str]:
+    """The methods with the best figure, more than one if they are equal as shown; the floor is no method.
+
+    Means leave out infinite figures. Where methods have different numbers of these, their means are over different
+    faces: a method is then best only if it has most infinite ones and also the best mean. There may be none.
+    """
+    standing = {}
+    for row in rows:
+        if row["method"] != FLOOR and metric.key in row:
+            standing[row["method"]] = _standing(row[metric.key], metric)
+    return {
+        method
+        for method, (infinite, mean) in standing.items()
+        if all(infinite >= other and mean >= value for other, value in standing.values())
+    }
+
+
+def _standing(summary: dict[str, Any], metric: Metric) -> tuple[int, float]:
+    """How many figures are infinite, and the mean as it is shown, signed so that more is better."""
+    if summary["mean"] is None:
+        return summary["infinite"], float("inf") if summary["infinite"] else float("-inf")
+    mean = round(summary["mean"], metric.digits)
+    return summary["infinite"], mean if metric.higher_is_better else -mean
+
+
+def main_rows(figures: Figures, level: int) -> dict[str, dict[str, Any]]:
+    """The rows of one level of the main family, by method."""
+    rows = figures["table"]
+    return {row["method"]: row for row in rows if (row["family"], row["level"]) == (MAIN_FAMILY, level)}
+
+
+def main_levels(figures: Figures) -> list[int]:
+    """The levels of the main family."""
+    return sorted({row["level"] for row in figures["table"] if row["family"] == MAIN_FAMILY})
+
+
+def gain(figures: Figures, level: int, over: str) -> float | None:
+    """By how many dB the model's mean hole PSNR (main family) exceeds that of ``over``; negative if it is worse.
+
+    None where the two do not compare: one of them has infinite figures that the other has not.
+    """
+    rows = main_rows(figures, level)
+    ours, theirs = rows["model"]["hole_psnr"], rows[over]["hole_psnr"]
+    if ours["mean"] is None or theirs["mean"] is None or ours["infinite"] != theirs["infinite"]:
+        return None
+    return float(ours["mean"] - theirs["mean"])
+
+
+def verdict(figures: Figures) -> list[str]:
+    """One plain sentence a level: what the model does in the holes of the main family, beside Telea.
+
+    For example ``level 2 (30-50 % hidden): 18.9 dB in the holes, 1.3 dB better than Telea``. A model that does not
+    beat the mean colour either is told so.
+    """
+    return [_sentence(figures, level) for level in main_levels(figures)]
+
+
+def _sentence(figures: Figures, level: int) -> str:
+    ours = main_rows(figures, level)["model"]["hole_psnr"]
+    shown = "∞" if ours["mean"] is None else f"{ours['mean']:.1f}"
+    words = [f"level {level} ({level_range(level)} hidden): {shown} dB in the holes"]
+    for over in ("telea", "mean_fill"):
+        difference = gain(figures, level, over)
+        if difference is None:
+            theirs = main_rows(figures, level)[over]["hole_psnr"]
+            words.append(
+                f"not comparable with {method_label(over)} (exact, so infinite, on {ours['infinite']} "
+                f"of {ours['n']} faces, {method_label(over)} on {theirs['infinite']})"
+            )
+        elif over == "telea" or round(difference, 1) <= 0:
+            words.append(f"{compared(difference)} {method_label(over)}")
+    return ", ".join(words)
+
+
+def compared(difference: float) -> str:
+    """A difference in dB in words that end before the other's name: ``1.3 dB better than``."""
+    if round(difference, 1) == 0:
+        return "no better and no worse (to 0.1 dB) than"
+    return f"{abs(difference):.1f} dB {'better' if difference > 0 else 'worse'} than"
+
+
+def headline(figures: Figures) -> str:
+    """The verdict on all levels in one sentence, in dB in the holes, beside Telea."""
+    levels = main_levels(figures)
+    signs: dict[str, list[int]] = {"better than": [], "no better than": [], "worse than": [], "not comparable with": []}
+    for level in levels:
+        difference = gain(figures, level, "telea")
+        if difference is None:
+            word = "not comparable with"
+        elif round(difference, 1) == 0:
+            word = "no better than"
+        else:
+            word = "better than" if difference > 0 else "worse than"
+        signs[word].append(level)
+    said = [(word, found) for word, found in signs.items() if found]
+    if len(said) == 1:
+        where = "at every level" if len(levels) > 1 else f"at {_levels(levels)}"
+        return f"In the holes, the model is {said[0][0]} Telea inpainting {where}."
+    parts = [f"{word} Telea inpainting at {_levels(found)}" for word, found in said]
+    return f"In the holes, the model is {'; '.join(parts)}."
+
+
+def shortfalls(figures: Figures) -> list[str]:
+    """Sentences on every other measure by which a method without a network is better than the model; none if none is.
+
+    The floor counts too: a reconstruction that is less like the person than the hidden face is a step back.
+    """
+    said = []
+    for metric in METRICS:
+        if metric.key == "hole_psnr":
+            continue
+        for over in ("telea", "mean_fill", FLOOR):
+            levels = [level for level in main_levels(figures) if _loses(figures, level, metric, over)]
+            if levels:
+                said.append(f"{metric.label} is worse than that of {_in_words(over)} at {_levels(levels)}")
+    return said
+
+
+def _in_words(method: str) -> str:
+    return "the hidden input itself" if method == FLOOR else method_label(method)
+
+
+def _loses(figures: Figures, level: int, metric: Metric, over: str) -> bool:
+    rows = main_rows(figures, level)
+    if over not in rows or metric.key not in rows[over]:
+        return False
+    ours, theirs = (_standing(rows[method][metric.key], metric) for method in ("model", over))
+    return ours[0] == theirs[0] and ours[1] < theirs[1]
+
+
+def _levels(levels: list[int]) -> str:
+    """``level 1``, ``levels 1 and 3`` or ``levels 1, 2 and 3``."""
+    if len(levels) == 1:
+        return f"level {levels[0]}"
+    return f"levels {', '.join(map(str, levels[:-1]))} and {levels[-1]}"
+
+
+def judge_notes(figures: Figures) -> list[str]:
+    """Which network stands behind each judged figure, and whether the model was trained to please it."""
+    notes = []
+    for name, label in (("lpips", "LPIPS"), ("identity", "identity")):
+        judge = figures["judges"][name]
+        if judge["in_loss"]:
+            how = "also in the loss: the model was trained on this very network, so the figure flatters it"
+        else:
+            how = "not in the loss"
+        notes.append(f"{label}: {judge['network']}, {how}")
+    return notes
+
+
+def console_table(figures: Figures, family: str = MAIN_FAMILY) -> Table:
+    """The block of one mask family for a terminal of 100 columns; the best of the methods is bold.
+
+    Raises:
+        KeyError: the figures have no such family.
+    """
+    block = family_block(figures, family)
+    faces = figures["split"]["faces"]
+    table = Table(
+        title=f"{block.family} masks, {figures['split']['name']} split, {faces} faces, mean ± spread",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
+        title_style="bold",
+        title_justify="left",
+    )
+    table.add_column("hidden", no_wrap=True)
+    table.add_column("method", no_wrap=True)
+    for metric in METRICS:
+        table.add_column(f"{metric.label} {metric.arrow}", justify="right")
+    for group in block.groups:
+        label = block.title if group.level is None else f"{group.level}: {level_range(group.level)}"
+        lines = [line for line in group.lines if line.method != FLOOR]
+        for index, line in enumerate(lines):
+            cells = (_console_cell(cell) for cell in line.cells)
+            table.add_row(label if index == 0 else "", line.label, *cells, end_section=index + 1 == len(lines))
+    return table
+
+
+def console_tables(figures: Figures) -> list[Table]:
+    """``console_table`` of every mask family."""
+    return [console_table(figures, family) for family in families(figures)]
+
+
+def _console_cell(cell: Cell | None) -> Text:
+    if cell is None:
+        return Text("–")
+    shown = f"{cell.mean} ±{cell.spread}" if cell.spread else cell.mean
+    infinite = f"\n{cell.infinite} × ∞" if cell.infinite and cell.spread else ""
+    return Text(shown + infinite, style="bold" if cell.best else "")

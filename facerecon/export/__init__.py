@@ -1,0 +1,1 @@
+"""ONNX, its parity with PyTorch, the model card."""

@@ -1,0 +1,16 @@
+"""Real faces on which the exported file must agree with PyTorch."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerecon.corruption.frozen import MaskSet
+from facerecon.data.datasets import evaluation_faces
+from facerecon.data.manifest import Manifest
+
+
+def parity_inputs(manifest: Manifest, masks: MaskSet, most: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Faces of the val split, uint8 [N, H, W, 3], and masks [N, H, W] (1 = hole) of every kind in turn."""
+    faces = evaluation_faces(manifest, "val", most)
+    kinds = sorted(masks.masks)
+    chosen = [masks.for_face(sha, *kinds[index % len(kinds)]) for index, sha in enumerate(faces.sha256s)]
+    return faces.images, np.stack(chosen)

@@ -1,0 +1,106 @@
+"""A U-Net with additive attention gates on its skips.
+
+Ronneberger et al., U-Net (2015); gates after Oktay et al., Attention U-Net (2018). The bottleneck is gated by
+itself: one 1x1 convolution to half the channels, ReLU, 1x1 convolution, sigmoid.
+"""
+
+import torch
+from pydantic import Field, field_validator
+from torch import Tensor, nn
+
+from facerecon.models import register_model
+from facerecon.models.base import ReconstructionModel
+from facerecon.settings import Settings
+
+
+class UNetAttentionOptions(Settings):
+    """``features``: channels of each level, from the finest to the bottleneck."""
+
+    features: tuple[int, ...] = (16, 32, 64, 128, 256)
+    confidence: bool = Field(True, description="with a head that says how sure the model is of each pixel")
+
+    @field_validator("features")
+    @classmethod
+    def _levels(cls, features: tuple[int, ...]) -> tuple[int, ...]:
+        if not 2 <= len(features) <= 7 or any(width < 4 or width % 2 for width in features):
+            raise ValueError("needs 2 to 7 levels of even width, at least 4")
+        return features
+
+
+def _double_convolution(inputs: int, outputs: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for channels in (inputs, outputs):
+        layers += [
+            nn.Conv2d(channels, outputs, 3, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+        ]
+    return nn.Sequential(*layers)
+
+
+class AttentionGate(nn.Module):
+    """Weighs a skip [N, C, H, W] by a map in (0, 1) computed from the skip and the decoder's signal [N, G, H, W]."""
+
+    def __init__(self, skip: int, signal: int) -> None:
+        super().__init__()
+        inner = skip // 2
+        self.skip = nn.Conv2d(skip, inner, 1)
+        self.signal = nn.Conv2d(signal, inner, 1)
+        self.weight = nn.Conv2d(inner, 1, 1)
+
+    def forward(self, skip: Tensor, signal: Tensor) -> Tensor:
+        return skip * torch.sigmoid(self.weight(torch.relu(self.skip(skip) + self.signal(signal))))
+
+
+class SelfGate(nn.Module):
+    """Weighs features [N, C, H, W] by a map in (0, 1) computed from themselves alone."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.inner = nn.Conv2d(channels, channels // 2, 1)
+        self.weight = nn.Conv2d(channels // 2, 1, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features * torch.sigmoid(self.weight(torch.relu(self.inner(features))))
+
+
+class UNetAttention(ReconstructionModel):
+    """The network; with features (64, 128, 256, 512, 1024) and no confidence head it has 31.9 M parameters."""
+
+    def __init__(self, options: UNetAttentionOptions) -> None:
+        super().__init__()
+        widths = options.features
+        self.stride = 2 ** (len(widths) - 1)
+        self.encoders = nn.ModuleList(
+            _double_convolution(before, width) for before, width in zip((4, *widths[:-1]), widths, strict=True)
+        )
+        self.pool = nn.MaxPool2d(2)
+        self.bottleneck_gate = SelfGate(widths[-1])
+        coarse_to_fine = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
+        self.upsamplers = nn.ModuleList(nn.ConvTranspose2d(below, width, 2, 2) for below, width in coarse_to_fine)
+        self.gates = nn.ModuleList(AttentionGate(width, width) for _, width in coarse_to_fine)
+        self.decoders = nn.ModuleList(_double_convolution(2 * width, width) for _, width in coarse_to_fine)
+        self.image_head = nn.Conv2d(widths[0], 3, 1)
+        self.confidence_head = nn.Conv2d(widths[0], 1, 1) if options.confidence else None
+
+    def predict(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
+        features = inputs
+        skips: list[Tensor] = []
+        for encoder in self.encoders:
+            if skips:
+                features = self.pool(features)
+            features = encoder(features)
+            skips.append(features)
+        features = self.bottleneck_gate(skips.pop())
+        for upsample, gate, decoder in zip(self.upsamplers, self.gates, self.decoders, strict=True):
+            features = upsample(features)
+            features = decoder(torch.cat((gate(skips.pop(), features), features), dim=1))
+        # detached: confidence is learned from what the network sees, and must not shape what it paints
+        logits = None if self.confidence_head is None else self.confidence_head(features.detach())
+        return torch.tanh(self.image_head(features)), logits
+
+
+@register_model(UNetAttentionOptions)
+def unet_attention(options: UNetAttentionOptions) -> UNetAttention:
+    """Build the attention U-Net."""
+    return UNetAttention(options)

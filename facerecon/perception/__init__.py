@@ -1,0 +1,6 @@
+"""Pretrained networks that judge and teach: perceptual distance and identity."""
+
+# each module registers its identity network
+from facerecon.perception import facenet, sface
+
+__all__ = ["facenet", "sface"]

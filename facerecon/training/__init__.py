@@ -1,0 +1,1 @@
+"""Losses, augmentation, the loop, checkpoints."""

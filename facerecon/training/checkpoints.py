@@ -1,0 +1,111 @@
+"""Checkpoints as safetensors: weights to use, and states to go on from. Nothing here can run code when it is read."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load, save
+from torch import Tensor
+
+from facerecon.errors import FaceReconError
+from facerecon.files import atomic_path, digest_of, sha256_bytes
+from facerecon.models import ReconstructionModel, build_model
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """Weights with all that is needed to use them.
+
+    ``family`` and ``options`` build the network, ``size`` is the side in pixels it was trained on, ``step`` the
+    optimiser step of these weights.
+    """
+
+    family: str
+    options: dict[str, Any]
+    size: int
+    step: int
+    weights: dict[str, Tensor] = field(repr=False)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the names, shapes and values of the weights; equal weights, equal digest."""
+        return digest_of(
+            {
+                name: [list(value.shape), str(value.dtype), sha256_bytes(value.contiguous().cpu().numpy().tobytes())]
+                for name, value in sorted(self.weights.items())
+            }
+        )
+
+    def build(self) -> ReconstructionModel:
+        """The network with these weights, in evaluation mode on the CPU."""
+        model = build_model(self.family, self.options)
+        model.load_state_dict(self.weights)
+        return model.eval()
+
+    def to_bytes(self) -> bytes:
+        """The content of a safetensors file."""
+        about = {"family": self.family, "options": self.options, "size": self.size, "step": self.step}
+        tensors = {name: value.detach().cpu().contiguous() for name, value in self.weights.items()}
+        return save(tensors, metadata={"facerecon": json.dumps(about, sort_keys=True)})
+
+    @classmethod
+    def read(cls, path: Path) -> "TrainedModel":
+        """The model in a safetensors file.
+
+        Raises:
+            FaceReconError: not such a file.
+        """
+        try:
+            with safe_open(path, framework="pt") as stored:
+                about = json.loads((stored.metadata() or {})["facerecon"])
+            return cls(**about, weights=load(Path(path).read_bytes()))
+        except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+            raise FaceReconError(f"{path}: not a facerecon model ({error}): give a .safetensors of a run") from error
+
+
+def save_model(path: Path, model: TrainedModel) -> None:
+    """Write ``model`` to ``path`` in one step."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(model.to_bytes())
+
+
+def save_state(
+    path: Path, step: int, model: torch.nn.Module, optimizer: torch.optim.Optimizer, extra: dict[str, Any]
+) -> None:
+    """Write all that is needed to go on after ``step``; ``extra`` must be JSON-able."""
+    tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
+    plain = {}
+    for index, state in optimizer.state_dict()["state"].items():
+        for name, value in state.items():
+            if isinstance(value, Tensor):
+                tensors[f"optimizer/{index}/{name}"] = value
+            else:
+                plain[f"{index}/{name}"] = value
+    about = json.dumps({"step": step, "optimizer": plain, "extra": extra})
+    content = save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, {"state": about})
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def load_state(
+    path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[int, dict[str, Any]] | None:
+    """Put a saved state into ``model`` and ``optimizer``; returns its step and ``extra``, None if there is none."""
+    if not path.is_file():
+        return None
+    with safe_open(path, framework="pt") as stored:
+        about = json.loads(stored.metadata()["state"])
+    tensors = load(path.read_bytes())
+    model.load_state_dict({name[6:]: value for name, value in tensors.items() if name.startswith("model/")})
+    states: dict[int, dict[str, Any]] = {}
+    for key, value in [(k[10:], v) for k, v in tensors.items() if k.startswith("optimizer/")]:
+        index, _, name = key.partition("/")
+        states.setdefault(int(index), {})[name] = value
+    for key, value in about["optimizer"].items():
+        index, _, name = key.partition("/")
+        states.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
+    return about["step"], about["extra"]

@@ -1,0 +1,206 @@
+"""The training loop: the same lines on CPU and GPU, resumable at any step it was saved at."""
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from facerecon.config import ModelSettings, TrainingSettings
+from facerecon.corruption.frozen import MaskSet
+from facerecon.data.datasets import EvaluationFaces, MaskDrawer, StepSampler, TrainingFaces, collate, evaluation_faces
+from facerecon.data.manifest import Manifest
+from facerecon.errors import FaceReconError
+from facerecon.evaluation.metrics import hole_psnr, to_uint8
+from facerecon.models import ReconstructionModel, build_model
+from facerecon.training.checkpoints import TrainedModel, load_state, save_model, save_state
+from facerecon.training.losses import ReconstructionLoss, hole_l1
+
+Row = dict[str, float]
+"""One point of the curves: ``step`` and figures by name."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training ends with: the best model, its curves, and the step it was resumed at (0: it was not)."""
+
+    best: TrainedModel
+    history: list[Row]
+    resumed_at: int
+
+
+def learning_rate(step: int, settings: TrainingSettings) -> float:
+    """The rate at ``step``: a linear warm-up, then a half cosine down to the final rate at the last step."""
+    if step < settings.warmup_steps:
+        return settings.learning_rate * (step + 1) / settings.warmup_steps
+    done = (step - settings.warmup_steps) / max(1, settings.steps - 1 - settings.warmup_steps)
+    low, high = settings.final_learning_rate, settings.learning_rate
+    return low + (high - low) * (1 + math.cos(math.pi * min(1.0, done))) / 2
+
+
+def train(
+    manifest: Manifest,
+    masks: MaskSet,
+    draw_mask: MaskDrawer,
+    model_settings: ModelSettings,
+    settings: TrainingSettings,
+    seed: int,
+    folder: Path,
+    log: Callable[[Row], None] = lambda row: None,
+) -> Training:
+    """Train a model on the train split; the best checkpoint is that of the lowest hole L1 on the frozen val masks.
+
+    ``folder`` keeps ``last.safetensors`` and ``best.safetensors``; a run that finds its own state there goes on
+    from it and ends with the same weights. ``log`` gets each new point of the curves.
+
+    Raises:
+        FaceReconError: no faces to train or validate on, or the loss is no longer finite.
+    """
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    fabric = Fabric(accelerator=settings.accelerator, devices=1, precision=settings.precision)
+    faces, val_faces = _faces(manifest, draw_mask, settings, seed)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = build_model(model_settings.family, model_settings.options)
+    _check_size(model, manifest.size, model_settings.family)
+    criterion = fabric.to_device(ReconstructionLoss(settings.losses))
+    optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+    folder.mkdir(parents=True, exist_ok=True)
+    resumed = load_state(folder / "last.safetensors", model, optimizer)
+    start, state = resumed or (0, {"history": [], "best": None})
+    network, optimizer = fabric.setup(model, optimizer)
+    loader = _loader(fabric, faces, settings, seed, start)
+
+    meter = _Meter(settings)
+    batches = iter(loader)
+    for step in range(start, settings.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, settings)
+        for part in range(settings.accumulate):
+            batch = next(batches).to(fabric.device)
+            with fabric.no_backward_sync(network, enabled=part + 1 < settings.accumulate):
+                with fabric.autocast():
+                    loss = criterion(network(batch.image, batch.mask), batch, step)
+                _check_finite(loss.total, loss.terms, step)
+                fabric.backward(loss.total / settings.accumulate)
+            meter.add(loss.total, loss.terms, len(batch.image))
+        fabric.clip_gradients(network, optimizer, max_norm=settings.clip_norm, error_if_nonfinite=False)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        if meter.due(step):
+            row = meter.row(step)
+            if meter.validates(step):
+                row |= validate(model, val_faces, masks, fabric.device)
+            state["history"].append(row)
+            log(row)
+            if meter.validates(step):
+                if state["best"] is None or row["val/hole_l1"] < state["best"]:
+                    state["best"] = row["val/hole_l1"]
+                    save_model(folder / "best.safetensors", _trained(model, model_settings, manifest.size, step + 1))
+                save_state(folder / "last.safetensors", step + 1, model, optimizer, state)
+    return Training(TrainedModel.read(folder / "best.safetensors"), state["history"], start)
+
+
+def _faces(
+    manifest: Manifest, draw_mask: MaskDrawer, settings: TrainingSettings, seed: int
+) -> tuple[TrainingFaces, EvaluationFaces]:
+    faces = TrainingFaces(manifest, settings.augmentation, draw_mask, seed)
+    val_faces = evaluation_faces(manifest, "val", settings.validation_faces)
+    for split, count in (("train", len(faces)), ("val", len(val_faces))):
+        if not count:
+            raise FaceReconError(
+                f"the {split} split has no face ({manifest.faces['identity'].nunique()} identities in all): "
+                "give more people, or raise the split's share in data.splits"
+            )
+    return faces, val_faces
+
+
+def _check_size(model: ReconstructionModel, size: int, family: str) -> None:
+    if size % model.stride:
+        raise FaceReconError(
+            f"alignment.size = {size}: model {family} with these options needs a multiple of {model.stride}"
+        )
+
+
+def _loader(fabric: Fabric, faces: TrainingFaces, settings: TrainingSettings, seed: int, start: int) -> Any:
+    batches = settings.steps * settings.accumulate
+    return DataLoader(
+        faces,
+        batch_sampler=StepSampler(len(faces), settings.batch_size, batches, seed, start * settings.accumulate),
+        num_workers=settings.loader_workers,
+        collate_fn=collate,
+        pin_memory=fabric.device.type == "cuda",
+        persistent_workers=settings.loader_workers > 0,
+    )
+
+
+def _check_finite(total: Tensor, terms: dict[str, Tensor], step: int) -> None:
+    if not torch.isfinite(total):
+        shown = ", ".join(f"{name} {float(value):.3g}" for name, value in terms.items())
+        raise FaceReconError(
+            f"training: the loss is no longer a number at step {step + 1} ({shown}): "
+            "lower training.learning_rate, or set training.precision to 32-true"
+        )
+
+
+def _trained(model: ReconstructionModel, settings: ModelSettings, size: int, step: int) -> TrainedModel:
+    weights = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+    return TrainedModel(settings.family, settings.options, size, step, weights)
+
+
+@torch.inference_mode()
+def validate(model: ReconstructionModel, faces: EvaluationFaces, masks: MaskSet, device: torch.device) -> Row:
+    """Hole L1 and mean hole PSNR on the frozen brush masks: each level's, and the L1 over all levels."""
+    model.eval()
+    images = torch.from_numpy(faces.images.transpose(0, 3, 1, 2).copy()).to(device).float() / 127.5 - 1
+    row: Row = {}
+    errors = []
+    for level in sorted(level for level, family in masks.masks if family == "brush"):
+        chosen = torch.stack([torch.from_numpy(masks.for_face(sha, level, "brush")) for sha in faces.sha256s])
+        mask = chosen[:, None].float().to(device)
+        output = torch.cat([model(i, m).reconstruction for i, m in zip(images.split(16), mask.split(16), strict=True)])
+        errors.append(hole_l1(output, images, mask).double().mean().item())
+        psnr = hole_psnr(to_uint8(output), to_uint8(images), mask)
+        row[f"val/hole_psnr_level_{level}"] = float(psnr.double().mean())
+    model.train()
+    return {"val/hole_l1": sum(errors) / len(errors), **row}
+
+
+class _Meter:
+    """Means of the loss terms between two points of the curves, and the speed."""
+
+    def __init__(self, settings: TrainingSettings) -> None:
+        self.settings = settings
+        self.interval = max(1, settings.steps // 100)
+        self._clear()
+
+    def _clear(self) -> None:
+        self.sums: dict[str, list[Tensor]] = defaultdict(list)
+        self.images, self.since = 0, time.perf_counter()
+
+    def add(self, total: Tensor, terms: dict[str, Tensor], images: int) -> None:
+        for name, value in {"total": total.detach(), **terms}.items():
+            self.sums[name].append(value)
+        self.images += images
+
+    def validates(self, step: int) -> bool:
+        return (step + 1) % self.settings.validate_every == 0 or step + 1 == self.settings.steps
+
+    def due(self, step: int) -> bool:
+        return (step + 1) % self.interval == 0 or self.validates(step)
+
+    def row(self, step: int) -> Row:
+        """The point of the curves at ``step``; terms that were not computed since the last one are left out."""
+        row: Row = {"step": step + 1, "learning_rate": learning_rate(step, self.settings)}
+        row |= {f"loss/{name}": float(torch.stack(values).mean()) for name, values in self.sums.items()}
+        row["images_per_second"] = self.images / (time.perf_counter() - self.since)
+        self._clear()
+        return row

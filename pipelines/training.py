@@ -1,0 +1,88 @@
+"""The training pipeline: photographs in, a measured, exported and judged model out."""
+
+from facerecon.config import (
+    AlignmentSettings,
+    DataSettings,
+    EvaluationSettings,
+    MaskSettings,
+    ModelSettings,
+    OnnxSettings,
+    PromotionSettings,
+    RunSettings,
+    TrainingSettings,
+    ValidationSettings,
+)
+from facerecon.data.ingest import source_fingerprint
+from ops.lineage import onnx_metadata, weights_in_loss
+from ops.paths import PROJECT
+from ops.pipeline import CheckedPipeline
+from steps.align import align
+from steps.evaluate import evaluate
+from steps.export import export
+from steps.ingest import ingest
+from steps.make_masks import make_masks
+from steps.promote import promote
+from steps.publish import publish
+from steps.train import train
+from steps.validate import validate
+
+DEFAULT = RunSettings()
+
+
+def run_training(
+    name: str = DEFAULT.name,
+    seed: int = DEFAULT.seed,
+    data: DataSettings = DEFAULT.data,
+    alignment: AlignmentSettings = DEFAULT.alignment,
+    validation: ValidationSettings = DEFAULT.validation,
+    masks: MaskSettings = DEFAULT.masks,
+    model: ModelSettings = DEFAULT.model,
+    training: TrainingSettings = DEFAULT.training,
+    evaluation: EvaluationSettings = DEFAULT.evaluation,
+    onnx: OnnxSettings = DEFAULT.onnx,
+    promotion: PromotionSettings = DEFAULT.promotion,
+) -> None:
+    """Photos are listed, faces cut out and validated, masks frozen; a model is trained, measured, exported, judged."""
+    settings = RunSettings(
+        name=name,
+        seed=seed,
+        data=data,
+        alignment=alignment,
+        validation=validation,
+        masks=masks,
+        model=model,
+        training=training,
+        evaluation=evaluation,
+        onnx=onnx,
+        promotion=promotion,
+    )
+    photos = ingest(data=data, fingerprint=source_fingerprint(data, PROJECT))
+    faces = validate(faces=align(photos=photos, alignment=alignment), validation=validation)
+    frozen = make_masks(masks=masks, size=alignment.size)
+    trained = train(faces=faces, masks=frozen, mask_settings=masks, model_settings=model, training=training, seed=seed)
+    figures = evaluate(
+        training=trained,
+        faces=faces,
+        masks=frozen,
+        mask_settings=masks,
+        evaluation=evaluation,
+        taught_by=weights_in_loss(settings),
+    )
+    exported, model_uri = export(
+        training=trained, faces=faces, masks=frozen, onnx=onnx, metadata=onnx_metadata(settings)
+    )
+    decision = promote(
+        training=trained, model_uri=model_uri, faces=faces, masks=frozen, config=name, promotion=promotion
+    )
+    publish(
+        settings=settings,
+        faces=faces,
+        masks=frozen,
+        training=trained,
+        evaluation=figures,
+        exported=exported,
+        decision=decision,
+    )
+
+
+training = CheckedPipeline(name="training", entrypoint=run_training)

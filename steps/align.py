@@ -1,0 +1,18 @@
+"""Cut the faces out of the photographs."""
+
+from typing import Annotated
+
+from zenml import step
+
+from facerecon.config import AlignmentSettings
+from facerecon.data.alignment import align as align_faces
+from facerecon.data.manifest import Manifest
+from facerecon.weights import weights_path
+from ops.materializers import ManifestMaterializer
+from ops.paths import state_folder
+
+
+@step(enable_cache=False, output_materializers=ManifestMaterializer)
+def align(photos: Manifest, alignment: AlignmentSettings) -> Annotated[Manifest, "faces"]:
+    """The faces' crops; what was cut before comes from the store, which ZenML's cache would not see damaged."""
+    return align_faces(photos, alignment, weights_path("face_landmarker"), state_folder() / "crops")

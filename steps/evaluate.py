@@ -1,0 +1,30 @@
+"""Measure the model beside its baselines on people it never saw."""
+
+from typing import Annotated, Any
+
+from zenml import step
+
+from facerecon.config import EvaluationSettings, MaskSettings
+from facerecon.corruption.frozen import load_mask_set
+from facerecon.data.manifest import Manifest
+from facerecon.evaluation.evaluate import Evaluation
+from facerecon.evaluation.evaluate import evaluate as evaluate_model
+from facerecon.training.loop import Training
+from ops.materializers import EvaluationMaterializer
+from ops.paths import state_folder
+from steps.caching import CACHE
+
+
+@step(cache_policy=CACHE, output_materializers=EvaluationMaterializer)
+def evaluate(
+    training: Training,
+    faces: Manifest,
+    masks: dict[str, Any],
+    mask_settings: MaskSettings,
+    evaluation: EvaluationSettings,
+    taught_by: list[str],
+) -> Annotated[Evaluation, "evaluation"]:
+    """Figures per level and family on the test split; ``taught_by`` names the networks in the loss."""
+    faces.check_crops()
+    frozen = load_mask_set(state_folder() / "masks", masks)
+    return evaluate_model(training.best, faces, frozen, evaluation, mask_settings.evaluate_features, taught_by)

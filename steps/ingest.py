@@ -1,0 +1,20 @@
+"""List the photographs: hashed, without duplicates, split by identity."""
+
+from typing import Annotated
+
+from zenml import log_metadata, step
+
+from facerecon.config import DataSettings
+from facerecon.data.ingest import ingest as ingest_photos
+from facerecon.data.manifest import Manifest
+from ops.materializers import ManifestMaterializer
+from ops.paths import PROJECT
+from steps.caching import CACHE
+
+
+@step(cache_policy=CACHE, output_materializers=ManifestMaterializer)
+def ingest(data: DataSettings, fingerprint: str) -> Annotated[Manifest, "photos"]:
+    """``fingerprint`` stands for the photos in the cache key: the step runs again when they may have changed."""
+    manifest = ingest_photos(data, PROJECT)
+    log_metadata({"fingerprint": fingerprint, **manifest.counts()})
+    return manifest
