@@ -28,7 +28,7 @@ from facerecon.weights import weights_path
 
 BATCH = 32
 
-CENTRE = np.array([[0.40, 0.45], [0.60, 0.45], [0.50, 0.56], [0.42, 0.66], [0.58, 0.66]], dtype=np.float32)
+CENTRE = np.array([[0.417, 0.45], [0.583, 0.45], [0.5, 0.556], [0.429, 0.631], [0.571, 0.631]], dtype=np.float32)
 """Where the five points lie in LFW's photos on average, as shares of width and height: for photos without a face."""
 
 

@@ -5,6 +5,8 @@ Faces are private: the telemetry of every tool is off unless the user has set it
 
 import os
 
+from ops.logs import quiet_libraries
+
 QUIET = {
     "ZENML_ANALYTICS_OPT_IN": "false",
     "AUTO_OPEN_DASHBOARD": "false",
@@ -17,3 +19,5 @@ QUIET = {
 
 for _name, _value in QUIET.items():
     os.environ.setdefault(_name, _value)
+
+quiet_libraries()

@@ -4,10 +4,8 @@ import platform
 import subprocess
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import torch
-import yaml
 
 from facerecon import weights
 from facerecon.config import RunSettings
@@ -46,12 +44,17 @@ def uncommitted_diff() -> str:
 
 
 def dvc_digest() -> str:
-    """The digest of the data that DVC tracks, from ``data.dvc``; says so where there is none."""
-    path = PROJECT / "data.dvc"
-    if not path.is_file():
+    """DVC's digest of ``data/`` from ``data.dvc``, with a remark if the data has changed since; "not tracked" without.
+
+    Asked of DVC's index directly: its commands would wait for a lock while `dvc repro` runs this very pipeline.
+    """
+    if not (PROJECT / "data.dvc").is_file():
         return "not tracked"
-    outs: list[dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8")).get("outs", [])
-    return ",".join(str(out.get("md5") or out.get("etag") or "unknown") for out in outs) or "not tracked"
+    from dvc.repo import Repo
+
+    with Repo(str(PROJECT)) as repo:
+        outs = [out for out in repo.index.outs if out.stage.relpath == "data.dvc"]
+        return ",".join(f"{out.hash_info.value}{' (changed since)' if out.workspace_status() else ''}" for out in outs)
 
 
 def weights_in_loss(settings: RunSettings) -> list[str]:

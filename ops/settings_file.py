@@ -4,14 +4,17 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from zenml.config.pipeline_run_configuration import PipelineRunConfiguration
+from zenml.config.step_configurations import StepConfigurationUpdate
 
 from facerecon.config import RunSettings, parse_settings
 from facerecon.errors import FaceReconError
 
+ALLOWED = ("parameters", "enable_cache", "extra", "run_name", "schedule", "settings", "steps", "tags")
+"""What a file may say to ZenML beside its parameters; what else ZenML knows is set in code."""
 
-def read_settings(path: Path) -> RunSettings:
-    """The run's settings from the file's ``parameters``.
+
+def read_settings(path: Path, steps: tuple[str, ...]) -> RunSettings:
+    """The run's settings from the file's ``parameters``; ``steps`` names the pipeline's steps.
 
     Raises:
         FaceReconError: no YAML mapping, an unknown key at any level, or a value out of range.
@@ -24,11 +27,24 @@ def read_settings(path: Path) -> RunSettings:
         raise FaceReconError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(content, dict):
         raise FaceReconError(f"{path}: holds no settings: begin with `parameters:` as configs/demo.yaml does")
-    allowed = sorted(PipelineRunConfiguration.model_fields)
     for key in content:
-        if key not in allowed:
-            raise FaceReconError(f"{path}: {key}: no such key; allowed here: {', '.join(allowed)}")
+        if key not in ALLOWED:
+            raise FaceReconError(f"{path}: {key}: no such key; allowed here: {', '.join(ALLOWED)}")
+    _check_steps(path, content.get("steps") or {}, steps)
     parameters: Any = content.get("parameters") or {}
     if not isinstance(parameters, dict):
         raise FaceReconError(f"{path}: parameters = {parameters!r}: must hold keys and values")
     return parse_settings(parameters, where=str(path))
+
+
+def _check_steps(path: Path, chosen: Any, known: tuple[str, ...]) -> None:
+    options = tuple(StepConfigurationUpdate.model_fields)
+    for where, keys, allowed in (
+        ("steps", chosen, known),
+        *((f"steps.{name}", keys, options) for name, keys in (chosen.items() if isinstance(chosen, dict) else ())),
+    ):
+        if not isinstance(keys, dict):
+            raise FaceReconError(f"{path}: {where} = {keys!r}: must hold keys and values")
+        for key in keys:
+            if key not in allowed:
+                raise FaceReconError(f"{path}: {where}.{key}: no such key; allowed here: {', '.join(allowed)}")

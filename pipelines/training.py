@@ -85,4 +85,6 @@ def run_training(
     )
 
 
-training = CheckedPipeline(name="training", entrypoint=run_training)
+STEPS = (ingest, align, validate, make_masks, train, evaluate, export, promote, publish)
+
+training = CheckedPipeline(name="training", entrypoint=run_training, steps=tuple(step.name for step in STEPS))

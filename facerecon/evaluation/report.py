@@ -35,9 +35,18 @@ IMAGE_BUDGET = 2_000_000
 SHOWN_SIDES = (512, 256, 192, 160, 128, 96, 64)
 """Sides in pixels that are tried until the images fit into the budget."""
 
+MASK_LOOKS = {
+    "brush": "strokes of a broad brush with turns",
+    "boxes": "upright boxes",
+    "noise": "blobs: smooth noise, cut at a height",
+    "scatter": "many small squares, a few pixels wide",
+    "held_out": "half-planes at any angle, or grids of bars, mesh or checks",
+}
+"""What the masks of a family look like, in a few words."""
+
 LIMITS = (
     "A reconstruction is a plausible guess. It is not evidence of who a person is: the network invents what it "
-    "cannot see, and two different people behind the same hole get the same guess.",
+    "cannot see, and paints the same for everyone who looks alike outside the hole.",
     "Identity figures say how alike a network finds two pictures. They are no probability that it is the same person.",
     "The figures hold for these frozen masks on this test split. Real occlusions, other cameras, other "
     "compression, other poses and other people can give others.",
@@ -100,6 +109,18 @@ class Story:
             for name, use in sorted(uses.items())
         ]
 
+    @property
+    def origins(self) -> dict[str, str]:
+        """The provenance, after the figures' own digests where it does not name them already."""
+        figures = self.figures
+        digests = {
+            "weights": figures["model"]["weights"],
+            "manifest": figures["data"],
+            "evaluation masks": figures["masks"],
+        }
+        told = set(self.provenance.values())
+        return {key: value for key, value in digests.items() if value not in told} | self.provenance
+
     def never_trained(self, family: str) -> bool:
         """Whether masks of this family took no part in the training."""
         if family.startswith("features/"):
@@ -130,18 +151,24 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart of WIDTH x HEIGHT units: ticks are (position, text); ``kept`` is where the best checkpoint stands."""
+    """A chart of WIDTH x HEIGHT units: ticks are (position, text); ``kept`` is where the best checkpoint stands.
+
+    ``right`` is where the curves' area ends, ``last`` the last value of a single curve.
+    """
 
     title: str
     last: str
+    right: float
     lines: tuple[Line, ...]
     x_ticks: tuple[tuple[float, str], ...]
     y_ticks: tuple[tuple[float, str], ...]
     kept: float | None
 
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 360, 200, 46, 52, 10, 24
-"""A chart's size and the margins around its curves."""
+WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 360, 200, 46, 10, 24
+"""A chart's size and the margins around its curves; on the right they end for ``RIGHT_NAMED`` if names follow."""
+
+RIGHT, RIGHT_NAMED = 12, 54
 
 
 def render_report(story: Story) -> str:
@@ -163,6 +190,7 @@ def render_report(story: Story) -> str:
             features=[block for block in blocks if block.is_feature],
             rows=rows,
             side=side,
+            has_confidence=bool((story.samples["confidence"][story.samples["mask"] == 1] < 255).any()),
             hole_colour="rgb({}, {}, {})".format(*HOLE_COLOUR),
             error_scale=ERROR_SCALE,
             error_bar=_gradient("inferno"),
@@ -170,7 +198,7 @@ def render_report(story: Story) -> str:
             known_colour=f"rgb({KNOWN_GRAY}, {KNOWN_GRAY}, {KNOWN_GRAY})",
             masks=_mask_examples(blocks),
             charts=training_charts(story.history, figures["model"]["step"]),
-            chart_size=(WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM),
+            chart_size=(WIDTH, HEIGHT, LEFT, TOP, BOTTOM),
             gate=_gate(story.decision),
             settings=json.dumps(story.settings, indent=2, ensure_ascii=False),
             limits=LIMITS,
@@ -193,11 +221,11 @@ def environment() -> Environment:
 
 
 def count_text(value: int) -> str:
-    """A large number to three digits: ``1.94 M``, ``12.3 k``, ``812``."""
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+    """A number as people read it: ``6,312``, from a million on with three digits: ``1.94 M``."""
+    for size, unit in ((1e9, "G"), (1e6, "M")):
         if value >= size:
-            scaled = value / (1e3 if unit == "k" else size)
-            return f"{scaled:.3g} {unit}"
+            scaled = value / size
+            return f"{scaled:.{2 if scaled < 10 else 1 if scaled < 100 else 0}f} {unit}"
     return f"{value:,}"
 
 
@@ -218,14 +246,14 @@ def signed_text(value: float, digits: int = 1) -> str:
 
 
 def _cards(figures: dict[str, Any]) -> list[dict[str, Any]]:
-    """One card a level: the difference from Telea, the sentence, and all methods as dots on one scale for all cards."""
+    """One card a level: the difference from Telea, the outcome, and all methods as dots on one scale for all cards."""
     levels = table.main_levels(figures)
     methods = ("model", "telea", "mean_fill")
     means = {level: {m: table.main_rows(figures, level)[m]["hole_psnr"]["mean"] for m in methods} for level in levels}
     finite = [mean for row in means.values() for mean in row.values() if mean is not None]
     low, high = (math.floor(min(finite)), math.ceil(max(finite) + 0.01)) if finite else (0, 1)
     cards = []
-    for level, sentence in zip(levels, table.verdict(figures), strict=True):
+    for level in levels:
         difference = table.gain(figures, level, "telea")
         rounded = None if difference is None else round(difference, 1)
         dots = [
@@ -241,22 +269,15 @@ def _cards(figures: dict[str, Any]) -> list[dict[str, Any]]:
             {
                 "level": level,
                 "range": table.level_range(level),
-                "sentence": sentence,
+                "outcome": table.outcome(figures, level),
                 "difference": "–" if difference is None else signed_text(difference),
                 "tone": "even" if not rounded else "better" if rounded > 0 else "worse",
-                "word": "not comparable with" if rounded is None else _tone_word(rounded),
                 "dots": dots,
                 "low": low,
                 "high": high,
             }
         )
     return cards
-
-
-def _tone_word(difference: float) -> str:
-    if not difference:
-        return "no different from"
-    return "better than" if difference > 0 else "worse than"
 
 
 def _gate(decision: dict[str, Any]) -> list[dict[str, str]]:
@@ -384,7 +405,8 @@ def _mask_examples(blocks: Iterable[table.Block]) -> list[dict[str, Any]]:
             mask = draw_mask(block.family, 64, ratio, generator("mask example", block.family, group.level))
             alt = f"a {block.title} mask of level {group.level}, white where the picture is hidden"
             tiles.append(Tile(_uri(png(mask * np.uint8(255))), alt, f"level {group.level}", f"{ratio * 100:.0f} %"))
-        rows.append({"family": block.family, "title": block.title, "tiles": tiles})
+        looks = MASK_LOOKS.get(block.family, "")
+        rows.append({"family": block.family, "title": block.title, "about": looks, "tiles": tiles})
     return rows
 
 
@@ -398,8 +420,8 @@ def training_charts(history: list[dict[str, float]], kept: int) -> list[Chart]:
     """
     names = list(dict.fromkeys(name for row in history for name in row))
     levels = sorted(name for name in names if name.startswith("val/hole_psnr_level_"))
-    wanted: list[tuple[str, list[str]]] = [("hole PSNR on validation faces, dB", levels)]
-    wanted += [("hole L1 on validation faces (decides which step is kept)", ["val/hole_l1"])]
+    wanted: list[tuple[str, list[str]]] = [("validation: hole PSNR, dB", levels)]
+    wanted += [("validation: hole L1", ["val/hole_l1"])]
     wanted += [(f"loss: {name.removeprefix('loss/')}", [name]) for name in names if name.startswith("loss/")]
     wanted += [("learning rate", ["learning_rate"])]
     charts = []
@@ -414,10 +436,12 @@ def training_charts(history: list[dict[str, float]], kept: int) -> list[Chart]:
 def _chart(title: str, series: dict[str, list[tuple[float, float]]], kept: int, steps: float) -> Chart:
     values = [value for points in series.values() for _, value in points]
     ticks = nice_ticks(min(values), max(values))
-    low, high = min(ticks[0], *values), max(ticks[-1], *values)
+    low, high = ticks[0], ticks[-1]
+    named = any("level" in key for key in series)
+    right = WIDTH - (RIGHT_NAMED if named else RIGHT)
 
     def x(step: float) -> float:
-        return round(LEFT + (WIDTH - LEFT - RIGHT) * step / max(steps, 1), 1)
+        return round(LEFT + (right - LEFT) * step / max(steps, 1), 1)
 
     def y(value: float) -> float:
         return round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (value - low) / (high - low), 1)
@@ -426,18 +450,18 @@ def _chart(title: str, series: dict[str, list[tuple[float, float]]], kept: int, 
     label_y = _spread_labels({key: end[1] for key, end in ends.items()})
     lines = tuple(
         Line(
-            name=f"level {key[-1]}" if len(series) > 1 or "level" in key else "",
-            css=f"series-{place}" if "level" in key else "series-0",
+            name=f"level {key[-1]}" if named else "",
+            css=f"series-{place if named else 0}",
             path="M" + " L".join(f"{x(step)},{y(value)}" for step, value in points),
             end=ends[key],
             label_y=label_y[key],
         )
         for place, (key, points) in enumerate(series.items(), start=1)
     )
-    finals = [f"{points[-1][1]:.3g}" for points in series.values()]
     return Chart(
         title=title,
-        last=", ".join(finals),
+        last="" if named else f"{values[-1]:.3g}",
+        right=right,
         lines=lines,
         x_ticks=tuple((x(step), f"{step:g}") for step in (0, steps / 2, steps)),
         y_ticks=tuple((y(tick), f"{tick:g}") for tick in ticks),

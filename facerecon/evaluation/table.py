@@ -203,33 +203,35 @@ def gain(figures: Figures, level: int, over: str) -> float | None:
     """
     rows = main_rows(figures, level)
     ours, theirs = rows["model"]["hole_psnr"], rows[over]["hole_psnr"]
+    if ours["mean"] is None and theirs["mean"] is None:
+        return 0.0
     if ours["mean"] is None or theirs["mean"] is None or ours["infinite"] != theirs["infinite"]:
         return None
     return float(ours["mean"] - theirs["mean"])
 
 
 def verdict(figures: Figures) -> list[str]:
-    """One plain sentence a level: what the model does in the holes of the main family, beside Telea.
+    """One plain sentence a level: what the model does in the holes of the main family, beside the other methods.
 
-    For example ``level 2 (30-50 % hidden): 18.9 dB in the holes, 1.3 dB better than Telea``. A model that does not
-    beat the mean colour either is told so.
+    For example ``level 2 (30-50 % hidden): 18.9 dB in the holes, 1.3 dB better than Telea, 4.2 dB better than mean
+    fill``. A worse model is said to be worse.
     """
-    return [_sentence(figures, level) for level in main_levels(figures)]
+    return [f"level {level} ({level_range(level)} hidden): {outcome(figures, level)}" for level in main_levels(figures)]
 
 
-def _sentence(figures: Figures, level: int) -> str:
-    ours = main_rows(figures, level)["model"]["hole_psnr"]
-    shown = "∞" if ours["mean"] is None else f"{ours['mean']:.1f}"
-    words = [f"level {level} ({level_range(level)} hidden): {shown} dB in the holes"]
+def outcome(figures: Figures, level: int) -> str:
+    """The sentence of ``verdict`` without its beginning, which names the level."""
+    rows = main_rows(figures, level)
+    ours = rows["model"]["hole_psnr"]
+    words = ["every hole filled exactly" if ours["mean"] is None else f"{ours['mean']:.1f} dB in the holes"]
     for over in ("telea", "mean_fill"):
-        difference = gain(figures, level, over)
+        difference, theirs = gain(figures, level, over), rows[over]["hole_psnr"]
         if difference is None:
-            theirs = main_rows(figures, level)[over]["hole_psnr"]
             words.append(
-                f"not comparable with {method_label(over)} (exact, so infinite, on {ours['infinite']} "
-                f"of {ours['n']} faces, {method_label(over)} on {theirs['infinite']})"
+                f"not comparable with {method_label(over)} (exact, so infinite, on {ours['infinite']} of {ours['n']} "
+                f"faces; {method_label(over)} on {theirs['infinite']})"
             )
-        elif over == "telea" or round(difference, 1) <= 0:
+        else:
             words.append(f"{compared(difference)} {method_label(over)}")
     return ", ".join(words)
 
@@ -242,10 +244,9 @@ def compared(difference: float) -> str:
 
 
 def headline(figures: Figures) -> str:
-    """The verdict on all levels in one sentence, in dB in the holes, beside Telea."""
-    levels = main_levels(figures)
-    signs: dict[str, list[int]] = {"better than": [], "no better than": [], "worse than": [], "not comparable with": []}
-    for level in levels:
+    """The verdict on all levels in one sentence, beside Telea, by dB in the holes."""
+    standing: dict[str, list[int]] = {}
+    for level in main_levels(figures):
         difference = gain(figures, level, "telea")
         if difference is None:
             word = "not comparable with"
@@ -253,17 +254,18 @@ def headline(figures: Figures) -> str:
             word = "no better than"
         else:
             word = "better than" if difference > 0 else "worse than"
-        signs[word].append(level)
-    said = [(word, found) for word, found in signs.items() if found]
-    if len(said) == 1:
-        where = "at every level" if len(levels) > 1 else f"at {_levels(levels)}"
-        return f"In the holes, the model is {said[0][0]} Telea inpainting {where}."
-    parts = [f"{word} Telea inpainting at {_levels(found)}" for word, found in said]
-    return f"In the holes, the model is {'; '.join(parts)}."
+        standing.setdefault(word, []).append(level)
+    (word, levels), *others = standing.items()
+    if not others:
+        where = "every level" if len(levels) > 1 else _levels(levels)
+        return f"In the holes, the model is {word} Telea inpainting at {where}."
+    rest = [f"{word.rpartition(' ')[0]} at {_levels(levels)}" for word, levels in others]
+    parts = [f"{word} Telea inpainting at {_levels(levels)}", *rest]
+    return f"In the holes, the model is {', '.join(parts[:-1])} and {parts[-1]}."
 
 
 def shortfalls(figures: Figures) -> list[str]:
-    """Sentences on every other measure by which a method without a network is better than the model; none if none is.
+    """One sentence for every other measure by which a method without a network beats the model; none if none does.
 
     The floor counts too: a reconstruction that is less like the person than the hidden face is a step back.
     """
@@ -271,10 +273,13 @@ def shortfalls(figures: Figures) -> list[str]:
     for metric in METRICS:
         if metric.key == "hole_psnr":
             continue
+        parts = []
         for over in ("telea", "mean_fill", FLOOR):
             levels = [level for level in main_levels(figures) if _loses(figures, level, metric, over)]
             if levels:
-                said.append(f"{metric.label} is worse than that of {_in_words(over)} at {_levels(levels)}")
+                parts.append(f"of {_in_words(over)} at {_levels(levels)}")
+        if parts:
+            said.append(f"{metric.label} is worse than that {', and that '.join(parts)}")
     return said
 
 

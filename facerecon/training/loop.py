@@ -20,6 +20,7 @@ from facerecon.data.manifest import Manifest
 from facerecon.errors import FaceReconError
 from facerecon.evaluation.metrics import hole_psnr, to_uint8
 from facerecon.models import ReconstructionModel, build_model
+from facerecon.progress import track
 from facerecon.training.checkpoints import TrainedModel, load_state, save_model, save_state
 from facerecon.training.losses import ReconstructionLoss, hole_l1
 
@@ -81,7 +82,7 @@ def train(
 
     meter = _Meter(settings)
     batches = iter(loader)
-    for step in range(start, settings.steps):
+    for step in track(range(start, settings.steps), "training", settings.steps - start):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, settings)
         for part in range(settings.accumulate):

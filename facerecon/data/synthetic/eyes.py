@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from facerecon.data.synthetic.mesh import INNER_LOWER_LIP, INNER_UPPER_LIP, LOWER_LIDS, UPPER_LIDS, CanonicalMesh, Part
 from facerecon.data.synthetic.people import Identity, Scene
 from facerecon.data.synthetic.pose import PIVOT, Body, View
-from facerecon.data.synthetic.raster import Floats, unit
+from facerecon.data.synthetic.raster import Floats, unit, vector
 from facerecon.data.synthetic.shading import Shadows, Surface
 from facerecon.randomness import generator
 
@@ -40,11 +40,13 @@ def draw(
     return lit
 
 
-def eyeball(mesh: CanonicalMesh, identity: Identity, body: Body, lids: tuple[tuple[int, ...], tuple[int, ...]]) -> Floats:
+def eyeball(
+    mesh: CanonicalMesh, identity: Identity, body: Body, lids: tuple[tuple[int, ...], tuple[int, ...]]
+) -> Floats:
     """The centre [3] of an eyeball in world space; it does not move with the lids."""
     rim = [*lids[0], *lids[1]]
-    still = mesh.rest[rim] + np.tensordot(np.float32(identity.shape), mesh.shapes[:, rim], 1)
-    still += np.tensordot(np.float32(identity.field), mesh.field[:, rim], 1)
+    still = mesh.rest[rim] + np.tensordot(vector(identity.shape), mesh.shapes[:, rim], 1)
+    still += np.tensordot(vector(identity.field), mesh.field[:, rim], 1)
     middle = np.array([still[:, 0].mean(), still[:, 1].mean(), np.sort(still[:, 2])[-6:].mean() - BALL - 0.06])
     return ((middle - PIVOT) @ body.turn.T + PIVOT).astype(np.float32)
 
@@ -84,11 +86,11 @@ def _eye(
     colour = colour * (1 - pink * np.array([0.1, 0.5, 0.5]))
 
     light = scene.light
-    key = np.float32(light.key)
+    key = vector(light.key)
     reach = shadows.light_at(place, light.key, light.softness, 0.9)[:, None]
-    sky, ground, front = (np.float32(c) for c in light.ambient)
+    sky, ground, front = (vector(c) for c in light.ambient)
     up = (0.5 + 0.5 * normal[:, 1])[:, None]
-    glow = np.float32(light.key_colour) * (np.clip((normal @ key)[:, None] * 0.7 + 0.3, 0, 1) * reach)
+    glow = vector(light.key_colour) * (np.clip((normal @ key)[:, None] * 0.7 + 0.3, 0, 1) * reach)
     glow += sky * up + ground * (1 - up) + front * np.clip(normal[:, 2:], 0, 1)
     return (colour * glow * (0.88 * shade)[:, None] + _glints(normal, gaze, ray, scene, reach)).astype(np.float32)
 
@@ -130,17 +132,16 @@ def _ball_colour(
 def _glints(normal: Floats, gaze: NDArray[np.float64], ray: Floats, scene: Scene, reach: Floats) -> NDArray[np.float64]:
     """Mirror images of the lights on the cornea [M, 3], which bulges more than the ball."""
     cosine = np.clip(normal @ gaze, 0, 1)[:, None]
-    bulged = normal + 0.9 * (normal - gaze * cosine) * (cosine > 0.88)
-    bulged = unit(bulged)
+    bulged = unit(normal + 0.9 * (normal - gaze * cosine) * (cosine > 0.88))
     mirrored = ray - 2 * (ray * bulged).sum(axis=1, keepdims=True) * bulged
     key = np.array(scene.light.key) * np.array([0.75, 0.75, 1.0])
     key /= np.linalg.norm(key)
     spot = np.clip((mirrored @ key - 0.955) / 0.03, 0, 1)[:, None]
     window = np.array([-0.42 * np.sign(scene.light.key[0]), 0.38, 0.82])
     second = np.clip((mirrored @ window - 0.97) / 0.02, 0, 1)[:, None]
-    wet = 0.05 * np.clip(mirrored[:, 1:2], 0, 1) * np.float32(scene.light.ambient[0])
-    strength = np.float32(scene.light.key_colour) * 0.9 + 0.12
-    return spot * strength * (0.35 + 0.65 * reach) + second * 0.25 * np.float32(scene.light.ambient[0]) + wet
+    wet = 0.05 * np.clip(mirrored[:, 1:2], 0, 1) * vector(scene.light.ambient[0])
+    strength = vector(scene.light.key_colour) * 0.9 + 0.12
+    return spot * strength * (0.35 + 0.65 * reach) + second * 0.25 * vector(scene.light.ambient[0]) + wet
 
 
 def _mouth(here: NDArray[np.int64], surface: Surface, mesh: CanonicalMesh, scene: Scene, body: Body) -> Floats:
@@ -155,7 +156,7 @@ def _mouth(here: NDArray[np.int64], surface: Surface, mesh: CanonicalMesh, scene
     tooth = np.abs(x[:, None] - _TOOTH_EDGES).min(axis=1)
     gap = np.interp(tooth, [0.0, 0.05, 0.14], [0.35, 0.86, 1.0])
     number = np.searchsorted(_TOOTH_EDGES, x)
-    edge = edge + np.array([0, 0, 0, -0.02, 0.07, 0, 0, 0.07, -0.02, 0])[np.clip(number, 0, 9)] * 1.0
+    edge = edge + np.array([0, 0, 0, -0.02, 0.07, 0, 0, 0.07, -0.02, 0])[np.clip(number, 0, 9)]
     teeth = np.interp(y - edge, [-0.03, 0.03], [0, 1])
     below = np.interp(lower_edge - y, [-0.03, 0.03], [0, 1]) * 0.75
     ivory = np.array([0.66, 0.6, 0.5]) * (gap * np.interp(np.abs(x), [0, 1.4, 2.4], [1, 0.7, 0.2]))[:, None]
@@ -167,8 +168,8 @@ def _mouth(here: NDArray[np.int64], surface: Surface, mesh: CanonicalMesh, scene
     colour = colour * (1 - teeth[:, None]) + ivory * teeth[:, None]
     shade = np.interp(lip_top - y, [0, 0.12, 0.3], [0.35, 0.75, 1.0]) * np.interp(opening, [0.05, 0.25], [0.4, 1.0])
     light = scene.light
-    key = max(0.25, light.key[2]) * np.float32(light.key_colour)
-    around = np.float32(light.ambient[0]) * 0.4 + np.float32(light.ambient[1]) * 0.4 + np.float32(light.ambient[2])
+    key = max(0.25, light.key[2]) * vector(light.key_colour)
+    around = vector(light.ambient[0]) * 0.4 + vector(light.ambient[1]) * 0.4 + vector(light.ambient[2])
     return (colour * shade[:, None] * (0.75 * key + around * 0.85)).astype(np.float32)
 
 
@@ -193,4 +194,4 @@ def lashes(canvas: Floats, body: Body, view: View, scene: Scene) -> Floats:
         width = max(1, round(0.09 * view.focal / scene.camera.distance))
         cv2.polylines(cover, [np.rint(line * 16).astype(np.int32)], False, 215, width, cv2.LINE_AA, 4)
     amount = (cover.astype(np.float32) / 255)[..., None] * 0.85
-    return canvas * (1 - amount) + np.float32([0.012, 0.008, 0.007]) * amount
+    return canvas * (1 - amount) + vector([0.012, 0.008, 0.007]) * amount

@@ -12,17 +12,18 @@ from facerecon.data.synthetic.raster import Floats, Integers, sample, unit
 from facerecon.randomness import generator
 
 LONG = {HairStyle.BOB, HairStyle.LONG, HairStyle.WAVY}
-_GUIDES, _TUFT, _POINTS = 900, 9, 20
+_GUIDES, _TUFT, _POINTS = 850, 8, 20
 EAR = np.array([0.94, -0.33, -0.03])
 """Direction of the ear at the image's right from CENTRE."""
 
 
 @dataclass(frozen=True, eq=False)
 class Strands:
-    """``points`` [N, K, 3] in the head's frame, cm; ``tone`` [N] random brightness about 1; ``layer`` [N] in [0, 1],
-    0 next to the skin."""
+    """``points`` [N, K, 3] in the head's frame, cm; ``ends`` [N] the last point of each that is drawn; ``tone`` [N]
+    random brightness about 1; ``layer`` [N] in [0, 1], 0 next to the skin."""
 
     points: Floats
+    ends: Integers
     tone: Floats
     layer: Floats
 
@@ -33,6 +34,9 @@ def hairline(rest: Floats, hair: Hair) -> Floats:
     level = [-5.5, -5.0, -3.5, 1.5, 3.6, 1.2, 1.0, 3.3, 5.2, 6.7, 7.4, 7.75, 7.95]
     line = np.interp(rest[:, 2], depth, level)
     line = line - 0.35 * np.exp(-((rest[:, 0] / 1.6) ** 2)) * (rest[:, 2] > 0)
+    phase = np.array([1.0, 2.3, 4.1]) * (hair.pattern % 1000)
+    for wave, shift in zip((0.9, 1.7, 3.1), phase, strict=True):
+        line = line + 0.12 * np.sin(wave * rest[:, 0] + shift)
     corner = np.exp(-(((np.abs(rest[:, 0]) - 4.5) / 1.8) ** 2)) * (rest[:, 2] > -3)
     line = line + hair.recede * (1.3 * corner * (hair.recede > 0) + 0.6 * np.clip((rest[:, 2] + 1) / 3, 0, 1))
     return (rest[:, 1] - line).astype(np.float32)
@@ -69,8 +73,9 @@ def _roots(
     """Places on the scalp [G, 3], spread by area, and each guide's layer [G]."""
     skull = mesh.triangles[(mesh.part == Part.SKULL) | (mesh.part == Part.FACE)]
     corners = mesh.rest[skull]
+    depth = hairline(corners.reshape(-1, 3), hair).reshape(-1, 3)
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
-    inside = (hairline(corners.reshape(-1, 3), hair).reshape(-1, 3) > 0.0).all(axis=1)
+    inside = (depth > 0).all(axis=1) * np.clip(depth.mean(axis=1) / 1.2, 0.25, 1)
     # what the camera sees matters most: front, top and sides
     front = np.clip((corners[:, :, 2].mean(axis=1) + 13) / 9, 0.25, 1.3)
     odds = area * inside * front
@@ -137,7 +142,9 @@ def _surface(mesh: CanonicalMesh, head: Floats, hair: Hair) -> Floats:
     return radius.astype(np.float32)
 
 
-def _push_out(points: NDArray[np.float64], surface: Floats, layer: NDArray[np.float64], hair: Hair) -> NDArray[np.float64]:
+def _push_out(
+    points: NDArray[np.float64], surface: Floats, layer: NDArray[np.float64], hair: Hair
+) -> NDArray[np.float64]:
     """Points [G, 3] moved out of the head and off the face."""
     rows, columns = surface.shape
     spoke = points - CENTRE
@@ -147,18 +154,24 @@ def _push_out(points: NDArray[np.float64], surface: Floats, layer: NDArray[np.fl
     lookup = np.stack([column, row], axis=1).astype(np.float32)
     floor = sample(surface, lookup)
     least = floor + 0.08 + (0.15 + 0.75 * hair.volume) * layer * (hair.style is not HairStyle.BUZZ)
-    points = CENTRE + spoke * (np.maximum(length, least) / length)[:, None]
+    # above the ears no strand stands far off, unless the style is made of such
+    most = floor + (1.2 + 2.2 * hair.volume if hair.style in LONG else 9)
+    most = np.where(points[:, 1] > 4, np.maximum(most, least), np.inf)
+    points = CENTRE + spoke * (np.clip(length, least, most) / length)[:, None]
     # long hair frames the face: it stays outside the cheeks and round the neck
     if hair.style in LONG:
         below = np.clip((4.5 - points[:, 1]) / 3, 0, 1)
         clear = (6.9 + 1.3 * layer) * below
         aside = np.where(points[:, 2] > -6, np.maximum(np.abs(points[:, 0]), clear), np.abs(points[:, 0]))
+        aside = np.where(points[:, 1] < 4, np.minimum(aside, 9.2 + 1.4 * layer), aside)
         points[:, 0] = np.copysign(aside, points[:, 0])
         points[:, 2] -= np.where(below > 0.3, np.clip(points[:, 2] + 1.8, 0, None) * 0.35, 0)
     return points
 
 
-def _curl(points: NDArray[np.float64], hair: Hair, length: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+def _curl(
+    points: NDArray[np.float64], hair: Hair, length: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.float64]:
     """Waves and curls: a helix round each guide that opens from the root on."""
     if hair.style is HairStyle.BUZZ:
         return points
@@ -167,7 +180,10 @@ def _curl(points: NDArray[np.float64], hair: Hair, length: NDArray[np.float64], 
     along = np.linspace(0, 1, _POINTS)[None] * length[:, None]
     common = 0.0 if hair.style is HairStyle.CURLY else 1.0
     phase = rng.uniform(0, 2 * np.pi, (count, 1)) * (1 - 0.6 * common) + along * (2 * np.pi / pitch)
+    # flat on the crown, or single curls stand up from it like wires
     size = hair.curl * np.clip(along / 3, 0, 1)
+    if hair.style is not HairStyle.CURLY:
+        size = size * np.clip((10 - points[..., 1]) / 6, 0.2, 1)
     spoke = unit(points - CENTRE)
     aside = np.stack([spoke[..., 2], np.zeros_like(phase), -spoke[..., 0]], axis=-1)
     return points + (size * np.sin(phase))[..., None] * aside + (0.6 * size * np.cos(phase))[..., None] * spoke
@@ -183,23 +199,23 @@ def _tufts(points: NDArray[np.float64], layer: NDArray[np.float64], hair: Hair, 
     wander = 0.2 * rng.standard_normal((count, _TUFT, 1, 3), dtype=np.float32) * way**2
     if hair.style is HairStyle.BUZZ:
         offset, wander = offset * 1.2, wander * 0
+    turns, start = rng.uniform(0.6, 1.6, (2, count, _TUFT, 1, 1)).astype(np.float32)
+    sway = 0.22 * np.sin(2 * np.pi * (way * turns + start)) * way
+    wander += sway * rng.standard_normal((count, _TUFT, 1, 3), dtype=np.float32)
     strands = points[:, None] + offset + wander
-    # tips at different places, or every tuft would end in a blunt cut
-    keep = rng.uniform(0.72, 1.0, (count, _TUFT, 1))
-    at = way[..., 0] * keep.astype(np.float32) * (_POINTS - 1)
-    low = np.minimum(at.astype(np.int64), _POINTS - 2)
-    share = (at - low)[..., None]
-    rows = np.arange(count)[:, None, None], np.arange(_TUFT)[None, :, None]
-    strands = strands[*rows, low] * (1 - share) + strands[*rows, low + 1] * share
     tone = np.exp(rng.normal(0, 0.16, (count, 1)) + rng.normal(0, 0.2, (count, _TUFT)))
     return Strands(
-        points=strands.reshape(-1, _POINTS, 3).astype(np.float32),
+        points=strands.reshape(-1, _POINTS, 3),
+        # tips at different places, or every tuft would end in a blunt cut
+        ends=rng.integers(int(0.7 * _POINTS), _POINTS, count * _TUFT),
         tone=tone.ravel().astype(np.float32),
         layer=np.repeat(layer, _TUFT).astype(np.float32),
     )
 
 
-def draw_runs(pixels: Floats, visible: NDArray[np.bool_], depth: Floats, tone: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+def draw_runs(
+    pixels: Floats, visible: NDArray[np.bool_], depth: Floats, tone: NDArray[np.uint8], size: int
+) -> NDArray[np.uint8]:
     """The visible parts of strands as lines of their tone [size, size], 0 where there is none; near over far.
 
     ``pixels`` [N, K, 2], ``visible`` [N, K], ``depth`` [N, K], ``tone`` [N] in 1..255.
@@ -221,7 +237,9 @@ def draw_runs(pixels: Floats, visible: NDArray[np.bool_], depth: Floats, tone: N
         group = order[begin:end]
         lines = [flat[first[i] : last[i] + 1] for i in group]
         cv2.polylines(image, lines, False, int(key[group[0]] % 256), 1, cv2.LINE_8, 4)
-    return image
+    # close the gaps of a pixel or two that thin parallel lines leave between them
+    closed = cv2.morphologyEx(image, cv2.MORPH_CLOSE, np.ones((1, 3), dtype=np.uint8))
+    return np.where(image == 0, closed, image).astype(np.uint8)
 
 
 def _runs(visible: NDArray[np.bool_]) -> tuple[Integers, Integers]:

@@ -88,9 +88,10 @@ def read_canonical(model: Path) -> tuple[Floats, Integers]:
     try:
         with zipfile.ZipFile(model) as bundle:
             content = bundle.read(MEMBER)
-        mesh = next(value for number, value in _fields(content) if number == 1)
+        mesh = next(value for number, value in _fields(content) if number == 1 and isinstance(value, bytes))
         fields = _fields(mesh)
-        vertices = np.frombuffer(b"".join(value for number, value in fields if number == 3), dtype="<f4")
+        coordinates = [value for number, value in fields if number == 3 and isinstance(value, bytes)]
+        vertices = np.frombuffer(b"".join(coordinates), dtype="<f4")
         triangles = np.array([value for number, value in fields if number == 4], dtype=np.int64)
         return vertices.reshape(FACE_POINTS, 5)[:, :3].astype(np.float32), triangles.reshape(898, 3)
     except OSError as error:
@@ -210,7 +211,7 @@ def _ear() -> tuple[Floats, Integers]:
     """The ear at the image's right: rings round the ear's hole, with the folds as height above its plane."""
     ring = np.array([0.0, 0.16, 0.3, 0.44, 0.56, 0.68, 0.78, 0.87, 0.95, 1.0, 0.97, 0.8, 0.55])
     height = np.array([-0.42, -0.4, -0.3, -0.02, 0.16, 0.1, 0.02, 0.16, 0.3, 0.18, -0.12, -0.7, -1.25])
-    phi = np.linspace(0, 2 * np.pi, 32, endpoint=False)
+    phi = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     back, up = np.cos(phi), np.sin(phi)
     # broad above, narrow at the lobe, flat where it joins the cheek
     breadth = np.where(back > 0, 1.75 + 0.3 * up, 1.1 + 0.12 * up)
@@ -236,7 +237,7 @@ def _mirrored_ear() -> tuple[Floats, Integers]:
     return points * np.array([-1, 1, 1]), triangles[:, ::-1]
 
 
-def _torso(columns: int = 40, rings: int = 34) -> tuple[Floats, Integers]:
+def _torso(columns: int = 32, rings: int = 28) -> tuple[Floats, Integers]:
     """Neck and shoulders as one tube, from inside the skull to below the image."""
     level = np.array([-1.0, -5, -8, -10.5, -13, -15, -16.5, -18, -20, -23, -27, -34])
     width = PchipInterpolator(-level, [4.0, 4.3, 4.6, 5.1, 6.6, 9.6, 13.0, 16.3, 19.0, 20.8, 21.5, 22.0])
@@ -248,7 +249,9 @@ def _torso(columns: int = 40, rings: int = 34) -> tuple[Floats, Integers]:
     # the two muscles that run from behind the ears to the breastbone, and the hollow between them
     muscle = np.interp(-y, [4, 16], [1.25, 0.18])
     away = np.abs(np.angle(np.exp(1j * phi)))
-    relief = 0.32 * np.exp(-(((away - muscle) / 0.22) ** 2)) - 0.3 * np.exp(-((away / 0.3) ** 2) - ((y + 15.6) / 1.3) ** 2)
+    relief = 0.32 * np.exp(-(((away - muscle) / 0.22) ** 2)) - 0.3 * np.exp(
+        -((away / 0.3) ** 2) - ((y + 15.6) / 1.3) ** 2
+    )
     relief = relief * np.clip((y + 18.5) / 2, 0, 1) + 0.3 * np.exp(-((away / 0.2) ** 2) - ((y + 11.8) / 0.9) ** 2)
     x = np.sign(side) * np.abs(side) ** 0.92 * (width(-y) + relief)
     z = middle(-y) + np.sign(front) * np.abs(front) ** 0.92 * (depth(-y) + relief)
@@ -278,7 +281,9 @@ def _openness(rest: Floats, triangles: Integers, views: int = 56, size: int = 11
     return (seen / np.maximum(total, 1e-6)).astype(np.float32)
 
 
-def parallel_view(points: Floats, direction: NDArray[np.float64], size: int, span: float = 40.0) -> tuple[Floats, Floats]:
+def parallel_view(
+    points: Floats, direction: NDArray[np.float64], size: int, span: float = 40.0
+) -> tuple[Floats, Floats]:
     """Parallel projection towards ``-direction``: pixels [V, 2] of a square of ``span`` cm, depth [V] > 0."""
     helper = np.array([0.0, 1.0, 0.0]) if abs(direction[1]) < 0.9 else np.array([0.0, 0.0, 1.0])
     right = np.cross(helper, direction)

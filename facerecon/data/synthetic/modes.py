@@ -9,7 +9,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from facerecon.data.synthetic.raster import Floats
+
 Mode = Callable[[Floats], NDArray[np.float64]]
 
 EYE, BROW, CORNER = (3.18, 2.62, 3.6), (3.5, 5.0, 4.5), (2.46, -4.34, 4.28)
@@ -47,6 +48,29 @@ def _eye_size(p: Floats) -> NDArray[np.float64]:
     return _along(_twin(p, EYE, (1.7, 1.1, 2)), x=0.09 * offset[:, 0] * _side(p), y=0.2 * offset[:, 1])
 
 
+def jaw_weight(p: Floats) -> NDArray[np.float64]:
+    """How far each point [V] follows the lower jaw: 0 above the lips' seam, 1 below; the cheeks between."""
+    across = np.abs(p[:, 0])
+    # only the canonical face has lips that part; in the cheeks the change is gradual
+    half = np.interp(across, [0, 2.0, 2.5, 4.5], [0.05, 0.12, 0.6, 2.4])
+    weight = np.clip(0.5 + (SEAM - p[:, 1]) / (2 * half), 0, 1)
+    weight = weight * weight * (3 - 2 * weight)
+    front = np.clip((p[:, 2] + 4.5) / 3.5, 0, 1)
+    return weight * front * np.clip((p[:, 1] + 14) / 3, 0, 1)
+
+
+def _close_lips(p: Floats) -> NDArray[np.float64]:
+    """The canonical face's lips stand 5.5 mm apart; this brings them together."""
+    gap = 0.55 * np.clip(1 - (p[:, 0] / 2.15) ** 2, 0, 1)
+    near = np.exp(-np.clip(np.abs(p[:, 1] - SEAM) - gap / 2, 0, None) / 0.6) * (p[:, 2] > 2)
+    return _along((2 * jaw_weight(p) - 1) * near, y=gap / 2)
+
+
+def _lip_height(p: Floats) -> NDArray[np.float64]:
+    """Height above the seam [V] with the lips closed: full lips grow outwards, and still meet."""
+    return p[:, 1] + _close_lips(p)[:, 1] - SEAM
+
+
 SHAPES: dict[str, Mode] = {
     "face_width": lambda p: _along(_head(p), x=0.055 * p[:, 0]),
     "face_length": lambda p: _along(_head(p), y=0.042 * (p[:, 1] - 2.6)),
@@ -73,13 +97,15 @@ SHAPES: dict[str, Mode] = {
     "brow_tilt": lambda p: _along(_twin(p, BROW, (2.0, 0.9, 3)), y=0.13 * (np.abs(p[:, 0]) - 3.4)),
     "mouth_width": lambda p: _along(_bump(p, (0, SEAM, 4.8), (2.8, 1.1, 3)), x=0.12 * p[:, 0]),
     "mouth_height": lambda p: _along(_bump(p, (0, SEAM, 5), (2.8, 1.5, 3)), y=0.27),
-    "upper_lip_full": lambda p: _along(_bump(p, (0, -3.6, 5.6), (2.0, 0.6, 2)), y=0.38 * (p[:, 1] - SEAM), z=0.12),
-    "lower_lip_full": lambda p: _along(_bump(p, (0, -5.1, 5.4), (1.9, 0.7, 2)), y=0.3 * (p[:, 1] - SEAM), z=0.14),
+    "upper_lip_full": lambda p: _along(_bump(p, (0, -3.6, 5.6), (2.0, 0.6, 2)), y=0.38 * _lip_height(p), z=0.12),
+    "lower_lip_full": lambda p: _along(_bump(p, (0, -5.1, 5.4), (1.9, 0.7, 2)), y=0.3 * _lip_height(p), z=0.14),
     "mouth_forward": lambda p: _along(_bump(p, (0, SEAM, 5), (2.6, 1.7, 2.5)), z=0.35),
     "forehead_slope": lambda p: _along(_bump(p, (0, 8.5, 4), (7, 2.4, 5)), z=-0.6),
     "forehead_height": lambda p: _along(np.clip((p[:, 1] - 5) / 6, 0, 1), y=0.55),
     "temples": lambda p: _along(_twin(p, (6.5, 5.5, 1), (1.8, 2.2, 3)), x=0.35 * _side(p)),
-    "neck_width": lambda p: _along(np.clip((-p[:, 1] - 8) / 3, 0, 1) * np.clip((p[:, 1] + 19) / 3, 0, 1), x=0.07 * p[:, 0]),
+    "neck_width": lambda p: _along(
+        np.clip((-p[:, 1] - 8) / 3, 0, 1) * np.clip((p[:, 1] + 19) / 3, 0, 1), x=0.07 * p[:, 0]
+    ),
     "ears_out": lambda p: _along(np.clip((np.abs(p[:, 0]) - 7.9) / 1.2, 0, 1) * _head(p), x=0.3 * _side(p), z=0.1),
     "ears_tall": lambda p: _along(np.clip((np.abs(p[:, 0]) - 7.7) / 0.5, 0, 1) * _head(p), y=0.09 * (p[:, 1] - 1.0)),
 }
@@ -113,17 +139,6 @@ def field_basis(points: Floats) -> Floats:
     return np.stack(modes).astype(np.float32)
 
 
-def jaw_weight(p: Floats) -> NDArray[np.float64]:
-    """How far each point [V] follows the lower jaw: 0 above the lips' seam, 1 below; the cheeks between."""
-    across = np.abs(p[:, 0])
-    # only the canonical face has lips that part; in the cheeks the change is gradual
-    half = np.interp(across, [0, 2.0, 2.5, 4.5], [0.05, 0.12, 0.6, 2.4])
-    weight = np.clip(0.5 + (SEAM - p[:, 1]) / (2 * half), 0, 1)
-    weight = weight * weight * (3 - 2 * weight)
-    front = np.clip((p[:, 2] + 4.5) / 3.5, 0, 1)
-    return weight * front * np.clip((p[:, 1] + 14) / 3, 0, 1)
-
-
 def _jaw_open(p: Floats) -> NDArray[np.float64]:
     hinge, angle = np.array([0.0, -0.2, -2.4]), np.deg2rad(15)
     y, z = p[:, 1] - hinge[1], p[:, 2] - hinge[2]
@@ -137,13 +152,6 @@ def _smile(p: Floats) -> NDArray[np.float64]:
     middle = _along(_bump(p, (0, -3.4, 5.8), (1.5, 0.6, 2)), y=0.1, z=-0.12)
     lids = _along(_twin(p, (3.2, 2.1, 3.8), (1.2, 0.28, 2)), y=0.1)
     return corners + cheeks + middle + lids
-
-
-def _close_lips(p: Floats) -> NDArray[np.float64]:
-    """The canonical face's lips stand 5.5 mm apart; this brings them together."""
-    gap = 0.55 * np.clip(1 - (p[:, 0] / 2.15) ** 2, 0, 1)
-    near = np.exp(-np.clip(np.abs(p[:, 1] - SEAM) - gap / 2, 0, None) / 0.6) * (p[:, 2] > 2)
-    return _along((2 * jaw_weight(p) - 1) * near, y=gap / 2)
 
 
 def _close_lids(p: Floats) -> NDArray[np.float64]:
@@ -170,5 +178,5 @@ EXPRESSIONS: dict[str, Mode] = {
     "close_lids": _close_lids,
     "squint": _squint,
 }
-"""Named movements; a coefficient of 1 is a strong one. ``close_lids`` may be negative: eyes wide open. With 0 everywhere
-the face is the canonical one, its lips apart."""
+"""Named movements; a coefficient of 1 is a strong one. ``close_lids`` may be negative: eyes wide open. With 0
+everywhere the face is the canonical one, its lips apart."""

@@ -165,7 +165,14 @@ def draw_identity(seed: int, number: int) -> Identity:
     masculinity = float(np.clip(rng.choice([-0.6, 0.6]) + 0.25 * rng.standard_normal(), -1, 1))
     names = list(SHAPES)
     shape = np.clip(rng.standard_normal(len(names)) * 0.85, -1.7, 1.7)
-    leaning = {"jaw_width": 0.4, "brow_ridge": 0.7, "chin_width": 0.4, "face_width": -0.3, "neck_width": 1.0, "nose_length": 0.3}
+    leaning = {
+        "jaw_width": 0.4,
+        "brow_ridge": 0.7,
+        "chin_width": 0.4,
+        "face_width": -0.3,
+        "neck_width": 1.0,
+        "nose_length": 0.3,
+    }
     leaning |= {"brow_height": -0.5, "eye_size": -0.4, "upper_lip_full": -0.4, "lower_lip_full": -0.3}
     for name, amount in leaning.items():
         shape[names.index(name)] += amount * masculinity
@@ -182,10 +189,17 @@ def draw_identity(seed: int, number: int) -> Identity:
 
 def _draw_skin(rng: np.random.Generator, masculinity: float) -> Skin:
     """Skin, brows and eyes."""
-    melanin = float(rng.choice([rng.uniform(0.2, 0.55), rng.uniform(0.45, 1.1), rng.uniform(1.1, 2.1)], p=[0.4, 0.35, 0.25]))
+    melanin = float(
+        rng.choice([rng.uniform(0.2, 0.55), rng.uniform(0.45, 1.1), rng.uniform(1.1, 2.1)], p=[0.4, 0.35, 0.25])
+    )
     fair = float(np.clip(1.1 - melanin, 0, 1))
     male = float(masculinity > 0)
-    irises = {"brown": (0.09, 0.04, 0.02), "hazel": (0.2, 0.12, 0.045), "green": (0.16, 0.2, 0.1), "blue": (0.16, 0.27, 0.4)}
+    irises = {
+        "brown": (0.09, 0.04, 0.02),
+        "hazel": (0.2, 0.12, 0.045),
+        "green": (0.16, 0.2, 0.1),
+        "blue": (0.16, 0.27, 0.4),
+    }
     odds = np.array([0.25 + 3 * (1 - fair), 0.25 * fair + 0.05, 0.2 * fair, 0.4 * fair])
     iris = np.array(irises[str(rng.choice(list(irises), p=odds / odds.sum()))]) * rng.uniform(0.75, 1.3)
     light_brows = rng.uniform(0, 1) < 0.35 * fair
@@ -203,7 +217,7 @@ def _draw_skin(rng: np.random.Generator, masculinity: float) -> Skin:
         gloss=float(rng.uniform(0.3, 1)),
         shadows_under_eyes=float(rng.uniform(0, 1)),
         brow_thickness=float(np.clip(0.46 + 0.13 * masculinity + 0.1 * rng.standard_normal(), 0.22, 0.75)),
-        brow_height=float(np.clip(-0.3 + 0.12 * rng.standard_normal(), -0.5, 0)),
+        brow_height=float(np.clip(-0.2 + 0.12 * rng.standard_normal(), -0.42, 0.05)),
         brow_arch=float(np.clip(-0.08 * masculinity + 0.12 * rng.standard_normal(), -0.25, 0.22)),
         brow_density=float(rng.uniform(0.55, 1)),
         brow_colour=_colour(brow),
@@ -243,7 +257,7 @@ def draw_scene(seed: int, identity_number: int, photo_number: int) -> Scene:
             # cameras expose for the face
             exposure=exposure * float(np.exp(rng.normal(0, 0.1) + 0.3 * (person.skin.melanin - 0.85))),
             white_balance=(float(np.exp(warm)), 1.0, float(np.exp(-warm))),
-            shot=0.006 + (0.012 if dim else 0.002) * float(rng.uniform()),
+            shot=0.004 + (0.012 if dim else 0.002) * float(rng.uniform()),
             read=0.0015 + (0.004 if dim else 0.001) * float(rng.uniform()),
             blur=float(rng.uniform(0.3, 0.6)),
         ),
@@ -257,7 +271,7 @@ def _draw_expression(rng: np.random.Generator) -> tuple[float, ...]:
     """Coefficients of a plausible expression: one mood, and a little of everything."""
     values = dict.fromkeys(EXPRESSIONS, 0.0)
     mood = rng.choice(["calm", "smile", "laugh", "talk", "surprise", "stern"], p=[0.34, 0.24, 0.14, 0.14, 0.06, 0.08])
-    values["close_lids"] = float(np.clip(rng.normal(-0.27, 0.1), -0.45, 0))
+    values["close_lids"] = float(np.clip(rng.normal(-0.32, 0.1), -0.5, 0))
     values["close_lips"] = float(rng.uniform(0.93, 1.02))
     values["smile"] = float(abs(rng.normal(0, 0.15)))
     values["brow_raise"] = float(rng.normal(0, 0.18))
@@ -266,7 +280,11 @@ def _draw_expression(rng: np.random.Generator) -> tuple[float, ...]:
             values |= {"smile": rng.uniform(0.5, 1.0), "squint": rng.uniform(0, 0.3)}
             values["close_lips"] = rng.uniform(-0.5, 0.4) if rng.uniform() < 0.5 else 1.0
         case "laugh":
-            values |= {"smile": rng.uniform(0.7, 1.1), "squint": rng.uniform(0.1, 0.45), "jaw_open": rng.uniform(0.2, 0.55)}
+            values |= {
+                "smile": rng.uniform(0.7, 1.1),
+                "squint": rng.uniform(0.1, 0.45),
+                "jaw_open": rng.uniform(0.2, 0.55),
+            }
             values["close_lips"] = 0.3
         case "talk":
             values |= {"jaw_open": rng.uniform(0.1, 0.5), "pucker": rng.uniform(-0.2, 0.3)}
@@ -290,8 +308,23 @@ def _draw_hair(rng: np.random.Generator, person: Identity) -> Hair:
         style = HairStyle(rng.choice(long, p=[0.24, 0.26, 0.22, 0.08, 0.14, 0.06]))
     lengths = {"buzz": 0.7, "short": 4.0, "quiff": 6.0, "bob": 17, "long": 30, "wavy": 29, "curly": 6.5, "tied": 12}
     volumes = {"buzz": 0.1, "short": 0.5, "quiff": 0.7, "bob": 0.7, "long": 0.6, "wavy": 0.9, "curly": 1.0, "tied": 0.2}
-    curls = {"buzz": 0, "short": 0.08, "quiff": 0.1, "bob": 0.05, "long": 0.06, "wavy": 0.55, "curly": 0.6, "tied": 0.05}
-    colours = [(0.012, 0.009, 0.008), (0.035, 0.02, 0.012), (0.09, 0.045, 0.022), (0.3, 0.19, 0.085), (0.22, 0.07, 0.025)]
+    curls = {
+        "buzz": 0,
+        "short": 0.08,
+        "quiff": 0.1,
+        "bob": 0.05,
+        "long": 0.06,
+        "wavy": 0.55,
+        "curly": 0.6,
+        "tied": 0.05,
+    }
+    colours = [
+        (0.012, 0.009, 0.008),
+        (0.035, 0.02, 0.012),
+        (0.09, 0.045, 0.022),
+        (0.3, 0.19, 0.085),
+        (0.22, 0.07, 0.025),
+    ]
     fair = float(np.clip(1.1 - person.skin.melanin, 0, 1))
     odds = np.array([0.3 + 1.6 * (1 - fair), 0.4, 0.3 * fair + 0.03, 0.28 * fair + 0.01, 0.12 * fair])
     colour = np.array(colours[int(rng.choice(5, p=odds / odds.sum()))]) * np.exp(rng.normal(0, 0.25))
@@ -317,7 +350,15 @@ def _draw_light(rng: np.random.Generator, name: Lighting) -> tuple[Light, float]
     tint = np.exp(rng.normal(0, 0.04, 3))
     # direction and strength of key and rim; surroundings from above, below and the camera; softness; exposure
     key, strength, rim, rim_strength, around, softness, exposure = {
-        Lighting.FRONTAL: ((0.25 * hand, 0.45, 1.0), 0.75, (-0.9 * hand, 0.4, -0.5), 0.15, (0.5, 0.24, 0.34), 1.0, 0.95),
+        Lighting.FRONTAL: (
+            (0.25 * hand, 0.45, 1.0),
+            0.75,
+            (-0.9 * hand, 0.4, -0.5),
+            0.15,
+            (0.5, 0.24, 0.34),
+            1.0,
+            0.95,
+        ),
         Lighting.SIDE: ((0.95 * hand, 0.35, 0.42), 1.15, (-0.8 * hand, 0.3, -0.6), 0.2, (0.3, 0.14, 0.16), 0.6, 1.0),
         Lighting.TOP: ((0.15 * hand, 1.0, 0.42), 1.15, (0.4 * hand, 0.8, -0.6), 0.25, (0.42, 0.16, 0.22), 0.7, 1.0),
         Lighting.BACK: ((0.45 * hand, 0.35, 0.85), 0.3, (-0.65 * hand, 0.55, -0.75), 2.2, (0.5, 0.26, 0.4), 1.4, 1.0),

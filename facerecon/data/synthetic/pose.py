@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from facerecon.data.synthetic.mesh import CanonicalMesh
 from facerecon.data.synthetic.people import Identity, Scene
-from facerecon.data.synthetic.raster import Floats
+from facerecon.data.synthetic.raster import Floats, vector
 
 PIVOT = np.array([0.0, -3.0, -5.0], dtype=np.float32)
 """Where the head turns on the neck."""
@@ -48,9 +48,9 @@ class View:
 
 def pose(mesh: CanonicalMesh, identity: Identity, scene: Scene) -> Body:
     """The person's shape with the scene's expression and pose."""
-    head = mesh.rest + np.tensordot(np.float32(identity.shape), mesh.shapes, 1)
-    head += np.tensordot(np.float32(identity.field), mesh.field, 1)
-    head += np.tensordot(np.float32(scene.expression), mesh.expressions, 1)
+    head = mesh.rest + np.tensordot(vector(identity.shape), mesh.shapes, 1)
+    head += np.tensordot(vector(identity.field), mesh.field, 1)
+    head += np.tensordot(vector(scene.expression), mesh.expressions, 1)
     turn = rotation(scene.yaw, scene.pitch, scene.roll)
     torso = rotation(0.25 * scene.yaw, 0.0, 0.0)
     turned, standing = (head - PIVOT) @ turn.T + PIVOT, (head - PIVOT) @ torso.T + PIVOT

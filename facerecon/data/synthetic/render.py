@@ -13,7 +13,7 @@ from facerecon.data.synthetic.hair import Strands, draw_runs, grow, hairline
 from facerecon.data.synthetic.mesh import FACE_POINTS, CanonicalMesh, Part, vertex_normals
 from facerecon.data.synthetic.people import Identity, Light, Scene
 from facerecon.data.synthetic.pose import PIVOT, Body, View, pose, view_of
-from facerecon.data.synthetic.raster import Floats, Fragments, rasterise, sample, unit
+from facerecon.data.synthetic.raster import Floats, Fragments, blur, rasterise, sample, unit, vector
 from facerecon.data.synthetic.skin import SkinTexture, noise, paint_skin, texture_position
 from facerecon.errors import FaceReconError
 from facerecon.randomness import generator
@@ -27,8 +27,9 @@ class Rendered:
 
     ``image`` uint8 RGB [size, size, 3]; ``landmarks`` float32 [468, 3]: x, y in pixels of the image ((0, 0) is its
     corner) and depth in cm from the camera; ``landmarks68`` [68, 3]: those at the 68 iBUG 300-W points;
-    ``depth`` float32 [size, size]: cm from the camera of skin, eyes, teeth and clothes at the pixel's centre, hair left
-    out, infinite for the background; ``yaw``, ``pitch``, ``roll`` in degrees, signs as in ``landmarks.head_angles``.
+    ``depth`` float32 [size, size]: cm from the camera of skin and clothes at the pixel's centre, hair left out, eyes
+    and mouth spanned as in the canonical mesh, infinite for the background; ``yaw``, ``pitch``, ``roll`` in degrees,
+    signs as in ``landmarks.head_angles``.
     """
 
     image: NDArray[np.uint8]
@@ -55,19 +56,26 @@ def render(mesh: CanonicalMesh, identity: Identity, scene: Scene, size: int = 25
     strands = grow(mesh, body.head, scene.hair)
     image = _picture(mesh, identity, scene, body, view, fragments, strands)
     landmarks = np.concatenate([points[:FACE_POINTS] / OVERSAMPLING, depth[:FACE_POINTS, None]], axis=1)
-    truth = rasterise(points / OVERSAMPLING, depth, mesh.triangles, size)
-    distance = np.full(size * size, np.inf, dtype=np.float32)
-    distance[truth.pixel] = truth.depth
     return Rendered(
         image=_record(image, scene, size),
         landmarks=landmarks.astype(np.float32),
         landmarks68=sixty_eight(landmarks.astype(np.float32)),
-        depth=distance.reshape(size, size),
+        depth=_distance(fragments, size),
         light=scene.light,
         yaw=scene.yaw,
         pitch=scene.pitch,
         roll=scene.roll,
     )
+
+
+def _distance(fragments: Fragments, size: int) -> Floats:
+    """Depth at the pixels' centres [size, size]: the mean of the samples round each, the nearest one at an edge."""
+    fine = np.full((size * OVERSAMPLING) ** 2, np.inf, dtype=np.float32)
+    fine[fragments.pixel] = fragments.depth
+    samples = fine.reshape(size, OVERSAMPLING, size, OVERSAMPLING).transpose(0, 2, 1, 3).reshape(size, size, -1)
+    nearest, farthest = samples.min(axis=-1), samples.max(axis=-1)
+    known = np.where(np.isfinite(samples), samples, 0).mean(axis=-1)
+    return np.where(farthest < nearest + 0.5, known, nearest)
 
 
 @lru_cache(maxsize=4)
@@ -107,7 +115,7 @@ def _picture(
 def _hair_lines(
     strands: Strands, world: Floats, view: View, body_depth: Floats
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Tones of the strands in front of the body, and of all, each [S, S]."""
+    """Tones of the strands in front of the body, and of those behind it, each [S, S]."""
     pixels, depth = view.project(world)
     cell = np.clip(pixels.astype(np.int64), 0, view.size - 1)
     # hair lies on the shoulders that it would run into
@@ -115,8 +123,13 @@ def _hair_lines(
     seen = depth < body_depth[cell[..., 1] * view.size + cell[..., 0]] + slack
     tone = np.clip(strands.tone * (0.75 + 0.25 * strands.layer) * 96, 24, 248)
     tone = (tone / 12).astype(np.uint8) * 12
-    everything = np.ones_like(seen)
-    return draw_runs(pixels, seen, depth, tone, view.size), draw_runs(pixels, everything, depth, tone, view.size)
+    everything = np.arange(world.shape[1]) <= strands.ends[:, None]
+    seen &= everything
+    hidden = everything & ~seen
+    hidden[:, 1:] |= hidden[:, :-1]
+    hidden[:, :-1] |= hidden[:, 1:]
+    hidden &= everything
+    return draw_runs(pixels, seen, depth, tone, view.size), draw_runs(pixels, hidden, depth, tone, view.size)
 
 
 def _paint_hair(canvas: Floats, tones: NDArray[np.uint8], colour: Floats) -> None:
@@ -136,13 +149,13 @@ def _surface(
     texture = _painted(mesh, identity)
     at = texture_position(rest)
     colour = sample(texture.colour, at)
-    detail = sample(cv2.merge([texture.relief, texture.gloss]), at)
+    detail = sample(np.dstack([texture.relief, texture.gloss]), at)
     relief, gloss = detail[:, 0], detail[:, 1] * identity.skin.gloss
     colour = _nostrils(colour, rest)
     grain = noise(generator(scene.hair.pattern, "scalp"), (view.size, view.size), 3).ravel()[fragments.pixel]
     inside = hairline(rest, scene.hair) + 0.22 * grain
     cover = 0.92 * np.clip(inside / 1.7 + 0.1, 0, 1) * ((part == Part.SKULL) | (part == Part.FACE))
-    colour = colour * (1 - cover[:, None]) + np.float32(scene.hair.colour) * (0.55 * cover[:, None])
+    colour = colour * (1 - cover[:, None]) + vector(scene.hair.colour) * (0.55 * cover[:, None])
     gloss = gloss * (1 - cover)
     colour, relief, gloss = _clothe(colour, relief, gloss, rest, part, scene)
     return shading.Surface(
@@ -178,7 +191,7 @@ def _clothe(
     cover = np.clip(inside / 0.12, 0, 1)
     hem = np.exp(-(((inside - 0.5) / 0.12) ** 2)) * 0.3
     folds = 0.25 * np.sin(rest[:, 0] * 0.8 + 0.6 * np.sin(rest[:, 1] * 0.7)) * np.clip(inside / 4, 0, 1)
-    cloth = np.float32(scene.cloth) * (1 - hem)[:, None]
+    cloth = vector(scene.cloth) * (1 - hem)[:, None]
     relief = relief * (1 - cover) + (folds + 0.12 * np.clip(inside / 0.3, 0, 1)) * cover
     return colour * (1 - cover[:, None]) + cloth * cover[:, None], relief, gloss * (1 - 0.9 * cover)
 
@@ -198,7 +211,7 @@ def backdrop(scene: Scene, size: int) -> Floats:
             cv2.rectangle(image, a.tolist(), (a + rng.integers(8, 60, 2)).tolist(), tone, -1)
         else:
             cv2.circle(image, b.tolist(), int(rng.integers(3, 18)), tone, -1)
-    image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(2.0, 6.0)))
+    image = blur(image, float(rng.uniform(2.0, 6.0)))
     level = {"back": 1.9, "dim": 0.7, "frontal": 1.2}.get(scene.light.name.value, 1.0)
     image = cv2.resize(image, (size, size), interpolation=cv2.INTER_CUBIC)
     return np.clip(image * level, 0.004, 1.5)
@@ -208,9 +221,10 @@ def _record(radiance: Floats, scene: Scene, size: int) -> NDArray[np.uint8]:
     """What the camera makes of linear radiance [S, S, 3]: optics, noise, tone curve, 8 bits [size, size, 3]."""
     camera = scene.camera
     rng = generator(scene.seed, scene.identity_number, scene.photo_number, "sensor")
-    image = cv2.resize(radiance, (size, size), interpolation=cv2.INTER_AREA)
-    image = cv2.GaussianBlur(image, (0, 0), max(camera.blur * size / 256, 0.2))
-    image *= np.float32(camera.white_balance) * camera.exposure
+    small = cv2.resize(radiance, (size, size), interpolation=cv2.INTER_AREA)
+    image = blur(np.asarray(small, dtype=np.float32), max(camera.blur * size / 256, 0.2)) * (
+        vector(camera.white_balance) * camera.exposure
+    )
     spread = np.sqrt(camera.shot**2 * np.maximum(image, 0) + camera.read**2)
     image = np.maximum(image + spread * rng.standard_normal(image.shape, dtype=np.float32), 0)
     # linear in the dark, a soft shoulder instead of clipped highlights

@@ -1,7 +1,7 @@
 """Skin of one person as a texture round the head: colour, relief and gloss.
 
-The texture is a cylinder round the head's axis (x = 0, z = AXIS): columns are angles, rows heights of the head at rest, so
-it does not depend on the person's shape and moves with the expression.
+The texture is a cylinder round the head's axis (x = 0, z = AXIS): columns are angles, rows heights of the head at
+rest, so it does not depend on the person's shape and moves with the expression.
 """
 
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from facerecon.data.synthetic import mesh as parts
 from facerecon.data.synthetic.people import Skin
-from facerecon.data.synthetic.raster import Floats
+from facerecon.data.synthetic.raster import Floats, blur
 from facerecon.randomness import generator
 
 AXIS, RADIUS = -4.0, 8.0
 WIDTH, HEIGHT, SCALE = 1024, 832, 28.0
 """Texture's size, and its pixels per cm at RADIUS."""
 MIDDLE = 0.0
-BARE = np.array([0.82, 0.66, 0.56], dtype=np.float32)
+BARE = np.array([0.84, 0.66, 0.53], dtype=np.float32)
 """Linear RGB reflectance of skin without melanin and blood."""
 MELANIN = np.array([0.66, 0.86, 1.0], dtype=np.float32)
 BLOOD = np.array([0.07, 0.44, 0.34], dtype=np.float32)
@@ -85,7 +85,7 @@ class _Canvas:
 
 def _soften(layer: NDArray[np.uint8], soft: float) -> Floats:
     """An 8-bit layer as [0, 1], blurred by ``soft`` cm."""
-    return cv2.GaussianBlur(layer.astype(np.float32) / 255, (0, 0), max(soft * SCALE, 0.4))
+    return blur(layer.astype(np.float32) / 255, max(soft * SCALE, 0.4))
 
 
 def paint_skin(rest: Floats, skin: Skin) -> SkinTexture:
@@ -95,23 +95,27 @@ def paint_skin(rest: Floats, skin: Skin) -> SkinTexture:
     shape = (HEIGHT, WIDTH)
     coarse, medium, fine = noise(rng, shape, 60), noise(rng, shape, 18), noise(rng, shape, 6)
     grain = rng.standard_normal(shape, dtype=np.float32)
-    pores = cv2.GaussianBlur(grain, (0, 0), 1.4) * 3.0
-    melanin = np.full(shape, skin.melanin, dtype=np.float32)
+    pores = blur(grain, 1.4) * 3.0
+    melanin: Floats = np.full(shape, skin.melanin, dtype=np.float32)
     melanin += skin.blotches * (0.05 * coarse + 0.035 * medium + 0.025 * fine) * (0.6 + 0.4 * skin.melanin)
-    blood = skin.blood + skin.blotches * (0.09 * noise(rng, shape, 45) + 0.06 * noise(rng, shape, 12))
+    blood: Floats = skin.blood + skin.blotches * (0.09 * noise(rng, shape, 45) + 0.06 * noise(rng, shape, 12))
     melanin += 0.015 * pores
     melanin, blood = _regions(canvas, skin, melanin, blood)
     melanin = _spots(canvas, skin, melanin, rng)
     relief = 0.004 * pores + 0.004 * fine + _creases(canvas, skin, rng)
-    gloss = 1 + 0.25 * fine + 0.2 * medium + 0.7 * canvas.blob((0, 0, 7), 1.0, 1.4) + 0.5 * canvas.blob((0, 6.5, 5), 3, 1.2)
+    gloss = (
+        1 + 0.25 * fine + 0.2 * medium + 0.7 * canvas.blob((0, 0, 7), 1.0, 1.4) + 0.5 * canvas.blob((0, 6.5, 5), 3, 1.2)
+    )
 
     lips = _lips(canvas)
-    streaks = cv2.GaussianBlur(rng.standard_normal(shape, dtype=np.float32), (0, 0), sigmaX=1.6, sigmaY=7) * 6
+    streaks = blur(rng.standard_normal(shape, dtype=np.float32), 1.6, 7) * 6
     melanin += lips * (skin.lip_melanin + 0.05 * streaks)
     blood += lips * (skin.lip_blood * (1 + 0.08 * streaks))
     relief += lips * (0.01 * streaks - 0.004 * pores)
     gloss += 0.9 * lips
-    colour = BARE * np.exp(-melanin[..., None] * MELANIN - (np.maximum(blood, 0) * (1 - 0.2 * melanin))[..., None] * BLOOD)
+    colour = BARE * np.exp(
+        -melanin[..., None] * MELANIN - (np.maximum(blood, 0) * (1 - 0.2 * melanin))[..., None] * BLOOD
+    )
     colour = _beard(canvas, skin, colour, rng)
     colour = _around_eyes(canvas, skin, colour)
     colour, relief = _brows(canvas, skin, colour, relief, rng)
@@ -136,12 +140,28 @@ def _spots(canvas: _Canvas, skin: Skin, melanin: Floats, rng: np.random.Generato
     for _ in range(int(420 * skin.freckles)):
         x, y = rng.normal(0, 3.4), rng.normal(0.6, 2.6)
         place = texture_position(np.array([[x, y, 4.5]], dtype=np.float32))[0]
-        cv2.circle(layer, _subpixel(place), int(rng.uniform(0.035, 0.1) * SCALE * 16), float(rng.uniform(0.2, 0.6)), -1, cv2.LINE_8, 4)
+        cv2.circle(
+            layer,
+            _subpixel(place),
+            int(rng.uniform(0.035, 0.1) * SCALE * 16),
+            float(rng.uniform(0.2, 0.6)),
+            -1,
+            cv2.LINE_8,
+            4,
+        )
     for _ in range(skin.moles):
         x, y = rng.uniform(-6, 6), rng.uniform(-8, 7)
         place = texture_position(np.array([[x, y, 4.0]], dtype=np.float32))[0]
-        cv2.circle(layer, _subpixel(place), int(rng.uniform(0.07, 0.17) * SCALE * 16), float(rng.uniform(0.7, 1.6)), -1, cv2.LINE_8, 4)
-    return melanin + cv2.GaussianBlur(layer, (0, 0), 1.3)
+        cv2.circle(
+            layer,
+            _subpixel(place),
+            int(rng.uniform(0.07, 0.17) * SCALE * 16),
+            float(rng.uniform(0.7, 1.6)),
+            -1,
+            cv2.LINE_8,
+            4,
+        )
+    return melanin + blur(layer, 1.3)
 
 
 def _subpixel(place: Floats) -> tuple[int, int]:
@@ -157,7 +177,11 @@ def _lips(canvas: _Canvas) -> Floats:
 
 def _smooth(points: Floats, closed: bool = False, steps: int = 4) -> Floats:
     """A Catmull-Rom curve through points [N, 2]."""
-    padded = np.concatenate([points[-1:], points, points[:2]]) if closed else np.concatenate([points[:1], points, points[-1:]])
+    padded = (
+        np.concatenate([points[-1:], points, points[:2]])
+        if closed
+        else np.concatenate([points[:1], points, points[-1:]])
+    )
     a, b, c, d = padded[:-3], padded[1:-2], padded[2:-1], padded[3:]
     t = np.linspace(0, 1, steps, endpoint=False)[:, None, None]
     curve = 0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
@@ -175,7 +199,9 @@ def _creases(canvas: _Canvas, skin: Skin, rng: np.random.Generator) -> Floats:
         line = _smooth(texture_position(fold))
         relief -= (0.012 + 0.05 * age) * canvas.curve(line, 0.12, 0.13)
         bag = np.array([[1.9, 1.9, 4], [2.5, 1.45, 4], [3.3, 1.4, 4], [4.1, 1.7, 3.6]], dtype=np.float32)
-        relief -= (0.008 + 0.03 * age) * canvas.curve(_smooth(texture_position(bag * np.array([side, 1, 1], dtype=np.float32))), 0.08, 0.1)
+        relief -= (0.008 + 0.03 * age) * canvas.curve(
+            _smooth(texture_position(bag * np.array([side, 1, 1], dtype=np.float32))), 0.08, 0.1
+        )
         for k in range(3):
             start = np.array([4.75, 2.75 - 0.32 * k + 0.2, 3.0], dtype=np.float32)
             end = start + np.array([0.9, 0.5 - 0.5 * k, -0.7], dtype=np.float32)
@@ -195,15 +221,18 @@ def _beard(canvas: _Canvas, skin: Skin, colour: Floats, rng: np.random.Generator
         return colour
     shape = (HEIGHT, WIDTH)
     outline = np.array(
-        [[7.4, 1.0, -2], [6.6, -2.0, 0.8], [4.9, -4.0, 2.8], [3.3, -4.0, 4.2], [2.6, -2.9, 4.8], [0, -2.4, 6]], dtype=np.float32
+        [[7.4, 1.0, -2], [6.6, -2.0, 0.8], [4.9, -4.0, 2.8], [3.3, -4.0, 4.2], [2.6, -2.9, 4.8], [0, -2.4, 6]],
+        dtype=np.float32,
     )
     lower = np.array([[0, -10.6, 3], [4, -9.6, 1.5], [7, -6.0, -2]], dtype=np.float32)
-    right = np.concatenate([lower, outline[:1], outline[1:]])
+    right = np.concatenate([lower, outline])
     whole = np.concatenate([right, right[::-1] * np.array([-1, 1, 1], dtype=np.float32)])
     where = canvas.area(texture_position(whole), 0.35) * (1 - _lips(canvas))
     where = np.clip(where * (1 + 0.25 * noise(rng, shape, 22)), 0, 1)
-    hairs = cv2.GaussianBlur((rng.random(shape, dtype=np.float32) > 0.955).astype(np.float32), (0, 0), sigmaX=0.7, sigmaY=1.6)
-    amount = where * np.clip(0.3 * skin.stubble + (1.5 + 3 * skin.stubble) * hairs, 0, 0.85 * min(1, skin.stubble + 0.25))
+    hairs = blur((rng.random(shape, dtype=np.float32) > 0.955).astype(np.float32), 0.7, 1.6)
+    amount = where * np.clip(
+        0.3 * skin.stubble + (1.5 + 3 * skin.stubble) * hairs, 0, 0.85 * min(1, skin.stubble + 0.25)
+    )
     tone = np.array(skin.brow_colour, dtype=np.float32) * 0.9 + np.array([0.01, 0.012, 0.015], dtype=np.float32)
     return colour * (1 - amount[..., None]) + tone * amount[..., None]
 
@@ -249,12 +278,14 @@ def _brows(
         tip = root + direction * (rng.uniform(0.35, 0.7, count) * SCALE)[:, None]
         for start, end in zip(root, tip, strict=True):
             middle = (start + end) / 2 + np.array([0, -0.03 * SCALE])
-            cv2.polylines(strokes, [np.rint(np.stack([start, middle, end]) * 16).astype(np.int32)], False, 255, 1, cv2.LINE_AA, 4)
+            cv2.polylines(
+                strokes, [np.rint(np.stack([start, middle, end]) * 16).astype(np.int32)], False, 255, 1, cv2.LINE_AA, 4
+            )
         widths = np.interp(np.linspace(0, 1, len(line)), [0, 0.35, 0.85, 1], [0.1, 0.7, 0.9, 0.6])
         for (x, y), w in zip(line, widths * skin.brow_thickness * SCALE, strict=True):
             cv2.circle(body, _subpixel(np.array([x, y])), int(max(w * 0.7, 1) * 16), 1.0, -1, cv2.LINE_8, 4)
-    soft = cv2.GaussianBlur(body, (0, 0), 0.11 * SCALE)
-    hairs = cv2.GaussianBlur(strokes.astype(np.float32) / 255, (0, 0), 0.6)
+    soft = blur(body, 0.11 * SCALE)
+    hairs = blur(strokes.astype(np.float32) / 255, 0.6)
     amount = np.clip(0.4 * skin.brow_density * soft + 1.0 * hairs, 0, 0.93)[..., None]
     tone = np.minimum(np.array(skin.brow_colour, dtype=np.float32), colour * 0.75)
     return colour * (1 - amount) + tone * amount, relief + 0.02 * hairs

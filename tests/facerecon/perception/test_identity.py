@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import onnxruntime
@@ -28,15 +29,23 @@ def sface() -> IdentityNetwork:
 
 
 @pytest.fixture(scope="module")
-def session() -> onnxruntime.InferenceSession:
-    """The file itself in ONNX Runtime, weights that it lists as inputs made constants."""
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The ONNX file with the weights that it lists as inputs made constants, as other runtimes need it."""
     model = onnx.load(weights_path("sface"))
     image = next(entry for entry in model.graph.input if entry.name == "data")
     del model.graph.input[:]
     model.graph.input.append(image)
+    path = tmp_path_factory.mktemp("sface") / "bare.onnx"
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def session(bare: Path) -> onnxruntime.InferenceSession:
+    """The file itself in ONNX Runtime."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(bare, options, providers=["CPUExecutionProvider"])
 
 
 @pytest.fixture
@@ -61,6 +70,27 @@ def test_sface_equals_onnx_runtime(sface: IdentityNetwork, session: onnxruntime.
     np.testing.assert_allclose(actual, expected, atol=2e-5)
     cosine = (actual * expected).sum(1) / np.linalg.norm(actual, axis=1) / np.linalg.norm(expected, axis=1)
     assert cosine.min() > 0.9999
+
+
+def test_sface_equals_opencv_from_photo_to_embedding(sface: IdentityNetwork, bare: Path) -> None:
+    reference = cv2.FaceRecognizerSF.create(str(bare), "")
+    rgb = ((_images(1, 160)[0].permute(1, 2, 0).numpy() + 1) * 127.5).round().astype(np.uint8)
+    generator = np.random.default_rng(0)
+    # OpenCV counts from the centre of the first pixel
+    points = (sface.template.numpy() - 0.5) * 0.9 + [20, 25] + generator.normal(size=(5, 2))
+    face = np.zeros((1, 15), np.float32)
+    face[0, 4:14] = points.reshape(-1)
+    crop = reference.alignCrop(rgb[..., ::-1].copy(), face)
+    expected = reference.feature(crop)[0]
+
+    image = torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 127.5 - 1
+    fives = torch.from_numpy(points + 0.5)[None].float()
+    placed = warp(image, fives, sface.template, 112)[0].permute(1, 2, 0).numpy() * 127.5 + 127.5
+    actual = sface.embed(image, fives)[0].numpy()
+
+    # OpenCV rounds its crop to whole values
+    assert np.abs(placed - crop[..., ::-1]).max() < 1.5
+    assert actual @ expected / np.linalg.norm(expected) > 0.999
 
 
 def test_embeddings_are_of_unit_length_and_of_each_face_alone(sface: IdentityNetwork) -> None:

@@ -1,0 +1,74 @@
+# Everything runs in .venv, made from requirements.lock; `make help` lists what there is.
+PYTHON ?= python3.11
+BIN    := .venv/bin
+STAMP  := .venv/.installed
+UV     := $(shell sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)
+
+# telemetry off: faces are private (ops/__init__.py sets the same for what is started without make)
+export ZENML_ANALYTICS_OPT_IN = false
+export AUTO_OPEN_DASHBOARD = false
+export MLFLOW_DISABLE_TELEMETRY = true
+export DVC_NO_ANALYTICS = 1
+export GX_ANALYTICS_ENABLED = false
+export GRADIO_ANALYTICS_ENABLED = False
+
+.DEFAULT_GOAL := help
+.PHONY: help install weights stack sample demo ui test test-all lint format lock bench clean
+
+help:  ## show this help
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
+
+install: $(STAMP)  ## set up .venv from requirements.lock
+
+$(STAMP): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Error: $(PYTHON) not found: install Python 3.11, or say make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(UV)"
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes --requirement requirements.lock
+	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --editable .
+	@grep -q ZENML_ANALYTICS_OPT_IN $(BIN)/activate || printf '%s\n' \
+		'export ZENML_ANALYTICS_OPT_IN=false AUTO_OPEN_DASHBOARD=false MLFLOW_DISABLE_TELEMETRY=true' \
+		'export DVC_NO_ANALYTICS=1 GX_ANALYTICS_ENABLED=false GRADIO_ANALYTICS_ENABLED=False' >> $(BIN)/activate
+	@touch $@
+
+weights: install  ## fetch the pretrained weights
+	$(BIN)/facerecon weights
+
+stack: install  ## register this clone's ZenML stack and make it active
+	$(BIN)/facerecon stack
+
+sample: install  ## draw the sample faces into data/sample and put data/ under DVC
+	$(BIN)/facerecon sample
+	$(BIN)/dvc add --quiet data
+
+demo: weights stack sample  ## set everything up and run the training pipeline on sample faces
+	$(BIN)/zenml pipeline run training
+
+ui:  ## start MLflow's and ZenML's web pages
+	@$(BIN)/facerecon ui
+
+test: install  ## run the quick tests
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: install  ## run all tests
+	$(BIN)/python -m pytest
+
+lint: install  ## style, types, and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install  ## put the code into its format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: install  ## resolve pyproject.toml into requirements.lock anew
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-annotate \
+		--custom-compile-command "make lock" --output-file requirements.lock --quiet
+
+bench: install  ## measure speed and quality
+	$(BIN)/python -m benchmarks.masks
+
+clean:  ## remove what runs left: crops, checkpoints, runs, outputs (not data, not .venv)
+	rm -rf .facerecon outputs

@@ -1,0 +1,80 @@
+"""The facerecon command."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+import ops
+from facerecon.errors import FaceReconError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Reproducible face reconstruction: set-up and look-up around `zenml pipeline run training`."""
+
+
+@cli.command()
+def weights() -> None:
+    """Fetch the pretrained weights that are missing, check all, and list them."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from facerecon.weights import fetch_all, table
+
+    fetch_all()
+    shown = Table("name", "purpose", "licence", "file")
+    for row in table():
+        shown.add_row(*(str(row[key]) for key in ("name", "purpose", "licence", "file")))
+    Console().print(shown)
+
+
+@cli.command()
+def stack() -> None:
+    """Register this clone's ZenML stack and make it the active one."""
+    from ops.stack import register_stack
+
+    click.echo(f"active ZenML stack: {register_stack()}")
+
+
+@cli.command()
+@click.option("--folder", type=click.Path(path_type=Path), default=Path("data/sample"), show_default=True)
+@click.option("--identities", type=click.IntRange(1), default=150, show_default=True)
+@click.option("--photos", type=click.IntRange(1), default=4, show_default=True, help="per identity")
+@click.option("--size", type=click.IntRange(64, 1024), default=256, show_default=True, help="pixels a side")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--workers", type=click.IntRange(1), default=os.cpu_count() or 1, show_default=True)
+def sample(folder: Path, identities: int, photos: int, size: int, seed: int, workers: int) -> None:
+    """Draw sample faces: people who do not exist, with known truth. What is there already is kept."""
+    from facerecon.data.synthetic import write_dataset
+    from facerecon.weights import weights_path
+
+    write_dataset(folder, weights_path("face_landmarker"), identities, photos, size, seed, workers)
+    click.echo(f"{identities * photos} faces of {identities} people in {folder}")
+
+
+@cli.command()
+@click.option("--mlflow-port", type=click.IntRange(1, 65535), default=5001, show_default=True)
+@click.option("--zenml-port", type=click.IntRange(1, 65535), default=8237, show_default=True)
+def ui(mlflow_port: int, zenml_port: int) -> None:
+    """Start MLflow's and ZenML's web pages on this machine; Ctrl-C ends both."""
+    from ops.ui import serve
+
+    serve(mlflow_port, zenml_port)
+
+
+def main() -> None:
+    """Run the command; what a user can mend is one line, ``FACERECON_DEBUG=1`` shows the traceback."""
+    assert ops.QUIET
+    if not os.environ.get("FACERECON_DEBUG"):
+        cli()
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(1)
+    except click.ClickException as error:
+        if isinstance(error, FaceReconError):
+            raise
+        error.show()
+        sys.exit(error.exit_code)
