@@ -63,6 +63,13 @@ class ValidationSettings(Settings):
     max_yaw: float = Field(90.0, gt=0, le=180)
     mostly: Share = Field(0.95, description="share of rows that must lie in the ranges")
 
+    @field_validator("brightness")
+    @classmethod
+    def _ordered(cls, brightness: tuple[float, float]) -> tuple[float, float]:
+        if brightness[0] > brightness[1]:
+            raise ValueError("give the lower bound first")
+        return brightness
+
 
 class MaskSettings(Settings):
     """Which masks are trained on and evaluated."""
@@ -71,7 +78,7 @@ class MaskSettings(Settings):
     feature_share: Share = Field(0.1, description="share of training masks that hide a part of the face")
     evaluation_families: tuple[str, ...] = ("brush", "boxes", "noise", "scatter", "held_out")
     evaluate_features: bool = Field(True, description="also report eyes, brows, nose, mouth and jaw, each alone")
-    levels: tuple[Level, ...] = (1, 2, 3)
+    levels: tuple[Level, ...] = Field((1, 2, 3), min_length=1)
     count: int = Field(256, ge=8, le=4096, description="frozen evaluation masks per level and family")
     curriculum: Curriculum = Field(default_factory=Curriculum)
     seed: int = Field(0, ge=0)
@@ -102,7 +109,7 @@ class ModelSettings(Settings):
         try:
             model_options(self.family, self.options)
         except ValidationError as error:
-            raise ValueError(_first(error, prefix="options")) from error
+            raise ValueError(_first(error, "options", type(model_options(self.family, {})))) from error
         except FaceReconError as error:
             raise ValueError(error.message) from error
         return self
@@ -208,23 +215,22 @@ def parse_settings(parameters: dict[str, Any], where: str) -> RunSettings:
     try:
         return RunSettings.model_validate(parameters)
     except ValidationError as error:
-        raise FaceReconError(f"{where}: {_first(error, prefix='parameters')}") from error
+        raise FaceReconError(f"{where}: {_first(error, 'parameters', RunSettings)}") from error
 
 
-def _first(error: ValidationError, prefix: str) -> str:
-    """The first of pydantic's errors as one line that names the key, the value and what is allowed."""
+def _first(error: ValidationError, prefix: str, root: type[BaseModel]) -> str:
+    """The first of pydantic's errors about ``root`` as one line that names the key, the value and what is allowed."""
     first = error.errors()[0]
     key = ".".join((prefix, *map(str, first["loc"])))
     if first["type"] == "extra_forbidden":
-        return f"{key}: no such key; allowed here: {', '.join(_siblings(first['loc']))}"
+        return f"{key}: no such key; allowed here: {', '.join(_siblings(root, first['loc']))}"
     reason = first["msg"].removeprefix("Value error, ")
     value = "" if isinstance(first["input"], dict | Settings) else f" = {first['input']!r}"
     return f"{key}{value}: {reason}"
 
 
-def _siblings(location: tuple[int | str, ...]) -> list[str]:
-    """The keys that may stand where ``location`` points, from the settings' own declarations."""
-    model: type[BaseModel] = RunSettings
+def _siblings(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The keys that may stand where ``location`` points below ``model``, from the settings' own declarations."""
     for part in location[:-1]:
         annotation = model.model_fields[str(part)].annotation
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):

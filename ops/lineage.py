@@ -53,7 +53,7 @@ def dvc_digest() -> str:
     from dvc.repo import Repo
 
     with Repo(str(PROJECT)) as repo:
-        outs = [out for out in repo.index.outs if out.stage.relpath == "data.dvc"]
+        outs = [out for out in repo.index.outs if out.stage.path_in_repo == "data.dvc"]
         return ",".join(f"{out.hash_info.value}{' (changed since)' if out.workspace_status() else ''}" for out in outs)
 
 

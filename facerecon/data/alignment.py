@@ -7,6 +7,7 @@ exists is done and a killed run goes on where it was.
 """
 
 import multiprocessing
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -150,8 +151,13 @@ def _run(tasks: list[_Task], context: _Context) -> Iterator[tuple[str, list[dict
     """Results in the order of ``tasks``, from worker processes, or from this one if a single worker is asked for."""
     workers = min(context.alignment.workers, len(tasks))
     if workers == 1:
+        threads = cv2.getNumThreads()
         _start_worker(context)
-        yield from track(map(_align_photo, tasks), "aligning faces", len(tasks))
+        try:
+            yield from track(map(_align_photo, tasks), "aligning faces", len(tasks))
+        finally:
+            _end_worker()
+            cv2.setNumThreads(threads)
         return
     # spawn: MediaPipe's threads do not survive a fork
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker, (context,)) as pool:
@@ -173,6 +179,13 @@ def _start_worker(context: _Context) -> None:
     _worker = (FaceLandmarker(Path(context.model), min_confidence=context.alignment.min_confidence), context)
 
 
+def _end_worker() -> None:
+    global _worker
+    if _worker:
+        _worker[0].close()
+    _worker = None
+
+
 _NO_FACE = "no face found"
 
 
@@ -181,10 +194,14 @@ def _align_photo(task: _Task) -> tuple[str, list[dict[str, object]]]:
     assert _worker is not None
     detector, context = _worker
     sidecar = Path(context.store) / task.sha256[:2] / f"{task.sha256}.npz"
-    if sidecar.is_file():
-        return _read_sidecar(sidecar, context)
+    if (done := _read_sidecar(sidecar, context)) is not None:
+        return done
     try:
+        if sha256_file(Path(task.path)) != task.sha256:
+            return "changed since it was listed", []
         image = read_rgb(Path(task.path))
+    except OSError as error:
+        return f"cannot be read: {error.strerror}", []
     except UnreadableImageError as error:
         return str(error), []
     reason, faces = _find_faces(image, detector, context.alignment)
@@ -196,7 +213,10 @@ def _align_photo(task: _Task) -> tuple[str, list[dict[str, object]]]:
         for index, face in enumerate(faces):
             flat |= {f"{index}/{name}": np.asarray(value) for name, value in asdict(face).items()}
         np.savez(temporary, **flat)
-    return _read_sidecar(sidecar, context)
+    result = _read_sidecar(sidecar, context)
+    if result is None:
+        raise FaceReconError(f"{sidecar} cannot be read back: free or mend the disk, and run again")
+    return result
 
 
 def _crop_file(context: _Context, sha256: str, index: int) -> Path:
@@ -264,27 +284,43 @@ def _measure(
     )
 
 
-def _read_sidecar(sidecar: Path, context: _Context) -> tuple[str, list[dict[str, object]]]:
-    with np.load(sidecar, allow_pickle=False) as stored:
-        columns = []
-        for index in range(int(stored["count"])):
-            face = {name: stored[f"{index}/{name}"] for name in _SIDECAR_VALUES}
-            crop = _crop_file(context, sidecar.stem, index)
-            if not crop.is_file():
-                with atomic_path(crop) as temporary:
-                    write_png(temporary, face["crop"])
-            values = (
-                str(crop.relative_to(context.store)),
-                sha256_bytes(face["crop"].tobytes()),
-                *map(float, face["box"]),
-                float(face["quad"]),
-                float(face["padding"]),
-                *map(float, face["angles"]),
-                float(face["sharpness"]),
-                float(face["brightness"]),
-            )
-            columns.append(dict(zip(FACE_COLUMNS, values, strict=True)))
-        return str(stored["reason"]), columns
+def _read_sidecar(sidecar: Path, context: _Context) -> tuple[str, list[dict[str, object]]] | None:
+    """What was written for a photo before; None if there is nothing, or a file that is not whole.
+
+    Crops that are gone or damaged are written again.
+    """
+    try:
+        with np.load(sidecar, allow_pickle=False) as stored:
+            reason, count = str(stored["reason"]), int(stored["count"])
+            faces = [{name: stored[f"{index}/{name}"] for name in _SIDECAR_VALUES} for index in range(count)]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    columns = []
+    for index, face in enumerate(faces):
+        crop = _crop_file(context, sidecar.stem, index)
+        if not _holds(crop, face["crop"]):
+            with atomic_path(crop) as temporary:
+                write_png(temporary, face["crop"])
+        values = (
+            str(crop.relative_to(context.store)),
+            sha256_bytes(face["crop"].tobytes()),
+            *map(float, face["box"]),
+            float(face["quad"]),
+            float(face["padding"]),
+            *map(float, face["angles"]),
+            float(face["sharpness"]),
+            float(face["brightness"]),
+        )
+        columns.append(dict(zip(FACE_COLUMNS, values, strict=True)))
+    return reason, columns
+
+
+def _holds(path: Path, image: NDArray[np.uint8]) -> bool:
+    """Whether the file at ``path`` is there and has exactly these pixels."""
+    try:
+        return np.array_equal(read_rgb(path), image)
+    except UnreadableImageError:
+        return False
 
 
 _SIDECAR_VALUES = ("crop", "box", "quad", "padding", "angles", "sharpness", "brightness")

@@ -135,7 +135,8 @@ class EvaluationFaces:
 
     def points5(self) -> Tensor:
         """Five points of each face [N, 5, 2] in crop pixels."""
-        return torch.from_numpy(np.stack([points.five for points in self.points]))
+        five = [points.five for points in self.points]
+        return torch.from_numpy(np.array(five, dtype=np.float32).reshape(-1, 5, 2))
 
 
 def evaluation_faces(manifest: Manifest, split: str, most: int) -> EvaluationFaces:

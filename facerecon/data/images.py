@@ -5,10 +5,16 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 MAX_PIXELS = 100_000_000
 """Photos with more pixels are refused: a decompression bomb must not eat the memory."""
+
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+"""What is opened, whatever a file is named: Pillow hands some other formats to outside programs (Ghostscript)."""
+
+# its remarks on odd metadata name files of this machine; set once, because catch_warnings is not safe in threads
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 class UnreadableImageError(Exception):
@@ -24,29 +30,33 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
         UnreadableImageError: no image, a broken one, or one larger than MAX_PIXELS.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise UnreadableImageError(f"too large: {image.width}x{image.height} pixels")
-                return _to_rgb(ImageOps.exif_transpose(image))
+        with Image.open(path, formats=_FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise UnreadableImageError(f"too large: {image.width}x{image.height} pixels")
+            return _to_rgb(ImageOps.exif_transpose(image))
     except UnreadableImageError:
         raise
     except Image.DecompressionBombError as error:
         raise UnreadableImageError("too large: decompression bomb") from error
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
-        # decoders put the path into some messages; the list names the photo already
-        raise UnreadableImageError(f"cannot be decoded: {str(error).replace(str(path), path.name)}") from error
+    except UnidentifiedImageError as error:
+        # Pillow's message holds the path, which must not come into the list: the list is part of a digest
+        raise UnreadableImageError("cannot be decoded: not an image") from error
+    except OSError as error:
+        raise UnreadableImageError(f"cannot be decoded: {error.strerror or error}") from error
+    except Exception as error:
+        # decoders and EXIF readers let any kind of error pass when a file is broken: struct.error, TypeError, ...
+        raise UnreadableImageError(f"cannot be decoded: {error}") from error
 
 
 def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     if image.mode.startswith("I"):
         values = np.asarray(image).astype(np.float32)
-        gray = np.clip(values / 257 if values.max(initial=0) > 255 else values, 0, 255).round().astype(np.uint8)
+        deep = image.mode.startswith("I;16") or values.max(initial=0) > 255
+        gray = np.clip(values / 257 if deep else values, 0, 255).round().astype(np.uint8)
         return np.repeat(gray[..., None], 3, axis=2)
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
-        return np.asarray(Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB"))
+        return np.array(Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB"))
     return np.array(image.convert("RGB"))
 
 

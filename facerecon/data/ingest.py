@@ -37,8 +37,12 @@ def source_fingerprint(data: DataSettings, project: Path) -> str:
     root = source_root(data, project)
     fingerprint = hashlib.sha256()
     for photo in SOURCES[data.source](root):
-        state = (root / photo.uri).stat()
-        fingerprint.update(f"{photo.uri}\0{photo.identity}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
+        try:
+            state = (root / photo.uri).stat()
+            change = f"{state.st_size}\0{state.st_mtime_ns}"
+        except OSError as error:
+            change = str(error.strerror)  # a broken link, say: ``ingest`` puts it on the quarantine list
+        fingerprint.update(os.fsencode(f"{photo.uri}\0{photo.identity}\0{change}\n"))
     return fingerprint.hexdigest()
 
 
@@ -52,11 +56,11 @@ def ingest(data: DataSettings, project: Path) -> Manifest:
         FaceReconError: the folder is missing, holds no image, or no image that can be read.
     """
     root = source_root(data, project)
-    photos = list(SOURCES[data.source](root))
+    photos = sorted(SOURCES[data.source](root), key=lambda photo: photo.uri)
     if not photos:
         raise FaceReconError(f"data.path: {root} holds no image (jpg, png, webp, bmp, tiff): give a folder of photos")
     if data.max_faces is not None:
-        photos = sorted(photos, key=lambda photo: unit_interval("keep", photo.uri))[: data.max_faces]
+        photos = sorted(photos, key=lambda photo: unit_interval("keep", _printable(photo.uri)))[: data.max_faces]
         photos.sort(key=lambda photo: photo.uri)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         examined = list(track(pool.map(lambda p: _examine(root, p), photos), "reading photos", len(photos)))
@@ -66,7 +70,7 @@ def ingest(data: DataSettings, project: Path) -> Manifest:
         if not reason and sha256 in first_with:
             reason = f"duplicate of {first_with[sha256]}"
         if reason:
-            refused.append({"uri": photo.uri, "reason": reason})
+            refused.append({"uri": _printable(photo.uri), "reason": reason})
             continue
         first_with[sha256] = photo.uri
         identity = photo.identity or f"unnamed-{sha256[:16]}"
@@ -84,9 +88,16 @@ def ingest(data: DataSettings, project: Path) -> Manifest:
     )
 
 
+def _printable(name: str) -> str:
+    """``name`` with what is not valid UTF-8 in it (a stray byte that the file system kept) written as ``\\udc..``."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def _examine(root: Path, photo: Photo) -> tuple[str, str]:
     """The SHA-256 of a photo's bytes and the reason why it cannot be used, "" if it can."""
     path = root / photo.uri
+    if _printable(photo.uri) != photo.uri:
+        return "", "its name is not valid UTF-8"
     try:
         sha256 = sha256_file(path)
         read_rgb(path)

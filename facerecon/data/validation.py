@@ -14,7 +14,7 @@ from facerecon.config import ValidationSettings
 from facerecon.data.manifest import FACE_COLUMNS, PHOTO_COLUMNS, SPLITS, Manifest
 from facerecon.errors import FaceReconError
 
-_NOT_FOUND = ("no face found", "faces found")
+_NOT_FOUND = r"no face found|\d+ faces found"
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def tables(manifest: Manifest) -> dict[str, pd.DataFrame]:
     faces = manifest.faces.reset_index(drop=True)
     photos = faces.drop_duplicates(["uri"])
     splits = faces.groupby("identity")["split"].nunique().rename("splits").reset_index()
-    missing = manifest.quarantine["reason"].str.contains("|".join(_NOT_FOUND)).sum()
+    missing = manifest.quarantine["reason"].str.fullmatch(_NOT_FOUND).sum()
     found = len(photos) / max(1, len(photos) + int(missing))
     totals = pd.DataFrame({"share_of_faces_found": [found]})
     return {"faces": faces, "photos": photos[["uri", "sha256"]], "identities": splits, "totals": totals}

@@ -129,7 +129,7 @@ def export(
         FaceReconError: ONNX Runtime differs from PyTorch by more than ``min_parity`` dB (peak 2) allows.
     """
     content = to_onnx(trained, metadata)
-    session = open_session(content)
+    session = open_session(content, torch.get_num_threads())
     model = _Contract(trained.build())
     image = images.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
     mask = masks[:, None].astype(np.float32)

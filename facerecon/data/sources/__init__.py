@@ -11,6 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
+from facerecon.errors import FaceReconError
+
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
@@ -38,9 +40,17 @@ def register_source(source: Source) -> Source:
     return source
 
 
+def _refuse(error: OSError) -> None:
+    raise FaceReconError(f"data.path: folder {error.filename} cannot be read: {error.strerror}: mend its permissions")
+
+
 def image_files(root: Path) -> Iterator[Path]:
-    """All files under ``root`` that are named like images, in a fixed order; hidden ones are passed over."""
-    for folder, folders, names in os.walk(root):
+    """All files under ``root`` that are named like images, in a fixed order; hidden ones are passed over.
+
+    Raises:
+        FaceReconError: a folder cannot be read: its photos must not be missing unnoticed.
+    """
+    for folder, folders, names in os.walk(root, onerror=_refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:

@@ -240,7 +240,7 @@ def test_export_promotion_data_and_licences(page: Page) -> None:
     assert "∞ dB" in said
     assert "6.3 ms" in said
     assert "11.8 ms" in said
-    assert "PyTorch used 2 threads" in said
+    assert "each used 2 threads" in said
     assert "7.8 MB" in said
     assert "Version 4 stays a challenger; version 3 remains champion: 0.09 dB worse than version 3." in said
     rows = page.table_rows()

@@ -1,0 +1,78 @@
+"""What all sources share: which files are images, in which order, and the registry."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from facerecon.data import sources
+from facerecon.data.sources import IMAGE_SUFFIXES, SOURCES, Photo, image_files, register_source
+from facerecon.errors import FaceReconError
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def found(root: Path) -> list[str]:
+    return [path.relative_to(root).as_posix() for path in image_files(root)]
+
+
+def test_files_named_like_images_are_found_at_any_depth_in_a_fixed_order(tmp_path: Path) -> None:
+    touch(tmp_path, "b/2.png", "b/1.png", "a/deep/er/x.jpg", "z.jpg", "A.JPEG", "notes.txt", "b/1.npz", "b/no suffix")
+    assert found(tmp_path) == ["A.JPEG", "z.jpg", "a/deep/er/x.jpg", "b/1.png", "b/2.png"]
+
+
+@pytest.mark.parametrize("suffix", sorted(IMAGE_SUFFIXES))
+def test_suffixes_in_any_case(tmp_path: Path, suffix: str) -> None:
+    touch(tmp_path, f"a{suffix}", f"b{suffix.upper()}")
+    assert found(tmp_path) == [f"a{suffix}", f"b{suffix.upper()}"]
+
+
+def test_hidden_files_and_folders_are_passed_over(tmp_path: Path) -> None:
+    touch(tmp_path, ".hidden.jpg", "a/.b.jpg", ".git/c.jpg", "a/._photo.jpg", "a/b/.thumbnails/d.jpg", "a/seen.jpg")
+    assert found(tmp_path) == ["a/seen.jpg"]
+
+
+def test_a_root_that_is_hidden_or_a_link_is_read(tmp_path: Path) -> None:
+    touch(tmp_path / ".cache", "a/1.png")
+    (tmp_path / "link").symlink_to(tmp_path / ".cache")
+    assert found(tmp_path / ".cache") == found(tmp_path / "link") == ["a/1.png"]
+
+
+def test_a_folder_that_cannot_be_read_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "ada/1.png", "bob/1.png")
+    scan = os.scandir
+
+    def refuse(path: str) -> object:
+        if Path(path).name == "bob":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(FaceReconError, match=r"folder .*bob cannot be read: Permission denied: mend its permissions"):
+        found(tmp_path)
+
+
+def test_a_source_is_registered_under_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "SOURCES", dict(SOURCES))
+
+    @register_source
+    def my_layout(root: Path) -> Iterator[Photo]:
+        yield Photo("a.png")
+
+    assert sources.SOURCES["my_layout"] is my_layout
+
+
+@pytest.mark.parametrize("name", sorted(SOURCES))
+def test_every_source_opens_no_image_and_names_relative_paths(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, "Ada_Byron/Ada_Byron_0002.jpg", "Ada_Byron/Ada_Byron_0001.jpg")  # empty: opening them would fail
+    photos = list(SOURCES[name](tmp_path))
+    assert photos == [
+        Photo("Ada_Byron/Ada_Byron_0001.jpg", "Ada_Byron"),
+        Photo("Ada_Byron/Ada_Byron_0002.jpg", "Ada_Byron"),
+    ]

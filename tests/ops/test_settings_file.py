@@ -1,0 +1,51 @@
+import pytest
+
+from facerecon.errors import FaceReconError
+from ops.paths import PROJECT
+from ops.settings_file import read_settings
+
+STEPS = ("align", "train")
+
+
+@pytest.fixture
+def refused(tmp_path):
+    def write(text: str) -> str:
+        path = tmp_path / "run.yaml"
+        path.write_text(text)
+        with pytest.raises(FaceReconError) as caught:
+            read_settings(path, STEPS)
+        assert "\n" not in caught.value.message
+        assert str(path) in caught.value.message
+        return caught.value.message
+
+    return write
+
+
+@pytest.mark.parametrize("path", sorted((PROJECT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_config_is_valid_and_named_like_its_file(path):
+    assert read_settings(path, STEPS).name == path.stem
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("paramters: {name: x}", "paramters: no such key; allowed here: parameters"),
+        ("parameters: {trainin: {}}", "parameters.trainin: no such key"),
+        ("parameters: {training: {losses: {hols: 3}}}", "parameters.training.losses.hols: no such key"),
+        ("parameters: {alignment: {size: 60}}", "parameters.alignment.size = 60"),
+        ("parameters: {model: {options: {features: [3]}}}", "parameters.model"),
+        ("steps: {alin: {enable_cache: true}}", "steps.alin: no such key; allowed here: align, train"),
+        ("steps: {align: {enable_cach: true}}", "steps.align.enable_cach: no such key"),
+        ("parameters: [1, 2]", "must hold keys and values"),
+        ("- a\n- b", "holds no settings"),
+        ("", "holds no settings"),
+        ("a: [", "not valid YAML"),
+    ],
+)
+def test_a_mistake_is_named_where_it_is(refused, text, said):
+    assert said in refused(text)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FaceReconError, match=r"none\.yaml: cannot be read"):
+        read_settings(tmp_path / "none.yaml", STEPS)

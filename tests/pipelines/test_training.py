@@ -1,0 +1,248 @@
+"""The real pipeline at tiny size, through the command that users type, in a copy of the checkout."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import onnxruntime
+import pytest
+import yaml
+
+RUN = ("zenml", "pipeline", "run", "training", "-c", "configs/ci.yaml")
+FILES = {"model.onnx", "metrics.json", "report.html", "model_card.md"}
+METHODS = ("model", "telea", "mean_fill")
+
+
+def last_line(done: subprocess.CompletedProcess) -> str:
+    return (done.stdout + done.stderr).strip().splitlines()[-1]
+
+
+def error_of(clone, *command, **changed) -> str:
+    """The one line that a failing command ends with."""
+    done = clone.run(*command, **changed)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stdout + done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert lines[-1].startswith("Error: "), lines[-3:]
+    return lines[-1]
+
+
+@pytest.fixture(scope="session")
+def first_run(clone):
+    done = clone.run(*RUN)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    return done
+
+
+@pytest.fixture(scope="session")
+def second_run(clone, first_run):
+    """The same command again, after the published files were deleted as DVC does before it runs a stage."""
+    published = {name: (clone.root / "outputs" / "ci" / name).read_bytes() for name in FILES}
+    shutil.rmtree(clone.root / "outputs")
+    done = clone.run(*RUN)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    return done, published
+
+
+def client(clone) -> mlflow.MlflowClient:
+    return mlflow.MlflowClient(clone.tracking_uri)
+
+
+def runs(clone):
+    api = client(clone)
+    experiment = api.get_experiment_by_name("facerecon")
+    return api.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])
+
+
+def test_it_publishes_four_files(clone, first_run):
+    assert {path.name for path in (clone.root / "outputs" / "ci").iterdir()} == FILES
+
+
+def test_its_figures_are_complete_and_strict_json(clone, first_run):
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    figures = json.loads((clone.root / "outputs/ci/metrics.json").read_text(), parse_constant=refuse)
+    cells = {(row["method"], row["family"], row["level"]) for row in figures["table"]}
+    for method in METHODS:
+        for family in ("brush", "held_out"):
+            for level in (1, 2, 3):
+                assert (method, family, level) in cells
+    row = next(row for row in figures["table"] if row["method"] == "model")
+    for metric in ("whole_psnr", "hole_psnr", "ssim", "lpips", "identity"):
+        assert row[metric]["n"] == figures["split"]["faces"] == 4
+    assert figures["judges"]["identity"] == {"network": "sface", "in_loss": True}
+    assert figures["judges"]["lpips"] == {"network": "lpips_vgg", "in_loss": False}
+
+
+def test_its_onnx_file_keeps_known_pixels_and_ignores_what_lies_under_the_mask(clone, first_run):
+    session = onnxruntime.InferenceSession(str(clone.root / "outputs/ci/model.onnx"))
+    rng = np.random.default_rng(0)
+    image = rng.uniform(-1, 1, (3, 3, 96, 64)).astype(np.float32)
+    mask = np.zeros((3, 1, 96, 64), np.float32)
+    mask[:, :, 20:50, 10:40] = 1
+    reconstruction, confidence = session.run(None, {"image": image, "mask": mask})
+    known = np.broadcast_to(mask == 0, image.shape)
+    assert (reconstruction[known] == image[known]).all()
+    assert (confidence[mask == 0] == 1).all()
+    spoilt = np.where(mask == 1, np.float32(np.nan), image)
+    again, _ = session.run(None, {"image": spoilt, "mask": mask})
+    assert (again == reconstruction).all()
+    assert str(clone.root).encode() not in (clone.root / "outputs/ci/model.onnx").read_bytes()
+    assert {"family", "size", "mask_polarity", "weights_digest", "config_digest", "data_digest", "licence"} <= set(
+        session.get_modelmeta().custom_metadata_map
+    )
+
+
+def test_mlflow_knows_what_made_the_run(clone, first_run):
+    run = runs(clone)[0]
+    for tag in (
+        *("config", "git_commit", "git_diff_digest", "config_digest", "data_dvc_digest", "manifest_digest"),
+        *("masks_digest", "weights_digest", "pretrained", "lock_digest", "seed", "device", "threads"),
+    ):
+        assert run.data.tags[tag], tag
+    head = clone.run("git", "rev-parse", "HEAD").stdout.strip()
+    assert run.data.tags["git_commit"] == head
+    assert run.data.params["training.losses.hole"] == "6.0"
+    figures = json.loads((clone.root / "outputs/ci/metrics.json").read_text())
+    row = next(r for r in figures["table"] if (r["method"], r["family"], r["level"]) == ("telea", "brush", 2))
+    assert run.data.metrics["test/brush/level_2/telea/hole_psnr"] == pytest.approx(row["hole_psnr"]["mean"])
+    assert "best_hole_l1" in run.data.metrics
+    curve = client(clone).get_metric_history(run.info.run_id, "loss/total")
+    assert [point.step for point in curve] == [1, 2, 3, 4, 5, 6]
+    files = {f.path for f in client(clone).list_artifacts(run.info.run_id, "published")}
+    assert files == {f"published/{name}" for name in FILES}
+
+
+def test_the_first_model_is_champion_and_its_weights_can_be_found(clone, first_run):
+    version = client(clone).get_model_version_by_alias("facerecon-ci", "champion")
+    assert client(clone).get_model_version_by_alias("facerecon-ci", "challenger").version == version.version
+    assert Path(version.tags["weights_uri"]).is_file()
+    metrics = json.loads((clone.root / "outputs/ci/metrics.json").read_text())
+    assert version.tags["weights_digest"] == metrics["model"]["weights"]
+
+
+def test_the_same_command_again_computes_nothing_and_publishes_the_same(clone, second_run):
+    done, published = second_run
+    log = done.stdout + done.stderr
+    for step in ("train", "evaluate", "export", "promote"):
+        assert f"Using cached version of step {step}" in log.replace("`", ""), step
+    for name in ("model.onnx", "metrics.json"):
+        assert (clone.root / "outputs/ci" / name).read_bytes() == published[name]
+    first, second = runs(clone)[:2]
+    assert first.info.run_id != second.info.run_id
+    assert second.data.tags["weights_digest"] == first.data.tags["weights_digest"]
+    assert second.data.metrics["best_hole_l1"] == first.data.metrics["best_hole_l1"]
+    assert len(client(clone).search_model_versions("name = 'facerecon-ci'")) == 1
+
+
+def test_a_killed_training_goes_on_and_ends_with_the_same_weights(clone, second_run, tmp_path):
+    content = yaml.safe_load((clone.root / "configs/ci.yaml").read_text())
+    content["parameters"]["name"] = "killed"
+    content["parameters"]["seed"] = 1
+    content["parameters"]["training"] |= {"steps": 60, "validate_every": 10}
+    content["parameters"]["training"]["losses"] = {"perceptual": 0.0, "identity_interval": 5}
+    config = tmp_path / "killed.yaml"
+    config.write_text(yaml.safe_dump(content))
+    command = [str(Path(sys.executable).parent / "zenml"), "pipeline", "run", "training", "-c", str(config)]
+    before = set((clone.root / ".facerecon/checkpoints").iterdir())
+    process = subprocess.Popen(
+        command, cwd=clone.root, env=clone.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        folder = wait_for_state(clone, before)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    done = clone.run(*RUN[:-1], str(config))
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    resumed = json.loads((clone.root / "outputs/killed/metrics.json").read_text())["model"]["weights"]
+    shutil.rmtree(folder)
+    shutil.rmtree(clone.root / "outputs/killed")
+    content["enable_cache"] = False
+    config.write_text(yaml.safe_dump(content))
+    assert clone.run(*RUN[:-1], str(config)).returncode == 0
+    undisturbed = json.loads((clone.root / "outputs/killed/metrics.json").read_text())["model"]["weights"]
+    assert resumed == undisturbed
+
+
+def wait_for_state(clone, before) -> Path:
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline:
+        for folder in set((clone.root / ".facerecon/checkpoints").iterdir()) - before:
+            if (folder / "last.safetensors").is_file():
+                return folder
+        time.sleep(0.02)
+    raise AssertionError("the training saved no state")
+
+
+@pytest.fixture
+def config_with(clone, tmp_path):
+    """A file like configs/ci.yaml with some parameters changed."""
+
+    def write(**changes) -> str:
+        content = yaml.safe_load((clone.root / "configs/ci.yaml").read_text())
+        for key, values in changes.items():
+            content["parameters"].setdefault(key, {}).update(values)
+        path = tmp_path / "changed.yaml"
+        path.write_text(yaml.safe_dump(content))
+        return str(path)
+
+    return write
+
+
+def test_a_missing_folder_is_named(clone, config_with):
+    error = error_of(clone, *RUN[:-1], config_with(data={"path": "data/nowhere"}))
+    assert "data.path" in error
+    assert "data/nowhere does not exist" in error
+
+
+def test_a_folder_without_faces_is_named_and_leaves_nothing_published(clone, config_with, tmp_path):
+    from PIL import Image
+
+    for index in range(3):
+        pixels = np.random.default_rng(index).integers(0, 255, (128, 128, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{index}.png")
+    before = set((clone.root / "outputs").glob("*")) if (clone.root / "outputs").exists() else set()
+    error = error_of(clone, *RUN[:-1], config_with(data={"path": str(tmp_path)}))
+    assert "no usable face" in error
+    assert set((clone.root / "outputs").glob("*") if (clone.root / "outputs").exists() else set()) == before
+
+
+def test_a_misspelt_key_is_named_with_what_is_allowed(clone, config_with):
+    error = error_of(clone, *RUN[:-1], config_with(training={"stepps": 5}))
+    assert "parameters.training.stepps: no such key" in error
+    assert "steps" in error
+
+
+def test_a_failed_expectation_is_named(clone, config_with):
+    error = error_of(clone, *RUN[:-1], config_with(validation={"brightness": [254.0, 255.0]}))
+    assert "expect_column_values_to_be_between(brightness" in error
+    assert "person_" in error
+
+
+def test_missing_weights_without_network_are_named(clone, config_with, tmp_path):
+    error = error_of(
+        clone,
+        *RUN[:-1],
+        config_with(alignment={"max_padding": 0.19}),
+        FACERECON_WEIGHTS=str(tmp_path / "none"),
+        UV_OFFLINE="1",
+        UV_CACHE_DIR=str(tmp_path / "uv"),
+    )
+    assert "face_landmarker" in error
+
+
+def test_a_stack_without_tracker_is_named(clone):
+    assert clone.run("zenml", "stack", "set", "default").returncode == 0
+    try:
+        assert "has no experiment tracker: run `make stack`" in error_of(clone, *RUN)
+    finally:
+        assert clone.run("facerecon", "stack").returncode == 0
