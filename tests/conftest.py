@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from facerecon.config import AlignmentSettings, DataSettings
 from facerecon.data.alignment import align
@@ -10,6 +11,10 @@ from facerecon.data.ingest import ingest
 from facerecon.data.manifest import Manifest
 from facerecon.data.synthetic import write_dataset
 from facerecon.weights import weights_path
+
+# a loaded machine is no failure; all else is as Hypothesis has it, which differs in CI
+settings.register_profile("facerecon", deadline=None)
+settings.load_profile("facerecon")
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,8 @@ def augment(
     they were. After a flip the 68 points keep their indices (they outline the mirrored parts), the five points are
     put in their order again, left eye first.
     """
-    flip, angle, brightness, contrast, blur, sigma = rng.random(6)
+    # plain floats: NumPy's own would make the image float64
+    flip, angle, brightness, contrast, blur, sigma = rng.random(6).tolist()
     colour = rng.uniform(-1, 1, 3).astype(np.float32)
     size = image.shape[0]
     middle = (size - 1) / 2

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 MAX_PIXELS = 100_000_000
 """Photos with more pixels are refused: a decompression bomb must not eat the memory."""
@@ -33,7 +33,7 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
         with Image.open(path, formats=_FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise UnreadableImageError(f"too large: {image.width}x{image.height} pixels")
-            return _to_rgb(ImageOps.exif_transpose(image))
+            return _to_rgb(_upright(image))
     except UnreadableImageError:
         raise
     except Image.DecompressionBombError as error:
@@ -46,6 +46,28 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     except Exception as error:
         # decoders and EXIF readers let any kind of error pass when a file is broken: struct.error, TypeError, ...
         raise UnreadableImageError(f"cannot be decoded: {error}") from error
+
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What undoes each EXIF orientation."""
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The image turned as its EXIF orientation says.
+
+    ``ImageOps.exif_transpose`` would also write the EXIF data anew, and fails where some of it is odd.
+    """
+    image.load()  # the decoder of TIFF turns the image itself, and says so in the orientation, when it has loaded
+    turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    return image if turn is None else image.transpose(turn)
 
 
 def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:

@@ -19,12 +19,13 @@ _NOT_FOUND = r"no face found|\d+ faces found"
 
 @dataclass(frozen=True)
 class Outcome:
-    """One expectation: its name, whether it was met, what was seen, and rows that break it."""
+    """One expectation: its name, whether it was met, what was seen, rows that break it, whether it could be checked."""
 
     expectation: str
     success: bool
     observed: str
     rows: list[str]
+    checked: bool = True
 
 
 def expectations(manifest: Manifest, settings: ValidationSettings) -> dict[str, list[Any]]:
@@ -84,7 +85,7 @@ def validate(manifest: Manifest, settings: ValidationSettings) -> list[Outcome]:
         for name, suite in expectations(manifest, settings).items():
             outcomes += _check(context, source, name, data[name], suite)
     if failed := [outcome for outcome in outcomes if not outcome.success]:
-        first = failed[0]
+        first = min(failed, key=lambda outcome: not outcome.checked)  # a missing column spoils others' check
         more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
         rows = f"; first rows: {', '.join(first.rows[:3])}" if first.rows else ""
         raise FaceReconError(
@@ -121,7 +122,14 @@ def _outcome(result: Any, key: str) -> Outcome:
         else f"{detail.get('unexpected_count', 0)} of {detail.get('element_count', 0)} values"
         + (f" such as {', '.join(unexpected)}" if unexpected else "")
     )
-    if result.exception_info and result.exception_info.get("raised_exception"):
-        observed = str(result.exception_info.get("exception_message"))
+    if errors := _exceptions(result.exception_info or {}):
+        observed = errors[0]
     shown = ", ".join(f"{k}={v}" for k, v in bounds.items())
-    return Outcome(f"{config.type}({', '.join(filter(None, (column, shown)))})", bool(result.success), observed, rows)
+    name = f"{config.type}({', '.join(filter(None, (column, shown)))})"
+    return Outcome(name, bool(result.success), observed, rows, checked=not errors)
+
+
+def _exceptions(info: dict[str, Any]) -> list[str]:
+    """Messages of what was raised during a check; Great Expectations gives one ``info``, or one for each metric."""
+    several = [info] if "raised_exception" in info else info.values()
+    return [str(single["exception_message"]) for single in several if single.get("raised_exception")]

@@ -1,5 +1,6 @@
 """Measuring a model beside its baselines on frozen masks: every figure is of composites, per level and family."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +39,12 @@ class Evaluation:
 
 def from_uint8(images: NDArray[np.uint8]) -> Tensor:
     """uint8 [N, H, W, 3] as float32 [N, 3, H, W] in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).float() / 127.5 - 1
+    return _channels_first(images).float() / 127.5 - 1
+
+
+def _channels_first(images: NDArray[np.uint8]) -> Tensor:
+    """uint8 [N, H, W, 3] as a tensor uint8 [N, 3, H, W]."""
+    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
 
 
 @torch.inference_mode()
@@ -56,44 +62,58 @@ def reconstruct(
     return torch.cat(composites), torch.cat(confidences)
 
 
-class _Judges:
-    """The perceptual and the identity network, with the true faces seen by them once."""
+@dataclass(frozen=True)
+class _Truth:
+    """A batch of true faces uint8 [N, H, W, 3], their five points [N, 5, 2], and what the judges see in them."""
 
-    def __init__(self, faces: EvaluationFaces, settings: EvaluationSettings) -> None:
-        self.faces = faces
+    images: NDArray[np.uint8]
+    points: Tensor
+    features: list[Tensor]
+    people: Tensor
+
+    def take(self, chosen: NDArray[np.bool_]) -> "_Truth":
+        """The faces that are ``chosen`` [N]."""
+        if chosen.all():
+            return self
+        index = torch.from_numpy(chosen)
+        features = [feature[index] for feature in self.features]
+        return _Truth(self.images[chosen], self.points[index], features, self.people[index])
+
+
+class _Judges:
+    """The perceptual and the identity network."""
+
+    def __init__(self, settings: EvaluationSettings) -> None:
         self.lpips = LPIPS(settings.lpips_backbone)
         self.identity: IdentityNetwork = load_identity(settings.identity_network)
-        self.points = faces.points5()
-        truth = from_uint8(faces.images)
-        self.truth = to_uint8(truth)
-        self.features = [self.lpips.features(batch) for batch in truth.split(BATCH)]
-        self.people = self._embed(truth)
 
-    def _embed(self, images: Tensor) -> Tensor:
-        return torch.cat(
-            [self.identity.embed(i, p) for i, p in zip(images.split(BATCH), self.points.split(BATCH), strict=True)]
-        )
+    def look(self, images: NDArray[np.uint8], points: Tensor) -> _Truth:
+        """See true faces uint8 [N, H, W, 3] once, for all that is measured against them."""
+        seen = from_uint8(images)
+        return _Truth(images, points, self.lpips.features(seen), self.identity.embed(seen, points))
 
-    def identities(self, images: Tensor) -> Tensor:
+    def same_person(self, images: Tensor, truth: _Truth) -> Tensor:
         """Cosine [N] of each image's embedding with that of the true face; images uint8 [N, 3, H, W]."""
-        return (self._embed(images.float() / 127.5 - 1) * self.people).sum(dim=1)
+        return (self.identity.embed(images.float() / 127.5 - 1, truth.points) * truth.people).sum(dim=1)
 
-    def measure(self, images: Tensor, mask: Tensor) -> dict[str, Tensor]:
+    def measure(self, images: Tensor, truth: _Truth, mask: Tensor) -> dict[str, Tensor]:
         """All METRICS [N] of composites uint8 [N, 3, H, W]; mask [N, 1, H, W], 1 = hole."""
-        shown = (images.float() / 127.5 - 1).split(BATCH)
-        distances = [self.lpips.distance(self.lpips.features(s), w) for s, w in zip(shown, self.features, strict=True)]
+        true_images = _channels_first(truth.images)
         return {
-            "whole_psnr": whole_psnr(images, self.truth),
-            "hole_psnr": hole_psnr(images, self.truth, mask),
-            "ssim": ssim(images, self.truth),
-            "lpips": torch.cat(distances),
-            "identity": self.identities(images),
+            "whole_psnr": whole_psnr(images, true_images),
+            "hole_psnr": hole_psnr(images, true_images, mask),
+            "ssim": ssim(images, true_images),
+            "lpips": self.lpips.distance(self.lpips.features(images.float() / 127.5 - 1), truth.features),
+            "identity": self.same_person(images, truth),
         }
 
 
 @dataclass(frozen=True)
 class _Case:
-    """One way of hiding all faces: ``level`` is None for a part of the face; ``masks`` uint8 [N, H, W], 1 = hole."""
+    """One way of hiding all faces: ``level`` is None for a part of the face; ``masks`` uint8 [N, H, W], 1 = hole.
+
+    The mask of a face that has no such part inside its image is empty: the case leaves that face out.
+    """
 
     family: str
     level: int | None
@@ -112,9 +132,16 @@ def _cases(faces: EvaluationFaces, masks: MaskSet, features: bool) -> list[_Case
     if features:
         size = faces.images.shape[1]
         for part in FEATURE_PARTS:
-            drawn = [draw_feature_mask(part, points.sixty_eight, size) for points in faces.points]
+            drawn = [_part_mask(part, points.sixty_eight, size) for points in faces.points]
             cases.append(_Case(f"features/{part}", None, np.stack(drawn)))
-    return cases
+    return [case for case in cases if case.masks.any()]
+
+
+def _part_mask(part: str, points68: NDArray[np.float32], size: int) -> NDArray[np.uint8]:
+    try:
+        return draw_feature_mask(part, points68, size)
+    except ValueError:
+        return np.zeros((size, size), np.uint8)
 
 
 @torch.inference_mode()
@@ -137,18 +164,8 @@ def evaluate(
     faces = evaluation_faces(manifest, "test", settings.max_faces)
     if not len(faces):
         raise FaceReconError("the test split has no face: give more people, or raise data.splits.test")
-    model, judges, taught = trained.build(), _Judges(faces, settings), set(taught_by)
-    rows: list[dict[str, Any]] = []
-    for case in track(_cases(faces, masks, features), "evaluating"):
-        mask = torch.from_numpy(case.masks).float()[:, None]
-        ratio = float(case.masks.mean(dtype=np.float64))
-        about = {"family": case.family, "level": case.level, "hole_ratio": ratio}
-        for method in METHODS:
-            measured = judges.measure(_fill(method, model, faces, case), mask)
-            rows.append({"method": method, **about, **{k: summarise(v).as_dict() for k, v in measured.items()}})
-        hidden = np.where(case.masks[..., None] == 1, np.uint8(128), faces.images)
-        floor = judges.identities(torch.from_numpy(hidden.transpose(0, 3, 1, 2).copy()))
-        rows.append({"method": "masked_input", **about, "identity": summarise(floor).as_dict()})
+    model, taught, cases = trained.build(), set(taught_by), _cases(faces, masks, features)
+    rows = _rows(cases, _measure(model, faces, cases, _Judges(settings)))
     lpips, identity = f"lpips_{settings.lpips_backbone}", settings.identity_network
     figures = {
         "split": {"name": "test", "faces": len(faces), "identities": int(faces.rows["identity"].nunique())},
@@ -164,11 +181,49 @@ def evaluate(
     return Evaluation(figures, _samples(model, faces, masks, settings.samples))
 
 
-def _fill(method: str, model: ReconstructionModel, faces: EvaluationFaces, case: _Case) -> Tensor:
+_Measured = dict[tuple[str, str], dict[str, list[float]]]
+"""(a case's name, a method) -> the figures of all its faces by metric."""
+
+
+def _measure(model: ReconstructionModel, faces: EvaluationFaces, cases: list[_Case], judges: _Judges) -> _Measured:
+    """Batch by batch, because the perceptual network's features of all faces at once would not fit into memory."""
+    measured: _Measured = defaultdict(lambda: defaultdict(list))
+    points = faces.points5()
+    for start in track(range(0, len(faces), BATCH), "evaluating"):
+        part = slice(start, start + BATCH)
+        batch = judges.look(faces.images[part], points[part])
+        for case in cases:
+            chosen = np.asarray(case.masks[part].any(axis=(1, 2)))
+            if not chosen.any():
+                continue
+            truth, holes = batch.take(chosen), case.masks[part][chosen]
+            mask = torch.from_numpy(holes).float()[:, None]
+            for method in METHODS:
+                figures = judges.measure(_fill(method, model, truth.images, holes), truth, mask)
+                for metric, values in figures.items():
+                    measured[case.name, method][metric] += values.tolist()
+            hidden = _channels_first(np.where(holes[..., None] == 1, np.uint8(128), truth.images))
+            measured[case.name, "masked_input"]["identity"] += judges.same_person(hidden, truth).tolist()
+    return measured
+
+
+def _rows(cases: list[_Case], measured: _Measured) -> list[dict[str, Any]]:
+    """The table: a row for each case and method. What is only masked has an identity and nothing else."""
+    rows = []
+    for case in cases:
+        ratio = float(case.masks[case.masks.any(axis=(1, 2))].mean(dtype=np.float64))
+        about = {"family": case.family, "level": case.level, "hole_ratio": ratio}
+        for method in (*METHODS, "masked_input"):
+            figures = {metric: summarise(values).as_dict() for metric, values in measured[case.name, method].items()}
+            rows.append({"method": method, **about, **figures})
+    return rows
+
+
+def _fill(method: str, model: ReconstructionModel, images: NDArray[np.uint8], masks: NDArray[np.uint8]) -> Tensor:
+    """Composites uint8 [N, 3, H, W] of images [N, H, W, 3] under masks [N, H, W] (1 = hole)."""
     if method == "model":
-        return reconstruct(model, faces.images, case.masks)[0]
-    filled: NDArray[np.uint8] = BASELINES[method](faces.images, case.masks)
-    return torch.from_numpy(np.ascontiguousarray(filled.transpose(0, 3, 1, 2)))
+        return reconstruct(model, images, masks)[0]
+    return _channels_first(BASELINES[method](images, masks))
 
 
 def _samples(model: ReconstructionModel, faces: EvaluationFaces, masks: MaskSet, count: int) -> dict[str, NDArray[Any]]:
@@ -200,12 +255,11 @@ def gate_scores(trained: TrainedModel, manifest: Manifest, masks: MaskSet, most:
     faces = evaluation_faces(manifest, "gate", most)
     if not len(faces):
         raise FaceReconError("the gate split has no face: give more people, or raise data.splits.gate")
-    model = trained.build()
+    model, truth = trained.build(), _channels_first(faces.images)
     scores = {}
     for case in _cases(faces, masks, features=False):
         if case.family == "brush":
             mask = torch.from_numpy(case.masks).float()[:, None]
-            truth = to_uint8(from_uint8(faces.images))
             psnr = hole_psnr(reconstruct(model, faces.images, case.masks)[0], truth, mask)
             scores[f"level_{case.level}"] = psnr.double().numpy()
     return scores

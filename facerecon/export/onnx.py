@@ -52,7 +52,9 @@ def to_onnx(trained: TrainedModel, metadata: dict[str, str]) -> bytes:
     """
     model = _Contract(trained.build())
     stride = model.model.stride
-    example = (torch.zeros(2, 3, trained.size, trained.size), torch.zeros(2, 1, trained.size, trained.size))
+    # a dimension of the example that is 1, in strides too, would be taken for a constant
+    side = max(trained.size, 2 * stride)
+    example = (torch.zeros(2, 3, side, side), torch.zeros(2, 1, side, side))
     batch, height, width = (torch.export.Dim(name, min=1) for name in ("N", "rows", "columns"))
     shape = {0: batch, 2: stride * height, 3: stride * width}
     exporter = logging.getLogger("torch.onnx")

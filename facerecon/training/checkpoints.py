@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch import Tensor
@@ -40,9 +41,19 @@ class TrainedModel:
         )
 
     def build(self) -> ReconstructionModel:
-        """The network with these weights, in evaluation mode on the CPU."""
-        model = build_model(self.family, self.options)
-        model.load_state_dict(self.weights)
+        """The network with these weights, in evaluation mode on the CPU.
+
+        Raises:
+            FaceReconError: the weights are not those of such a network.
+        """
+        try:
+            model = build_model(self.family, self.options)
+            model.load_state_dict(self.weights)
+        except (RuntimeError, ValidationError) as error:
+            raise FaceReconError(
+                f"these weights do not fit a {self.family} with options {self.options}: they are of another version "
+                "of the code, or damaged: train again"
+            ) from error
         return model.eval()
 
     def to_bytes(self) -> bytes:
@@ -93,19 +104,28 @@ def save_state(
 def load_state(
     path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer
 ) -> tuple[int, dict[str, Any]] | None:
-    """Put a saved state into ``model`` and ``optimizer``; returns its step and ``extra``, None if there is none."""
+    """Put a saved state into ``model`` and ``optimizer``; returns its step and ``extra``, None if there is none.
+
+    Raises:
+        FaceReconError: the file holds something else.
+    """
     if not path.is_file():
         return None
-    with safe_open(path, framework="pt") as stored:
-        about = json.loads(stored.metadata()["state"])
-    tensors = load(path.read_bytes())
-    model.load_state_dict({name[6:]: value for name, value in tensors.items() if name.startswith("model/")})
-    states: dict[int, dict[str, Any]] = {}
-    for key, value in [(k[10:], v) for k, v in tensors.items() if k.startswith("optimizer/")]:
-        index, _, name = key.partition("/")
-        states.setdefault(int(index), {})[name] = value
-    for key, value in about["optimizer"].items():
-        index, _, name = key.partition("/")
-        states.setdefault(int(index), {})[name] = value
-    optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
-    return about["step"], about["extra"]
+    try:
+        with safe_open(path, framework="pt") as stored:
+            about = json.loads((stored.metadata() or {})["state"])
+        tensors = load(path.read_bytes())
+        model.load_state_dict({name[6:]: value for name, value in tensors.items() if name.startswith("model/")})
+        states: dict[int, dict[str, Any]] = {}
+        for key, value in [(k[10:], v) for k, v in tensors.items() if k.startswith("optimizer/")]:
+            index, _, name = key.partition("/")
+            states.setdefault(int(index), {})[name] = value
+        for key, value in about["optimizer"].items():
+            index, _, name = key.partition("/")
+            states.setdefault(int(index), {})[name] = value
+        optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
+        return about["step"], about["extra"]
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise FaceReconError(
+            f"{path}: not a state that this training can go on from ({error}): remove it to begin anew"
+        ) from error

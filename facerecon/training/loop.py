@@ -3,7 +3,8 @@
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from facerecon.errors import FaceReconError
 from facerecon.evaluation.metrics import hole_psnr, to_uint8
 from facerecon.models import ReconstructionModel, build_model
 from facerecon.progress import track
+from facerecon.randomness import generator
 from facerecon.training.checkpoints import TrainedModel, load_state, save_model, save_state
 from facerecon.training.losses import ReconstructionLoss, hole_l1
 
@@ -62,10 +64,9 @@ def train(
     from it and ends with the same weights. ``log`` gets each new point of the curves.
 
     Raises:
-        FaceReconError: no faces to train or validate on, or the loss is no longer finite.
+        FaceReconError: no faces to train or validate on, a foreign file in ``folder``, or the loss is no longer
+            finite.
     """
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
     fabric = Fabric(accelerator=settings.accelerator, devices=1, precision=settings.precision)
     faces, val_faces = _faces(manifest, draw_mask, settings, seed)
     with torch.random.fork_rng():
@@ -74,39 +75,48 @@ def train(
     _check_size(model, manifest.size, model_settings.family)
     criterion = fabric.to_device(ReconstructionLoss(settings.losses))
     optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
-    folder.mkdir(parents=True, exist_ok=True)
-    resumed = load_state(folder / "last.safetensors", model, optimizer)
-    start, state = resumed or (0, {"history": [], "best": None})
     network, optimizer = fabric.setup(model, optimizer)
+    # after setup, so that the optimiser's state lands on the device on which the parameters now are
+    resumed = load_state(folder / "last.safetensors", model, optimizer)
+    start, state = resumed or (0, {"history": [], "best": None, "precision": {}})
+    if state["precision"]:
+        fabric.strategy.precision.load_state_dict(state["precision"])
     loader = _loader(fabric, faces, settings, seed, start)
 
     meter = _Meter(settings)
-    batches = iter(loader)
-    for step in track(range(start, settings.steps), "training", settings.steps - start):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, settings)
-        for part in range(settings.accumulate):
-            batch = next(batches).to(fabric.device)
-            with fabric.no_backward_sync(network, enabled=part + 1 < settings.accumulate):
-                with fabric.autocast():
-                    loss = criterion(network(batch.image, batch.mask), batch, step)
-                _check_finite(loss.total, loss.terms, step)
-                fabric.backward(loss.total / settings.accumulate)
-            meter.add(loss.total, loss.terms, len(batch.image))
-        fabric.clip_gradients(network, optimizer, max_norm=settings.clip_norm, error_if_nonfinite=False)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        if meter.due(step):
-            row = meter.row(step)
-            if meter.validates(step):
-                row |= validate(model, val_faces, masks, fabric.device)
-            state["history"].append(row)
-            log(row)
-            if meter.validates(step):
-                if state["best"] is None or row["val/hole_l1"] < state["best"]:
-                    state["best"] = row["val/hole_l1"]
-                    save_model(folder / "best.safetensors", _trained(model, model_settings, manifest.size, step + 1))
-                save_state(folder / "last.safetensors", step + 1, model, optimizer, state)
+    with _own_threads(settings.threads), torch.random.fork_rng():
+        batches = iter(loader)
+        for step in track(range(start, settings.steps), "training", settings.steps - start):
+            torch.manual_seed(_step_seed(seed, step))
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(step, settings)
+            for part in range(settings.accumulate):
+                batch = next(batches).to(fabric.device)
+                with fabric.no_backward_sync(network, enabled=part + 1 < settings.accumulate):
+                    with fabric.autocast():
+                        loss = criterion(network(batch.image, batch.mask), batch, step)
+                    _check_finite("loss", loss.total, loss.terms, step)
+                    fabric.backward(loss.total / settings.accumulate)
+                meter.add(loss.total, loss.terms, len(batch.image))
+            norm = fabric.clip_gradients(network, optimizer, max_norm=settings.clip_norm, error_if_nonfinite=False)
+            if norm is not None and settings.precision != "16-mixed":
+                # in 16 bits an overflow is expected now and then: the scaler skips the step
+                _check_finite("gradient", norm, loss.terms, step)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            if meter.due(step):
+                row = meter.row(step)
+                if meter.validates(step):
+                    row |= validate(model, val_faces, masks, fabric.device)
+                state["history"].append(row)
+                log(row)
+                if meter.validates(step):
+                    if state["best"] is None or row["val/hole_l1"] < state["best"]:
+                        state["best"] = row["val/hole_l1"]
+                        best = _trained(model, model_settings, manifest.size, step + 1)
+                        save_model(folder / "best.safetensors", best)
+                    state["precision"] = fabric.strategy.precision.state_dict()
+                    save_state(folder / "last.safetensors", step + 1, model, optimizer, state)
     return Training(TrainedModel.read(folder / "best.safetensors"), state["history"], start)
 
 
@@ -143,11 +153,27 @@ def _loader(fabric: Fabric, faces: TrainingFaces, settings: TrainingSettings, se
     )
 
 
-def _check_finite(total: Tensor, terms: dict[str, Tensor], step: int) -> None:
-    if not torch.isfinite(total):
-        shown = ", ".join(f"{name} {float(value):.3g}" for name, value in terms.items())
+def _step_seed(seed: int, step: int) -> int:
+    """The seed of what a network draws itself (dropout): the same for a step whether or not it was resumed at."""
+    return int(generator(seed, step, "network").integers(2**63))
+
+
+@contextmanager
+def _own_threads(threads: int | None) -> Iterator[None]:
+    """So many CPU threads meanwhile; what comes after in this process must not depend on whether training ran."""
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads or before)
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _check_finite(what: str, value: Tensor, terms: dict[str, Tensor], step: int) -> None:
+    if not torch.isfinite(value):
+        shown = ", ".join(f"{name} {float(term):.3g}" for name, term in terms.items())
         raise FaceReconError(
-            f"training: the loss is no longer a number at step {step + 1} ({shown}): "
+            f"training: the {what} is no longer a number at step {step + 1} ({shown}): "
             "lower training.learning_rate, or set training.precision to 32-true"
         )
 

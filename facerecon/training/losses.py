@@ -71,6 +71,8 @@ class ReconstructionLoss(nn.Module):
             total = total + weights.identity * weights.identity_interval * terms["identity"]
         if output.confidence_logits is not None and weights.confidence:
             right = confidence_target(output.reconstruction, batch.image)
-            terms["confidence"] = F.binary_cross_entropy_with_logits(output.confidence_logits[hole], right[hole])
+            logits = output.confidence_logits[hole]
+            summed = F.binary_cross_entropy_with_logits(logits, right[hole], reduction="sum")
+            terms["confidence"] = summed / max(1, logits.numel())
             total = total + weights.confidence * terms["confidence"]
         return LossTerms(total, {name: value.detach() for name, value in terms.items()})

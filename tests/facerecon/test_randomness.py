@@ -29,7 +29,10 @@ def test_other_keys_give_other_numbers(one: list, other: list) -> None:
 
 
 def test_type_order_and_grouping_of_keys_matter() -> None:
-    assert len({unit_interval(*keys) for keys in [(1, 2), (2, 1), ("1", 2), (12,), ("1", "2"), ("12",), ("1", "", "2")]}) == 7
+    assert (
+        len({unit_interval(*keys) for keys in [(1, 2), (2, 1), ("1", 2), (12,), ("1", "2"), ("12",), ("1", "", "2")]})
+        == 7
+    )
 
 
 def test_numbers_are_the_same_in_every_process_and_for_ever() -> None:

@@ -1,6 +1,7 @@
 """A copy of the checkout with ZenML and MLflow state of its own, in which the real commands are run."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,7 +22,7 @@ class Clone:
 
     def run(self, *command: str, **changed: str) -> subprocess.CompletedProcess[str]:
         program = Path(sys.executable).parent / command[0]
-        return subprocess.run(
+        done = subprocess.run(
             [str(program if program.exists() else command[0]), *command[1:]],
             cwd=self.root,
             env=self.environment | changed,
@@ -29,6 +30,8 @@ class Clone:
             text=True,
             timeout=600,
         )
+        done.stdout, done.stderr = (re.sub(r"\x1b\[[0-9;]*m", "", text) for text in (done.stdout, done.stderr))
+        return done
 
     @property
     def tracking_uri(self) -> str:

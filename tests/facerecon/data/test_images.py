@@ -25,7 +25,11 @@ def gradient(height: int = 12, width: int = 20) -> NDArray[np.uint8]:
 def png_header(width: int, height: int) -> bytes:
     """A PNG file that claims a size and holds next to nothing."""
     parts = []
-    for kind, body in ((b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", b""), (b"IEND", b"")):
+    for kind, body in (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
+        (b"IDAT", b""),
+        (b"IEND", b""),
+    ):
         parts.append(struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)))
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
@@ -58,7 +62,9 @@ def test_a_photo_is_turned_as_its_exif_says(tmp_path: Path, orientation: int, su
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     path = tmp_path / f"photo{suffix}"
-    Image.fromarray(np.ascontiguousarray(stored)).save(path, exif=exif, **({"quality": 100} if suffix == ".jpg" else {}))
+    Image.fromarray(np.ascontiguousarray(stored)).save(
+        path, exif=exif, **({"quality": 100} if suffix == ".jpg" else {})
+    )
     image = read_rgb(path)
     assert image.shape == upright.shape
     assert np.abs(image.astype(int) - upright).mean() < 6
@@ -222,16 +228,24 @@ def test_a_damaged_file_is_read_or_gives_a_reason(tmp_path: Path, encoding: str)
     assert 0 < refused < 400
 
 
-def test_exif_that_cannot_be_written_again_gives_a_reason(tmp_path: Path) -> None:
-    # the width is a text: turning the photo rewrites its EXIF, which then fails with a struct.error
-    tags = struct.pack(">HHII", 0x0100, 2, 4, 0x61626300) + struct.pack(">HHIHH", ORIENTATION, 3, 1, 6, 0)
+@pytest.mark.parametrize("tag", [0x0100, 0x011A], ids=["width", "resolution"])
+def test_a_photo_with_odd_exif_is_read(tmp_path: Path, tag: int) -> None:
+    # a text where a number belongs: Pillow reads such EXIF data but cannot write it
+    tags = struct.pack(">HHII", tag, 2, 4, 0x61626300) + struct.pack(">HHIHH", ORIENTATION, 3, 1, 6, 0)
     exif = b"Exif\0\0MM\0*" + struct.pack(">IH", 8, 2) + tags + struct.pack(">I", 0)
     path = tmp_path / "photo.jpg"
     Image.fromarray(gradient()).save(path, exif=exif)
-    try:
-        assert read_rgb(path).shape == (20, 12, 3)
-    except UnreadableImageError as error:
-        assert "cannot be decoded" in str(error)
+    assert read_rgb(path).shape == (20, 12, 3)
+
+
+def test_whatever_a_decoder_raises_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(image: Image.Image) -> None:
+        raise struct.error("unpack requires a buffer of 4 bytes")
+
+    Image.fromarray(gradient()).save(tmp_path / "photo.png")
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", fail)
+    with pytest.raises(UnreadableImageError, match="cannot be decoded: unpack requires"):
+        read_rgb(tmp_path / "photo.png")
 
 
 @pytest.mark.parametrize("shape", [(5, 7, 3), (5, 7)])

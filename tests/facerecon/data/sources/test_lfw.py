@@ -30,13 +30,17 @@ def test_the_folder_may_lie_deeper(tmp_path: Path) -> None:
 
 
 def test_other_files_are_passed_over(tmp_path: Path) -> None:
-    touch(tmp_path, "A_B/A_B_0001.jpg", "A_B/A_B_1.jpg", "A_B/C_D_0001.jpg", "A_B/A_B_00011.jpg", "A_B_0001.jpg", "x.png")
+    touch(
+        tmp_path, "A_B/A_B_0001.jpg", "A_B/A_B_1.jpg", "A_B/C_D_0001.jpg", "A_B/A_B_00011.jpg", "A_B_0001.jpg", "x.png"
+    )
     assert [photo.uri for photo in lfw(tmp_path)] == ["A_B/A_B_0001.jpg"]
 
 
 @pytest.mark.parametrize("names", [(), ("ada/1.png",), ("A_B/A_B_0001.txt",)])
 def test_another_layout_is_an_error_with_a_hint(tmp_path: Path, names: tuple[str, ...]) -> None:
     touch(tmp_path, *names)
-    with pytest.raises(FaceReconError, match=r"no file named <Person>/<Person>_0001.jpg .* set data.source to 'folder'") as e:
+    with pytest.raises(
+        FaceReconError, match=r"no file named <Person>/<Person>_0001.jpg .* set data.source to 'folder'"
+    ) as e:
         list(lfw(tmp_path))
     assert str(tmp_path) in e.value.message

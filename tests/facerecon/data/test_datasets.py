@@ -1,0 +1,188 @@
+"""Faces as tensors: every random choice is a function of seed, epoch and face."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+
+from facerecon.config import AugmentationSettings, MaskSettings
+from facerecon.corruption.training_masks import TrainingMasks
+from facerecon.data.alignment import read_points
+from facerecon.data.datasets import Draw, StepSampler, TrainingFaces, collate, evaluation_faces, to_tensor
+from facerecon.data.images import read_rgb
+from facerecon.data.manifest import Manifest
+
+STILL = AugmentationSettings(flip=0, rotation=0, brightness=0, contrast=0, colour=0, blur=0)
+
+SAMPLERS = {
+    "faces": st.integers(1, 12),
+    "size": st.integers(1, 9),
+    "batches": st.integers(0, 20),
+    "seed": st.integers(0, 9),
+}
+
+
+def upper_half(progress: float, rng: np.random.Generator, points68: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """A mask whose hole grows with the progress."""
+    mask = np.zeros((64, 64), dtype=np.uint8)
+    mask[: int(progress * 64)] = 1
+    return mask
+
+
+@pytest.fixture(scope="module")
+def faces(aligned: Manifest) -> TrainingFaces:
+    return TrainingFaces(aligned, AugmentationSettings(), TrainingMasks(MaskSettings(), 64), seed=3)
+
+
+class TestStepSampler:
+    @given(**SAMPLERS)
+    def test_every_face_comes_once_in_every_epoch(self, faces: int, size: int, batches: int, seed: int) -> None:
+        drawn = [draw for batch in StepSampler(faces, size, batches, seed) for draw in batch]
+        assert [draw.epoch for draw in drawn] == [position // faces for position in range(batches * size)]
+        whole = Counter((draw.epoch, draw.index) for draw in drawn if draw.epoch < batches * size // faces)
+        assert whole == Counter((epoch, index) for epoch in range(batches * size // faces) for index in range(faces))
+        assert len({(draw.epoch, draw.index) for draw in drawn}) == len(drawn)
+
+    @given(**SAMPLERS)
+    def test_every_batch_is_full_and_progress_grows_from_zero_to_one(
+        self, faces: int, size: int, batches: int, seed: int
+    ) -> None:
+        sampler = StepSampler(faces, size, batches, seed)
+        drawn = list(sampler)
+        assert len(drawn) == len(sampler) == batches
+        assert all(len(batch) == size for batch in drawn)
+        assert [{draw.progress for draw in batch} for batch in drawn] == [{k / batches} for k in range(batches)]
+
+    @given(start=st.integers(0, 20), **SAMPLERS)
+    def test_a_resumed_run_gets_the_rest_of_the_whole_run(
+        self, faces: int, size: int, batches: int, seed: int, start: int
+    ) -> None:
+        start = min(start, batches)
+        rest = StepSampler(faces, size, batches, seed, start=start)
+        assert list(rest) == list(StepSampler(faces, size, batches, seed))[start:]
+        assert len(rest) == batches - start
+
+    def test_seeds_and_epochs_have_orders_of_their_own(self) -> None:
+        def order(seed: int) -> list[int]:
+            return [draw.index for [draw] in StepSampler(50, 1, 100, seed)]
+
+        assert order(0) == order(0) != order(1)
+        assert order(0)[:50] != order(0)[50:]
+        assert order(0)[:50] != list(range(50))
+
+
+class TestTrainingFaces:
+    def test_a_sample_is_image_mask_and_points(self, faces: TrainingFaces, aligned: Manifest) -> None:
+        assert len(faces) == len(aligned.split("train")) == 12
+        image, mask, points = faces[Draw(0, 0, 0.0)]
+        assert (image.shape, mask.shape, points.shape) == ((3, 64, 64), (1, 64, 64), (5, 2))
+        assert image.dtype == mask.dtype == points.dtype == torch.float32
+        assert -1 <= image.min() < image.max() <= 1
+        assert set(mask.unique().tolist()) == {0.0, 1.0}
+
+    def test_without_augmentation_it_is_the_crop_and_its_points(self, aligned: Manifest) -> None:
+        faces = TrainingFaces(aligned, STILL, upper_half, seed=0)
+        row = aligned.split("train").iloc[5]
+        image, mask, points = faces[Draw(5, 2, 0.25)]
+        crop = read_rgb(aligned.crop_path(row["crop"]))
+        np.testing.assert_allclose((image.numpy().transpose(1, 2, 0) + 1) * 127.5, crop, atol=1e-3)
+        np.testing.assert_allclose(points, read_points(aligned, row["crop"]).five, atol=1e-4)
+        assert mask[0, :16].min() == 1  # the progress reaches whoever draws the mask
+        assert mask[0, 16:].max() == 0
+
+    def test_the_mask_gets_the_points_of_the_changed_face(self, aligned: Manifest) -> None:
+        seen = []
+
+        def keep(progress: float, rng: np.random.Generator, points68: NDArray[np.float32]) -> NDArray[np.uint8]:
+            seen.append(points68)
+            return np.zeros((64, 64), dtype=np.uint8)
+
+        faces = TrainingFaces(aligned, STILL.model_copy(update={"flip": 1.0}), keep, seed=0)
+        faces[Draw(0, 0, 0.0)]
+        expected = read_points(aligned, aligned.split("train").loc[0, "crop"]).sixty_eight
+        np.testing.assert_allclose(seen[0], [64, 0] + expected * [-1, 1], atol=1e-4)
+
+    def test_the_same_draw_gives_the_same_sample_whatever_came_before(self, faces: TrainingFaces) -> None:
+        first = faces[Draw(4, 7, 0.5)]
+        faces[Draw(1, 0, 0.1)]
+        torch.rand(3)
+        np.random.default_rng().random()
+        for one, two in zip(first, faces[Draw(4, 7, 0.5)], strict=True):
+            assert torch.equal(one, two)
+
+    def test_another_epoch_or_seed_changes_face_and_mask(self, faces: TrainingFaces, aligned: Manifest) -> None:
+        other = TrainingFaces(aligned, AugmentationSettings(), TrainingMasks(MaskSettings(), 64), seed=4)
+        image, mask, _ = faces[Draw(4, 7, 0.5)]
+        for changed, changed_mask, _ in (faces[Draw(4, 8, 0.5)], other[Draw(4, 7, 0.5)]):
+            assert not torch.equal(image, changed)
+            assert not torch.equal(mask, changed_mask)
+
+    def test_a_face_looks_the_same_whoever_else_is_in_the_split(self, faces: TrainingFaces, aligned: Manifest) -> None:
+        rows = aligned.faces[aligned.faces["face"].isin(faces.faces[3:])]
+        fewer = TrainingFaces(replace(aligned, faces=rows), faces.augmentation, faces.draw_mask, seed=3)
+        for one, two in zip(faces[Draw(3, 1, 0.5)], fewer[Draw(0, 1, 0.5)], strict=True):
+            assert torch.equal(one, two)
+
+    def test_a_split_without_faces_is_empty(self, aligned: Manifest) -> None:
+        nobody = replace(aligned, faces=aligned.split("test"))
+        assert len(TrainingFaces(nobody, STILL, upper_half, seed=0)) == 0
+
+    def test_loader_workers_change_nothing(self, faces: TrainingFaces) -> None:
+        def batches(workers: int) -> list[torch.Tensor]:
+            sampler = StepSampler(len(faces), 5, 4, seed=1)
+            loader = DataLoader(faces, batch_sampler=sampler, collate_fn=collate, num_workers=workers)
+            return [part for batch in loader for part in (batch.image, batch.mask, batch.points)]
+
+        for one, two in zip(batches(0), batches(2), strict=True):
+            assert torch.equal(one, two)
+
+
+def test_collate_stacks(faces: TrainingFaces) -> None:
+    batch = collate(faces.__getitems__([Draw(0, 0, 0.0), Draw(2, 0, 0.0), Draw(1, 0, 0.0)])).to(torch.device("cpu"))
+    assert (batch.image.shape, batch.mask.shape, batch.points.shape) == ((3, 3, 64, 64), (3, 1, 64, 64), (3, 5, 2))
+    assert torch.equal(batch.image[1], faces[Draw(2, 0, 0.0)][0])
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_to_tensor_maps_0_to_255_to_minus_one_to_one(kind: type) -> None:
+    image = np.zeros((2, 3, 3), dtype=kind)
+    image[0, 2] = [255, 0, 51]
+    tensor = to_tensor(image)
+    assert tensor.shape == (3, 2, 3)
+    assert tensor.dtype == torch.float32
+    assert tensor[:, 0, 2].tolist() == pytest.approx([1, -1, -0.6])
+    image[:] = 7
+    assert tensor[0, 0, 2] == 1  # a copy
+
+
+class TestEvaluationFaces:
+    def test_faces_of_one_split_with_their_points(self, aligned: Manifest) -> None:
+        faces = evaluation_faces(aligned, "gate", 100)
+        rows = aligned.split("gate")
+        assert len(faces) == 2
+        assert faces.sha256s == rows["sha256"].tolist()
+        assert faces.images.shape == (2, 64, 64, 3)
+        np.testing.assert_array_equal(faces.images[1], read_rgb(aligned.crop_path(rows.loc[1, "crop"])))
+        assert faces.points5().shape == (2, 5, 2)
+        assert torch.equal(faces.points5()[0], torch.from_numpy(read_points(aligned, rows.loc[0, "crop"]).five))
+
+    def test_the_choice_is_by_hash_so_that_growth_changes_little(self, aligned: Manifest) -> None:
+        five = evaluation_faces(aligned, "train", 5).rows
+        assert five["face"].tolist() == sorted(five["face"])
+        assert set(five["face"]) < set(evaluation_faces(aligned, "train", 8).rows["face"])
+        assert five["face"].tolist() != aligned.split("train")["face"].tolist()[:5]
+        without = replace(aligned, faces=aligned.faces[aligned.faces["face"] != five.loc[2, "face"]])
+        assert len(set(five["face"]) - set(evaluation_faces(without, "train", 5).rows["face"])) == 1
+
+    def test_a_split_without_faces(self, aligned: Manifest) -> None:
+        faces = evaluation_faces(aligned, "val", 5)
+        assert len(faces) == 0
+        assert faces.images.shape == (0, 64, 64, 3)
+        assert faces.sha256s == []
+        assert faces.points5().shape == (0, 5, 2)

@@ -1,0 +1,178 @@
+"""Checkpoints: what is written comes back, and anything else is refused."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save
+
+from facerecon.errors import FaceReconError
+from facerecon.models import build_model
+from facerecon.training.checkpoints import TrainedModel, load_state, save_model, save_state
+
+OPTIONS = {"features": [4, 8]}
+EXTRA = {"history": [{"step": 1, "loss/total": 0.1 + 0.2}], "best": 1 / 3}
+
+
+def network_and_optimizer(seed: int, steps: int = 0) -> tuple[torch.nn.Module, torch.optim.AdamW]:
+    """A network after so many steps of training towards black."""
+    torch.manual_seed(seed)
+    model = build_model("unet_attention", OPTIONS)
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-2)
+    for _ in range(steps):
+        step(model, optimizer)
+    return model, optimizer
+
+
+def step(model: torch.nn.Module, optimizer: torch.optim.AdamW) -> None:
+    image, mask = torch.linspace(-1, 1, 2 * 3 * 64).reshape(2, 3, 8, 8), torch.ones(2, 1, 8, 8)
+    mask[..., :4] = 0
+    (model(image, mask).prediction + 1).square().mean().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_model_comes_back_as_it_was(tmp_path: Path, tiny_model: TrainedModel) -> None:
+    path = tmp_path / "new folder" / "model.safetensors"
+    save_model(path, tiny_model)
+    read = TrainedModel.read(path)
+    assert same(read.weights, tiny_model.weights)
+    assert dataclasses.replace(read, weights={}) == dataclasses.replace(tiny_model, weights={})
+    assert read.digest == tiny_model.digest
+    assert [p.name for p in path.parent.iterdir()] == ["model.safetensors"], "nothing is left beside it"
+
+
+def test_the_same_model_is_the_same_bytes(tiny_model: TrainedModel) -> None:
+    shuffled = dataclasses.replace(tiny_model, weights=dict(reversed(tiny_model.weights.items())))
+    assert shuffled.to_bytes() == tiny_model.to_bytes()
+    assert shuffled.digest == tiny_model.digest
+
+
+def test_weights_that_are_views_are_stored_as_they_look(tmp_path: Path, tiny_model: TrainedModel) -> None:
+    name = "image_head.weight"
+    turned = tiny_model.weights[name].transpose(0, 1).contiguous().transpose(0, 1)
+    assert not turned.is_contiguous()
+    view = dataclasses.replace(tiny_model, weights=tiny_model.weights | {name: turned})
+    assert view.digest == tiny_model.digest
+    save_model(tmp_path / "model.safetensors", view)
+    assert TrainedModel.read(tmp_path / "model.safetensors").digest == tiny_model.digest
+
+
+def test_a_built_model_has_the_weights_and_does_not_train(tiny_model: TrainedModel) -> None:
+    model = tiny_model.build()
+    assert same(model.state_dict(), tiny_model.weights)
+    assert not any(module.training for module in model.modules())
+
+
+def test_digest_changes_with_any_value_name_shape_and_type(tiny_model: TrainedModel) -> None:
+    seen = {tiny_model.digest}
+    for name, value in tiny_model.weights.items():
+        changed = value.clone()
+        changed.view(-1)[-1] += 1
+        seen.add(dataclasses.replace(tiny_model, weights=tiny_model.weights | {name: changed}).digest)
+    assert len(seen) == 1 + len(tiny_model.weights)
+    weight = tiny_model.weights["image_head.weight"]
+    renamed = {("other" if name == "image_head.weight" else name): v for name, v in tiny_model.weights.items()}
+    for weights in (
+        renamed,
+        tiny_model.weights | {"image_head.weight": weight.reshape(-1)},
+        tiny_model.weights | {"image_head.weight": weight.view(torch.int32)},
+    ):
+        seen.add(dataclasses.replace(tiny_model, weights=weights).digest)
+    assert len(seen) == 4 + len(tiny_model.weights)
+
+
+def foreign_files(whole: bytes) -> dict[str, bytes]:
+    """Contents that are no model and no state, by what is wrong with them."""
+    tensor = {"a": torch.zeros(3)}
+    return {
+        "empty": b"",
+        "half": whole[: len(whole) // 2],
+        "one byte short": whole[:-1],
+        "text": b"not a checkpoint",
+        "a pickle": b"\x80\x04cos\nsystem\n.",
+        "no description": save(tensor),
+        "another description": save(tensor, {"facerecon": "{}", "state": "{}"}),
+        "no JSON": save(tensor, {"facerecon": "{", "state": "{"}),
+        "JSON of another kind": save(tensor, {"facerecon": "[1]", "state": "[1]"}),
+    }
+
+
+@pytest.mark.parametrize("what", foreign_files(b"").keys())
+def test_what_is_no_model_is_refused(what: str, tmp_path: Path, tiny_model: TrainedModel) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(foreign_files(tiny_model.to_bytes())[what])
+    with pytest.raises(FaceReconError, match=r"model\.safetensors: not a facerecon model"):
+        TrainedModel.read(path)
+
+
+def test_a_missing_model_and_a_state_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FaceReconError, match="not a facerecon model"):
+        TrainedModel.read(tmp_path / "missing.safetensors")
+    save_state(tmp_path / "last.safetensors", 3, *network_and_optimizer(0, 1), {})
+    with pytest.raises(FaceReconError, match="not a facerecon model"):
+        TrainedModel.read(tmp_path / "last.safetensors")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"options": {"features": [4, 16]}}, {"options": {"width": 3}}, {"family": "of another version"}]
+)
+def test_weights_of_another_network_are_refused(changes: dict[str, object], tiny_model: TrainedModel) -> None:
+    with pytest.raises(FaceReconError):
+        dataclasses.replace(tiny_model, **changes).build()
+
+
+def test_a_state_comes_back_and_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
+    path = tmp_path / "last.safetensors"
+    model, optimizer = network_and_optimizer(0, 3)
+    save_state(path, 3, model, optimizer, EXTRA)
+    other, other_optimizer = network_and_optimizer(1, 1)
+    assert load_state(path, other, other_optimizer) == (3, EXTRA)
+    assert same(other.state_dict(), model.state_dict())
+    for _ in range(3):
+        step(model, optimizer)
+        step(other, other_optimizer)
+    assert same(other.state_dict(), model.state_dict())
+
+
+def test_a_state_before_the_first_step_comes_back(tmp_path: Path) -> None:
+    save_state(tmp_path / "last.safetensors", 0, *network_and_optimizer(0), {})
+    assert load_state(tmp_path / "last.safetensors", *network_and_optimizer(1)) == (0, {})
+
+
+def test_no_state_is_none(tmp_path: Path) -> None:
+    assert load_state(tmp_path / "last.safetensors", *network_and_optimizer(0)) is None
+
+
+@pytest.mark.parametrize("what", foreign_files(b"").keys())
+def test_what_is_no_state_is_refused(what: str, tmp_path: Path) -> None:
+    path = tmp_path / "last.safetensors"
+    model, optimizer = network_and_optimizer(0, 1)
+    save_state(path, 1, model, optimizer, EXTRA)
+    path.write_bytes(foreign_files(path.read_bytes())[what])
+    with pytest.raises(FaceReconError, match=r"last\.safetensors: .* remove it"):
+        load_state(path, model, optimizer)
+
+
+def test_a_state_of_another_network_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "last.safetensors"
+    save_state(path, 1, *network_and_optimizer(0, 1), EXTRA)
+    other = build_model("unet_attention", {"features": [4, 16]})
+    with pytest.raises(FaceReconError, match="remove it"):
+        load_state(path, other, torch.optim.AdamW(other.parameters()))
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, tiny_model: TrainedModel) -> None:
+    path = tmp_path / "last.safetensors"
+    model, optimizer = network_and_optimizer(0, 1)
+    save_state(path, 1, model, optimizer, EXTRA)
+    before = path.read_bytes()
+    with pytest.raises(TypeError):
+        save_state(path, 2, model, optimizer, {"not JSON": object()})
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["last.safetensors"]

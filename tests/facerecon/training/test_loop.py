@@ -1,0 +1,475 @@
+"""The loop: it learns, it repeats itself bit for bit, and it goes on where it was."""
+
+import math
+import shutil
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+from torch import Tensor, nn
+
+from facerecon.config import AugmentationSettings, LossSettings, MaskSettings, ModelSettings, TrainingSettings
+from facerecon.corruption.curriculum import NO_CURRICULUM
+from facerecon.corruption.frozen import MaskSet
+from facerecon.corruption.training_masks import TrainingMasks
+from facerecon.data.datasets import evaluation_faces
+from facerecon.data.manifest import Manifest
+from facerecon.errors import FaceReconError
+from facerecon.files import sha256_file
+from facerecon.models import ReconstructionModel, register_model
+from facerecon.training import loop
+from facerecon.training.checkpoints import TrainedModel
+from facerecon.training.loop import Row, Training, learning_rate, train, validate
+
+TINY = ModelSettings(options={"features": [4, 8]})
+PIXELS_ONLY = LossSettings(perceptual=0, identity=0)
+Run = Callable[..., Training]
+
+
+def quick(**changes: Any) -> TrainingSettings:
+    """Seven steps of four faces, validation every second one, the pixel terms only."""
+    few = {"steps": 7, "batch_size": 4, "warmup_steps": 2, "validate_every": 2, "accelerator": "cpu", "threads": 1}
+    return TrainingSettings(**({**few, "losses": PIXELS_ONLY} | changes))
+
+
+@pytest.fixture(scope="session")
+def run(tiny_manifest: Manifest, tiny_masks: MaskSet) -> Run:
+    """``run(folder, ...)`` trains on the blobs; what is not given is as in ``quick``."""
+
+    def train_on_blobs(
+        folder: Path,
+        settings: TrainingSettings | None = None,
+        *,
+        manifest: Manifest = tiny_manifest,
+        model: ModelSettings = TINY,
+        seed: int = 0,
+        masks: MaskSettings | None = None,
+        log: Callable[[Row], None] = lambda row: None,
+    ) -> Training:
+        drawer = TrainingMasks(masks or MaskSettings(), manifest.size)
+        return train(manifest, tiny_masks, drawer, model, settings or quick(), seed, folder, log)
+
+    return train_on_blobs
+
+
+@pytest.fixture(scope="session")
+def undisturbed(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Training:
+    """The run that others are compared with."""
+    return run(tmp_path_factory.mktemp("undisturbed"))
+
+
+def timeless(history: list[Row]) -> list[Row]:
+    """The curves without the speed, which no two runs share."""
+    return [{name: value for name, value in row.items() if name != "images_per_second"} for row in history]
+
+
+class StopError(Exception):
+    """What a test ends a run with."""
+
+
+def stop_at(step: int) -> Callable[[Row], None]:
+    def log(row: Row) -> None:
+        if row["step"] == step:
+            raise StopError
+
+    return log
+
+
+# ------------------------------------------------------------------------------------------------------ learning rate
+
+
+@given(
+    steps=st.integers(1, 500),
+    warmup=st.integers(0, 100),
+    high=st.floats(1e-6, 1),
+    share=st.floats(0, 1),
+)
+@hypothesis_settings(deadline=None)
+def test_learning_rate_warms_up_and_then_only_falls(steps: int, warmup: int, high: float, share: float) -> None:
+    settings = TrainingSettings(steps=steps, warmup_steps=warmup, learning_rate=high, final_learning_rate=high * share)
+    rates = [learning_rate(step, settings) for step in range(steps)]
+    assert all(0 < rate <= high * (1 + 1e-12) for rate in rates) or share == 0
+    assert all(before < after for before, after in pairwise(rates[:warmup]))
+    assert all(before >= after for before, after in pairwise(rates[warmup:]))
+
+
+def test_learning_rate_is_a_line_and_half_a_cosine() -> None:
+    settings = TrainingSettings(steps=111, warmup_steps=10, learning_rate=1e-3, final_learning_rate=1e-5)
+    assert learning_rate(0, settings) == pytest.approx(1e-4)
+    assert learning_rate(9, settings) == learning_rate(10, settings) == pytest.approx(1e-3)
+    assert learning_rate(60, settings) == pytest.approx((1e-3 + 1e-5) / 2), "half way through the cosine"
+    assert learning_rate(110, settings) == pytest.approx(1e-5), "the last step"
+
+
+# ------------------------------------------------------------------------------------------------------------ curves
+
+
+def test_curves_have_a_point_a_step_and_validation_when_due(undisturbed: Training) -> None:
+    assert [row["step"] for row in undisturbed.history] == [1, 2, 3, 4, 5, 6, 7]
+    always = {
+        "step",
+        "learning_rate",
+        "images_per_second",
+        *(f"loss/{n}" for n in ("total", "l1", "hole", "confidence")),
+    }
+    validated = always | {"val/hole_l1", *(f"val/hole_psnr_level_{level}" for level in (1, 2, 3))}
+    for row in undisturbed.history:
+        due = row["step"] in (2, 4, 6, 7)
+        assert row.keys() == (validated if due else always), f"step {row['step']}"
+        assert all(math.isfinite(value) for value in row.values())
+    assert undisturbed.resumed_at == 0
+
+
+def test_curves_show_the_rate_that_was_used(undisturbed: Training) -> None:
+    settings = quick()
+    assert [row["learning_rate"] for row in undisturbed.history] == [learning_rate(k, settings) for k in range(7)]
+    assert undisturbed.history[-1]["learning_rate"] == pytest.approx(settings.final_learning_rate)
+
+
+def test_log_gets_each_point_as_it_comes(run: Run, tmp_path: Path, undisturbed: Training) -> None:
+    logged: list[Row] = []
+    result = run(tmp_path, log=lambda row: logged.append(dict(row)))
+    assert logged == result.history
+    assert timeless(logged) == timeless(undisturbed.history)
+
+
+def test_a_long_run_has_a_hundred_points_not_thousands() -> None:
+    meter = loop._Meter(TrainingSettings(steps=30_000, validate_every=1000))
+    due = [step + 1 for step in range(30_000) if meter.due(step)]
+    assert 100 <= len(due) <= 130
+    assert set(range(1000, 30_001, 1000)) <= set(due)
+
+
+# ------------------------------------------------------------------------------------------------------- determinism
+
+
+def test_same_seed_same_weights_and_another_seed_others(run: Run, tmp_path: Path, undisturbed: Training) -> None:
+    torch.manual_seed(1234)
+    again = run(tmp_path / "again")
+    assert again.best.digest == undisturbed.best.digest
+    assert timeless(again.history) == timeless(undisturbed.history)
+    assert run(tmp_path / "other", seed=1).best.digest != undisturbed.best.digest
+
+
+def test_loader_workers_do_not_change_the_weights(run: Run, tmp_path: Path, undisturbed: Training) -> None:
+    spread = run(tmp_path, quick(loader_workers=2))
+    assert spread.best.digest == undisturbed.best.digest
+    assert timeless(spread.history) == timeless(undisturbed.history)
+
+
+def test_training_leaves_torchs_state_as_it_was(run: Run, tmp_path: Path) -> None:
+    threads, state = torch.get_num_threads(), torch.get_rng_state()
+    torch.set_num_threads(2)
+    try:
+        run(tmp_path, quick(steps=1, threads=1))
+        assert torch.get_num_threads() == 2, "what follows in this process would be computed otherwise"
+        assert torch.equal(torch.get_rng_state(), state)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_only_train_and_val_people_are_read(
+    run: Run, tmp_path: Path, tiny_manifest: Manifest, undisturbed: Training
+) -> None:
+    store = shutil.copytree(tiny_manifest.store, tmp_path / "store")
+    for split in ("gate", "test"):
+        for crop in tiny_manifest.split(split)["crop"]:
+            (store / crop).unlink()
+            (store / crop).with_name(Path(crop).name.replace("-0.png", ".npz")).unlink()
+    manifest = Manifest(root="", faces=tiny_manifest.faces, store=str(store), size=tiny_manifest.size)
+    result = run(tmp_path / "run", manifest=manifest)
+    assert result.best.digest == undisturbed.best.digest
+    assert timeless(result.history) == timeless(undisturbed.history)
+
+
+# ---------------------------------------------------------------------------------------------------------- resuming
+
+
+@pytest.mark.parametrize(("killed_at", "resumed_at"), [(1, 0), (4, 2), (5, 4), (7, 6)])
+def test_a_killed_run_ends_as_an_undisturbed_one(
+    killed_at: int, resumed_at: int, run: Run, tmp_path: Path, undisturbed: Training
+) -> None:
+    with pytest.raises(StopError):
+        run(tmp_path, log=stop_at(killed_at))
+    result = run(tmp_path)
+    assert result.resumed_at == resumed_at
+    assert result.best.digest == undisturbed.best.digest
+    assert result.best.step == undisturbed.best.step
+    assert timeless(result.history) == timeless(undisturbed.history)
+
+
+def test_a_run_killed_between_its_two_files_ends_as_an_undisturbed_one(
+    run: Run, tmp_path: Path, undisturbed: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(path: Path, step: int, *rest: Any) -> None:
+        if step == 4:
+            raise StopError
+        real(path, step, *rest)
+
+    real = loop.save_state
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "save_state", die)
+        with pytest.raises(StopError):
+            run(tmp_path)
+    assert TrainedModel.read(tmp_path / "best.safetensors").step == 4, "the best model is ahead of the state"
+    result = run(tmp_path)
+    assert result.resumed_at == 2
+    assert result.best.digest == undisturbed.best.digest
+    assert timeless(result.history) == timeless(undisturbed.history)
+
+
+def test_a_run_killed_twice_with_accumulation_and_workers(run: Run, tmp_path: Path) -> None:
+    settings = quick(accumulate=2, batch_size=3, loader_workers=1)
+    whole = run(tmp_path / "whole", settings)
+    for step in (3, 5):
+        with pytest.raises(StopError):
+            run(tmp_path / "killed", settings, log=stop_at(step))
+    result = run(tmp_path / "killed", settings)
+    assert result.resumed_at == 4
+    assert result.best.digest == whole.best.digest
+    assert timeless(result.history) == timeless(whole.history)
+
+
+def test_a_finished_run_is_not_trained_again(run: Run, tmp_path: Path, undisturbed: Training) -> None:
+    first = run(tmp_path)
+    logged: list[Row] = []
+    again = run(tmp_path, log=logged.append)
+    assert logged == []
+    assert again.resumed_at == 7
+    assert again.history == first.history
+    assert again.best.digest == undisturbed.best.digest
+
+
+def test_a_half_written_state_is_refused(run: Run, tmp_path: Path) -> None:
+    run(tmp_path, quick(steps=2))
+    state = tmp_path / "last.safetensors"
+    state.write_bytes(state.read_bytes()[:-100])
+    with pytest.raises(FaceReconError, match="remove it"):
+        run(tmp_path)
+
+
+class _Nothing(BaseModel):
+    pass
+
+
+class _Dropping(ReconstructionModel):
+    """A network that rolls dice while it trains."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(4, 8, 3, padding=1), nn.Dropout(0.5), nn.Conv2d(8, 3, 1), nn.Tanh())
+
+    def predict(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
+        return self.layers(inputs), None
+
+
+def test_a_network_that_rolls_dice_is_resumed_bit_for_bit_too(run: Run, tmp_path: Path, registry: None) -> None:
+    @register_model(_Nothing)
+    def dropping(options: _Nothing) -> ReconstructionModel:
+        return _Dropping()
+
+    model = ModelSettings(family="dropping")
+    whole = run(tmp_path / "whole", model=model)
+    torch.manual_seed(99)
+    with pytest.raises(StopError):
+        run(tmp_path / "killed", model=model, log=stop_at(5))
+    torch.rand(3)
+    result = run(tmp_path / "killed", model=model)
+    assert result.best.digest == whole.best.digest
+    assert timeless(result.history) == timeless(whole.history)
+
+
+# ----------------------------------------------------------------------------------------------- batches and precision
+
+
+class _Plain(ReconstructionModel):
+    """Two convolutions: no statistics of a batch, so that two half batches teach what a whole one does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(4, 6, 3, padding=1), nn.Tanh(), nn.Conv2d(6, 3, 3, padding=1), nn.Tanh())
+
+    def predict(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
+        return self.layers(inputs), None
+
+
+def test_two_half_batches_teach_what_a_whole_one_does(run: Run, tmp_path: Path, registry: None) -> None:
+    @register_model(_Nothing)
+    def plain(options: _Nothing) -> ReconstructionModel:
+        return _Plain()
+
+    same = {"steps": 3, "clip_norm": 1e6, "validate_every": 3, "learning_rate": 1e-2, "warmup_steps": 0}
+    masks = MaskSettings(curriculum=NO_CURRICULUM)
+    whole, halves, half = (
+        run(
+            tmp_path / name,
+            quick(**same, batch_size=size, accumulate=parts),
+            model=ModelSettings(family="plain"),
+            masks=masks,
+        )
+        for name, size, parts in (("whole", 8, 1), ("halves", 4, 2), ("half", 4, 1))
+    )
+    assert len(halves.history) == len(whole.history) == 3
+    for name, value in whole.best.weights.items():
+        torch.testing.assert_close(halves.best.weights[name], value, rtol=0, atol=2e-4)
+    assert any((half.best.weights[name] - value).abs().max() > 2e-3 for name, value in whole.best.weights.items())
+    for row, other in zip(halves.history, whole.history, strict=True):
+        assert row["loss/total"] == pytest.approx(other["loss/total"], rel=1e-3)
+
+
+def test_every_face_is_seen_once_an_epoch(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    real = loop.TrainingFaces.__getitem__
+
+    def watch(self: Any, draw: Any) -> Any:
+        seen.append(draw.index)
+        return real(self, draw)
+
+    monkeypatch.setattr(loop.TrainingFaces, "__getitem__", watch)
+    run(tmp_path, quick(steps=4, accumulate=2, batch_size=3))
+    assert len(seen) == 4 * 2 * 3
+    assert [sorted(seen[start : start + 8]) for start in (0, 8, 16)] == [list(range(8))] * 3
+
+
+def test_half_precision_trains(run: Run, tmp_path: Path, undisturbed: Training) -> None:
+    result = run(tmp_path, quick(steps=3, precision="bf16-mixed"))
+    assert all(value.dtype in (torch.float32, torch.int64) for value in result.best.weights.values())
+    assert result.history[0]["loss/total"] == pytest.approx(undisturbed.history[0]["loss/total"], rel=0.02)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("precision", ["32-true", "16-mixed", "bf16-mixed"])
+def test_a_run_on_a_gpu_is_resumed(precision: str, run: Run, tmp_path: Path) -> None:
+    settings = quick(accelerator="cuda", precision=precision, threads=None)
+    whole = run(tmp_path / "whole", settings)
+    with pytest.raises(StopError):
+        run(tmp_path / "killed", settings, log=stop_at(5))
+    result = run(tmp_path / "killed", settings)
+    assert result.resumed_at == 4
+    for row, other in zip(result.history, whole.history, strict=True):
+        assert row["loss/total"] == pytest.approx(other["loss/total"], rel=0.02)
+
+
+# -------------------------------------------------------------------------------------------- what it ends with
+
+
+def test_the_best_checkpoint_has_the_lowest_hole_l1(run: Run, tmp_path: Path, tiny_masks: MaskSet) -> None:
+    # so high a rate, which does not fall, that the last step is not the best
+    rough = quick(steps=12, validate_every=1, learning_rate=0.3, final_learning_rate=0.3, warmup_steps=0)
+    result = run(tmp_path, rough)
+    errors = [row["val/hole_l1"] for row in result.history]
+    assert errors[-1] > min(errors), "this run says nothing: choose another rate"
+    assert result.best.step == 1 + errors.index(min(errors))
+    assert TrainedModel.read(tmp_path / "best.safetensors").digest == result.best.digest
+
+
+def test_validation_is_the_mean_over_levels_of_each_faces_own_masks(
+    undisturbed: Training, tiny_manifest: Manifest, tiny_masks: MaskSet
+) -> None:
+    model, faces = undisturbed.best.build(), evaluation_faces(tiny_manifest, "val", 2)
+    row = validate(model, faces, tiny_masks, torch.device("cpu"))
+    errors = []
+    for level in (1, 2, 3):
+        for image, sha in zip(faces.images, faces.sha256s, strict=True):
+            mask = torch.from_numpy(tiny_masks.for_face(sha, level, "brush"))[None, None].float()
+            shown = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 127.5 - 1
+            with torch.no_grad():
+                output = model.eval()(shown, mask).reconstruction
+            errors.append((output - shown).abs()[mask.expand_as(shown) == 1].mean().item())
+    assert row["val/hole_l1"] == pytest.approx(np.mean(errors), rel=1e-5)
+    assert undisturbed.best.build().training is False
+
+
+def test_validation_in_the_curves_is_that_of_the_saved_model(
+    undisturbed: Training, tiny_manifest: Manifest, tiny_masks: MaskSet
+) -> None:
+    row = next(row for row in undisturbed.history if row["step"] == undisturbed.best.step)
+    model, faces = undisturbed.best.build(), evaluation_faces(tiny_manifest, "val", 64)
+    again = validate(model, faces, tiny_masks, torch.device("cpu"))
+    assert again == {name: pytest.approx(row[name], rel=1e-5) for name in again}
+    assert model.training, "a network goes on training after its validation"
+
+
+def test_it_overfits_a_few_faces(run: Run, tmp_path: Path) -> None:
+    still = AugmentationSettings(flip=0, rotation=0, brightness=0, contrast=0, colour=0, blur=0)
+    settings = quick(steps=120, batch_size=8, learning_rate=1e-2, validate_every=120, augmentation=still)
+    model = ModelSettings(options={"features": [8, 16, 32]})
+    history = run(tmp_path, settings, model=model, masks=MaskSettings(curriculum=NO_CURRICULUM)).history
+    first, last = (np.mean([row["loss/hole"] for row in part]) for part in (history[:5], history[-5:]))
+    assert last < first / 2
+
+
+# ------------------------------------------------------------------------------------------------------------ errors
+
+
+class _At(BaseModel):
+    step: int
+    where: str
+
+
+class _Diverging(_Plain):
+    """A network whose output, or gradient alone, is no longer a number from some training step on."""
+
+    def __init__(self, at: _At) -> None:
+        super().__init__()
+        self.at = at
+        self.seen = 0
+
+    def predict(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
+        prediction, _ = super().predict(inputs)
+        self.seen += self.training
+        if self.training and self.seen == self.at.step:
+            if self.at.where == "loss":
+                return prediction * math.nan, None
+            # the root's slope at 0 is infinite, and infinity times 0 is no number
+            return prediction + (prediction * 0).sqrt() * 0, None
+        return prediction, None
+
+
+@pytest.mark.parametrize("where", ["loss", "gradient"])
+def test_a_loss_that_is_no_number_ends_the_run_and_leaves_the_last_good_state(
+    where: str, run: Run, tmp_path: Path, registry: None
+) -> None:
+    @register_model(_At)
+    def diverging(options: _At) -> ReconstructionModel:
+        return _Diverging(options)
+
+    model = ModelSettings(family="diverging", options={"step": 6, "where": where})
+    files = [tmp_path / name for name in ("best.safetensors", "last.safetensors")]
+    good: list[list[str]] = []
+
+    def log(row: Row) -> None:
+        if row["step"] == 5:
+            good.append([sha256_file(file) for file in files])
+
+    with pytest.raises(
+        FaceReconError, match=rf"the {where} is no longer a number at step 6 \(l1 .*hole .*learning_rate"
+    ):
+        run(tmp_path, model=model, log=log)
+    assert [[sha256_file(file) for file in files]] == good
+    assert TrainedModel.read(files[0]).step <= 4
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_split_without_faces_is_an_error(split: str, run: Run, tmp_path: Path, tiny_manifest: Manifest) -> None:
+    faces = tiny_manifest.faces[tiny_manifest.faces["split"] != split]
+    manifest = Manifest(root="", faces=faces, store=tiny_manifest.store, size=tiny_manifest.size)
+    with pytest.raises(FaceReconError, match=rf"the {split} split has no face .*data\.splits"):
+        run(tmp_path, manifest=manifest)
+
+
+def test_a_size_that_the_network_cannot_take_is_an_error(
+    tiny_manifest: Manifest, tiny_masks: MaskSet, tmp_path: Path
+) -> None:
+    manifest = Manifest(root="", faces=tiny_manifest.faces, store=tiny_manifest.store, size=80)
+    model = ModelSettings(options={"features": [4] * 6})
+    with pytest.raises(FaceReconError, match=r"alignment\.size = 80: model unet_attention .* multiple of 32"):
+        train(manifest, tiny_masks, TrainingMasks(MaskSettings(), 80), model, quick(), 0, tmp_path)
