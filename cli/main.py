@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-import ops
+import ops  # noqa: F401  # switches telemetry off before any tool is imported
 from facerecon.errors import FaceReconError
 
 
@@ -66,7 +66,6 @@ def ui(mlflow_port: int, zenml_port: int) -> None:
 
 def main() -> None:
     """Run the command; what a user can mend is one line, ``FACERECON_DEBUG=1`` shows the traceback."""
-    assert ops.QUIET
     if not os.environ.get("FACERECON_DEBUG"):
         cli()
     try:
