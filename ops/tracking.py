@@ -34,6 +34,14 @@ def log_row(row: Row) -> None:
     mlflow.log_metrics({name: value for name, value in row.items() if name != "step"}, step=int(row["step"]))
 
 
+def log_curves(history: list[Row]) -> None:
+    """The curves of a training that another run did: a run served from the cache shows them too."""
+    run = mlflow.active_run()
+    if run and "loss/total" not in mlflow.get_run(run.info.run_id).data.metrics:
+        for row in history:
+            log_row(row)
+
+
 def log_settings(settings: RunSettings, tags: dict[str, str]) -> None:
     """Parameters and tags of the run, its resolved settings, ``data.dvc`` and the uncommitted difference."""
     mlflow.set_tags(tags)

@@ -33,6 +33,7 @@ def publish(
         outputs_folder() / settings.name, settings, faces, training, evaluation, exported, decision, tags
     )
     tracking.log_settings(settings, tags)
+    tracking.log_curves(training.history)
     tracking.log_figures(evaluation, training.history, {f"gate_{k}": v for k, v in decision["challenger"].items()})
     tracking.log_grid(evaluation)
     tracking.log_folder(folder)

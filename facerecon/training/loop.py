@@ -61,7 +61,7 @@ def train(
     """Train a model on the train split; the best checkpoint is that of the lowest hole L1 on the frozen val masks.
 
     ``folder`` keeps ``last.safetensors`` and ``best.safetensors``; a run that finds its own state there goes on
-    from it and ends with the same weights. ``log`` gets each new point of the curves.
+    from it and ends with the same weights. ``log`` gets each point of the curves, those from before a resumption too.
 
     Raises:
         FaceReconError: no faces to train or validate on, a foreign file in ``folder``, or the loss is no longer
@@ -81,6 +81,8 @@ def train(
     start, state = resumed or (0, {"history": [], "best": None, "precision": {}})
     if state["precision"]:
         fabric.strategy.precision.load_state_dict(state["precision"])
+    for row in state["history"]:
+        log(row)
     loader = _loader(fabric, faces, settings, seed, start)
 
     meter = _Meter(settings)
@@ -117,6 +119,7 @@ def train(
                         save_model(folder / "best.safetensors", best)
                     state["precision"] = fabric.strategy.precision.state_dict()
                     save_state(folder / "last.safetensors", step + 1, model, optimizer, state)
+                meter.clear()
     return Training(TrainedModel.read(folder / "best.safetensors"), state["history"], start)
 
 
@@ -207,9 +210,10 @@ class _Meter:
     def __init__(self, settings: TrainingSettings) -> None:
         self.settings = settings
         self.interval = max(1, settings.steps // 100)
-        self._clear()
+        self.clear()
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
+        """Begin anew: called after validation and saving, whose time is not that of training."""
         self.sums: dict[str, list[Tensor]] = defaultdict(list)
         self.images, self.since = 0, time.perf_counter()
 
@@ -229,5 +233,4 @@ class _Meter:
         row: Row = {"step": step + 1, "learning_rate": learning_rate(step, self.settings)}
         row |= {f"loss/{name}": float(torch.stack(values).mean()) for name, values in self.sums.items()}
         row["images_per_second"] = self.images / (time.perf_counter() - self.since)
-        self._clear()
         return row

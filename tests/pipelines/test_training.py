@@ -136,6 +136,8 @@ def test_the_same_command_again_computes_nothing_and_publishes_the_same(clone, s
     assert first.info.run_id != second.info.run_id
     assert second.data.tags["weights_digest"] == first.data.tags["weights_digest"]
     assert second.data.metrics["best_hole_l1"] == first.data.metrics["best_hole_l1"]
+    curves = [client(clone).get_metric_history(run.info.run_id, "loss/total") for run in (first, second)]
+    assert [p.value for p in curves[0]] == [p.value for p in curves[1]] != []
     assert len(client(clone).search_model_versions("name = 'facerecon-ci'")) == 1
 
 

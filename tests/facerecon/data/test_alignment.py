@@ -301,7 +301,11 @@ class TestSeveralFaces:
         assert rows["quad"].is_monotonic_decreasing
         assert rows["box_x"].iloc[0] < 256 < rows["box_x"].iloc[1]
         for row in rows.to_dict("records"):  # each crop's points are its own
-            assert read_points(manifest, row["crop"]).all478[:, 0].min() == pytest.approx(row["box_x"])
+            points = read_points(manifest, row["crop"])
+            assert points.all478[:, 0].min() == pytest.approx(row["box_x"])
+            chosen = face_square(sixty_eight(points.all478))
+            np.testing.assert_allclose(points.five, chosen.to_crop(five_points(points.all478), 64), atol=1e-3)
+            np.testing.assert_allclose(points.sixty_eight, chosen.to_crop(sixty_eight(points.all478), 64), atol=1e-3)
         assert rows["split"].nunique() == 1
 
     def test_quarantine(self, pair: Path, landmark_model: Path) -> None:

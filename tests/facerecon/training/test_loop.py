@@ -199,8 +199,10 @@ def test_a_killed_run_ends_as_an_undisturbed_one(
 ) -> None:
     with pytest.raises(StopError):
         run(tmp_path, log=stop_at(killed_at))
-    result = run(tmp_path)
+    logged: list[Row] = []
+    result = run(tmp_path, log=logged.append)
     assert result.resumed_at == resumed_at
+    assert logged == result.history, "the log gets the points from before the resumption too"
     assert result.best.digest == undisturbed.best.digest
     assert result.best.step == undisturbed.best.step
     assert timeless(result.history) == timeless(undisturbed.history)
@@ -242,7 +244,7 @@ def test_a_finished_run_is_not_trained_again(run: Run, tmp_path: Path, undisturb
     first = run(tmp_path)
     logged: list[Row] = []
     again = run(tmp_path, log=logged.append)
-    assert logged == []
+    assert logged == first.history
     assert again.resumed_at == 7
     assert again.history == first.history
     assert again.best.digest == undisturbed.best.digest
