@@ -141,6 +141,7 @@ def test_the_same_command_again_computes_nothing_and_publishes_the_same(clone, s
     assert len(client(clone).search_model_versions("name = 'facerecon-ci'")) == 1
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_and_ends_with_the_same_weights(clone, second_run, tmp_path):
     content = yaml.safe_load((clone.root / "configs/ci.yaml").read_text())
     content["parameters"]["name"] = "killed"
