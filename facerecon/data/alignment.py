@@ -9,7 +9,7 @@ exists is done and a killed run goes on where it was.
 import multiprocessing
 import zipfile
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -130,8 +130,10 @@ def align(manifest: Manifest, alignment: AlignmentSettings, model: Path, store: 
         if reason:
             refused.append({"uri": photo["uri"], "reason": reason})
         for index, face in enumerate(faces):
-            name = photo["sha256"] if index == 0 else f"{photo['sha256']}-{index}"
-            rows.append({**photo, **face, "face": name})
+            # the layout names one person per photo: further faces are someone else, in the same split
+            suffix = f"-{index}" if index else ""
+            own = {"face": photo["sha256"] + suffix, "identity": photo["identity"] + suffix}
+            rows.append({**photo, **face, **own})
     if not rows:
         raise FaceReconError(
             f"no usable face in any of the {len(photos)} photos under {manifest.root} "
@@ -148,6 +150,16 @@ def align(manifest: Manifest, alignment: AlignmentSettings, model: Path, store: 
 
 
 def _run(tasks: list[_Task], context: _Context) -> Iterator[tuple[str, list[dict[str, object]]]]:
+    """Results in the order of ``tasks``: from the store if done before, else by detection."""
+    # threads: reading and decoding release Python's lock, and a run that finds all done starts no process
+    with ThreadPoolExecutor(context.alignment.workers) as pool:
+        stored = list(pool.map(lambda task: _read_sidecar(_sidecar_file(task, context), context), tasks))
+    detected = _detect([task for task, done in zip(tasks, stored, strict=True) if done is None], context)
+    for done in stored:
+        yield next(detected) if done is None else done
+
+
+def _detect(tasks: list[_Task], context: _Context) -> Iterator[tuple[str, list[dict[str, object]]]]:
     """Results in the order of ``tasks``, from worker processes, or from this one if a single worker is asked for."""
     workers = min(context.alignment.workers, len(tasks))
     if workers == 1:
@@ -168,6 +180,9 @@ def _run(tasks: list[_Task], context: _Context) -> Iterator[tuple[str, list[dict
                 "alignment: a worker process was ended (out of memory?): run again, it goes on where it was; "
                 "a lower alignment.workers needs less memory"
             ) from error
+        finally:
+            # whoever stops here, by an error or by Ctrl-C, does not want to wait for the rest
+            pool.shutdown(cancel_futures=True)
 
 
 _worker: tuple[FaceLandmarker, _Context] | None = None
@@ -190,12 +205,9 @@ _NO_FACE = "no face found"
 
 
 def _align_photo(task: _Task) -> tuple[str, list[dict[str, object]]]:
-    """The reason why a photo gives no face ("" if it does) and its faces' columns, from the store if done before."""
+    """The reason why a photo gives no face ("" if it does) and its faces' columns."""
     assert _worker is not None
     detector, context = _worker
-    sidecar = Path(context.store) / task.sha256[:2] / f"{task.sha256}.npz"
-    if (done := _read_sidecar(sidecar, context)) is not None:
-        return done
     try:
         if sha256_file(Path(task.path)) != task.sha256:
             return "changed since it was listed", []
@@ -208,6 +220,7 @@ def _align_photo(task: _Task) -> tuple[str, list[dict[str, object]]]:
     for index, face in enumerate(faces):
         with atomic_path(_crop_file(context, task.sha256, index)) as temporary:
             write_png(temporary, face.crop)
+    sidecar = _sidecar_file(task, context)
     with atomic_path(sidecar) as temporary:
         flat: dict[str, Any] = {"reason": np.array(reason), "count": np.array(len(faces))}
         for index, face in enumerate(faces):
@@ -217,6 +230,10 @@ def _align_photo(task: _Task) -> tuple[str, list[dict[str, object]]]:
     if result is None:
         raise FaceReconError(f"{sidecar} cannot be read back: free or mend the disk, and run again")
     return result
+
+
+def _sidecar_file(task: _Task, context: _Context) -> Path:
+    return Path(context.store) / task.sha256[:2] / f"{task.sha256}.npz"
 
 
 def _crop_file(context: _Context, sha256: str, index: int) -> Path:

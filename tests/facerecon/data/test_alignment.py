@@ -307,6 +307,7 @@ class TestSeveralFaces:
             np.testing.assert_allclose(points.five, chosen.to_crop(five_points(points.all478), 64), atol=1e-3)
             np.testing.assert_allclose(points.sixty_eight, chosen.to_crop(sixty_eight(points.all478), 64), atol=1e-3)
         assert rows["split"].nunique() == 1
+        assert rows["identity"].nunique() == 2, "they are two people"
 
     def test_quarantine(self, pair: Path, landmark_model: Path) -> None:
         manifest = run(pair, landmark_model, several_faces="quarantine")
