@@ -1,5 +1,7 @@
 """What a run leaves for people: four files in one folder, and what the terminal says last."""
 
+import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,6 @@ def write_outputs(
     tags: dict[str, str],
 ) -> Path:
     """Write ``model.onnx``, ``metrics.json``, ``report.html`` and ``model_card.md``, each in one step."""
-    reasons = faces.quarantine["reason"].str.replace(r"\d.*|of .*|: .*", "", regex=True).str.strip()
     story = Story(
         name=settings.name,
         settings=settings.model_dump(mode="json"),
@@ -38,7 +39,7 @@ def write_outputs(
         samples=evaluation.samples,
         history=training.history,
         counts=faces.counts(),
-        quarantine={str(reason): int(count) for reason, count in reasons.value_counts().items()},
+        quarantine=dict(Counter(kind_of(reason) for reason in faces.quarantine["reason"])),
         export=exported.report,
         decision=decision,
         provenance=tags,
@@ -50,6 +51,12 @@ def write_outputs(
     write_text(folder / "report.html", render_report(story))
     write_text(folder / "model_card.md", render_model_card(story))
     return folder
+
+
+def kind_of(reason: str) -> str:
+    """A quarantine reason without what is particular to one photo: numbers, names, a decoder's words."""
+    several = re.sub(r"^\d+ faces found$", "several faces found", reason)
+    return re.sub(r" of .*|: .*", "", several, flags=re.DOTALL)
 
 
 def announce(console: Console, folder: Path, evaluation: Evaluation, decision: dict[str, Any]) -> None:
