@@ -9,7 +9,7 @@ from zenml.config.step_configurations import StepConfigurationUpdate
 from facerecon.config import RunSettings, parse_settings
 from facerecon.errors import FaceReconError
 
-ALLOWED = ("parameters", "enable_cache", "extra", "run_name", "schedule", "settings", "steps", "tags")
+ALLOWED = ("parameters", "enable_cache", "extra", "settings", "steps", "tags")
 """What a file may say to ZenML beside its parameters; what else ZenML knows is set in code."""
 
 

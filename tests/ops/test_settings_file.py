@@ -34,6 +34,7 @@ def test_every_config_is_valid_and_named_like_its_file(path):
         ("parameters: {training: {losses: {hols: 3}}}", "parameters.training.losses.hols: no such key"),
         ("parameters: {alignment: {size: 60}}", "parameters.alignment.size = 60"),
         ("parameters: {model: {options: {features: [3]}}}", "parameters.model"),
+        ("run_name: mine", "run_name: no such key"),
         ("steps: {alin: {enable_cache: true}}", "steps.alin: no such key; allowed here: align, train"),
         ("steps: {align: {enable_cach: true}}", "steps.align.enable_cach: no such key"),
         ("parameters: [1, 2]", "must hold keys and values"),
