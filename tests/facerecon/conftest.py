@@ -53,7 +53,9 @@ def write_blobs(store: Path, counts: dict[str, int]) -> Manifest:
     """A manifest of so many blobs per split, each of a person of its own, with crops and sidecars in ``store``."""
     rows = []
     for number, split in enumerate(split for split, count in counts.items() for _ in range(count)):
-        image, points = blob_face(np.random.default_rng(number)), blob_points68()
+        shift = np.random.default_rng(number).integers(-4, 5, 2)
+        image = np.roll(blob_face(np.random.default_rng(number)), shift, axis=(1, 0))
+        points = blob_points68() + shift.astype(np.float32)
         sha = sha256_bytes(f"photo {number}".encode())
         crop = f"{sha[:2]}/{sha}-0.png"
         (store / crop).parent.mkdir(exist_ok=True, parents=True)
