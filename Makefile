@@ -68,7 +68,7 @@ lock: install  ## resolve pyproject.toml into requirements.lock anew
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-annotate \
 		--custom-compile-command "make lock" --output-file requirements.lock --quiet
 
-bench: install  ## measure speed and quality
+bench: install  ## measure the speed of the mask makers
 	$(BIN)/python -m benchmarks.masks
 
 clean:  ## remove what runs left: crops, checkpoints, runs, outputs (not data, not .venv)

@@ -63,13 +63,6 @@ PUBLISHED = Curriculum()
 NO_CURRICULUM = Curriculum(kind="none")
 
 
-def stage(step: int, total_steps: int, curriculum: Curriculum = PUBLISHED) -> Stage:
-    """The stage of step ``step`` (0 is the first) of a run of ``total_steps``. Raises ValueError outside the run."""
-    if not 0 <= step < total_steps:
-        raise ValueError(f"step {step} does not lie in a run of {total_steps} steps")
-    return curriculum.stage_at(step / total_steps)
-
-
 def sample_training_mask(
     size: int,
     progress: float,

@@ -263,15 +263,3 @@ def gate_scores(trained: TrainedModel, manifest: Manifest, masks: MaskSet, most:
             psnr = hole_psnr(reconstruct(model, faces.images, case.masks)[0], truth, mask)
             scores[f"level_{case.level}"] = psnr.double().numpy()
     return scores
-
-
-def find_row(figures: dict[str, Any], method: str, family: str, level: int | None) -> dict[str, Any]:
-    """The table's row for a method under one family and level.
-
-    Raises:
-        KeyError: there is none.
-    """
-    for row in figures["table"]:
-        if (row["method"], row["family"], row["level"]) == (method, family, level):
-            return dict(row)
-    raise KeyError((method, family, level))

@@ -25,17 +25,6 @@ def to_uint8(images: Tensor) -> Tensor:
     return ((images.clamp(-1, 1) + 1) * (DATA_RANGE / 2)).round().to(torch.uint8)
 
 
-def composite(prediction: Tensor, image: Tensor, mask: Tensor) -> Tensor:
-    """``prediction`` inside the hole, ``image`` outside it: float [N, 3, H, W], the mask [N, 1, H, W], 1 = hole.
-
-    It selects and never multiplies: a NaN in the image's hole, or in the prediction outside it, does not
-    pass. Raises ValueError if the shapes do not fit or the mask holds anything but 0 and 1.
-    """
-    if prediction.shape != image.shape:
-        raise ValueError(f"prediction {tuple(prediction.shape)} and image {tuple(image.shape)} differ in shape")
-    return torch.where(_holes(mask, image), prediction, image)
-
-
 def whole_psnr(a: Tensor, b: Tensor) -> Tensor:
     """Peak signal-to-noise ratio in dB over all pixels, float64 [N], of two uint8 images [N, 3, H, W].
 

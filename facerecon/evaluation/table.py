@@ -343,11 +343,6 @@ def console_table(figures: Figures, family: str = MAIN_FAMILY) -> Table:
     return table
 
 
-def console_tables(figures: Figures) -> list[Table]:
-    """``console_table`` of every mask family."""
-    return [console_table(figures, family) for family in families(figures)]
-
-
 def _console_cell(cell: Cell | None) -> Text:
     if cell is None:
         return Text("–")

@@ -10,7 +10,6 @@ from facerecon.corruption.curriculum import (
     Curriculum,
     check_training_families,
     sample_training_mask,
-    stage,
 )
 from facerecon.corruption.masks import LEVELS, TRAINING_FAMILIES
 from facerecon.errors import FaceReconError
@@ -19,7 +18,7 @@ from facerecon.errors import FaceReconError
 @pytest.mark.parametrize("scale", [1, 7, 137])
 def test_published_epochs(scale: int) -> None:
     """Fifty epochs of ``scale`` steps: 1-10, 11-25 and 26-50, to the step."""
-    names = [stage(step, 50 * scale).name for step in range(50 * scale)]
+    names = [PUBLISHED.stage_at(step / (50 * scale)).name for step in range(50 * scale)]
     assert names == ["edges"] * 10 * scale + ["centre"] * 15 * scale + ["anywhere"] * 25 * scale
 
 
@@ -56,12 +55,6 @@ def test_boundaries_come_from_the_config() -> None:
     for wrong in ({"boundaries": [0.5, 0.2]}, {"boundaries": [-0.1, 0.2]}, {"kind": "steep"}, {"phases": 3}):
         with pytest.raises(ValidationError):
             Curriculum.model_validate(wrong)
-
-
-@pytest.mark.parametrize(("step", "total"), [(-1, 10), (10, 10), (0, 0)])
-def test_steps_outside_the_run_are_refused(step: int, total: int) -> None:
-    with pytest.raises(ValueError, match="run"):
-        stage(step, total)
 
 
 @pytest.mark.parametrize("progress", [-0.01, 1.01, float("nan")])

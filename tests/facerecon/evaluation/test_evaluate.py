@@ -24,7 +24,6 @@ from facerecon.evaluation.evaluate import (
     METRICS,
     Evaluation,
     evaluate,
-    find_row,
     from_uint8,
     gate_scores,
     reconstruct,
@@ -37,6 +36,13 @@ from facerecon.training.checkpoints import TrainedModel
 
 QUICK = EvaluationSettings(max_faces=2, lpips_backbone="alex", samples=5)
 Evaluate = Callable[..., Evaluation]
+
+
+def find_row(figures: dict[str, Any], method: str, family: str, level: int | None) -> dict[str, Any]:
+    """The table's only row for a method under one family and level."""
+    wanted = (method, family, level)
+    [row] = [row for row in figures["table"] if (row["method"], row["family"], row["level"]) == wanted]
+    return row
 
 
 @pytest.fixture(scope="module")
@@ -246,13 +252,6 @@ def test_a_face_without_the_part_is_left_out_of_that_parts_figures(
 def test_no_face_to_evaluate_is_an_error(run: Evaluate, tiny_manifest: Manifest) -> None:
     with pytest.raises(FaceReconError, match=r"the test split has no face: .*data\.splits\.test"):
         run(manifest=manifest_without(tiny_manifest, "test"))
-
-
-def test_find_row(small: Evaluation) -> None:
-    row = find_row(small.figures, "telea", "brush", 2)
-    assert (row["method"], row["family"], row["level"]) == ("telea", "brush", 2)
-    with pytest.raises(KeyError):
-        find_row(small.figures, "telea", "brush", 3)
 
 
 # ----------------------------------------------------------------------------------------------------------- samples

@@ -9,7 +9,7 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torchmetrics.functional.image import peak_signal_noise_ratio as torchmetrics_psnr
 
-from facerecon.evaluation.metrics import Summary, composite, hole_psnr, ssim, summarise, to_uint8, whole_psnr
+from facerecon.evaluation.metrics import Summary, hole_psnr, ssim, summarise, to_uint8, whole_psnr
 
 
 @pytest.fixture
@@ -43,26 +43,6 @@ def test_uint8_survives_the_round_trip() -> None:
 def test_uint8_refuses_what_is_no_colour(wrong: float) -> None:
     with pytest.raises(ValueError, match="finite"):
         to_uint8(torch.tensor([0.0, wrong]))
-
-
-def test_composite_lets_no_nan_pass() -> None:
-    mask = torch.zeros((1, 1, 4, 4))
-    mask[..., :2] = 1
-    image, prediction = torch.full((1, 3, 4, 4), 0.25), torch.full((1, 3, 4, 4), -0.5)
-    image[..., :2] = math.nan
-    prediction[..., 2:] = math.nan
-    result = composite(prediction, image, mask)
-    assert torch.equal(result[..., :2], torch.full((1, 3, 4, 2), -0.5))
-    assert torch.equal(result[..., 2:], torch.full((1, 3, 4, 2), 0.25))
-
-
-def test_composite_refuses_what_does_not_fit() -> None:
-    image = torch.zeros((2, 3, 4, 4))
-    for mask in (torch.zeros((2, 4, 4)), torch.zeros((1, 1, 4, 4)), torch.full((2, 1, 4, 4), 0.5)):
-        with pytest.raises(ValueError, match="mask"):
-            composite(image, image, mask)
-    with pytest.raises(ValueError, match="differ"):
-        composite(image[:1], image, torch.zeros((2, 1, 4, 4)))
 
 
 def test_whole_psnr_agrees_with_others(pair: tuple[torch.Tensor, torch.Tensor]) -> None:

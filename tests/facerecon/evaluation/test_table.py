@@ -206,8 +206,3 @@ def test_console_table_marks_the_best(mixed: Row) -> None:
     assert "\x1b[1m18.36 ±2.10" in text
     assert "\x1b[1m17.44 ±2.10" not in text
     assert "\x1b[1m17.40 ±2.10" in text
-
-
-def test_console_tables_one_a_family(mixed: Row) -> None:
-    titles = [str(each.title) for each in table.console_tables(mixed)]
-    assert [title.split(" masks")[0] for title in titles] == table.families(mixed)
