@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from facerecon import weights
-from facerecon.config import RunSettings
+from facerecon.config.run import RunSettings
 from facerecon.files import digest_of, sha256_bytes, sha256_file
 from ops.paths import PROJECT
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from facerecon.config import RunSettings
+from facerecon.config.run import RunSettings
 from facerecon.data.manifest import Manifest
 from facerecon.evaluation.evaluate import Evaluation
 from facerecon.evaluation.report import Story, render_report
@@ -15,7 +15,7 @@ from facerecon.evaluation.table import console_table, verdict
 from facerecon.export.model_card import render_model_card
 from facerecon.export.onnx import ExportedModel
 from facerecon.files import atomic_path, write_json, write_text
-from facerecon.training.loop import Training
+from facerecon.training.checkpoints import Training
 from facerecon.weights import table
 from ops.lineage import weights_used
 from ops.paths import PROJECT

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 from zenml.config.step_configurations import StepConfigurationUpdate
 
-from facerecon.config import RunSettings, parse_settings
+from facerecon.config.run import RunSettings, parse_settings
 from facerecon.errors import FaceReconError
 
 ALLOWED = ("parameters", "enable_cache", "extra", "settings", "steps", "tags")

@@ -7,9 +7,9 @@ import mlflow
 import numpy as np
 from PIL import Image
 
-from facerecon.config import RunSettings
+from facerecon.config.run import RunSettings
 from facerecon.evaluation.evaluate import METRICS, Evaluation
-from facerecon.training.loop import Row
+from facerecon.training.checkpoints import Row
 from ops.lineage import uncommitted_diff
 from ops.paths import PROJECT
 

@@ -1,17 +1,15 @@
 """The training pipeline: photographs in, a measured, exported and judged model out."""
 
-from facerecon.config import (
-    AlignmentSettings,
-    DataSettings,
-    EvaluationSettings,
-    MaskSettings,
-    ModelSettings,
-    OnnxSettings,
-    PromotionSettings,
-    RunSettings,
-    TrainingSettings,
-    ValidationSettings,
-)
+from facerecon.config.alignment import AlignmentSettings
+from facerecon.config.data import DataSettings
+from facerecon.config.evaluation import EvaluationSettings
+from facerecon.config.masks import MaskSettings
+from facerecon.config.model import ModelSettings
+from facerecon.config.onnx import OnnxSettings
+from facerecon.config.promotion import PromotionSettings
+from facerecon.config.run import RunSettings
+from facerecon.config.training import TrainingSettings
+from facerecon.config.validation import ValidationSettings
 from facerecon.data.ingest import source_fingerprint
 from ops.lineage import onnx_metadata, weights_in_loss
 from ops.paths import PROJECT

@@ -4,11 +4,11 @@ from typing import Annotated
 
 from zenml import step
 
-from facerecon.config import AlignmentSettings
+from facerecon.config.alignment import AlignmentSettings
 from facerecon.data.alignment import align as align_faces
 from facerecon.data.manifest import Manifest
 from facerecon.weights import weights_path
-from ops.materializers import ManifestMaterializer
+from ops.materializers.manifest import ManifestMaterializer
 from ops.paths import state_folder
 
 

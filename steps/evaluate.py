@@ -4,13 +4,14 @@ from typing import Annotated, Any
 
 from zenml import step
 
-from facerecon.config import EvaluationSettings, MaskSettings
+from facerecon.config.evaluation import EvaluationSettings
+from facerecon.config.masks import MaskSettings
 from facerecon.corruption.frozen import load_mask_set
 from facerecon.data.manifest import Manifest
 from facerecon.evaluation.evaluate import Evaluation
 from facerecon.evaluation.evaluate import evaluate as evaluate_model
-from facerecon.training.loop import Training
-from ops.materializers import EvaluationMaterializer
+from facerecon.training.checkpoints import Training
+from ops.materializers.evaluation import EvaluationMaterializer
 from ops.paths import state_folder
 from steps.caching import CACHE
 

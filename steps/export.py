@@ -4,14 +4,14 @@ from typing import Annotated, Any
 
 from zenml import step
 
-from facerecon.config import OnnxSettings
+from facerecon.config.onnx import OnnxSettings
 from facerecon.corruption.frozen import load_mask_set
 from facerecon.data.manifest import Manifest
 from facerecon.export.onnx import ExportedModel
 from facerecon.export.onnx import export as export_model
 from facerecon.export.parity import parity_inputs
-from facerecon.training.loop import Training
-from ops.materializers import ExportedModelMaterializer
+from facerecon.training.checkpoints import Training
+from ops.materializers.exported import ExportedModelMaterializer
 from ops.paths import state_folder
 from ops.registry import log_onnx
 from steps.caching import CACHE

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from zenml import log_metadata, step
 
-from facerecon.config import DataSettings
+from facerecon.config.data import DataSettings
 from facerecon.data.ingest import ingest as ingest_photos
 from facerecon.data.manifest import Manifest
-from ops.materializers import ManifestMaterializer
+from ops.materializers.manifest import ManifestMaterializer
 from ops.paths import PROJECT
 from steps.caching import CACHE
 

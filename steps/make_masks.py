@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from zenml import log_metadata, step
 
-from facerecon.config import MaskSettings
+from facerecon.config.masks import MaskSettings
 from facerecon.corruption.frozen import build_mask_set
 from ops.paths import state_folder
 

@@ -4,11 +4,11 @@ from typing import Annotated, Any
 
 from zenml import get_step_context, log_metadata, step
 
-from facerecon.config import PromotionSettings
+from facerecon.config.promotion import PromotionSettings
 from facerecon.corruption.frozen import load_mask_set
 from facerecon.data.manifest import Manifest
 from facerecon.evaluation.evaluate import gate_scores
-from facerecon.training.loop import Training
+from facerecon.training.checkpoints import Training
 from ops.paths import state_folder
 from ops.registry import challenge
 from steps.caching import CACHE

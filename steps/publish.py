@@ -5,12 +5,12 @@ from typing import Any
 from rich.console import Console
 from zenml import step
 
-from facerecon.config import RunSettings
+from facerecon.config.run import RunSettings
 from facerecon.data.manifest import Manifest
 from facerecon.evaluation.evaluate import Evaluation
 from facerecon.export.onnx import ExportedModel
 from facerecon.files import digest_of
-from facerecon.training.loop import Training
+from facerecon.training.checkpoints import Training
 from ops import tracking
 from ops.lineage import run_tags
 from ops.paths import outputs_folder

@@ -4,15 +4,17 @@ from typing import Annotated, Any
 
 from zenml import log_metadata, step
 
-from facerecon.config import MaskSettings, ModelSettings, TrainingSettings
+from facerecon.config.masks import MaskSettings
+from facerecon.config.model import ModelSettings
+from facerecon.config.training import TrainingSettings
 from facerecon.corruption.frozen import load_mask_set
 from facerecon.corruption.training_masks import TrainingMasks
 from facerecon.data.manifest import Manifest
 from facerecon.files import digest_of
-from facerecon.training.loop import Training
+from facerecon.training.checkpoints import Training
 from facerecon.training.loop import train as train_model
 from ops.lineage import code_digest
-from ops.materializers import TrainingMaterializer
+from ops.materializers.training import TrainingMaterializer
 from ops.paths import state_folder
 from ops.tracking import log_row
 from steps.caching import CACHE

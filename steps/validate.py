@@ -4,10 +4,10 @@ from typing import Annotated
 
 from zenml import log_metadata, step
 
-from facerecon.config import ValidationSettings
+from facerecon.config.validation import ValidationSettings
 from facerecon.data.manifest import Manifest
 from facerecon.data.validation import validate as validate_manifest
-from ops.materializers import ManifestMaterializer
+from ops.materializers.manifest import ManifestMaterializer
 from steps.caching import CACHE
 
 

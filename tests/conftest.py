@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from facerecon.config import AlignmentSettings, DataSettings
+from facerecon.config.alignment import AlignmentSettings
+from facerecon.config.data import DataSettings
 from facerecon.data.alignment import align
 from facerecon.data.ingest import ingest
 from facerecon.data.manifest import Manifest

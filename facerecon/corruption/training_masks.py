@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from facerecon.config import MaskSettings
+from facerecon.config.masks import MaskSettings
 from facerecon.corruption.curriculum import sample_training_mask
 from facerecon.corruption.masks import FEATURE_PARTS, draw_feature_mask
 

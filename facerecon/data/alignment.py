@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from facerecon.config import AlignmentSettings
+from facerecon.config.alignment import AlignmentSettings
 from facerecon.data import images, landmarks
 from facerecon.data.images import UnreadableImageError, read_rgb, write_png
 from facerecon.data.landmarks import FaceLandmarker, Points, five_points, head_angles, sixty_eight

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facerecon.config import AugmentationSettings
+from facerecon.config.training import AugmentationSettings
 from facerecon.data.landmarks import Points
 
 _MIRRORED_FIVE = [1, 0, 2, 4, 3]

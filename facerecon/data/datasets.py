@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from facerecon.config import AugmentationSettings
+from facerecon.config.training import AugmentationSettings
 from facerecon.data.alignment import FacePoints, read_points
 from facerecon.data.augmentation import augment
 from facerecon.data.images import read_rgb

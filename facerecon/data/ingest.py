@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from facerecon.config import DataSettings
+from facerecon.config.data import DataSettings
 from facerecon.data.images import UnreadableImageError, read_rgb
 from facerecon.data.manifest import PHOTO_COLUMNS, Manifest
 from facerecon.data.sources import SOURCES, Photo

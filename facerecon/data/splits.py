@@ -1,6 +1,6 @@
 """Which identity belongs to which split: a function of the identity's name alone, so that growth moves nobody."""
 
-from facerecon.config import SplitShares
+from facerecon.config.data import SplitShares
 from facerecon.data.manifest import SPLITS
 from facerecon.randomness import unit_interval
 

@@ -10,7 +10,7 @@ import pandas as pd
 from great_expectations import expectations as gxe
 from great_expectations.data_context.types.base import ProgressBarsConfig
 
-from facerecon.config import ValidationSettings
+from facerecon.config.validation import ValidationSettings
 from facerecon.data.manifest import FACE_COLUMNS, PHOTO_COLUMNS, SPLITS, Manifest
 from facerecon.errors import FaceReconError
 

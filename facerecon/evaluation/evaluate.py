@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facerecon.config import EvaluationSettings
+from facerecon.config.evaluation import EvaluationSettings
 from facerecon.corruption.frozen import MaskSet
 from facerecon.corruption.masks import FEATURE_PARTS, draw_feature_mask
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces

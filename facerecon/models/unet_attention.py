@@ -8,9 +8,9 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
+from facerecon.config.base import Settings
 from facerecon.models import register_model
 from facerecon.models.base import ReconstructionModel
-from facerecon.settings import Settings
 
 
 class UNetAttentionOptions(Settings):

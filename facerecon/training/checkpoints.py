@@ -15,6 +15,9 @@ from facerecon.errors import FaceReconError
 from facerecon.files import atomic_path, digest_of, sha256_bytes
 from facerecon.models import ReconstructionModel, build_model
 
+Row = dict[str, float]
+"""One point of the curves: ``step`` and figures by name."""
+
 
 @dataclass(frozen=True)
 class TrainedModel:
@@ -75,6 +78,15 @@ class TrainedModel:
             return cls(**about, weights=load(Path(path).read_bytes()))
         except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
             raise FaceReconError(f"{path}: not a facerecon model ({error}): give a .safetensors of a run") from error
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training ends with: the best model, its curves, and the step it was resumed at (0: it was not)."""
+
+    best: TrainedModel
+    history: list[Row]
+    resumed_at: int
 
 
 def save_model(path: Path, model: TrainedModel) -> None:

@@ -5,7 +5,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from facerecon.config import ModelSettings, TrainingSettings
+from facerecon.config.model import ModelSettings
+from facerecon.config.training import TrainingSettings
 from facerecon.corruption.frozen import MaskSet
 from facerecon.data.datasets import EvaluationFaces, MaskDrawer, StepSampler, TrainingFaces, collate, evaluation_faces
 from facerecon.data.manifest import Manifest
@@ -23,20 +23,8 @@ from facerecon.evaluation.metrics import hole_psnr, to_uint8
 from facerecon.models import ReconstructionModel, build_model
 from facerecon.progress import track
 from facerecon.randomness import generator
-from facerecon.training.checkpoints import TrainedModel, load_state, save_model, save_state
+from facerecon.training.checkpoints import Row, TrainedModel, Training, load_state, save_model, save_state
 from facerecon.training.losses import ReconstructionLoss, hole_l1
-
-Row = dict[str, float]
-"""One point of the curves: ``step`` and figures by name."""
-
-
-@dataclass(frozen=True)
-class Training:
-    """What a training ends with: the best model, its curves, and the step it was resumed at (0: it was not)."""
-
-    best: TrainedModel
-    history: list[Row]
-    resumed_at: int
 
 
 def learning_rate(step: int, settings: TrainingSettings) -> float:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facerecon.config import LossSettings
+from facerecon.config.training import LossSettings
 from facerecon.data.datasets import Batch
 from facerecon.models import Reconstruction
 from facerecon.perception.identity import load_identity

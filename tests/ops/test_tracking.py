@@ -4,7 +4,7 @@ import mlflow
 import numpy as np
 import pytest
 
-from facerecon.config import RunSettings
+from facerecon.config.run import RunSettings
 from facerecon.evaluation.evaluate import Evaluation
 from ops import tracking
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from facerecon.config import MaskSettings
+from facerecon.config.masks import MaskSettings
 from facerecon.corruption.curriculum import NO_CURRICULUM
 from facerecon.corruption.masks import FEATURE_PARTS, LEVELS, TRAINING_FAMILIES, draw_feature_mask
 from facerecon.corruption.training_masks import TrainingMasks

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from facerecon.config import AlignmentSettings, DataSettings
+from facerecon.config.alignment import AlignmentSettings
+from facerecon.config.data import DataSettings
 from facerecon.data.alignment import Square, align, cut, face_square, read_points, store_key
 from facerecon.data.images import read_rgb
 from facerecon.data.ingest import ingest

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facerecon.config import AugmentationSettings
+from facerecon.config.training import AugmentationSettings
 from facerecon.data.augmentation import augment
 from facerecon.randomness import generator
 

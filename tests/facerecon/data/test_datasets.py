@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from facerecon.config import AugmentationSettings, MaskSettings
+from facerecon.config.masks import MaskSettings
+from facerecon.config.training import AugmentationSettings
 from facerecon.corruption.training_masks import TrainingMasks
 from facerecon.data.alignment import read_points
 from facerecon.data.datasets import Draw, StepSampler, TrainingFaces, collate, evaluation_faces, to_tensor

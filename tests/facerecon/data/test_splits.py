@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facerecon.config import SplitShares
+from facerecon.config.data import SplitShares
 from facerecon.data.manifest import SPLITS
 from facerecon.data.splits import split_of
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from facerecon.config import ValidationSettings
+from facerecon.config.validation import ValidationSettings
 from facerecon.data.manifest import FACE_COLUMNS, PHOTO_COLUMNS, SPLITS, Manifest
 from facerecon.data.validation import Outcome, validate
 from facerecon.errors import FaceReconError

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from facerecon.config import EvaluationSettings
+from facerecon.config.evaluation import EvaluationSettings
 from facerecon.corruption.frozen import MaskSet
 from facerecon.corruption.masks import FEATURE_PARTS, draw_feature_mask
 from facerecon.data.alignment import read_points

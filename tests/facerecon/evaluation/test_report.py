@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facerecon.config import RunSettings
+from facerecon.config.run import RunSettings
 from facerecon.corruption.masks import draw_mask
 from facerecon.evaluation import report
 from facerecon.evaluation.report import Story, nice_ticks, render_report, sample_rows, signed_text, training_charts

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from facerecon.config import RunSettings
+from facerecon.config.run import RunSettings
 from facerecon.evaluation.report import LIMITS, Story
 from facerecon.export.model_card import code, escape_markdown, render_model_card
 from facerecon.export.onnx import to_onnx

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from torch import Tensor, nn
 
-from facerecon.config import AugmentationSettings, LossSettings, MaskSettings, ModelSettings, TrainingSettings
+from facerecon.config.masks import MaskSettings
+from facerecon.config.model import ModelSettings
+from facerecon.config.training import AugmentationSettings, LossSettings, TrainingSettings
 from facerecon.corruption.curriculum import NO_CURRICULUM
 from facerecon.corruption.frozen import MaskSet
 from facerecon.corruption.training_masks import TrainingMasks
@@ -26,8 +28,8 @@ from facerecon.errors import FaceReconError
 from facerecon.files import sha256_file
 from facerecon.models import ReconstructionModel, register_model
 from facerecon.training import loop
-from facerecon.training.checkpoints import TrainedModel
-from facerecon.training.loop import Row, Training, learning_rate, train, validate
+from facerecon.training.checkpoints import Row, TrainedModel, Training
+from facerecon.training.loop import learning_rate, train, validate
 
 TINY = ModelSettings(options={"features": [4, 8]})
 PIXELS_ONLY = LossSettings(perceptual=0, identity=0)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from facerecon.config import LossSettings
+from facerecon.config.training import LossSettings
 from facerecon.data.datasets import Batch
 from facerecon.models import Reconstruction, build_model
 from facerecon.training import losses

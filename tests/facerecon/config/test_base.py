@@ -3,10 +3,10 @@
 import pytest
 from pydantic import ValidationError
 
-from facerecon import config
-from facerecon.settings import Settings
+from facerecon.config import run
+from facerecon.config.base import Settings
 
-ALL = [kind for kind in vars(config).values() if isinstance(kind, type) and issubclass(kind, Settings)]
+ALL = [kind for kind in vars(run).values() if isinstance(kind, type) and issubclass(kind, Settings)]
 
 
 class Example(Settings):

@@ -7,10 +7,10 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from facerecon.config import RunSettings, parse_settings
+from facerecon.config.run import RunSettings, parse_settings
 from facerecon.errors import FaceReconError
 
-CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+CONFIGS = sorted((Path(__file__).parents[3] / "configs").glob("*.yaml"))
 
 
 def nested(path: str, value: Any) -> dict[str, Any]:

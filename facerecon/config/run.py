@@ -1,0 +1,53 @@
+"""A whole run. Unknown keys and values out of range are refused."""
+
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator
+
+from facerecon.config.alignment import AlignmentSettings
+from facerecon.config.base import Settings, first_problem
+from facerecon.config.data import DataSettings
+from facerecon.config.evaluation import EvaluationSettings
+from facerecon.config.masks import MaskSettings
+from facerecon.config.model import ModelSettings
+from facerecon.config.onnx import OnnxSettings
+from facerecon.config.promotion import PromotionSettings
+from facerecon.config.training import TrainingSettings
+from facerecon.config.validation import ValidationSettings
+from facerecon.data.sources import SOURCES
+from facerecon.errors import FaceReconError
+
+
+class RunSettings(Settings):
+    """A whole run; what stands under ``parameters:`` in a file of ``configs/``."""
+
+    name: str = Field("demo", pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
+    seed: int = Field(0, ge=0, le=2**31 - 1)
+    data: DataSettings = Field(default_factory=DataSettings)
+    alignment: AlignmentSettings = Field(default_factory=AlignmentSettings)
+    validation: ValidationSettings = Field(default_factory=ValidationSettings)
+    masks: MaskSettings = Field(default_factory=MaskSettings)
+    model: ModelSettings = Field(default_factory=ModelSettings)
+    training: TrainingSettings = Field(default_factory=TrainingSettings)
+    evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
+    onnx: OnnxSettings = Field(default_factory=OnnxSettings)
+    promotion: PromotionSettings = Field(default_factory=PromotionSettings)
+
+    @field_validator("data")
+    @classmethod
+    def _known_source(cls, data: DataSettings) -> DataSettings:
+        if data.source not in SOURCES:
+            raise ValueError(f"source: '{data.source}' not among {', '.join(sorted(SOURCES))}")
+        return data
+
+
+def parse_settings(parameters: dict[str, Any], where: str) -> RunSettings:
+    """Settings from plain values; ``where`` names their origin in the error.
+
+    Raises:
+        FaceReconError: one line with the first wrong key, its value and what is allowed.
+    """
+    try:
+        return RunSettings.model_validate(parameters)
+    except ValidationError as error:
+        raise FaceReconError(f"{where}: {first_problem(error, 'parameters', RunSettings)}") from error

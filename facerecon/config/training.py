@@ -1,0 +1,54 @@
+"""How the network is trained."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from facerecon.config.base import Settings, Share
+
+Weight = Annotated[float, Field(ge=0, le=1000)]
+
+
+class LossSettings(Settings):
+    """Weights of the terms; an interval of k applies the term on every k-th step, k times as strong."""
+
+    l1: Weight = 1.0
+    hole: Weight = 6.0
+    perceptual: Weight = 0.8
+    perceptual_interval: int = Field(1, ge=1, le=1000)
+    identity: Weight = 0.1
+    identity_interval: int = Field(1, ge=1, le=1000)
+    identity_network: Literal["sface", "facenet"] = "sface"
+    confidence: Weight = 0.1
+
+
+class AugmentationSettings(Settings):
+    """Changes of image and target alike. Angles in degrees; the others are largest relative changes."""
+
+    flip: Share = 0.5
+    rotation: float = Field(15.0, ge=0, le=45)
+    brightness: Share = 0.2
+    contrast: Share = 0.2
+    colour: Share = 0.2
+    blur: Share = Field(0.1, description="probability of a slight Gaussian blur")
+
+
+class TrainingSettings(Settings):
+    """The length is given in optimiser steps. ``learning_rate`` falls to ``final_learning_rate`` along a cosine."""
+
+    steps: int = Field(600, ge=1, le=100_000_000)
+    batch_size: int = Field(16, ge=1, le=4096)
+    accumulate: int = Field(1, ge=1, le=1024, description="batches per optimiser step")
+    learning_rate: float = Field(2e-3, gt=0, le=1)
+    final_learning_rate: float = Field(2e-6, ge=0, le=1)
+    warmup_steps: int = Field(20, ge=0)
+    weight_decay: float = Field(1e-5, ge=0, le=1)
+    clip_norm: float = Field(1.0, gt=0)
+    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    threads: int | None = Field(None, ge=1, description="CPU threads; null leaves it to PyTorch")
+    loader_workers: int = Field(0, ge=0, le=128)
+    validate_every: int = Field(100, ge=1, description="steps between validations and checkpoints")
+    validation_faces: int = Field(64, ge=1)
+    losses: LossSettings = Field(default_factory=LossSettings)
+    augmentation: AugmentationSettings = Field(default_factory=AugmentationSettings)

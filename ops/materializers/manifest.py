@@ -1,0 +1,45 @@
+"""A manifest as an artifact."""
+
+from typing import Any, ClassVar
+
+import pandas as pd
+from zenml.enums import ArtifactType, VisualizationType
+from zenml.metadata.metadata_types import MetadataType
+
+from facerecon.data.manifest import Manifest
+from facerecon.files import digest_of
+from ops.materializers.base import FileMaterializer
+
+
+class ManifestMaterializer(FileMaterializer):
+    """A manifest as two parquet tables and its description."""
+
+    SKIP_REGISTRATION: ClassVar[bool] = False
+    ASSOCIATED_TYPES: ClassVar[tuple[type[Any], ...]] = (Manifest,)
+    ASSOCIATED_ARTIFACT_TYPE: ClassVar[ArtifactType] = ArtifactType.DATA
+
+    def save(self, data: Manifest) -> None:
+        for name, table in (("faces", data.faces), ("quarantine", data.quarantine)):
+            with self._file(".parquet") as path:
+                table.reset_index(drop=True).to_parquet(path)
+                self._write(f"{name}.parquet", path.read_bytes())
+        self._write_json("manifest.json", {"root": data.root, "store": data.store, "size": data.size})
+
+    def load(self, data_type: type[Any]) -> Manifest:
+        tables = {}
+        for name in ("faces", "quarantine"):
+            with self._file(".parquet") as path:
+                path.write_bytes(self._read(f"{name}.parquet"))
+                tables[name] = pd.read_parquet(path)
+        about = self._read_json("manifest.json")
+        return Manifest(faces=tables["faces"], quarantine=tables["quarantine"], **about)
+
+    def extract_metadata(self, data: Manifest) -> dict[str, MetadataType]:
+        return {"digest": data.digest, "crop size": data.size, **data.counts()}
+
+    def save_visualizations(self, data: Manifest) -> dict[str, VisualizationType]:
+        self._write("faces.csv", data.faces.head(200).to_csv(index=False).encode())
+        return {f"{self.uri}/faces.csv": VisualizationType.CSV}
+
+    def compute_content_hash(self, data: Manifest) -> str:
+        return digest_of([data.digest, data.root, data.store])
