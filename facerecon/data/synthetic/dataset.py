@@ -58,17 +58,12 @@ def write_dataset(
 
 def _finished(jobs: list[tuple[Path, Path, int, int, int, int]], workers: int) -> Iterable[None]:
     """Do the jobs, one item whenever one is done; the first error ends it."""
-    if workers == 1:
-        for job in jobs:
-            write_person(*job)
-            yield None
-        return
     # spawned, not forked: the caller may have threads (torch, progress bars) that do not survive a fork
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
         min(workers, len(jobs)), mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)
     ) as pool:
-        with _one_thread_each():
+        with _alike_on_all_processors():
             pending: set[Future[None]] = {pool.submit(write_person, *job) for job in jobs}
         try:
             while pending:
@@ -79,15 +74,22 @@ def _finished(jobs: list[tuple[Path, Path, int, int, int, int]], workers: int) -
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Processes started within use one thread for linear algebra: the work is split over processes already.
+WORKER_ENVIRONMENT = {
+    # the work is split over processes already
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    # wider instructions than AVX2 round differently, and a pixel in a million falls on the other side
+    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
+    "OPENBLAS_CORETYPE": "Haswell",
+    "OPENCV_CPU_DISABLE": "AVX512_COMMON,AVX512_SKX,AVX512_CNL,AVX512_CLX,AVX512_ICL",
+}
+"""What the libraries read when a worker loads them, before any code of ours runs there."""
 
-    The libraries read these variables when they are loaded, which is before any code of ours runs in a worker.
-    """
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
+
+@contextmanager
+def _alike_on_all_processors() -> Iterator[None]:
+    """Processes started within compute on one thread, with instructions that all x86-64 processors of today have."""
+    before = {name: os.environ.get(name) for name in WORKER_ENVIRONMENT}
+    os.environ.update(WORKER_ENVIRONMENT)
     try:
         yield
     finally:
