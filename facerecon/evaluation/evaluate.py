@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,8 +18,10 @@ from facerecon.data.datasets import EvaluationFaces, evaluation_faces
 from facerecon.data.manifest import Manifest
 from facerecon.errors import FaceReconError
 from facerecon.evaluation.baselines import BASELINES
+from facerecon.evaluation.calibration import Reliability, rank_correlation, reliability
 from facerecon.evaluation.metrics import hole_psnr, ssim, summarise, to_uint8, whole_psnr
 from facerecon.models import ReconstructionModel
+from facerecon.models.base import RIGHT
 from facerecon.perception.identity import IdentityNetwork, load_identity
 from facerecon.perception.lpips import LPIPS
 from facerecon.progress import track
@@ -27,6 +30,12 @@ from facerecon.training.checkpoints import TrainedModel
 METRICS = ("whole_psnr", "hole_psnr", "ssim", "lpips", "identity")
 METHODS = ("model", "telea", "mean_fill")
 BATCH = 16
+
+LIGHTING = (("dark", 0, 85), ("medium", 85, 170), ("bright", 170, 255))
+"""Conditions of light by the mean luma of a crop (Rec. 601, 0 to 255): the lower bound belongs to each."""
+
+_PARTS = (slice(36, 48), slice(27, 36), slice(48, 68))
+"""Eyes, nose and mouth among the 68 points."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +59,24 @@ def _channels_first(images: NDArray[np.uint8]) -> Tensor:
 @torch.inference_mode()
 def reconstruct(
     model: ReconstructionModel, images: NDArray[np.uint8], masks: NDArray[np.uint8]
-) -> tuple[Tensor, Tensor]:
-    """Composites uint8 [N, 3, H, W] and confidences float [N, 1, H, W] in [0, 1] for masks [N, H, W] (1 = hole)."""
+) -> tuple[Tensor, Tensor | None]:
+    """Composites uint8 [N, 3, H, W] and confidences float [N, 1, H, W] in [0, 1] for masks [N, H, W] (1 = hole).
+
+    There are no confidences from a model without that head.
+    """
     composites, confidences = [], []
     for start in range(0, len(images), BATCH):
-        image = from_uint8(images[start : start + BATCH])
-        mask = torch.from_numpy(masks[start : start + BATCH]).float()[:, None]
+        image, mask = from_uint8(images[start : start + BATCH]), _as_tensor(masks[start : start + BATCH])
         output = model(image, mask)
         composites.append(to_uint8(output.reconstruction))
-        confidences.append(output.confidence(mask))
-    return torch.cat(composites), torch.cat(confidences)
+        if output.confidence_logits is not None:
+            confidences.append(output.confidence(mask))
+    return torch.cat(composites), torch.cat(confidences) if confidences else None
+
+
+def _as_tensor(masks: NDArray[np.uint8]) -> Tensor:
+    """Masks [N, H, W] as float32 [N, 1, H, W]."""
+    return torch.from_numpy(masks).float()[:, None]
 
 
 @dataclass(frozen=True)
@@ -165,29 +182,71 @@ def evaluate(
     if not len(faces):
         raise FaceReconError("the test split has no face: give more people, or raise data.splits.test")
     model, taught, cases = trained.build(), set(taught_by), _cases(faces, masks, features)
-    rows = _rows(cases, _measure(model, faces, cases, _Judges(settings)))
+    judges = _Judges(settings)
+    measured, trust = _measure(model, faces, cases, judges)
+    samples = _samples(model, faces, _chosen(faces, masks, cases, measured, settings.samples))
     lpips, identity = f"lpips_{settings.lpips_backbone}", settings.identity_network
     figures = {
         "split": {"name": "test", "faces": len(faces), "identities": int(faces.rows["identity"].nunique())},
         "judges": {
             "lpips": {"network": lpips, "in_loss": lpips in taught},
-            "identity": {"network": identity, "in_loss": identity in taught},
+            "identity": {
+                "network": identity,
+                "in_loss": identity in taught,
+                "same_person": judges.identity.same_person,
+            },
         },
-        "model": {"family": trained.family, "size": trained.size, "step": trained.step, "weights": trained.digest},
+        "model": {
+            "family": trained.family,
+            "size": trained.size,
+            "step": trained.step,
+            "weights": trained.digest,
+            "attention": list(model.attention(*_blank(trained.size))),
+        },
         "data": manifest.digest,
         "masks": masks.digest,
-        "table": rows,
+        "table": _rows(cases, measured),
+        "lighting": _lighting_rows(faces, cases, measured),
+        "confidence": _confidence_figures(cases, trust),
     }
-    return Evaluation(figures, _samples(model, faces, masks, settings.samples))
+    return Evaluation(figures, samples)
+
+
+def _blank(size: int) -> tuple[Tensor, Tensor]:
+    """An image and a mask of ``size`` pixels, to ask a model what it gives."""
+    return torch.zeros(1, 3, size, size), torch.ones(1, 1, size, size)
 
 
 _Measured = dict[tuple[str, str], dict[str, list[float]]]
 """(a case's name, a method) -> the figures of all its faces by metric."""
 
 
-def _measure(model: ReconstructionModel, faces: EvaluationFaces, cases: list[_Case], judges: _Judges) -> _Measured:
-    """Batch by batch, because the perceptual network's features of all faces at once would not fit into memory."""
+@dataclass
+class _Trust:
+    """How far confidence can be trusted in one case, gathered batch by batch."""
+
+    pixels: list[Reliability] = field(default_factory=list)
+    ranks: list[float | None] = field(default_factory=list)
+
+    def add(self, confidence: Tensor, composites: Tensor, truth: NDArray[np.uint8], masks: NDArray[np.uint8]) -> None:
+        """``confidence`` [N, 1, H, W] of ``composites`` uint8 [N, 3, H, W] in the holes of ``masks`` [N, H, W]."""
+        painted = composites.permute(0, 2, 3, 1).numpy().astype(np.int16)
+        errors = np.abs(painted - truth).mean(axis=3)
+        for said, error, mask in zip(confidence[:, 0].double().numpy(), errors, masks, strict=True):
+            hole = mask == 1
+            self.pixels.append(reliability(said[hole], error[hole] <= RIGHT))
+            self.ranks.append(rank_correlation(said[hole], error[hole]))
+
+
+def _measure(
+    model: ReconstructionModel, faces: EvaluationFaces, cases: list[_Case], judges: _Judges
+) -> tuple[_Measured, dict[str, _Trust]]:
+    """All figures, and the confidence's by case (none without that head).
+
+    Batch by batch, because the perceptual network's features of all faces at once would not fit into memory.
+    """
     measured: _Measured = defaultdict(lambda: defaultdict(list))
+    trust: dict[str, _Trust] = defaultdict(_Trust)
     points = faces.points5()
     for start in track(range(0, len(faces), BATCH), "evaluating"):
         part = slice(start, start + BATCH)
@@ -197,14 +256,15 @@ def _measure(model: ReconstructionModel, faces: EvaluationFaces, cases: list[_Ca
             if not chosen.any():
                 continue
             truth, holes = batch.take(chosen), case.masks[part][chosen]
-            mask = torch.from_numpy(holes).float()[:, None]
             for method in METHODS:
-                figures = judges.measure(_fill(method, model, truth.images, holes), truth, mask)
-                for metric, values in figures.items():
+                filled, confidence = _fill(method, model, truth.images, holes)
+                for metric, values in judges.measure(filled, truth, _as_tensor(holes)).items():
                     measured[case.name, method][metric] += values.tolist()
+                if confidence is not None:
+                    trust[case.name].add(confidence, filled, truth.images, holes)
             hidden = _channels_first(np.where(holes[..., None] == 1, np.uint8(128), truth.images))
             measured[case.name, "masked_input"]["identity"] += judges.same_person(hidden, truth).tolist()
-    return measured
+    return measured, trust
 
 
 def _rows(cases: list[_Case], measured: _Measured) -> list[dict[str, Any]]:
@@ -219,47 +279,126 @@ def _rows(cases: list[_Case], measured: _Measured) -> list[dict[str, Any]]:
     return rows
 
 
-def _fill(method: str, model: ReconstructionModel, images: NDArray[np.uint8], masks: NDArray[np.uint8]) -> Tensor:
-    """Composites uint8 [N, 3, H, W] of images [N, H, W, 3] under masks [N, H, W] (1 = hole)."""
+def _confidence_figures(cases: list[_Case], trust: dict[str, _Trust]) -> dict[str, Any] | None:
+    """How far confidence can be trusted in each case; None without that head."""
+    if not trust:
+        return None
+    rows, curves = [], []
+    for case in cases:
+        found = trust[case.name]
+        pixels = sum(found.pixels[1:], found.pixels[0])
+        ranks = [rank for rank in found.ranks if rank is not None]
+        about = {"family": case.family, "level": case.level}
+        rows.append(
+            {
+                **about,
+                "pixels": pixels.count,
+                "faces": len(found.pixels),
+                "brier": pixels.brier,
+                "brier_constant": pixels.brier_constant,
+                "rank_correlation": sum(ranks) / len(ranks) if ranks else None,
+                "calibration_error": pixels.calibration_error,
+                "mean_confidence": pixels.mean_confidence,
+                "share_right": pixels.share_right,
+            }
+        )
+        curves.append({**about, "bins": pixels.bins()})
+    return {"threshold": RIGHT, "rows": rows, "reliability": curves}
+
+
+def _brush_psnr(cases: list[_Case], measured: _Measured, method: str) -> dict[int, list[float]]:
+    """Hole PSNR of every face, in their order, by the level of its brush mask."""
+    return {
+        case.level: measured[case.name, method]["hole_psnr"]
+        for case in cases
+        if case.family == "brush" and case.level is not None
+    }
+
+
+def _lighting_rows(faces: EvaluationFaces, cases: list[_Case], measured: _Measured) -> list[dict[str, Any]]:
+    """Hole PSNR under brush masks of the model and of Telea, by how bright the faces are."""
+    luma = np.array([cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).mean() for image in faces.images])
+    rows = []
+    for condition, low, high in LIGHTING:
+        chosen = np.flatnonzero((luma >= low) & ((luma < high) | (high == 255)))
+        for method in ("model", "telea") if len(chosen) else ():
+            for level, psnr in _brush_psnr(cases, measured, method).items():
+                about = {"condition": condition, "low": low, "high": high, "level": level, "method": method}
+                summary = summarise(psnr[index] for index in chosen).as_dict()
+                rows.append({**about, "faces": len(chosen), "hole_psnr": summary})
+    return rows
+
+
+def _fill(
+    method: str, model: ReconstructionModel, images: NDArray[np.uint8], masks: NDArray[np.uint8]
+) -> tuple[Tensor, Tensor | None]:
+    """Composites uint8 [N, 3, H, W] of images [N, H, W, 3] under masks [N, H, W] (1 = hole), and confidences if any."""
     if method == "model":
-        return reconstruct(model, images, masks)[0]
-    return _channels_first(BASELINES[method](images, masks))
+        return reconstruct(model, images, masks)
+    return _channels_first(BASELINES[method](images, masks)), None
 
 
-def _samples(model: ReconstructionModel, faces: EvaluationFaces, masks: MaskSet, count: int) -> dict[str, NDArray[Any]]:
-    """The first faces by hash under brush masks of every level in turn: nobody picked them."""
+@dataclass(frozen=True)
+class _Shown:
+    """Faces to show: their ``index`` in the split, the ``level`` of their brush mask and the mask itself, and why."""
+
+    index: list[int]
+    level: list[int]
+    kind: list[str]
+    masks: NDArray[np.uint8]
+
+
+def _chosen(faces: EvaluationFaces, masks: MaskSet, cases: list[_Case], measured: _Measured, count: int) -> _Shown:
+    """The first faces by hash under brush masks of every level in turn, which nobody picked, and then the worst.
+
+    The worst, half as many, are the faces of the lowest hole PSNR under any brush mask, each under its own worst.
+    """
     levels = sorted(level for level, family in masks.masks if family == "brush")
-    chosen = range(min(count, len(faces)))
-    shown = [levels[index % len(levels)] for index in chosen]
-    images = faces.images[: len(chosen)]
-    holes = np.stack([masks.for_face(faces.sha256s[i], shown[i], "brush") for i in chosen])
+    typical = list(range(min(count, len(faces))))
+    shown = [(index, levels[index % len(levels)], "typical") for index in typical]
+    psnr = _brush_psnr(cases, measured, "model").items()
+    lowest = sorted((*min((values[index], level) for level, values in psnr), index) for index in range(len(faces)))
+    shown += [(index, level, "worst") for _, level, index in lowest[: max(1, count // 2)]]
+    index, level, kind = (list(column) for column in zip(*shown, strict=True))
+    holes = np.stack([masks.for_face(faces.sha256s[i], k, "brush") for i, k in zip(index, level, strict=True)])
+    return _Shown(index, level, kind, holes)
+
+
+def _samples(model: ReconstructionModel, faces: EvaluationFaces, shown: _Shown) -> dict[str, NDArray[Any]]:
+    """What the report shows of each face: arrays of the same length."""
+    images, holes = faces.images[shown.index], shown.masks
+    mask = _as_tensor(holes)
     composites, confidence = reconstruct(model, images, holes)
     reconstructed = composites.permute(0, 2, 3, 1).numpy()
+    sure = torch.ones_like(mask) if confidence is None else confidence
+    maps = [_bytes(values) for values in model.attention(from_uint8(images), mask).values()]
     return {
-        "level": np.array(shown),
+        "level": np.array(shown.level),
+        "kind": np.array(shown.kind),
         "original": images,
         "mask": holes,
         "reconstructed": reconstructed,
         "telea": BASELINES["telea"](images, holes),
         "error": np.abs(reconstructed.astype(np.int16) - images).mean(axis=3).round().astype(np.uint8),
-        "confidence": (confidence[:, 0].numpy() * 255).round().astype(np.uint8),
+        "confidence": _bytes(sure),
+        "attention": np.stack(maps, axis=1) if maps else np.empty((len(images), 0, *images.shape[1:3]), np.uint8),
+        "boxes": np.stack([_boxes(faces.points[index].sixty_eight, images.shape[1]) for index in shown.index]),
+        "hole_psnr": hole_psnr(composites, _channels_first(images), mask).float().numpy(),
     }
 
 
-def gate_scores(trained: TrainedModel, manifest: Manifest, masks: MaskSet, most: int) -> dict[str, NDArray[np.float64]]:
-    """Hole PSNR of each gate face under its brush mask of each level: arrays [N] by ``level_<k>``.
+def _bytes(shares: Tensor) -> NDArray[np.uint8]:
+    """Values [N, 1, H, W] in [0, 1] as uint8 [N, H, W]."""
+    return (shares[:, 0].numpy() * 255).round().astype(np.uint8)
 
-    Raises:
-        FaceReconError: the gate split has no face.
+
+def _boxes(points68: NDArray[np.float32], size: int) -> NDArray[np.int16]:
+    """Eyes, nose and mouth as x0, y0, x1, y1 [3, 4] in pixels (x1, y1 exclusive), with a margin, inside the crop.
+
+    The margin is a fifth of the distance between the eyes. A part outside the crop has an empty box.
     """
-    faces = evaluation_faces(manifest, "gate", most)
-    if not len(faces):
-        raise FaceReconError("the gate split has no face: give more people, or raise data.splits.gate")
-    model, truth = trained.build(), _channels_first(faces.images)
-    scores = {}
-    for case in _cases(faces, masks, features=False):
-        if case.family == "brush":
-            mask = torch.from_numpy(case.masks).float()[:, None]
-            psnr = hole_psnr(reconstruct(model, faces.images, case.masks)[0], truth, mask)
-            scores[f"level_{case.level}"] = psnr.double().numpy()
-    return scores
+    eyes = points68[36:42].mean(axis=0), points68[42:48].mean(axis=0)
+    margin = 0.2 * float(np.hypot(*(eyes[1] - eyes[0])))
+    parts = [points68[part] for part in _PARTS]
+    boxes = [(*np.floor(part.min(axis=0) - margin), *np.ceil(part.max(axis=0) + margin)) for part in parts]
+    return np.clip(boxes, 0, size).astype(np.int16)

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 DATA_RANGE = 255
 
@@ -56,11 +55,27 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     _check_pair(a, b)
     if min(a.shape[2:]) < 11:
         raise ValueError(f"structural similarity needs 11 pixels a side, not {tuple(a.shape[2:])}")
-    _, local = structural_similarity_index_measure(
-        a.double(), b.double(), sigma=1.5, data_range=float(DATA_RANGE), reduction="none", return_full_image=True
-    )
-    # torchmetrics' own mean takes in the rim, where the window sees mirrored pixels; the paper and scikit-image do not
-    return local[..., 5:-5, 5:-5].mean(dim=(1, 2, 3))
+    x, y = a.double(), b.double()
+    mean_x, mean_y, square_x, square_y, product = (_window_mean(image) for image in (x, y, x * x, y * y, x * y))
+    variances = square_x - mean_x.square() + square_y - mean_y.square()
+    covariance = product - mean_x * mean_y
+    c1, c2 = (0.01 * DATA_RANGE) ** 2, (0.03 * DATA_RANGE) ** 2
+    luminance = (2 * mean_x * mean_y + c1) / (mean_x.square() + mean_y.square() + c1)
+    return (luminance * (2 * covariance + c2) / (variances + c2)).mean(dim=(1, 2, 3))
+
+
+def _window_mean(images: Tensor) -> Tensor:
+    """The Gaussian-weighted mean [N, C, H - 10, W - 10] in each window of 11 pixels (sigma 1.5) inside the images.
+
+    Rows, then columns, as sums of shifted images: in float64 many times faster than a convolution.
+    """
+    gaussian = torch.exp(-torch.arange(-5, 6, dtype=torch.float64).square() / (2 * 1.5**2))
+    weights = (gaussian / gaussian.sum()).tolist()
+    for dim in (2, 3):
+        inside = images.shape[dim] - 10
+        shifted = (weight * images.narrow(dim, place, inside) for place, weight in enumerate(weights))
+        images = sum(shifted, torch.zeros((), dtype=images.dtype, device=images.device))
+    return images
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+RIGHT = 16
+"""The largest error of a pixel, mean over RGB and of 255, that counts as right for the confidence."""
+
 
 class Reconstruction(NamedTuple):
     """What a model returns.
 
     ``reconstruction`` [N, 3, H, W] in [-1, 1] is the composite; ``confidence_logits`` [N, 1, H, W] are log-odds
-    that a hole pixel's error is at most 16/255 (meaningless outside holes), None for a model without that head;
+    that a hole pixel's error is at most RIGHT (meaningless outside holes), None for a model without that head;
     ``prediction`` [N, 3, H, W] in [-1, 1] is the network's output everywhere.
     """
 
@@ -20,7 +23,7 @@ class Reconstruction(NamedTuple):
     prediction: Tensor
 
     def confidence(self, mask: Tensor) -> Tensor:
-        """Probability [N, 1, H, W] that the error is at most 16/255; 1 outside holes (mask 1 = hole)."""
+        """Probability [N, 1, H, W] that the error is at most RIGHT; 1 outside holes (mask 1 = hole)."""
         if self.confidence_logits is None:
             return torch.ones_like(mask)
         return torch.where(mask > 0.5, torch.sigmoid(self.confidence_logits), torch.ones_like(mask))
@@ -33,17 +36,43 @@ class ReconstructionModel(nn.Module):
     """
 
     stride: int = 1
+    confidence_scale: Tensor
+    confidence_shift: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        # what calibration after the training changes: the log-odds are scaled and shifted
+        self.register_buffer("confidence_scale", torch.ones(()))
+        self.register_buffer("confidence_shift", torch.zeros(()))
 
     @abstractmethod
     def predict(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
         """From [N, 4, H, W] (image with holes set to 0, mask) to prediction in [-1, 1] and confidence log-odds."""
+
+    def attention_maps(self, inputs: Tensor) -> dict[str, Tensor]:
+        """As ``attention``, from what ``predict`` takes; a family that has such maps implements this."""
+        return {}
 
     def forward(self, image: Tensor, mask: Tensor) -> Reconstruction:
         """Reconstruct ``image`` [N, 3, H, W] in [-1, 1] where ``mask`` [N, 1, H, W] is 1 (hole; 0 = known).
 
         What stands in the image under the mask is removed by ``where`` and cannot reach the network, NaN included.
         """
-        hole = mask > 0.5
-        visible = torch.where(hole, torch.zeros_like(image), image)
-        prediction, logits = self.predict(torch.cat((visible, hole.to(image.dtype)), dim=1))
-        return Reconstruction(torch.where(hole, prediction, image), logits, prediction)
+        prediction, logits = self.predict(_visible(image, mask))
+        if logits is not None:
+            logits = self.confidence_scale * logits + self.confidence_shift
+        return Reconstruction(torch.where(mask > 0.5, prediction, image), logits, prediction)
+
+    def attention(self, image: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """Where the network looks while it reconstructs (see ``forward``): maps [N, 1, H, W] in [0, 1], coarse to fine.
+
+        They are named by their scale before they were enlarged to the image, "1/16" to "1/1"; a family without
+        attention has none.
+        """
+        return self.attention_maps(_visible(image, mask))
+
+
+def _visible(image: Tensor, mask: Tensor) -> Tensor:
+    """The image with its holes set to 0, and the mask: [N, 4, H, W]."""
+    hole = mask > 0.5
+    return torch.cat((torch.where(hole, torch.zeros_like(image), image), hole.to(image.dtype)), dim=1)

@@ -5,6 +5,7 @@ itself: one 1x1 convolution to half the channels, ReLU, 1x1 convolution, sigmoid
 """
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
@@ -48,8 +49,10 @@ class AttentionGate(nn.Module):
         self.signal = nn.Conv2d(signal, inner, 1)
         self.weight = nn.Conv2d(inner, 1, 1)
 
-    def forward(self, skip: Tensor, signal: Tensor) -> Tensor:
-        return skip * torch.sigmoid(self.weight(torch.relu(self.skip(skip) + self.signal(signal))))
+    def forward(self, skip: Tensor, signal: Tensor) -> tuple[Tensor, Tensor]:
+        """The weighed skip, and the map [N, 1, H, W]."""
+        weights = torch.sigmoid(self.weight(torch.relu(self.skip(skip) + self.signal(signal))))
+        return skip * weights, weights
 
 
 class SelfGate(nn.Module):
@@ -60,8 +63,52 @@ class SelfGate(nn.Module):
         self.inner = nn.Conv2d(channels, channels // 2, 1)
         self.weight = nn.Conv2d(channels // 2, 1, 1)
 
-    def forward(self, features: Tensor) -> Tensor:
-        return features * torch.sigmoid(self.weight(torch.relu(self.inner(features))))
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """The weighed features, and the map [N, 1, H, W]."""
+        weights = torch.sigmoid(self.weight(torch.relu(self.inner(features))))
+        return features * weights, weights
+
+
+class ConfidenceHead(nn.Module):
+    """Log-odds [N, 1, H, W] that a pixel's error is small, from what the network saw, thought and painted.
+
+    It takes the network's input [N, 4, H, W], its prediction [N, 3, H, W] and the decoder's features, coarse to fine,
+    ``channels`` wide. How far a pixel lies inside its hole comes from the share of holes around it, in windows of
+    several sizes: coarser features know it too, but only as well as their grid allows.
+    """
+
+    WIDTH = 24
+    WINDOWS = (5, 11, 23)
+
+    def __init__(self, channels: list[int]) -> None:
+        super().__init__()
+        self.coarse = nn.ModuleList(nn.Conv2d(width, self.WIDTH, 1, bias=False) for width in channels[:-1])
+        self.fine = nn.Conv2d(channels[-1] + 4 + 3 + len(self.WINDOWS), self.WIDTH, 3, padding=1, bias=False)
+        self.output = nn.Sequential(
+            nn.BatchNorm2d(self.WIDTH),
+            nn.LeakyReLU(0.1),
+            nn.Conv2d(self.WIDTH, self.WIDTH, 3, padding=1, bias=False),
+            nn.BatchNorm2d(self.WIDTH),
+            nn.LeakyReLU(0.1),
+            nn.Conv2d(self.WIDTH, 1, 1),
+        )
+
+    def forward(self, inputs: Tensor, prediction: Tensor, decoded: list[Tensor]) -> Tensor:
+        # detached: confidence is learned from what the network does, and must not shape what it paints
+        *coarse, fine = (features.detach() for features in decoded)
+        around = [_share_around(inputs[:, 3:], size) for size in self.WINDOWS]
+        hidden = self.fine(torch.cat((fine, inputs, prediction.detach(), *around), dim=1))
+        for level, (layer, features) in enumerate(zip(self.coarse, coarse, strict=True)):
+            factor = float(2 ** (len(coarse) - level))
+            hidden = hidden + F.interpolate(layer(features), scale_factor=factor, mode="bilinear")
+        return self.output(hidden)
+
+
+def _share_around(mask: Tensor, size: int) -> Tensor:
+    """The share of holes [N, 1, H, W] in the window of ``size`` pixels around each pixel, cut off at the edge."""
+    # rows, then columns: the same mean with far fewer additions
+    rows = F.avg_pool2d(mask, (size, 1), 1, (size // 2, 0), count_include_pad=False)
+    return F.avg_pool2d(rows, (1, size), 1, (0, size // 2), count_include_pad=False)
 
 
 class UNetAttention(ReconstructionModel):
@@ -81,9 +128,23 @@ class UNetAttention(ReconstructionModel):
         self.gates = nn.ModuleList(AttentionGate(width, width) for _, width in coarse_to_fine)
         self.decoders = nn.ModuleList(_double_convolution(2 * width, width) for _, width in coarse_to_fine)
         self.image_head = nn.Conv2d(widths[0], 3, 1)
-        self.confidence_head = nn.Conv2d(widths[0], 1, 1) if options.confidence else None
+        self.confidence_head = ConfidenceHead(list(widths[::-1])) if options.confidence else None
 
     def predict(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
+        decoded, _ = self._decode(inputs)
+        prediction = torch.tanh(self.image_head(decoded[-1]))
+        return prediction, None if self.confidence_head is None else self.confidence_head(inputs, prediction, decoded)
+
+    def attention_maps(self, inputs: Tensor) -> dict[str, Tensor]:
+        _, maps = self._decode(inputs)
+        scales = [2**level for level in reversed(range(len(maps)))]
+        return {
+            f"1/{scale}": F.interpolate(weights, scale_factor=float(scale), mode="bilinear")
+            for scale, weights in zip(scales, maps, strict=True)
+        }
+
+    def _decode(self, inputs: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """The features of the gated bottleneck and of each decoder, and the gates' maps, coarse to fine."""
         features = inputs
         skips: list[Tensor] = []
         for encoder in self.encoders:
@@ -91,13 +152,15 @@ class UNetAttention(ReconstructionModel):
                 features = self.pool(features)
             features = encoder(features)
             skips.append(features)
-        features = self.bottleneck_gate(skips.pop())
+        features, weights = self.bottleneck_gate(skips.pop())
+        decoded, maps = [features], [weights]
         for upsample, gate, decoder in zip(self.upsamplers, self.gates, self.decoders, strict=True):
             features = upsample(features)
-            features = decoder(torch.cat((gate(skips.pop(), features), features), dim=1))
-        # detached: confidence is learned from what the network sees, and must not shape what it paints
-        logits = None if self.confidence_head is None else self.confidence_head(features.detach())
-        return torch.tanh(self.image_head(features)), logits
+            skip, weights = gate(skips.pop(), features)
+            features = decoder(torch.cat((skip, features), dim=1))
+            decoded.append(features)
+            maps.append(weights)
+        return decoded, maps
 
 
 @register_model(UNetAttentionOptions)

@@ -1,7 +1,6 @@
 """Identity: networks that tell whether two photos show the same person, behind one interface and one registry."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import ClassVar
 
 import torch.nn.functional as F
@@ -16,33 +15,40 @@ class IdentityNetwork(nn.Module, ABC):
 
     ``input_size`` is the side of the crop it takes in pixels, ``dimensions`` the length of an embedding, ``licence``
     that of its weights. ``template`` [5, 2] is where it expects the left eye, right eye, nose, left and right corner
-    of the mouth, in pixels of the crop, (0, 0) being its corner.
+    of the mouth, in pixels of the crop, (0, 0) being its corner. A network whose ``teaches`` is False judges only and
+    is no loss. ``same_person`` is the cosine that tells pairs of one person from pairs of two best, on LFW.
     """
 
     name: ClassVar[str]
     input_size: ClassVar[int]
     dimensions: ClassVar[int]
     licence: ClassVar[str]
+    teaches: ClassVar[bool] = True
+    same_person: ClassVar[float | None] = None
     template: Tensor
 
     @abstractmethod
     def network(self, crops: Tensor) -> Tensor:
         """Embeddings [N, dimensions], of any length, of crops [N, 3, input_size, input_size] in [-1, 1]."""
 
-    def embed(self, images: Tensor, points: Tensor) -> Tensor:
-        """Embeddings [N, dimensions] of unit length, differentiable by ``images``.
+    def describe(self, images: Tensor, points: Tensor) -> Tensor:
+        """Embeddings [N, dimensions] of the length that the network gives them, differentiable by ``images``.
 
         ``images`` [N, 3, H, W] in [-1, 1]; ``points`` [N, 5, 2] in pixels of these images in the order of
-        ``facerecon.data.landmarks.five_points``. The cosine of two faces is the product of their embeddings.
+        ``facerecon.data.landmarks.five_points``.
         """
-        return F.normalize(self.network(warp(images, points, self.template, self.input_size)).float())
+        return self.network(warp(images, points, self.template, self.input_size)).float()
+
+    def embed(self, images: Tensor, points: Tensor) -> Tensor:
+        """``describe`` brought to unit length: the cosine of two faces is the product of their embeddings."""
+        return F.normalize(self.describe(images, points))
 
     def forward(self, images: Tensor, points: Tensor) -> Tensor:
         """The same as ``embed``."""
         return self.embed(images, points)
 
 
-_REGISTRY: dict[str, Callable[[], IdentityNetwork]] = {}
+_REGISTRY: dict[str, type[IdentityNetwork]] = {}
 
 
 def register(network: type[IdentityNetwork]) -> type[IdentityNetwork]:
@@ -61,6 +67,23 @@ def load_identity(name: str = "sface") -> IdentityNetwork:
 
     Raises ``FaceReconError`` for an unknown name or when its weights cannot be had.
     """
+    return _class_of(name)().requires_grad_(False).eval()
+
+
+def load_teacher(name: str = "sface") -> IdentityNetwork:
+    """As ``load_identity``, for a loss.
+
+    Raises ``FaceReconError`` for a network that judges only, too: its figures must not come from what it has taught.
+    """
+    if not _class_of(name).teaches:
+        teachers = ", ".join(other for other in identity_names() if _REGISTRY[other].teaches)
+        raise FaceReconError(
+            f"the identity network {name!r} judges only and cannot be a loss: choose one of {teachers}"
+        )
+    return load_identity(name)
+
+
+def _class_of(name: str) -> type[IdentityNetwork]:
     if name not in _REGISTRY:
         raise FaceReconError(f"no identity network is called {name!r}: choose one of {', '.join(identity_names())}")
-    return _REGISTRY[name]().requires_grad_(False).eval()
+    return _REGISTRY[name]

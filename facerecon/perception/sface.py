@@ -32,6 +32,7 @@ class SFace(IdentityNetwork):
     input_size = 112
     dimensions = 128
     licence = "Apache-2.0"
+    same_person = 0.363
 
     def __init__(self, path: Path | None = None) -> None:
         super().__init__()

@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from facerecon.config.training import LossSettings
 from facerecon.data.datasets import Batch
-from facerecon.models import Reconstruction
-from facerecon.perception.identity import load_identity
+from facerecon.models.base import RIGHT, Reconstruction
+from facerecon.perception.identity import load_teacher
 from facerecon.perception.lpips import LPIPS
 
-CONFIDENT_ERROR = 2 * 16 / 255
-"""The largest error (mean over RGB, images in [-1, 1]) that counts as right for the confidence: 16 of 255."""
+CONFIDENT_ERROR = 2 * RIGHT / 255
+"""RIGHT for images in [-1, 1]."""
 
 
 class LossTerms(NamedTuple):
@@ -48,7 +48,7 @@ class ReconstructionLoss(nn.Module):
         super().__init__()
         self.settings = settings
         self.lpips = LPIPS("alex") if settings.perceptual else None
-        self.identity = load_identity(settings.identity_network) if settings.identity else None
+        self.identity = load_teacher(settings.identity_network) if settings.identity else None
 
     def forward(self, output: Reconstruction, batch: Batch, step: int) -> LossTerms:
         weights, hole = self.settings, batch.mask > 0.5

@@ -1,4 +1,4 @@
-"""The evaluation: the whole table, each figure by its definition, and every face under its own masks."""
+"""The evaluation: the whole table, each figure by its definition, every face under its own masks, and what is shown."""
 
 import json
 import shutil
@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 
 from facerecon.config.evaluation import EvaluationSettings
 from facerecon.corruption.frozen import MaskSet
 from facerecon.corruption.masks import FEATURE_PARTS, draw_feature_mask
 from facerecon.data.alignment import read_points
 from facerecon.data.datasets import evaluation_faces
+from facerecon.data.images import read_rgb, write_png
 from facerecon.data.manifest import Manifest
 from facerecon.errors import FaceReconError
 from facerecon.evaluation import evaluate as module
@@ -25,7 +27,6 @@ from facerecon.evaluation.evaluate import (
     Evaluation,
     evaluate,
     from_uint8,
-    gate_scores,
     reconstruct,
 )
 from facerecon.evaluation.metrics import hole_psnr, ssim, to_uint8, whole_psnr
@@ -48,7 +49,7 @@ def find_row(figures: dict[str, Any], method: str, family: str, level: int | Non
 @pytest.fixture(scope="module")
 def one_kind(tiny_masks: MaskSet) -> MaskSet:
     """Brush, level 2, alone."""
-    return MaskSet(tiny_masks.size, {(2, "brush"): tiny_masks.masks[2, "brush"]})
+    return MaskSet(tiny_masks.size, {(2, "brush"): tiny_masks.masks[2, "brush"]}, tiny_masks.folder)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +116,10 @@ def test_the_table_has_every_method_under_every_kind(
     assert all(0.09 <= ratios[family, 1] <= 0.31 for family in ("brush", "held_out"))
     assert all(0.49 <= ratios[family, 3] <= 0.71 for family in ("brush", "held_out"))
     assert result.figures["split"] == {"name": "test", "faces": 3, "identities": 3}
-    assert result.figures["judges"]["lpips"] == {"network": "lpips_vgg", "in_loss": False}
+    assert result.figures["judges"] == {
+        "lpips": {"network": "lpips_vgg", "in_loss": False},
+        "identity": {"network": "dlib", "in_loss": False, "same_person": 0.909},
+    }
     assert result.figures["masks"] == tiny_masks.digest
     assert result.figures["data"] == tiny_manifest.digest
     assert json.loads(json.dumps(result.figures, allow_nan=False)) == result.figures
@@ -123,7 +127,7 @@ def test_the_table_has_every_method_under_every_kind(
 
 def test_model_is_described(small: Evaluation, tiny_model: TrainedModel) -> None:
     about = {"family": "unet_attention", "size": 64, "step": 1, "weights": tiny_model.digest}
-    assert small.figures["model"] == about
+    assert small.figures["model"] == {**about, "attention": ["1/2", "1/1"]}
 
 
 @pytest.mark.parametrize(
@@ -133,10 +137,11 @@ def test_model_is_described(small: Evaluation, tiny_model: TrainedModel) -> None
 def test_a_judge_that_was_a_teacher_is_marked(
     run: Evaluate, small: Evaluation, taught_by: tuple[str, ...], lpips: bool, identity: bool
 ) -> None:
-    result = run(EvaluationSettings(max_faces=1, lpips_backbone="alex"), taught_by=taught_by)
+    settings = EvaluationSettings(max_faces=1, lpips_backbone="alex", identity_network="sface")
+    result = run(settings, taught_by=taught_by)
     assert result.figures["judges"] == {
         "lpips": {"network": "lpips_alex", "in_loss": lpips},
-        "identity": {"network": "sface", "in_loss": identity},
+        "identity": {"network": "sface", "in_loss": identity, "same_person": 0.363},
     }
     assert small.figures["judges"]["lpips"]["in_loss"] is True
 
@@ -150,7 +155,7 @@ def test_figures_are_those_of_composites_by_their_definitions(
     with torch.no_grad():
         painted = tiny_model.build()(truth, mask).prediction
     telea, mean = (from_uint8(BASELINES[name](faces.images, masks)) for name in ("telea", "mean_fill"))
-    lpips, identity = LPIPS("alex"), load_identity("sface")
+    lpips, identity = LPIPS("alex"), load_identity("dlib")
     with torch.no_grad():
         people = identity.embed(truth, faces.points5())
         for method, images in (
@@ -191,7 +196,7 @@ def test_baselines_do_not_depend_on_the_model(run: Evaluate, small: Evaluation, 
 def test_figures_do_not_depend_on_how_faces_are_batched(
     run: Evaluate, tiny_masks: MaskSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    masks = MaskSet(64, {key: tiny_masks.masks[key] for key in ((1, "brush"), (3, "held_out"))})
+    masks = MaskSet(64, {key: tiny_masks.masks[key] for key in ((1, "brush"), (3, "held_out"))}, tiny_masks.folder)
     settings = EvaluationSettings(max_faces=3, lpips_backbone="alex", samples=1)
     together = run(settings, masks=masks).figures["table"]
     monkeypatch.setattr(module, "BATCH", 2)
@@ -257,34 +262,164 @@ def test_no_face_to_evaluate_is_an_error(run: Evaluate, tiny_manifest: Manifest)
 # ----------------------------------------------------------------------------------------------------------- samples
 
 
+@pytest.fixture(scope="module")
+def shown(run: Evaluate, tiny_masks: MaskSet, tiny_manifest: Manifest) -> Evaluation:
+    """All three test faces, brush masks of levels 1 and 3."""
+    masks = MaskSet(64, {(level, "brush"): tiny_masks.masks[level, "brush"] for level in (1, 3)}, tiny_masks.folder)
+    return run(EvaluationSettings(max_faces=3, lpips_backbone="alex", samples=4), masks=masks)
+
+
 def test_samples_are_the_first_faces_under_levels_in_turn(
-    run: Evaluate, tiny_masks: MaskSet, tiny_manifest: Manifest, tiny_model: TrainedModel
+    shown: Evaluation, tiny_masks: MaskSet, tiny_manifest: Manifest
 ) -> None:
-    masks = MaskSet(64, {(level, "brush"): tiny_masks.masks[level, "brush"] for level in (1, 3)})
-    faces = evaluation_faces(tiny_manifest, "test", 3)
-    samples = module._samples(tiny_model.build(), faces, masks, 3)
-    assert samples["level"].tolist() == [1, 3, 1]
-    assert np.array_equal(samples["original"], faces.images)
+    faces, samples = evaluation_faces(tiny_manifest, "test", 3), shown.samples
+    assert samples["kind"].tolist() == ["typical"] * 3 + ["worst"] * 2
+    assert samples["level"].tolist()[:3] == [1, 3, 1]
+    assert np.array_equal(samples["original"][:3], faces.images)
     for index, (sha, level) in enumerate(zip(faces.sha256s, (1, 3, 1), strict=True)):
-        assert np.array_equal(samples["mask"][index], masks.for_face(sha, level, "brush"))
+        assert np.array_equal(samples["mask"][index], tiny_masks.for_face(sha, level, "brush"))
     known = samples["mask"] == 0
     for name in ("reconstructed", "telea"):
-        assert samples[name].shape == faces.images.shape
-        assert np.array_equal(samples[name][known], faces.images[known])
-    difference = np.abs(samples["reconstructed"].astype(float) - faces.images).mean(axis=3)
+        assert samples[name].shape == samples["original"].shape
+        assert np.array_equal(samples[name][known], samples["original"][known])
+    difference = np.abs(samples["reconstructed"].astype(float) - samples["original"]).mean(axis=3)
     assert np.abs(samples["error"] - difference).max() <= 0.5
     assert (samples["confidence"][known] == 255).all()
     assert samples["confidence"][~known].min() < 255
-    assert all(samples[name].dtype == np.uint8 for name in samples if name != "level")
+    others = {"level", "kind", "boxes", "hole_psnr"}
+    assert all(samples[name].dtype == np.uint8 for name in samples if name not in others)
+    assert samples["boxes"].dtype == np.int16
+    assert samples["hole_psnr"].dtype == np.float32
+
+
+def test_the_worst_samples_are_different_faces_of_the_lowest_hole_psnr(
+    shown: Evaluation, tiny_model: TrainedModel, tiny_masks: MaskSet, tiny_manifest: Manifest
+) -> None:
+    faces = evaluation_faces(tiny_manifest, "test", 3)
+    images = torch.from_numpy(faces.images).permute(0, 3, 1, 2)
+    psnr = {}
+    for level in (1, 3):
+        masks = np.stack([tiny_masks.for_face(sha, level, "brush") for sha in faces.sha256s])
+        mask = torch.from_numpy(masks).float()[:, None]
+        for index, value in enumerate(hole_psnr(reconstruct(tiny_model.build(), faces.images, masks)[0], images, mask)):
+            psnr[index, level] = float(value)
+    worst_of = {index: min((psnr[index, level], level) for level in (1, 3)) for index in range(3)}
+    wanted = sorted((*worst_of[index], index) for index in range(3))[:2]
+    assert shown.samples["hole_psnr"][3:] == pytest.approx([value for value, _, _ in wanted], rel=1e-5)
+    assert shown.samples["level"][3:].tolist() == [level for _, level, _ in wanted]
+    assert np.array_equal(shown.samples["original"][3:], faces.images[[index for *_, index in wanted]])
+    assert shown.samples["hole_psnr"][:3] == pytest.approx([psnr[0, 1], psnr[1, 3], psnr[2, 1]], rel=1e-5)
+
+
+def test_attention_is_that_of_the_sample(shown: Evaluation, tiny_model: TrainedModel) -> None:
+    samples, names = shown.samples, shown.figures["model"]["attention"]
+    assert names == ["1/2", "1/1"]
+    mask = torch.from_numpy(samples["mask"]).float()[:, None]
+    with torch.no_grad():
+        maps = tiny_model.build().attention(from_uint8(samples["original"]), mask)
+    assert samples["attention"].shape == (5, 2, 64, 64)
+    for index, name in enumerate(names):
+        assert np.abs(samples["attention"][:, index] / 255 - maps[name][:, 0].numpy()).max() <= 0.5 / 255 + 1e-6
+
+
+def test_boxes_hold_the_parts_of_the_face(shown: Evaluation, tiny_manifest: Manifest) -> None:
+    points = [
+        read_points(tiny_manifest, crop).sixty_eight for crop in evaluation_faces(tiny_manifest, "test", 3).rows["crop"]
+    ]
+    assert shown.samples["boxes"].shape == (5, 3, 4)
+    for boxes, sixty_eight in zip(shown.samples["boxes"], points, strict=False):
+        for (x0, y0, x1, y1), part in zip(boxes, (slice(36, 48), slice(27, 36), slice(48, 68)), strict=True):
+            inner = sixty_eight[part].clip(0, 64)
+            assert 0 <= x0 <= inner[:, 0].min() < inner[:, 0].max() <= x1 <= 64
+            assert 0 <= y0 <= inner[:, 1].min() < inner[:, 1].max() <= y1 <= 64
+    eyes = shown.samples["boxes"][0, 0]
+    assert eyes[2] - eyes[0] < 50, "a margin, not half of the face"
+    assert not (module._boxes(points[0] + 500, 64) - 64).any(), "outside the crop: empty"
 
 
 def test_no_more_samples_than_asked_for_or_than_there_are(small: Evaluation, run: Evaluate) -> None:
-    assert {len(value) for value in small.samples.values()} == {2}
+    assert {len(value) for value in small.samples.values()} == {4}, "two typical ones, and both of them as the worst"
     fewer = run(EvaluationSettings(max_faces=2, lpips_backbone="alex", samples=1))
-    assert {len(value) for value in fewer.samples.values()} == {1}
+    assert {len(value) for value in fewer.samples.values()} == {2}
+    assert fewer.samples["kind"].tolist() == ["typical", "worst"]
 
 
-# -------------------------------------------------------------------------------------------- reconstruction and gate
+# -------------------------------------------------------------------------------------------- confidence and lighting
+
+
+def test_confidence_is_measured_in_the_holes_of_every_case(
+    run: Evaluate, tiny_model: TrainedModel, tiny_manifest: Manifest, one_kind: MaskSet
+) -> None:
+    figures = run(EvaluationSettings(max_faces=3, lpips_backbone="alex"), features=True).figures
+    found = figures["confidence"]
+    cases = list(dict.fromkeys((row["family"], row["level"]) for row in figures["table"]))
+    assert found["threshold"] == 16
+    assert [(row["family"], row["level"]) for row in found["rows"]] == cases
+    assert [(row["family"], row["level"]) for row in found["reliability"]] == cases
+    faces = evaluation_faces(tiny_manifest, "test", 3)
+    masks = np.stack([one_kind.for_face(sha, 2, "brush") for sha in faces.sha256s])
+    composites, confidence = reconstruct(tiny_model.build(), faces.images, masks)
+    assert confidence is not None
+    errors = np.abs(composites.permute(0, 2, 3, 1).numpy().astype(float) - faces.images).mean(axis=3)
+    said, hole = confidence[:, 0].numpy(), masks == 1
+    right = errors[hole] <= 16
+    assert 0.01 < right.mean() < 0.99, "else the figures say nothing"
+    ranks = [spearmanr(s[h], -e[h]).statistic for s, e, h in zip(said, errors, hole, strict=True)]
+    row = found["rows"][cases.index(("brush", 2))]
+    assert row == {
+        "family": "brush",
+        "level": 2,
+        "pixels": hole.sum(),
+        "faces": 3,
+        "brier": pytest.approx(np.mean((said[hole] - right) ** 2), rel=1e-4),
+        "brier_constant": pytest.approx(right.mean() * (1 - right.mean())),
+        "rank_correlation": pytest.approx(np.mean(ranks), abs=1e-4),
+        "calibration_error": pytest.approx(row["calibration_error"]),
+        "mean_confidence": pytest.approx(said[hole].mean(), rel=1e-4),
+        "share_right": pytest.approx(right.mean()),
+    }
+    bins = found["reliability"][cases.index(("brush", 2))]["bins"]
+    assert sum(each["pixels"] for each in bins) == hole.sum()
+    gaps = [each["pixels"] * abs(each["mean_confidence"] - each["share_right"]) for each in bins if each["pixels"]]
+    assert row["calibration_error"] == pytest.approx(sum(gaps) / hole.sum())
+
+
+def test_a_model_that_does_not_say_how_sure_it_is_has_no_such_figures(run: Evaluate) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        model = build_model("unet_attention", {"features": [4, 8], "confidence": False})
+    options = {"features": [4, 8], "confidence": False}
+    result = run(model=TrainedModel("unet_attention", options, 64, 9, dict(model.state_dict())))
+    assert result.figures["confidence"] is None
+    assert (result.samples["confidence"] == 255).all()
+
+
+def test_lighting_groups_faces_by_their_mean_luma(
+    run: Evaluate, tiny_manifest: Manifest, tiny_masks: MaskSet, tmp_path: Path
+) -> None:
+    store = shutil.copytree(tiny_manifest.store, tmp_path / "store")
+    manifest = Manifest(root="", faces=tiny_manifest.faces, store=str(store), size=64)
+    faces = evaluation_faces(manifest, "test", 3)
+    for crop, wanted in zip(faces.rows["crop"], (40, 60, 200), strict=True):
+        image = read_rgb(store / crop).astype(float)
+        write_png(store / crop, (image * wanted / image.mean()).clip(0, 255).round().astype(np.uint8))
+    masks = MaskSet(64, {(level, "brush"): tiny_masks.masks[level, "brush"] for level in (1, 2)}, tiny_masks.folder)
+    figures = run(EvaluationSettings(max_faces=3, lpips_backbone="alex"), manifest=manifest, masks=masks).figures
+    rows = figures["lighting"]
+    assert [(row["condition"], row["low"], row["high"], row["faces"], row["method"], row["level"]) for row in rows] == [
+        (*condition, method, level)
+        for condition in (("dark", 0, 85, 2), ("bright", 170, 255, 1))
+        for method in ("model", "telea")
+        for level in (1, 2)
+    ]
+    for method, level in (("model", 1), ("telea", 2)):
+        here = {row["condition"]: row["hole_psnr"] for row in rows if (row["method"], row["level"]) == (method, level)}
+        both = (2 * here["dark"]["mean"] + here["bright"]["mean"]) / 3
+        assert both == pytest.approx(find_row(figures, method, "brush", level)["hole_psnr"]["mean"])
+        assert here["dark"]["n"] == 2
+
+
+# ------------------------------------------------------------------------------------------------ reconstruction
 
 
 def test_reconstruction_keeps_known_pixels_and_does_not_look_under_the_mask(
@@ -296,38 +431,9 @@ def test_reconstruction_keeps_known_pixels_and_does_not_look_under_the_mask(
     composites, confidence = reconstruct(model, faces.images, masks)
     assert composites.dtype == torch.uint8
     assert composites.shape == (8, 3, 64, 64)
+    assert confidence is not None
     assert confidence.shape == (8, 1, 64, 64)
     shown = composites.permute(0, 2, 3, 1).numpy()
     assert np.array_equal(shown[masks == 0], faces.images[masks == 0])
     hidden = np.where(masks[..., None] == 1, 255 - faces.images, faces.images)
     assert torch.equal(reconstruct(model, hidden, masks)[0], composites)
-
-
-def test_gate_scores_are_each_faces_hole_psnr_under_brush_masks(
-    tiny_model: TrainedModel, tiny_manifest: Manifest, tiny_masks: MaskSet
-) -> None:
-    scores = gate_scores(tiny_model, tiny_manifest, tiny_masks, 10)
-    assert list(scores) == ["level_1", "level_2", "level_3"]
-    faces = evaluation_faces(tiny_manifest, "gate", 10)
-    for level in (1, 2, 3):
-        assert scores[f"level_{level}"].shape == (2,)
-        for index, (image, sha) in enumerate(zip(faces.images, faces.sha256s, strict=True)):
-            mask = tiny_masks.for_face(sha, level, "brush")
-            with torch.no_grad():
-                output = tiny_model.build()(from_uint8(image[None]), torch.from_numpy(mask)[None, None].float())
-            painted = to_uint8(output.reconstruction)[0].permute(1, 2, 0).numpy()
-            error = np.mean((painted[mask == 1].astype(float) - image[mask == 1]) ** 2)
-            assert scores[f"level_{level}"][index] == pytest.approx(10 * np.log10(255**2 / error), abs=1e-2)
-
-
-def test_gate_scores_are_of_at_most_so_many_faces(
-    tiny_model: TrainedModel, tiny_manifest: Manifest, tiny_masks: MaskSet
-) -> None:
-    assert {len(values) for values in gate_scores(tiny_model, tiny_manifest, tiny_masks, 1).values()} == {1}
-
-
-def test_no_face_at_the_gate_is_an_error(
-    tiny_model: TrainedModel, tiny_manifest: Manifest, tiny_masks: MaskSet
-) -> None:
-    with pytest.raises(FaceReconError, match=r"the gate split has no face: .*data\.splits\.gate"):
-        gate_scores(tiny_model, manifest_without(tiny_manifest, "gate"), tiny_masks, 10)

@@ -6,6 +6,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torchmetrics.functional.image import peak_signal_noise_ratio as torchmetrics_psnr
 
@@ -95,6 +97,31 @@ def test_ssim_agrees_with_scikit_image(pair: tuple[torch.Tensor, torch.Tensor]) 
         )
         assert float(ours[index]) == pytest.approx(theirs, abs=1e-6)
     assert ssim(pair[0][:1], pair[1][:1]).tolist() == pytest.approx(ours[:1].tolist(), abs=1e-12)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(11, 40), st.integers(11, 40), st.integers(0, 255))
+@settings(max_examples=25)
+def test_random_pairs_agree_with_scikit_image(seed: int, height: int, width: int, spread: int) -> None:
+    """Of any size and difference, equal images among them."""
+    rng = np.random.default_rng(seed)
+    a = rng.integers(0, 256, (height, width, 3))
+    b = np.clip(a + rng.integers(-spread, spread + 1, a.shape), 0, 255)
+    ours, theirs = (torch.from_numpy(image.astype(np.uint8).transpose(2, 0, 1)[None].copy()) for image in (a, b))
+    pair = as_image(ours, 0), as_image(theirs, 0)
+    with np.errstate(divide="ignore"):
+        assert float(whole_psnr(ours, theirs)) == pytest.approx(
+            peak_signal_noise_ratio(*pair, data_range=255), abs=1e-9
+        )
+    expected = structural_similarity(
+        *pair, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255, channel_axis=2
+    )
+    assert float(ssim(ours, theirs)) == pytest.approx(expected, abs=1e-6)
+    hole = torch.from_numpy(rng.random((1, 1, height, width)) < 0.3).float()
+    hole[..., 0, 0] = 1
+    inside = hole[0, 0].numpy() == 1
+    error = np.mean((a[inside] - b[inside]) ** 2)
+    wanted = math.inf if error == 0 else 10 * math.log10(255**2 / error)
+    assert float(hole_psnr(ours, theirs, hole)) == pytest.approx(wanted, abs=1e-9)
 
 
 def test_measures_refuse_what_is_not_quantised_or_fits_not(pair: tuple[torch.Tensor, torch.Tensor]) -> None:

@@ -82,6 +82,21 @@ def test_hole_pixels_cannot_reach_the_network(family: str, hidden: float) -> Non
 
 
 @every_family
+def test_attention_is_maps_of_shares_as_large_as_the_image_and_does_not_look_under_the_mask(family: str) -> None:
+    model = build(family).eval()
+    image, mask = inputs(model)
+    with torch.no_grad():
+        maps = model.attention(image, mask)
+        hidden = model.attention(torch.where(mask > 0.5, torch.tensor(math.nan), image), mask)
+    assert list(maps) == list(hidden)
+    for name, weights in maps.items():
+        assert weights.shape == mask.shape
+        assert weights.min() >= 0
+        assert weights.max() <= 1
+        assert torch.equal(weights, hidden[name])
+
+
+@every_family
 def test_what_is_hidden_gets_no_gradient_that_is_not_a_number(family: str) -> None:
     model = build(family)
     image, mask = inputs(model)
@@ -200,3 +215,4 @@ def test_a_new_family_is_one_registered_function(registry: None) -> None:
     assert output.reconstruction[0, :, 2, 3].tolist() == [0.25, 0.5, 0.75]
     assert output.reconstruction.count_nonzero() == 3
     assert (output.confidence(mask) == 1).all(), "without a head nothing is doubted"
+    assert build_model("one_colour", {}).attention(image, mask) == {}

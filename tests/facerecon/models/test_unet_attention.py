@@ -5,7 +5,7 @@ import torch
 from pydantic import ValidationError
 
 from facerecon.models import build_model
-from facerecon.models.unet_attention import AttentionGate, SelfGate
+from facerecon.models.unet_attention import AttentionGate, ConfidenceHead, SelfGate, _share_around
 
 PUBLISHED = 31_911_811
 """Parameters of the published network that this one follows."""
@@ -21,10 +21,15 @@ def test_published_widths_have_the_published_size() -> None:
     assert abs(parameters / PUBLISHED - 1) < 0.01
 
 
-def test_the_confidence_head_is_one_thin_layer() -> None:
+def test_the_confidence_head_is_thin() -> None:
     with torch.device("meta"):
-        extra = count(features=[16, 32]) - count(features=[16, 32], confidence=False)
-    assert extra == 16 + 1
+        whole, bare = count(), count(confidence=False)
+    assert 0 < whole - bare < 0.02 * bare
+
+
+def test_a_published_network_without_the_head_keeps_its_size() -> None:
+    with torch.device("meta"):
+        assert count(features=[64, 128, 256, 512, 1024], confidence=False) == 31_913_256
 
 
 @pytest.mark.parametrize("levels", [2, 3, 5])
@@ -54,13 +59,14 @@ def test_a_gate_opens_and_closes_the_skip() -> None:
     gate = AttentionGate(8, 6)
     skip, signal = torch.rand(2, 8, 4, 4), torch.rand(2, 6, 4, 4)
     with torch.no_grad():
-        weights = gate(skip, signal) / skip
+        weighed, weights = gate(skip, signal)
+        assert weights.shape == (2, 1, 4, 4)
         assert (weights > 0).all()
         assert (weights < 1).all()
-        torch.testing.assert_close(weights, weights[:, :1].expand_as(weights))
+        torch.testing.assert_close(weighed, skip * weights)
         for bias, share in ((-100.0, 0.0), (100.0, 1.0)):
             gate.weight.bias.fill_(bias)
-            torch.testing.assert_close(gate(skip, signal), skip * share)
+            torch.testing.assert_close(gate(skip, signal)[0], skip * share)
 
 
 def test_a_gate_listens_to_both_of_its_inputs() -> None:
@@ -68,13 +74,52 @@ def test_a_gate_listens_to_both_of_its_inputs() -> None:
     gate = AttentionGate(8, 6)
     skip, signal = torch.randn(1, 8, 4, 4), torch.randn(1, 6, 4, 4)
     with torch.no_grad():
-        weight = gate(skip, signal) / skip
-        assert not torch.allclose(gate(skip, -signal) / skip, weight)
-        assert not torch.allclose(gate(-skip, signal) / -skip, weight)
+        _, weights = gate(skip, signal)
+        assert not torch.allclose(gate(skip, -signal)[1], weights)
+        assert not torch.allclose(gate(-skip, signal)[1], weights)
 
 
 def test_the_bottlenecks_gate_closes() -> None:
     gate = SelfGate(8)
     with torch.no_grad():
         gate.weight.bias.fill_(-100)
-        assert gate(torch.rand(1, 8, 4, 4)).abs().max() < 1e-30
+        assert gate(torch.rand(1, 8, 4, 4))[0].abs().max() < 1e-30
+
+
+def test_attention_shows_each_gate_enlarged_coarse_to_fine() -> None:
+    model = build_model("unet_attention", {"features": [4, 8, 16]}).eval()
+    image, mask = torch.rand(2, 3, 8, 16), torch.ones(2, 1, 8, 16)
+    with torch.no_grad():
+        model.bottleneck_gate.weight.bias.fill_(100)
+        model.gates[0].weight.bias.fill_(-100)
+        maps = model.attention(image, mask)
+    assert list(maps) == ["1/4", "1/2", "1/1"]
+    assert all(weights.shape == (2, 1, 8, 16) for weights in maps.values())
+    assert (maps["1/4"] == 1).all()
+    assert maps["1/2"].max() < 1e-30
+    assert 0 < maps["1/1"].min() < maps["1/1"].max() < 1
+
+
+@pytest.mark.parametrize("size", [1, 3, 5])
+def test_the_share_of_holes_around_a_pixel_is_that_of_its_window(size: int) -> None:
+    mask = (torch.rand(1, 1, 6, 7, generator=torch.Generator().manual_seed(0)) < 0.4).float()
+    around, half = _share_around(mask, size), size // 2
+    for row in range(6):
+        for column in range(7):
+            window = mask[0, 0, max(0, row - half) : row + half + 1, max(0, column - half) : column + half + 1]
+            assert around[0, 0, row, column].item() == pytest.approx(window.mean().item(), abs=1e-6)
+
+
+def test_the_confidence_head_hears_every_scale_the_mask_and_the_prediction() -> None:
+    torch.manual_seed(0)
+    head = ConfidenceHead([16, 8, 4]).eval()
+    inputs, prediction = torch.rand(1, 4, 16, 16), torch.rand(1, 3, 16, 16)
+    decoded = [torch.rand(1, 16, 4, 4), torch.rand(1, 8, 8, 8), torch.rand(1, 4, 16, 16)]
+    with torch.no_grad():
+        before = head(inputs, prediction, decoded)
+        assert before.shape == (1, 1, 16, 16)
+        assert not torch.equal(head(inputs.flip(1), prediction, decoded), before)
+        assert not torch.equal(head(inputs, -prediction, decoded), before)
+        for index in range(3):
+            changed = [-features if index == place else features for place, features in enumerate(decoded)]
+            assert not torch.equal(head(inputs, prediction, changed), before)

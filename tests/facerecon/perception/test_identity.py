@@ -1,5 +1,6 @@
-"""Identity networks: SFace is the ONNX file's function, FaceNet its package's, and both learn through the warp."""
+"""Identity networks: SFace is the ONNX file's function, dlib's and FaceNet their packages', all through the warp."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -13,8 +14,9 @@ from PIL import Image
 from facerecon.data.landmarks import FaceLandmarker, five_points
 from facerecon.errors import FaceReconError
 from facerecon.perception import identity
+from facerecon.perception.dlib import DlibResNet
 from facerecon.perception.facenet import FaceNet
-from facerecon.perception.identity import IdentityNetwork, identity_names, load_identity, register
+from facerecon.perception.identity import IdentityNetwork, identity_names, load_identity, load_teacher, register
 from facerecon.perception.sface import SFace
 from facerecon.perception.warp import warp
 from facerecon.weights import weights_path
@@ -171,6 +173,88 @@ def test_another_onnx_file_is_refused(tmp_path: Path) -> None:
         SFace(tmp_path / "other.onnx")
 
 
+def _photo(size: int) -> np.ndarray:
+    return np.ascontiguousarray(((_images(1, size)[0].permute(1, 2, 0).numpy() + 1) * 127.5).round().astype(np.uint8))
+
+
+def test_dlibs_network_equals_dlib() -> None:
+    package = pytest.importorskip("dlib")
+    theirs = package.face_recognition_model_v1(str(weights_path("dlib")))
+    noise = np.random.default_rng(0).integers(0, 256, (150, 150, 3), dtype=np.uint8)
+    crops = [_photo(150), noise, np.zeros((150, 150, 3), np.uint8), _photo(150)[:, ::-1].copy()]
+    expected = np.array(theirs.compute_face_descriptor(crops))
+
+    ours = load_identity("dlib")
+    actual = ours.network(torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 127.5 - 1)
+
+    assert actual.shape == (4, ours.dimensions)
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
+    assert np.abs(expected[0] - expected[3]).max() > 0.01, "the mirrored image is another"
+
+
+DLIBS_MEAN_FACE = np.array(
+    [
+        *((0.490127, 0.203352), (0.490127, 0.307009), (0.490127, 0.409805), (0.490127, 0.515625)),
+        *((0.36688, 0.587326), (0.426036, 0.609345), (0.490127, 0.628106), (0.554217, 0.609345), (0.613373, 0.587326)),
+        *((0.121737, 0.216423), (0.187122, 0.178758), (0.265825, 0.179852)),
+        *((0.334606, 0.231733), (0.260918, 0.245099), (0.182743, 0.244077)),
+        *((0.645647, 0.231733), (0.714428, 0.179852), (0.793132, 0.178758)),
+        *((0.858516, 0.216423), (0.79751, 0.244077), (0.719335, 0.245099)),
+        *((0.254149, 0.780233), (0.340985, 0.745405), (0.428858, 0.727388), (0.490127, 0.742578)),
+        *((0.551395, 0.727388), (0.639268, 0.745405), (0.726104, 0.780233)),
+        *((0.290379, 0.784792), (0.428096, 0.778746), (0.490127, 0.785343), (0.552157, 0.778746), (0.689874, 0.784792)),
+    ]
+)
+"""Points 27 to 54 and 60 to 64 of the 68, by which ``dlib.get_face_chip`` aligns, as shares of the face's width."""
+
+
+def test_dlibs_crop_is_cut_where_dlib_cuts_it() -> None:
+    package, network = pytest.importorskip("dlib"), load_identity("dlib")
+    photo = cv2.resize(np.random.default_rng(0).integers(0, 256, (30, 30, 3), dtype=np.uint8), (300, 300))
+    image = torch.from_numpy(photo).permute(2, 0, 1)[None].float() / 127.5 - 1
+    errors = []
+    for angle, scale, x, y in ((0.2, 150, 60, 70), (-0.1, 110, 120, 90), (0.0, 140, 90, 83)):
+        turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        points = np.zeros((68, 2))
+        # dlib takes whole pixels, counted from the centre of the first
+        points[[*range(27, 55), *range(60, 65)]] = np.round(DLIBS_MEAN_FACE @ turn.T + [x, y])
+        found = [package.point(*map(int, point)) for point in points]
+        face = package.full_object_detection(package.rectangle(0, 0, 299, 299), found)
+        chip = package.get_face_chip(photo, face, 150, 0.25)
+        five = np.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]]) + 0.5
+        row = []
+        for offset in ((0, 0), (0.5, 0.5), (-0.5, -0.5), (0.5, -0.5), (-0.5, 0.5)):
+            fives = torch.from_numpy(five + offset)[None].float()
+            crop = warp(image, fives, network.template, 150)[0].permute(1, 2, 0).numpy() * 127.5 + 127.5
+            row.append(np.abs(crop - chip).mean())
+        errors.append(row)
+    here, *moved = np.mean(errors, axis=0)
+    assert here < 0.6 * min(moved), "half a pixel aside is another crop"
+
+
+def test_dlibs_embeddings_keep_their_length_until_they_are_compared() -> None:
+    network = load_identity("dlib")
+    images, points = _images(2, 64), (network.template / 150 * 64).expand(2, 5, 2)
+    described, embedded = network.describe(images, points), network.embed(images, points)
+    assert (described.norm(dim=1) > 1.1).all()
+    torch.testing.assert_close(embedded, described / described.norm(dim=1, keepdim=True))
+
+
+@pytest.mark.parametrize("damage", [lambda c: b"", lambda c: c[:-9_000_000], lambda c: c[300_000:]])
+def test_a_file_that_is_not_dlibs_network_is_refused(damage: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    (tmp_path / "other.dat").write_bytes(damage(weights_path("dlib").read_bytes()))
+    with pytest.raises(FaceReconError, match="is not dlib's face recognition network"):
+        DlibResNet(tmp_path / "other.dat")
+
+
+def test_a_network_that_judges_only_is_refused_as_a_loss() -> None:
+    with pytest.raises(FaceReconError, match=r"'dlib' judges only and cannot be a loss: choose one of facenet, sface$"):
+        load_teacher("dlib")
+    assert load_teacher("sface").name == "sface"
+    with pytest.raises(FaceReconError, match="choose one of dlib, facenet, sface"):
+        load_teacher("arcface")
+
+
 def test_facenet_reads_a_state_dict_with_or_without_its_classifier(tmp_path: Path) -> None:
     from facenet_pytorch import InceptionResnetV1
 
@@ -213,8 +297,8 @@ def test_facenet_refuses_another_file(
 
 
 def test_an_unknown_network_is_answered_with_the_known_ones() -> None:
-    assert {"facenet", "sface"} <= set(identity_names())
-    with pytest.raises(FaceReconError, match=r"choose one of facenet, sface"):
+    assert {"dlib", "facenet", "sface"} <= set(identity_names())
+    with pytest.raises(FaceReconError, match=r"choose one of dlib, facenet, sface"):
         load_identity("arcface")
 
 

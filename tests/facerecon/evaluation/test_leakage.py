@@ -1,0 +1,93 @@
+"""Nothing leaks: what is measured was neither seen by the network, nor trained on, nor judged by its teacher.
+
+That hole pixels cannot reach a network is tested with every family beside it, in PyTorch and in ONNX Runtime.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+
+from facerecon.config.evaluation import EvaluationSettings
+from facerecon.config.promotion import PromotionSettings
+from facerecon.config.run import RunSettings, parse_settings
+from facerecon.config.training import AugmentationSettings
+from facerecon.corruption.frozen import MaskSet
+from facerecon.data.datasets import StepSampler, TrainingFaces, collate
+from facerecon.data.images import read_rgb
+from facerecon.data.manifest import Manifest
+from facerecon.evaluation import evaluate as module
+from facerecon.evaluation.evaluate import evaluate
+from facerecon.files import sha256_bytes
+from facerecon.models import ReconstructionModel
+from facerecon.perception.identity import load_identity
+from facerecon.training.checkpoints import TrainedModel
+from facerecon.training.losses import ReconstructionLoss
+
+CONFIGS = sorted((Path(__file__).parents[3] / "configs").glob("*.yaml"))
+STILL = AugmentationSettings(flip=0, rotation=0, brightness=0, contrast=0, colour=0, blur=0)
+
+
+def no_hole(progress: float, rng: np.random.Generator, points68: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.zeros((64, 64), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_epoch_holds_every_training_face_and_nobody_else(tiny_manifest: Manifest, workers: int) -> None:
+    def crops(*splits: str) -> set[str]:
+        rows = [tiny_manifest.split(split)["crop"] for split in splits]
+        return {sha256_bytes(read_rgb(tiny_manifest.crop_path(crop)).tobytes()) for each in rows for crop in each}
+
+    faces = TrainingFaces(tiny_manifest, STILL, no_hole, seed=0)
+    sampler = StepSampler(len(faces), 3, 6, seed=0)  # two epochs and a quarter, batches across their seams
+    seen = set()
+    for batch in DataLoader(faces, batch_sampler=sampler, collate_fn=collate, num_workers=workers):
+        images = ((batch.image + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+        seen |= {sha256_bytes(image.tobytes()) for image in images}
+    assert seen == crops("train")
+    assert not seen & crops("val", "gate", "test")
+    people = {split: set(tiny_manifest.split(split)["identity"]) for split in ("train", "val", "gate", "test")}
+    assert sum(map(len, people.values())) == len(set().union(*people.values())), "nobody is in two splits"
+
+
+def test_the_untouched_image_is_infinitely_good_and_perfect_by_every_judge(
+    tiny_model: TrainedModel, tiny_manifest: Manifest, tiny_masks: MaskSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A figure that the truth itself does not reach would measure something else than the distance to the truth."""
+
+    def cheat(
+        model: ReconstructionModel, images: NDArray[np.uint8], masks: NDArray[np.uint8]
+    ) -> tuple[torch.Tensor, None]:
+        return torch.from_numpy(images).permute(0, 3, 1, 2), None
+
+    monkeypatch.setattr(module, "reconstruct", cheat)
+    masks = MaskSet(64, {(3, "brush"): tiny_masks.masks[3, "brush"]}, tiny_masks.folder)
+    result = evaluate(tiny_model, tiny_manifest, masks, EvaluationSettings(lpips_backbone="alex"), False, [])
+    [row] = [row for row in result.figures["table"] if row["method"] == "model"]
+    for metric in ("whole_psnr", "hole_psnr"):
+        assert row[metric] == {"mean": None, "std": None, "n": 3, "infinite": 3}
+    assert row["ssim"]["mean"] == pytest.approx(1)
+    assert row["lpips"]["mean"] == pytest.approx(0, abs=1e-6)
+    assert row["identity"]["mean"] == pytest.approx(1)
+    assert np.isinf(result.samples["hole_psnr"]).all()
+
+
+@pytest.mark.parametrize("config", [None, *CONFIGS], ids=lambda path: path.stem if path else "defaults")
+def test_no_reported_judge_has_taught(config: Path | None) -> None:
+    parameters = yaml.safe_load(config.read_text(encoding="utf-8"))["parameters"] if config else {}
+    settings = parse_settings(parameters, "test") if config else RunSettings()
+    loss = ReconstructionLoss(settings.training.losses)
+    teachers = {f"lpips_{loss.lpips.backbone}"} if loss.lpips else set()
+    teachers |= {loss.identity.name} if loss.identity else set()
+    judges = {f"lpips_{settings.evaluation.lpips_backbone}", settings.evaluation.identity_network}
+    assert not judges & teachers
+    assert not set(settings.promotion.judges) & teachers
+
+
+@pytest.mark.parametrize("settings", [EvaluationSettings(), PromotionSettings()])
+def test_the_default_judge_of_identity_cannot_teach(settings: EvaluationSettings | PromotionSettings) -> None:
+    assert not load_identity(settings.identity_network).teaches
