@@ -1,47 +1,152 @@
-"""MLflow's model registry, the truth about promotion: one registered model per named config."""
+"""MLflow's model registry: one registered model per named config, its versions, their weights and aliases."""
 
 import fcntl
+import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import numpy as np
 import onnx
 from mlflow import MlflowClient
-from mlflow.entities.model_registry import ModelVersion
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 from numpy.typing import NDArray
-from zenml.io import fileio
+from sqlalchemy.exc import SQLAlchemyError
 
 from facerecon.errors import FaceReconError
 from facerecon.export.onnx import ExportedModel
 from facerecon.training.checkpoints import TrainedModel
 from ops.paths import state_folder
+from ops.stack import tracking_uri
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 
-Scores = dict[str, float]
-"""Mean hole PSNR in dB on the gate split by ``level_<k>``."""
+PREFIX = "facerecon-"
+
+_NAMED = re.compile(rf"(?:models:/)?(?:{PREFIX})?(?P<config>[a-z0-9][a-z0-9_-]*)?(?:/(?P<number>\d+)|@(?P<alias>\w+))?")
 
 
 def registered_name(config: str) -> str:
     """The registered model of a named config: a demo champion never competes with another config's."""
-    return f"facerecon-{config}"
+    return f"{PREFIX}{config}"
+
+
+def config_of(name: str) -> str:
+    """The named config of a registered model."""
+    return name.removeprefix(PREFIX)
 
 
 @contextmanager
-def registry_lock() -> Iterator[None]:
-    """One promotion at a time in this clone: setting an alias knows no compare-and-set."""
+def registry_lock(wait: bool = True) -> Iterator[bool]:
+    """One promotion at a time in this clone: setting an alias knows no compare-and-set.
+
+    Yields whether the lock is held: without ``wait`` it is not where somebody else holds it.
+    """
     path = state_folder() / "registry.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turn a registry that does not answer (locked, moved, unreachable) into one clear line.
+
+    Raises:
+        FaceReconError: MLflow or its database failed inside the block.
+    """
+    try:
         yield
+    except (MlflowException, SQLAlchemyError) as error:
+        said = str(error).strip().splitlines()[0][:200]
+        raise FaceReconError(
+            f"MLflow's registry at {mlflow.get_tracking_uri()} does not answer as it should ({said}): see that it is "
+            "there and that no other program holds it, then run again; what was begun is completed"
+        ) from error
+
+
+def connect() -> MlflowClient:
+    """A client of the tracker that is set, as in a step, else of this clone's own, as in a command.
+
+    Raises:
+        FaceReconError: the tracker is a local database that is not there. MLflow would make an empty one, in which the
+            next model, however bad, would be the first and so the champion.
+    """
+    if not mlflow.is_tracking_uri_set():
+        mlflow.set_tracking_uri(tracking_uri())
+    uri = mlflow.get_tracking_uri()
+    path = Path(uri.removeprefix("sqlite:///"))
+    if uri.startswith("sqlite:///") and not (path.is_file() and path.stat().st_size):
+        raise FaceReconError(
+            f"MLflow's database {path} is not there: put it back where it was, or run `make stack` to begin a new one"
+        )
+    with answering():
+        return MlflowClient()
+
+
+def registered_models(client: MlflowClient) -> list[RegisteredModel]:
+    """This project's registered models with their aliases, by name."""
+    with answering():
+        found = client.search_registered_models(f"name LIKE '{PREFIX}%'")
+    return sorted(found, key=lambda model: model.name)
+
+
+def versions_of(client: MlflowClient, name: str) -> list[ModelVersion]:
+    """All versions of a registered model, the oldest first."""
+    with answering():
+        return sorted(client.search_model_versions(f"name = '{name}'"), key=lambda version: int(version.version))
+
+
+def find_version(text: str) -> ModelVersion:
+    """The version that a user means by ``demo/3``, ``demo@champion`` or ``demo`` (its champion).
+
+    With a single registered model ``3`` and ``@champion`` will do. MLflow's own ``models:/facerecon-demo/3`` is
+    understood as well.
+
+    Raises:
+        FaceReconError: no such version, or several models could be meant; the line says which there are.
+    """
+    client = connect()
+    models = registered_models(client)
+    if not models:
+        raise FaceReconError("no model is registered yet: train one with `zenml pipeline run training`")
+    configs = [config_of(model.name) for model in models]
+    match = _NAMED.fullmatch(text)
+    if match is None or not text:
+        raise FaceReconError(f"'{text}': no version of a model: say one as {configs[0]}/3 or {configs[0]}@{CHAMPION}")
+    config, number, alias = match["config"], match["number"], match["alias"]
+    if config and config.isdigit() and not (number or alias) and config not in configs:
+        config, number = None, config
+    if config is None and len(configs) > 1:
+        raise FaceReconError(f"'{text}': there are several models, say which: {', '.join(configs)}")
+    config = config or configs[0]
+    if config not in configs:
+        raise FaceReconError(f"'{text}': no model of config '{config}' is registered; there are: {', '.join(configs)}")
+    model = models[configs.index(config)]
+    if number is None:
+        alias = alias or CHAMPION
+        number = model.aliases.get(alias)
+        if number is None:
+            held = ", ".join(f"{key} (version {value})" for key, value in sorted(model.aliases.items())) or "none"
+            raise FaceReconError(f"'{text}': {config} has no {alias}; its aliases: {held}")
+    versions = {int(version.version): version for version in versions_of(client, model.name)}
+    if int(number) not in versions:
+        raise FaceReconError(f"'{text}': {config} has no version {number}; there are: {_listed(list(versions))}")
+    return versions[int(number)]
+
+
+def _listed(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers)) or "none"
 
 
 def log_onnx(exported: ExportedModel, stride: int) -> str:
@@ -73,108 +178,33 @@ def example_input(side: int) -> dict[str, NDArray[np.float32]]:
     return {"image": image, "mask": mask}
 
 
-def challenge(
-    config: str,
-    model_uri: str,
-    weights_uri: str,
-    trained: TrainedModel,
-    tags: dict[str, str],
-    score: Callable[[TrainedModel], dict[str, NDArray[np.float64]]],
-    margin: float,
-) -> dict[str, Any]:
-    """Register a version as challenger and make it champion if there is none or it beats the champion by ``margin`` dB.
+def version_of(client: MlflowClient, name: str, digest: str) -> ModelVersion | None:
+    """The newest version that holds the weights of this digest, None if none does."""
+    return next((v for v in reversed(versions_of(client, name)) if v.tags.get("weights_digest") == digest), None)
 
-    ``score`` gives each gate face's hole PSNR by level; both models are scored by it, on the same faces and masks.
-    The means over the levels are compared. Repeating the call for the same weights changes nothing twice.
+
+def register(name: str, model_uri: str, tags: dict[str, str]) -> ModelVersion:
+    """A new version of the model logged at ``model_uri``, with these tags from its first moment."""
+    with answering():
+        return mlflow.register_model(model_uri, name, tags=tags)
+
+
+def weights_of(version: ModelVersion) -> TrainedModel:
+    """The weights of a registered version from the uri that stands on it.
 
     Raises:
-        FaceReconError: a score is no finite number.
+        FaceReconError: they are gone, or no longer those that were registered.
     """
-    client, name = MlflowClient(), registered_name(config)
-    challenger = _means(score(trained), "the new model")
-    with registry_lock():
-        before = _champion(client, name)
-        version = _version_of(client, name, model_uri, trained.digest, {**tags, "weights_uri": weights_uri})
-        client.set_registered_model_alias(name, CHALLENGER, version.version)
-        for level, value in challenger.items():
-            client.set_model_version_tag(name, version.version, f"gate_{level}", f"{value:.6f}")
-        incumbent = None
-        if before is None or before.version == version.version:
-            wins, reason = True, "no other champion to beat"
-        else:
-            incumbent, wins, reason = _compare(before, challenger, score, margin)
-        if wins:
-            client.set_registered_model_alias(name, CHAMPION, version.version)
-        client.set_model_version_tag(name, version.version, "decision", reason)
-    return {
-        "registered_model": name,
-        "version": int(version.version),
-        "champion": wins,
-        "reason": reason,
-        "challenger": challenger,
-        "champion_before": incumbent,
-        "champion_version": None if before is None else int(before.version),
-    }
+    # imported when it is used: it takes seconds
+    from zenml.io import fileio
 
-
-def _compare(
-    before: ModelVersion, challenger: Scores, score: Callable[[TrainedModel], Any], margin: float
-) -> tuple[Scores | None, bool, str]:
-    """The champion's scores today, whether the challenger wins, and why."""
-    try:
-        incumbent = _means(score(_weights_of(before)), f"champion version {before.version}")
-    except FaceReconError as error:
-        return None, False, f"the champion, version {before.version}, cannot be scored: {error.message}"
-    gain = _overall(challenger) - _overall(incumbent)
-    wins = gain > margin
-    said = "beats" if wins else "does not beat"
-    reason = (
-        f"{_overall(challenger):.3f} dB against {_overall(incumbent):.3f} dB of version {before.version}: "
-        f"{said} it by more than {margin:g} dB"
-    )
-    return incumbent, wins, reason
-
-
-def _means(scores: dict[str, NDArray[np.float64]], whose: str) -> Scores:
-    means = {level: float(np.mean(values)) for level, values in scores.items()}
-    if not means or not all(np.isfinite(value) for value in means.values()):
-        raise FaceReconError(f"promotion: the gate score of {whose} is no finite number ({means}): it is not promoted")
-    return means
-
-
-def _overall(scores: Scores) -> float:
-    return float(np.mean(list(scores.values())))
-
-
-def _champion(client: MlflowClient, name: str) -> ModelVersion | None:
-    try:
-        return client.get_model_version_by_alias(name, CHAMPION)
-    except MlflowException:
-        return None
-
-
-def _version_of(client: MlflowClient, name: str, model_uri: str, digest: str, tags: dict[str, str]) -> ModelVersion:
-    """The version that holds these weights, registered now if there is none."""
-    try:
-        client.create_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-    for version in client.search_model_versions(f"name = '{name}'"):
-        if version.tags.get("weights_digest") == digest and version.source == model_uri:
-            return version
-    return mlflow.register_model(model_uri, name, tags={**tags, "weights_digest": digest})
-
-
-def _weights_of(version: ModelVersion) -> TrainedModel:
-    """The weights of a registered version from the uri that stands on it."""
     uri = version.tags.get("weights_uri", "")
     if not uri or not fileio.exists(uri):
-        raise FaceReconError(f"its weights are gone from {uri or 'nowhere'}")
+        raise FaceReconError(f"the weights of version {version.version} are gone from {uri or 'nowhere'}")
     with tempfile.TemporaryDirectory() as folder, fileio.open(uri, "rb") as stream:
         path = Path(folder) / "model.safetensors"
         path.write_bytes(stream.read())
         model = TrainedModel.read(path)
     if model.digest != version.tags.get("weights_digest"):
-        raise FaceReconError(f"the weights at {uri} are not those that were registered")
+        raise FaceReconError(f"the weights at {uri} are not those that were registered as version {version.version}")
     return model

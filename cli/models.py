@@ -1,0 +1,90 @@
+"""Commands about registered models: see them, follow one's descent, promote and roll back by hand."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from ops.journal import Move
+
+
+@click.command()
+@click.option("--lineage", "version", metavar="VERSION", help="what made VERSION: demo/3, demo@champion, or demo")
+def models(version: str | None) -> None:
+    """List all registered models' versions, or tell one's descent: run, code, data, weights, decision, champions."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from ops.catalogue import all_versions, lineage
+    from ops.promotion import reconcile
+
+    _this_clone()
+    reconcile()
+    console = Console(markup=False, highlight=False)
+    if version is not None:
+        for heading, facts in lineage(version):
+            shown = Table(show_header=False, box=None, pad_edge=False, title=heading, title_justify="left")
+            for name, value in facts:
+                shown.add_row(name, value)
+            console.print(shown, "")
+        return
+    rows = all_versions()
+    if not rows:
+        console.print("No model is registered yet: train one with `zenml pipeline run training`.")
+        return
+    table = Table("version", "aliases", "hole PSNR", "LPIPS", "identity", "data", "created", "decision")
+    for row in rows:
+        table.add_row(
+            f"{row.config}/{row.version}",
+            "\n".join(row.aliases),
+            _figure(row.hole_psnr, 2),
+            _figure(row.lpips, 4),
+            _figure(row.identity, 3),
+            f"{row.data}\n{row.licence}",
+            row.created,
+            row.decision,
+        )
+    console.print(table)
+    console.print("Figures: mean over the gate's faces and levels under brush masks. Hole PSNR in dB.")
+
+
+@click.command()
+@click.argument("version")
+@click.option("--reason", required=True, metavar="TEXT", help="why; it goes into the journal")
+def promote(version: str, reason: str) -> None:
+    """Make VERSION (demo/3, or 3 where there is one model) champion by hand, whatever the gate says."""
+    from ops.promotion import promote_by_hand
+
+    _this_clone()
+    _tell(promote_by_hand(version, reason))
+
+
+@click.command()
+@click.argument("config", required=False)
+@click.option("--reason", required=True, metavar="TEXT", help="why; it goes into the journal")
+def rollback(config: str | None, reason: str) -> None:
+    """Give the champion before its place back; CONFIG may be left out where there is one model."""
+    from ops.promotion import rollback as roll_back
+
+    _this_clone()
+    _tell(roll_back(config, reason))
+
+
+def _this_clone() -> None:
+    """Commands speak to this clone's tracker, whatever the environment says."""
+    import mlflow
+
+    from ops.stack import tracking_uri
+
+    mlflow.set_tracking_uri(tracking_uri())
+
+
+def _tell(move: "Move") -> None:
+    from ops.zenml_models import follow
+
+    follow()
+    click.echo(f"Version {move.version} of {move.model} is champion now; before it was version {move.champion[0]}.")
+
+
+def _figure(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"

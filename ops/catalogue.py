@@ -1,0 +1,184 @@
+"""The registered models as people read them: all versions in a table, and one version's descent."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from mlflow.entities import Run
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from facerecon.errors import FaceReconError
+from facerecon.evaluation.gate import METRICS, PRIMARY
+from ops import journal
+from ops.promotion import Standing, record_of
+from ops.registry import config_of, connect, find_version, registered_models, versions_of, weights_of
+
+SHOWN = 12
+"""So many digits of a digest are shown in the table."""
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    """One version in the table; "" or None where the registry holds nothing of the kind."""
+
+    config: str
+    version: int
+    aliases: tuple[str, ...]
+    hole_psnr: float | None
+    lpips: float | None
+    identity: float | None
+    data: str
+    licence: str
+    created: str
+    decision: str
+
+
+def all_versions() -> list[VersionRow]:
+    """Every version of every registered model, the newest of each first. FaceReconError if MLflow does not answer."""
+    client = connect()
+    rows = []
+    for model in registered_models(client):
+        for version in reversed(versions_of(client, model.name)):
+            aliases = sorted(alias for alias, number in model.aliases.items() if int(number) == int(version.version))
+            hole_psnr, lpips, identity = (_brush(record_of(version), metric) for metric in METRICS)
+            rows.append(
+                VersionRow(
+                    config=config_of(model.name),
+                    version=int(version.version),
+                    aliases=tuple(aliases),
+                    hole_psnr=hole_psnr,
+                    lpips=lpips,
+                    identity=identity,
+                    data=version.tags.get("manifest_digest", "")[:SHOWN],
+                    licence=version.tags.get("data_licence", ""),
+                    created=_time(version.creation_timestamp),
+                    decision=version.tags.get("decision", ""),
+                )
+            )
+    return rows
+
+
+def _brush(record: dict[str, Any], metric: str) -> float | None:
+    """The mean over the levels of brush masks at the gate, None if it is unknown or not finite."""
+    figures = [row.get(metric) for case, row in record.get("challenger", {}).items() if case.startswith(f"{PRIMARY}/")]
+    known = [figure for figure in figures if figure is not None]
+    return sum(known) / len(known) if known and len(known) == len(figures) else None
+
+
+Section = tuple[str, list[tuple[str, str]]]
+"""A heading, and what is known under it by name."""
+
+
+def lineage(text: str) -> list[Section]:
+    """What made the version that ``text`` names (see ``find_version``), and who was champion before it.
+
+    Raises:
+        FaceReconError: no such version, or MLflow does not answer.
+    """
+    version, client = find_version(text), connect()
+    standing, record = Standing(client, version.name), record_of(version)
+    run = _run(version)
+    tags = {} if run is None else run.data.tags
+    held = {int(v.version): v for v in versions_of(client, version.name)}
+    return [
+        ("version", _about(version, standing)),
+        ("run", _run_of(run)),
+        ("code", _chosen(tags, ("git_commit", "git_diff_digest", "lock_digest"), "code_digest.")),
+        ("data", _chosen(version.tags | tags, ("data_licence", "data_dvc_digest", "manifest_digest", "masks_digest"))),
+        ("weights", _weights(version, tags)),
+        ("gate decision", _decided(record)),
+        ("champions", _champions(standing, held)),
+        ("journal", _moves(version.name)),
+    ]
+
+
+def _about(version: ModelVersion, standing: Standing) -> list[tuple[str, str]]:
+    aliases = [
+        alias
+        for alias, number in (("champion", standing.champion), ("challenger", standing.challenger))
+        if number == int(version.version)
+    ]
+    return [
+        ("model", f"{version.name} version {version.version}"),
+        ("aliases", ", ".join(aliases) or "none"),
+        ("created", _time(version.creation_timestamp)),
+        ("ONNX file", version.source or ""),
+        ("stands so because", version.tags.get("decision", "it was not decided on yet")),
+    ]
+
+
+def _run(version: ModelVersion) -> Run | None:
+    try:
+        return connect().get_run(version.run_id) if version.run_id else None
+    except MlflowException:
+        return None
+
+
+def _run_of(run: Run | None) -> list[tuple[str, str]]:
+    if run is None:
+        return [("run", "unknown: it was deleted, or the version was registered by hand")]
+    chosen = _chosen(run.data.tags, ("config", "config_digest", "seed", "device", "threads", "trained_in_run"))
+    return [("name", run.info.run_name or ""), ("id", run.info.run_id), ("begun", _time(run.info.start_time)), *chosen]
+
+
+def _chosen(tags: dict[str, str], names: tuple[str, ...], prefix: str | None = None) -> list[tuple[str, str]]:
+    extra = sorted(name for name in tags if prefix is not None and name.startswith(prefix))
+    return [(name, tags.get(name) or "unknown") for name in (*names, *extra)]
+
+
+def _weights(version: ModelVersion, tags: dict[str, str]) -> list[tuple[str, str]]:
+    try:
+        weights_of(version)
+        state = "there, and those that were registered"
+    except FaceReconError as error:
+        state = error.message
+    return [
+        ("digest", version.tags.get("weights_digest", "unknown")),
+        ("file", version.tags.get("weights_uri", "unknown")),
+        ("state", state),
+        ("pretrained", tags.get("pretrained", "unknown")),
+    ]
+
+
+def _decided(record: dict[str, Any]) -> list[tuple[str, str]]:
+    if not record:
+        return [("decision", "the gate has not decided on it")]
+    before = record["champion_version"]
+    checks = [
+        ("met" if check["passed"] else "NOT MET", f"{check['name']}: {check['said']}") for check in record["checks"]
+    ]
+    return [
+        ("decision", f"{'champion' if record['champion'] else 'challenger'}: {record['reason']}"),
+        ("champion before", "none" if before is None else f"version {before}"),
+        *checks,
+    ]
+
+
+def _champions(standing: Standing, held: dict[int, ModelVersion]) -> list[tuple[str, str]]:
+    """The chain of champions, the present one first."""
+    chain: list[tuple[str, str]] = []
+    for number in reversed(standing.champions):
+        version = held.get(number)
+        why = "no longer registered" if version is None else version.tags.get("decision", "")
+        chain.append((f"version {number}" + (" (present)" if not chain and number == standing.champion else ""), why))
+    return chain or [("none", "no version was champion yet")]
+
+
+def _moves(name: str) -> list[tuple[str, str]]:
+    entries = [entry for entry in journal.entries() if entry.move.model == name]
+    told = []
+    for entry in entries:
+        move, (before, after) = entry.move, entry.move.champion
+        change = f"champion {before or 'none'} -> {after}" if before != after else f"champion stays {after or 'none'}"
+        undone = "" if entry.outcome == "done" else f" [{entry.outcome or 'not completed'}]"
+        told.append(
+            (entry.time, f"version {move.version} {move.decision} ({move.by}): {move.reason} ({change}){undone}")
+        )
+    return told or [("none", "the journal holds nothing of it")]
+
+
+def _time(milliseconds: int | None) -> str:
+    if milliseconds is None:
+        return ""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
