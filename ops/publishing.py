@@ -5,19 +5,19 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
 from rich.console import Console
 
 from facerecon.config.run import RunSettings
 from facerecon.data.manifest import Manifest
 from facerecon.evaluation.evaluate import Evaluation
 from facerecon.evaluation.report import Story, render_report
-from facerecon.evaluation.table import console_table, verdict
+from facerecon.evaluation.table import confidence_lines, console_table, verdict
 from facerecon.export.model_card import render_model_card
 from facerecon.export.onnx import ExportedModel
 from facerecon.files import atomic_path, write_json, write_text
 from facerecon.training.checkpoints import Training
 from facerecon.weights import table
-from ops.lineage import weights_used
 from ops.paths import PROJECT
 
 
@@ -29,21 +29,26 @@ def write_outputs(
     evaluation: Evaluation,
     exported: ExportedModel,
     decision: dict[str, Any],
+    comparison: dict[str, NDArray[Any]],
     tags: dict[str, str],
 ) -> Path:
-    """Write ``model.onnx``, ``metrics.json``, ``report.html`` and ``model_card.md``, each in one step."""
+    """Write ``model.onnx``, ``metrics.json``, ``report.html`` and ``model_card.md``, each in one step.
+
+    ``decision`` and ``comparison`` are the promotion step's two outputs.
+    """
     story = Story(
         name=settings.name,
         settings=settings.model_dump(mode="json"),
         figures=evaluation.figures,
         samples=evaluation.samples,
+        comparison=comparison,
         history=training.history,
         counts=faces.counts(),
         quarantine=dict(Counter(kind_of(reason) for reason in faces.quarantine["reason"])),
         export=exported.report,
         decision=decision,
         provenance=tags,
-        weights=[row for row in table() if row["name"] in weights_used(settings)],
+        weights=table(),
     )
     with atomic_path(folder / "model.onnx") as temporary:
         temporary.write_bytes(exported.content)
@@ -63,6 +68,8 @@ def announce(console: Console, folder: Path, evaluation: Evaluation, decision: d
     """Print the table, the verdict and where everything is."""
     console.print(console_table(evaluation.figures))
     for line in verdict(evaluation.figures):
+        console.print(line, highlight=False)
+    for line in confidence_lines(evaluation.figures):
         console.print(line, highlight=False)
     standing = "champion" if decision["champion"] else "challenger"
     console.print(

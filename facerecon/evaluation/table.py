@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from facerecon.corruption.masks import FAMILIES, LEVELS
+from facerecon.evaluation.formats import signed_text
 
 Figures = dict[str, Any]
 """What metrics.json holds: ``Evaluation.figures``."""
@@ -96,6 +97,63 @@ class Block:
         return self.family.startswith("features/")
 
 
+@dataclass(frozen=True)
+class ConfidenceRow:
+    """How far the model's confidence can be trusted under one level or part: shown texts, "–" where undefined.
+
+    ``says`` is the mean confidence in the holes, ``right`` the share of hole pixels with an error within the threshold;
+    ``constant`` the Brier score of always saying ``right``. ``useless`` is set where ``brier`` is no better than that.
+    """
+
+    label: str
+    level: int | None
+    range: str
+    faces: int
+    pixels: int
+    says: str
+    right: str
+    brier: str
+    constant: str
+    rank: str
+    calibration: str
+    useless: bool
+
+
+@dataclass(frozen=True)
+class ConfidenceBlock:
+    """The confidence rows of one mask family, one a level."""
+
+    family: str
+    title: str
+    rows: tuple[ConfidenceRow, ...]
+
+    @property
+    def is_feature(self) -> bool:
+        """Whether it hides a part of the face, not a share of the picture."""
+        return self.family.startswith("features/")
+
+
+@dataclass(frozen=True)
+class LightingRow:
+    """Hole PSNR of the model and of Telea on the ``faces`` of one brightness; ``luma`` is the range of 0 to 255."""
+
+    condition: str
+    luma: str
+    faces: int
+    model: str
+    telea: str
+    difference: str
+
+
+@dataclass(frozen=True)
+class LightingGroup:
+    """The lighting rows of one level, dark first."""
+
+    level: int
+    label: str
+    rows: tuple[LightingRow, ...]
+
+
 def level_range(level: int) -> str:
     """The hole ratios of a level, for example ``30-50 %``."""
     low, high = LEVELS[level]
@@ -123,10 +181,15 @@ def family_block(figures: Figures, family: str) -> Block:
     rows = [row for row in figures["table"] if row["family"] == family]
     if not rows:
         raise KeyError(family)
-    part = "all parts" if family == "features/all" else family.removeprefix("features/").replace("_", " ")
+    title = family_title(family)
     levels = sorted({row["level"] for row in rows}, key=lambda level: level or 0)
-    groups = tuple(_group(level, part, [row for row in rows if row["level"] == level]) for level in levels)
-    return Block(family, part, groups)
+    groups = tuple(_group(level, title, [row for row in rows if row["level"] == level]) for level in levels)
+    return Block(family, title, groups)
+
+
+def family_title(family: str) -> str:
+    """A family's name as it is shown; of a part of the face the part's name."""
+    return "all parts" if family == "features/all" else family.removeprefix("features/").replace("_", " ")
 
 
 def blocks(figures: Figures) -> list[Block]:
@@ -202,7 +265,11 @@ def gain(figures: Figures, level: int, over: str) -> float | None:
     None where the two do not compare: one of them has infinite figures that the other has not.
     """
     rows = main_rows(figures, level)
-    ours, theirs = rows["model"]["hole_psnr"], rows[over]["hole_psnr"]
+    return _difference(rows["model"]["hole_psnr"], rows[over]["hole_psnr"])
+
+
+def _difference(ours: dict[str, Any], theirs: dict[str, Any]) -> float | None:
+    """The difference of two summaries' means; None where their infinite figures keep them from comparing."""
     if ours["mean"] is None and theirs["mean"] is None:
         return 0.0
     if ours["mean"] is None or theirs["mean"] is None or ours["infinite"] != theirs["infinite"]:
@@ -257,17 +324,18 @@ def headline(figures: Figures) -> str:
         standing.setdefault(word, []).append(level)
     (word, levels), *others = standing.items()
     if not others:
-        where = "every level" if len(levels) > 1 else _levels(levels)
+        where = "every level" if len(levels) > 1 else level_list(levels)
         return f"In the holes, the model is {word} Telea inpainting at {where}."
-    rest = [f"{word.rpartition(' ')[0]} at {_levels(levels)}" for word, levels in others]
-    parts = [f"{word} Telea inpainting at {_levels(levels)}", *rest]
+    rest = [f"{word.rpartition(' ')[0]} at {level_list(levels)}" for word, levels in others]
+    parts = [f"{word} Telea inpainting at {level_list(levels)}", *rest]
     return f"In the holes, the model is {', '.join(parts[:-1])} and {parts[-1]}."
 
 
 def shortfalls(figures: Figures) -> list[str]:
     """One sentence for every other measure by which a method without a network beats the model; none if none does.
 
-    The floor counts too: a reconstruction that is less like the person than the hidden face is a step back.
+    The floor counts too: a reconstruction that is less like the person than the hidden face is a step back. So does
+    confidence that tells pixels apart no better than one number for all of them would.
     """
     said = []
     for metric in METRICS:
@@ -277,9 +345,12 @@ def shortfalls(figures: Figures) -> list[str]:
         for over in ("telea", "mean_fill", FLOOR):
             levels = [level for level in main_levels(figures) if _loses(figures, level, metric, over)]
             if levels:
-                parts.append(f"of {_in_words(over)} at {_levels(levels)}")
+                parts.append(f"of {_in_words(over)} at {level_list(levels)}")
         if parts:
             said.append(f"{metric.label} is worse than that {', and that '.join(parts)}")
+    useless = [row.level for row in confidence_rows(figures, MAIN_FAMILY) if row.useless and row.level is not None]
+    if useless:
+        said.append(f"confidence is no better than one constant guess (Brier score) at {level_list(useless)}")
     return said
 
 
@@ -295,7 +366,7 @@ def _loses(figures: Figures, level: int, metric: Metric, over: str) -> bool:
     return ours[0] == theirs[0] and ours[1] < theirs[1]
 
 
-def _levels(levels: list[int]) -> str:
+def level_list(levels: list[int]) -> str:
     """``level 1``, ``levels 1 and 3`` or ``levels 1, 2 and 3``."""
     if len(levels) == 1:
         return f"level {levels[0]}"
@@ -311,8 +382,92 @@ def judge_notes(figures: Figures) -> list[str]:
             how = "also in the loss: the model was trained on this very network, so the figure flatters it"
         else:
             how = "not in the loss"
+        if judge.get("same_person"):
+            how += f"; on photographs, a cosine of {judge['same_person']:.2f} tells one person from two"
         notes.append(f"{label}: {judge['network']}, {how}")
     return notes
+
+
+def confidence_rows(figures: Figures, family: str) -> tuple[ConfidenceRow, ...]:
+    """The confidence figures of one mask family, one row a level; none for a model that does not say how sure it is."""
+    found = figures["confidence"]
+    rows = [row for row in found["rows"] if row["family"] == family] if found else []
+    return tuple(_confidence_row(row) for row in sorted(rows, key=lambda row: row["level"] or 0))
+
+
+def _confidence_row(row: dict[str, Any]) -> ConfidenceRow:
+    level = row["level"]
+    return ConfidenceRow(
+        label=family_title(row["family"]) if level is None else f"level {level} ({level_range(level)} hidden)",
+        level=level,
+        range="" if level is None else level_range(level),
+        faces=row["faces"],
+        pixels=row["pixels"],
+        says=f"{row['mean_confidence']:.3f}",
+        right=f"{row['share_right']:.3f}",
+        brier=f"{row['brier']:.3f}",
+        constant=f"{row['brier_constant']:.3f}",
+        rank=_correlation(row["rank_correlation"], 3),
+        calibration=f"{row['calibration_error']:.3f}",
+        useless=round(row["brier"], 3) >= round(row["brier_constant"], 3),
+    )
+
+
+def _correlation(value: float | None, digits: int) -> str:
+    """With a real minus; "–" where it is not defined, as under constant confidence."""
+    return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
+
+
+def confidence_blocks(figures: Figures) -> list[ConfidenceBlock]:
+    """The confidence figures of every mask family in the order of ``families``; none without a confidence head."""
+    made = ((family, confidence_rows(figures, family)) for family in families(figures))
+    return [ConfidenceBlock(family, family_title(family), rows) for family, rows in made if rows]
+
+
+def confidence_lines(figures: Figures) -> list[str]:
+    """One line a level of the main family: what the confidence says and what is so; none without a confidence head.
+
+    For example ``confidence, level 2: says 0.62, right on 0.60 of the pixels; Brier 0.21 (a constant guess 0.24);
+    rank correlation 0.35``.
+    """
+    found = figures["confidence"]
+    rows = [row for row in found["rows"] if row["family"] == MAIN_FAMILY] if found else []
+    return [
+        f"confidence, level {row['level']}: says {row['mean_confidence']:.2f}, right on {row['share_right']:.2f} of "
+        f"the pixels; Brier {row['brier']:.2f} (a constant guess {row['brier_constant']:.2f}); "
+        f"rank correlation {_correlation(row['rank_correlation'], 2)}"
+        for row in sorted(rows, key=lambda row: row["level"])
+    ]
+
+
+def lighting_groups(figures: Figures) -> list[LightingGroup]:
+    """Hole PSNR by the faces' brightness, one group a level, dark before bright; none if it was not measured."""
+    rows = figures["lighting"]
+    groups = []
+    for level in sorted({row["level"] for row in rows}):
+        here = sorted((row for row in rows if row["level"] == level), key=lambda row: row["low"])
+        conditions = list(dict.fromkeys(row["condition"] for row in here))
+        lines = tuple(
+            _lighting_row({row["method"]: row for row in here if row["condition"] == condition})
+            for condition in conditions
+        )
+        groups.append(LightingGroup(level, f"level {level} ({level_range(level)} hidden)", lines))
+    return groups
+
+
+def _lighting_row(methods: dict[str, dict[str, Any]]) -> LightingRow:
+    ours, theirs = methods["model"], methods["telea"]
+    psnr = next(metric for metric in METRICS if metric.key == "hole_psnr")
+    model, telea = (_cell(row["hole_psnr"], psnr, best=False).text for row in (ours, theirs))
+    difference = _difference(ours["hole_psnr"], theirs["hole_psnr"])
+    return LightingRow(
+        condition=ours["condition"],
+        luma=f"{ours['low']:g}-{ours['high']:g}",
+        faces=ours["faces"],
+        model=model,
+        telea=telea,
+        difference="–" if difference is None else signed_text(difference, 2),
+    )
 
 
 def console_table(figures: Figures, family: str = MAIN_FAMILY) -> Table:

@@ -7,17 +7,19 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from facerecon.evaluation import table
-from facerecon.evaluation.report import LIMITS, Story, bytes_text, count_text
+from facerecon.evaluation.formats import bytes_text, count_text
+from facerecon.evaluation.report import Story, decision
 
 
 def render_model_card(story: Story) -> str:
     """The model card as GitHub-flavoured Markdown. The same story gives the same bytes; everything is escaped."""
-    figures = story.figures
+    figures, outcome = story.figures, story.decision
     content = (
         _environment()
         .get_template("model_card.md.j2")
         .render(
             story=story,
+            figures=figures,
             model=figures["model"],
             split=figures["split"],
             headline=table.headline(figures),
@@ -26,7 +28,14 @@ def render_model_card(story: Story) -> str:
             judges=table.judge_notes(figures),
             blocks=table.blocks(figures),
             metrics=table.METRICS,
-            limits=LIMITS,
+            confidence={block.family: block for block in table.confidence_blocks(figures)},
+            lighting=table.lighting_groups(figures),
+            decision=outcome,
+            standing=decision.standing(outcome),
+            promotion=decision.verdict(outcome),
+            failed=decision.failed_checks(outcome),
+            setbacks=decision.setbacks(outcome),
+            scores=decision.score_groups(outcome),
         )
     )
     return re.sub(r"\n{3,}", "\n\n", content).rstrip() + "\n"

@@ -1,6 +1,6 @@
-"""A manifest of faces that are no more than blobs, written as alignment writes it, and frozen masks for them."""
+"""A manifest of faces that are no more than blobs, frozen masks for them, and what there is to tell about one run."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,12 @@ import pytest
 import torch
 
 from facerecon import models
+from facerecon.config.run import RunSettings
 from facerecon.corruption.frozen import MaskSet, build_mask_set
+from facerecon.corruption.masks import draw_mask
 from facerecon.data.images import write_png
 from facerecon.data.manifest import FACE_COLUMNS, PHOTO_COLUMNS, Manifest
+from facerecon.evaluation.report import Story
 from facerecon.files import sha256_bytes
 from facerecon.models import build_model
 from facerecon.training.checkpoints import TrainedModel
@@ -106,3 +109,209 @@ def registry() -> Iterator[None]:
     yield
     models._FAMILIES.clear()
     models._FAMILIES.update(before)
+
+
+STORY_PSNR = {"model": (17.44, 18.62, 17.41), "telea": (18.36, 17.68, 16.83), "mean_fill": (14.04, 13.53, 12.97)}
+"""Mean hole PSNR at levels 1, 2, 3 in a story: the model is worse than Telea at level 1 and better at 2 and 3."""
+
+
+def story_summary(mean: float | None, infinite: int = 0, faces: int = 12) -> dict[str, Any]:
+    """A mean with its spread, as it stands in the figures."""
+    return {"mean": mean, "std": None if mean is None else 2.1, "n": faces, "infinite": infinite}
+
+
+def story_rows(family: str, levels: tuple[int | None, ...]) -> list[dict[str, Any]]:
+    """All methods' rows under one mask family."""
+    rows = []
+    for place, level in enumerate(levels):
+        about = {"family": family, "level": level, "hole_ratio": 0.2013}
+        for method, psnr in STORY_PSNR.items():
+            figures = {key: story_summary(psnr[place] / 50) for key in ("ssim", "lpips", "identity")}
+            figures |= {"whole_psnr": story_summary(psnr[place] + 5), "hole_psnr": story_summary(psnr[place])}
+            rows.append({"method": method, **about, **figures})
+        rows.append({"method": "masked_input", **about, "identity": story_summary(0.1234)})
+    return rows
+
+
+def story_confidence() -> dict[str, Any]:
+    """Confidence that is worth something under brush masks of level 1 and 2, and nothing at level 3."""
+    figures = {"brier": 0.2137, "brier_constant": 0.2391, "rank_correlation": 0.3512, "calibration_error": 0.0417}
+    figures |= {"mean_confidence": 0.6213, "share_right": 0.6049, "pixels": 123_456, "faces": 12}
+    places = [("brush", 1), ("brush", 2), ("brush", 3), ("held_out", 1), ("features/left_eye", None)]
+    rows = [{"family": family, "level": level, **figures} for family, level in places]
+    rows[2] |= {"brier": 0.25, "rank_correlation": None}
+    bins = []
+    for number in range(10):
+        middle = None if number < 2 else number / 10 + 0.05
+        pixels = 0 if number < 2 else 100 * number
+        right = None if middle is None else middle - 0.04
+        bins.append({"low": number / 10, "high": number / 10 + 0.1, "pixels": pixels, "mean_confidence": middle})
+        bins[-1]["share_right"] = right
+    reliability = [{"family": family, "level": level, "bins": bins} for family, level in places]
+    return {"threshold": 16, "rows": rows, "reliability": reliability}
+
+
+def story_lighting() -> list[dict[str, Any]]:
+    """Dark and bright faces at level 2; none of medium brightness."""
+    ranges = {"dark": (0, 85), "bright": (170, 255)}
+    return [
+        {"condition": condition, "low": low, "high": high, "level": 2, "method": method, "faces": 5}
+        | {"hole_psnr": story_summary(psnr[1] + (condition == "dark"), faces=5)}
+        for method, psnr in STORY_PSNR.items()
+        for condition, (low, high) in ranges.items()
+        if method != "mean_fill"
+    ]
+
+
+def story_decision() -> dict[str, Any]:
+    """Version 4 was refused: worse than version 3 under brush masks of level 1, not certainly worse elsewhere."""
+    before = {f"brush/level_{k}": {"hole_psnr": 21.3 - k, "lpips": 0.2 * k, "identity": 0.5} for k in (1, 2, 3)}
+    before["held_out/level_1"] = {"hole_psnr": 15.0}
+    gaps = {"hole_psnr": -0.31, "lpips": -0.02, "identity": 0.01}
+    challenger = {key: {name: value + gaps[name] for name, value in row.items()} for key, row in before.items()}
+    places = [(key.partition("/")[0], int(key[-1]), name) for key, row in before.items() for name in row]
+    differences = [
+        {"family": family, "level": level, "metric": name, "difference": gaps[name], "identities": 7}
+        | {"low": gaps[name] - 1 / width, "high": gaps[name] + 1 / width}
+        for family, level, name in [("brush", None, "hole_psnr"), *places]
+        for width in [5 if level == 1 else 2]
+    ]
+    return {
+        "registered_model": "facerecon-tiny",
+        "version": 4,
+        "champion": False,
+        "reason": "-0.310 dB of hole PSNR against version 3, 0.05 needed",
+        "champion_version": 3,
+        "rule": {"margin": 0.05, "confidence": 0.95, "lpips_backbone": "vgg", "identity_network": "dlib"},
+        "checks": [
+            {"name": "gain", "passed": False, "said": "-0.310 dB of hole PSNR against version 3, 0.05 needed"},
+            {"name": "LPIPS no worse", "passed": True, "said": "LPIPS -0.0200; no more than 0.01 higher is allowed"},
+        ],
+        "challenger": challenger,
+        "champion_before": before,
+        "differences": differences,
+    }
+
+
+def story_samples(faces: int = 3, worst: int = 1, size: int = SIZE) -> dict[str, np.ndarray]:
+    """Faces of coarse noise, so that files have a photograph's size, with reconstructions that are too bright."""
+    count, rng = faces + worst, np.random.default_rng(0)
+    levels = np.array([index % 3 + 1 for index in range(count)])
+    masks = np.stack([draw_mask("brush", size, 0.2 * level, rng) for level in levels])
+    original = (
+        rng.integers(0, 256, (count, size // 8, size // 8, 3), dtype=np.uint8).repeat(8, axis=1).repeat(8, axis=2)
+    )
+    hole = masks[..., None] == 1
+    reconstructed = np.where(hole, (original.astype(int) + 40).clip(0, 255).astype(np.uint8), original)
+    squared = (reconstructed.astype(float) - original) ** 2
+    box = np.array([[8, 16, 56, 32], [24, 24, 40, 48], [16, 44, 48, 60]]) * size // SIZE
+    return {
+        "level": levels,
+        "original": original,
+        "mask": masks,
+        "reconstructed": reconstructed,
+        "telea": np.where(hole, np.uint8(128), original),
+        "error": np.abs(reconstructed.astype(int) - original).mean(axis=3).round().astype(np.uint8),
+        "confidence": np.where(masks == 1, np.uint8(51), np.uint8(255)),
+        "kind": np.array(["typical"] * faces + ["worst"] * worst),
+        "boxes": np.repeat(box[None], count, axis=0).astype(np.int16),
+        "attention": np.stack([np.full_like(masks, 102), np.full_like(masks, 204)], axis=1),
+        "hole_psnr": np.array(
+            [10 * np.log10(255**2 / each[mask == 1].mean()) for each, mask in zip(squared, masks, strict=True)],
+            np.float32,
+        ),
+    }
+
+
+def story_comparison(faces: int = 2, size: int = SIZE) -> dict[str, np.ndarray]:
+    """Gate faces by two models: the champion's are exact."""
+    samples = story_samples(max(faces, 1), 0, size)
+    made = {name: samples[name] for name in ("level", "original", "mask")}
+    made |= {"challenger": samples["reconstructed"], "champion": samples["original"]}
+    return {name: array[:faces] for name, array in made.items()}
+
+
+@pytest.fixture(scope="session")
+def make_samples() -> Callable[..., dict[str, np.ndarray]]:
+    """``make_samples(faces, worst, size)``: sample arrays of a report."""
+    return story_samples
+
+
+@pytest.fixture(scope="session")
+def make_comparison() -> Callable[..., dict[str, np.ndarray]]:
+    """``make_comparison(faces, size)``: comparison arrays of a promotion."""
+    return story_comparison
+
+
+@pytest.fixture(scope="session")
+def make_story() -> Callable[..., Story]:
+    """``make_story(**changes)``: all there is to tell about a run of 600 steps, fresh each time."""
+
+    def make(**changes: Any) -> Story:
+        settings = RunSettings(
+            name="tiny",
+            data={"source": "folder", "path": "data/sample", "licence": "CC0"},
+            model={"options": {"features": [8, 16]}},
+            masks={"training_families": ["brush", "noise"]},
+        )
+        figures = {
+            "split": {"name": "test", "faces": 12, "identities": 5},
+            "judges": {
+                "lpips": {"network": "lpips_vgg", "in_loss": False},
+                "identity": {"network": "sface", "in_loss": True},
+            },
+            "model": {"family": "unet_attention", "size": SIZE, "step": 400, "weights": "8f" * 32}
+            | {"attention": ["1/2", "1/1"]},
+            "data": "3a" * 32,
+            "masks": "c4" * 32,
+            "table": [
+                row
+                for family in ("boxes", "brush", "held_out", "features/left_eye")
+                for row in story_rows(family, (None,) if "/" in family else (1, 2, 3))
+            ],
+            "confidence": story_confidence(),
+            "lighting": story_lighting(),
+        }
+        history: list[dict[str, float]] = [
+            {"step": step, "learning_rate": 1e-3 / step, "loss/total": 100 / step, "loss/hole": 10 / step}
+            for step in range(50, 601, 50)
+        ]
+        for row in history[3::4]:
+            row |= {f"val/hole_psnr_level_{k}": 20.0 - k for k in (1, 2, 3)} | {"val/hole_l1": 30 / row["step"]}
+        latency = {"onnxruntime_ms": {"median": 6.31, "p95": 7.9}, "pytorch_ms": {"median": 11.82, "p95": 14.2}}
+        weights = {"purpose": "p", "package": "p==1", "file": "f", "sha256": "5c", "path": "/home/x/f", "present": True}
+        parts: dict[str, Any] = {
+            "name": "tiny",
+            "settings": settings.model_dump(mode="json"),
+            "figures": figures,
+            "samples": story_samples(),
+            "comparison": story_comparison(),
+            "history": history,
+            "counts": {"train": 1234, "val": 11, "gate": 13, "test": 12, "identities": 77, "quarantined": 5},
+            "quarantine": {"no face found": 3, "cannot be decoded": 2},
+            "export": {"bytes": 7_823_411, "faces": 8, "threads": 2, "latency": latency}
+            | {"parity_psnr": {"reconstruction": 131.24, "confidence": None}},
+            "decision": story_decision(),
+            "provenance": {"git commit": "b7e1" * 10, "seed": "0"},
+            "weights": [
+                {"name": name, "licence": f"licence of {name}", **weights}
+                for name in ("face_landmarker", "lpips_alex", "lpips_vgg", "sface")
+            ],
+        }
+        return Story(**(parts | changes))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def bare_story(make_story: Callable[..., Story], make_samples: Callable[..., dict[str, np.ndarray]]) -> Story:
+    """A run with no optional part: no confidence, attention, lighting, champion, comparison, and no worst case."""
+    samples = make_samples(worst=0)
+    samples["attention"] = samples["attention"][:, :0]
+    samples["confidence"] = np.full_like(samples["confidence"], 255)
+    first = {"champion": True, "champion_version": None, "champion_before": None, "reason": "it is the first"}
+    decision = story_decision() | first | {"checks": [], "differences": []}
+    story = make_story(samples=samples, comparison={}, decision=decision)
+    story.figures.update(confidence=None, lighting=[])
+    story.figures["model"]["attention"] = []
+    return story

@@ -39,7 +39,21 @@ def figures(*parts: list[Row]) -> Row:
             "identity": {"network": "sface", "in_loss": True},
         },
         "table": [row for part in parts for row in part],
+        "confidence": None,
+        "lighting": [],
     }
+
+
+def confidence_row(family: str, level: int | None, **changes: Any) -> Row:
+    """A level where the model says 0.62 and is right on 0.60 of the pixels."""
+    figures = {"brier": 0.2137, "brier_constant": 0.2391, "rank_correlation": 0.3512, "calibration_error": 0.0417}
+    about = {"family": family, "level": level, "pixels": 123_456, "faces": 12}
+    return about | figures | {"mean_confidence": 0.6213, "share_right": 0.6049} | changes
+
+
+def lighting_row(condition: str, low: int, level: int, method: str, psnr: Row) -> Row:
+    about = {"condition": condition, "low": low, "high": low + 85, "level": level, "method": method}
+    return about | {"faces": psnr["n"], "hole_psnr": psnr}
 
 
 @pytest.fixture
@@ -206,3 +220,74 @@ def test_console_table_marks_the_best(mixed: Row) -> None:
     assert "\x1b[1m18.36 ±2.10" in text
     assert "\x1b[1m17.44 ±2.10" not in text
     assert "\x1b[1m17.40 ±2.10" in text
+
+
+def test_confidence_lines_say_what_is_said_and_what_is(mixed: Row) -> None:
+    assert table.confidence_lines(mixed) == []
+    rows = [
+        confidence_row("brush", 2),
+        confidence_row("held_out", 1),
+        confidence_row("brush", 1, rank_correlation=None),
+        confidence_row("features/left_eye", None),
+        confidence_row("brush", 3, rank_correlation=-0.021),
+    ]
+    mixed["confidence"] = {"threshold": 16, "rows": rows, "reliability": []}
+    said = "says 0.62, right on 0.60 of the pixels; Brier 0.21 (a constant guess 0.24); rank correlation"
+    assert table.confidence_lines(mixed) == [
+        f"confidence, level 1: {said} –",
+        f"confidence, level 2: {said} 0.35",
+        f"confidence, level 3: {said} −0.02",
+    ]
+
+
+def test_confidence_blocks_in_the_order_of_families(mixed: Row) -> None:
+    assert table.confidence_blocks(mixed) == []
+    places = [("features/left_eye", None), ("held_out", 1), ("brush", 3), ("brush", 1)]
+    rows = [confidence_row(family, level) for family, level in places]
+    mixed["confidence"] = {"threshold": 16, "rows": rows, "reliability": []}
+    blocks = table.confidence_blocks(mixed)
+    assert [(block.title, block.is_feature) for block in blocks] == [
+        ("brush", False),
+        ("held out", False),
+        ("left eye", True),
+    ]
+    assert [row.label for row in blocks[0].rows] == ["level 1 (10-30 % hidden)", "level 3 (50-70 % hidden)"]
+    assert blocks[2].rows[0].label == "left eye"
+    first = blocks[0].rows[0]
+    assert (first.says, first.right, first.brier, first.constant) == ("0.621", "0.605", "0.214", "0.239")
+    assert (first.rank, first.calibration, first.faces, first.pixels) == ("0.351", "0.042", 12, 123_456)
+
+
+@pytest.mark.parametrize(("brier", "useless"), [(0.2137, False), (0.2389, True), (0.26, True)])
+def test_confidence_that_is_no_better_than_one_number_falls_short(mixed: Row, brier: float, useless: bool) -> None:
+    """Equal as shown is no better."""
+    rows = [confidence_row("brush", 1), confidence_row("brush", 2, brier=brier), confidence_row("held_out", 1, brier=1)]
+    mixed["confidence"] = {"threshold": 16, "rows": rows, "reliability": []}
+    assert [row.useless for row in table.confidence_rows(mixed, "brush")] == [False, useless]
+    said = "confidence is no better than one constant guess (Brier score) at level 2"
+    assert (said in table.shortfalls(mixed)) is useless
+    assert len(table.shortfalls(mixed)) == 4 + useless
+
+
+def test_lighting_by_level_and_brightness(mixed: Row) -> None:
+    assert table.lighting_groups(mixed) == []
+    bright, dark = ("bright", 170), ("dark", 0)
+    mixed["lighting"] = [
+        lighting_row(*bright, 2, "model", summary(18.5)),
+        lighting_row(*bright, 2, "telea", summary(19.0)),
+        lighting_row(*dark, 2, "telea", summary(16.0, infinite=1)),
+        lighting_row(*dark, 2, "model", summary(17.0)),
+        lighting_row(*dark, 1, "model", summary(None, infinite=12)),
+        lighting_row(*dark, 1, "telea", summary(None, infinite=12)),
+    ]
+    one, two = table.lighting_groups(mixed)
+    assert (one.label, two.label) == ("level 1 (10-30 % hidden)", "level 2 (30-50 % hidden)")
+    assert [(row.condition, row.luma, row.faces) for row in two.rows] == [
+        ("dark", "0-85", 12),
+        ("bright", "170-255", 12),
+    ]
+    assert [(row.model, row.telea, row.difference) for row in two.rows] == [
+        ("17.00 ± 2.10", "16.00 ± 2.10 (1 × ∞)", "–"),
+        ("18.50 ± 2.10", "19.00 ± 2.10", "−0.50"),
+    ]
+    assert [(row.model, row.telea, row.difference) for row in one.rows] == [("∞", "∞", "0.00")]

@@ -244,7 +244,7 @@ def test_a_file_that_computes_something_else_is_not_exported(
     monkeypatch.setattr(_Unlike, "offset", offset)
     inputs = parity_inputs(tiny_manifest, tiny_masks, 2)
     with pytest.raises(FaceReconError, match=r"differs from PyTorch, .* dB where onnx\.min_parity_psnr asks for 100"):
-        export(TrainedModel("unlike", {}, 64, 1, {}), {}, *inputs, 100)
+        export(TrainedModel("unlike", {}, 64, 1, _Unlike().state_dict()), {}, *inputs, 100)
 
 
 def test_export_leaves_the_exporters_log_level_alone(tiny_model: TrainedModel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,30 @@
+"""Numbers as people read them."""
+
+import math
+
+
+def count_text(value: int) -> str:
+    """A number as people read it: ``6,312``, from a million on with three digits: ``1.94 M``."""
+    for size, unit in ((1e9, "G"), (1e6, "M")):
+        if value >= size:
+            scaled = value / size
+            return f"{scaled:.{2 if scaled < 10 else 1 if scaled < 100 else 0}f} {unit}"
+    return f"{value:,}"
+
+
+def bytes_text(value: int) -> str:
+    """A file's size: ``7.8 MB``."""
+    return f"{value / 1e6:.1f} MB" if value >= 1e5 else f"{value / 1e3:.1f} kB"
+
+
+def signed_text(value: float, digits: int = 1) -> str:
+    """A difference with its sign; a real minus, and no sign for what rounds to zero."""
+    shown = f"{abs(value):.{digits}f}"
+    if float(shown) == 0:
+        return shown
+    return f"{'+' if value > 0 else '−'}{shown}"
+
+
+def decibel_text(value: float | None) -> str:
+    """A PSNR without its unit: ``18.9``, or ``∞`` for an infinite one, which files hold as null."""
+    return "∞" if value is None or math.isinf(value) else f"{value:.1f}"
