@@ -68,8 +68,9 @@ lock: install  ## resolve pyproject.toml into requirements.lock anew
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-annotate \
 		--custom-compile-command "make lock" --output-file requirements.lock --quiet
 
-bench: install  ## measure the speed of the mask makers
+bench: install  ## measure the speed of the mask makers, and what the pipeline costs beside a bare script
 	$(BIN)/python -m benchmarks.masks
+	$(BIN)/python -m benchmarks.overhead
 
 clean:  ## remove what runs left: crops, checkpoints, runs, outputs (not data, not .venv)
 	rm -rf .facerecon outputs

@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 import ops  # noqa: F401  # switches telemetry off before any tool is imported
+from cli.models import models, promote, rollback
+from cli.runs import doctor, report, reproduce
 from facerecon.errors import FaceReconError
 
 
@@ -62,6 +64,10 @@ def ui(mlflow_port: int, zenml_port: int) -> None:
     from ops.ui import serve
 
     serve(mlflow_port, zenml_port)
+
+
+for command in (doctor, report, reproduce, models, promote, rollback):
+    cli.add_command(command)
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """Files that are whole or absent, and their digests."""
 
+import errno
 import hashlib
 import json
 import os
@@ -8,6 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from facerecon.errors import FaceReconError
+
+TEMPORARY = ".unfinished-"
+"""How the names of files begin that are being written."""
 
 
 @contextmanager
@@ -19,17 +25,30 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
     try:
-        yield temporary
-        temporary.chmod(0o644)
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{TEMPORARY}{path.stem}-", suffix=path.suffix)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            temporary.chmod(0o644)
+            with temporary.open("rb") as stream:
+                os.fsync(stream.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise FaceReconError(
+                f"{path}: not written, no space is left in {path.parent}: free some and run again, nothing is lost"
+            ) from error
+        raise
+
+
+def remove_temporary(folder: Path) -> None:
+    """Remove what killed processes left half-written in ``folder``; only for who knows that none is writing there."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

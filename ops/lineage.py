@@ -1,8 +1,9 @@
 """What made a run: code, settings, data, weights, machine, as digests."""
 
+import os
 import platform
 import subprocess
-from functools import lru_cache
+import tempfile
 from pathlib import Path
 
 import torch
@@ -10,37 +11,32 @@ import torch
 from facerecon import weights
 from facerecon.config.run import RunSettings
 from facerecon.files import digest_of, sha256_bytes, sha256_file
+from ops.code import LOCK
 from ops.paths import PROJECT
 
-LOCK = PROJECT / "requirements.lock"
-CODE_FOLDERS = ("facerecon", "ops", "steps", "pipelines")
 
-
-@lru_cache(maxsize=1)
-def code_digest() -> str:
-    """A digest of the project's code and lock file; ZenML puts it into every step's cache key."""
-    files = sorted(path for folder in CODE_FOLDERS for path in (PROJECT / folder).rglob("*") if _is_code(path))
-    return digest_of({str(path.relative_to(PROJECT)): sha256_file(path) for path in (*files, LOCK)})
-
-
-def _is_code(path: Path) -> bool:
-    return path.is_file() and path.suffix in {".py", ".html", ".j2", ".lock", ".txt"}
-
-
-def git(*arguments: str) -> str:
+def git(*arguments: str, **environment: str) -> str:
     """What git prints in the project's root, "" where there is no repository or no git."""
     try:
-        done = subprocess.run(["git", *arguments], cwd=PROJECT, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["git", *arguments], cwd=PROJECT, env=os.environ | environment, capture_output=True, check=True
+        )
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return done.stdout
+    # what is not valid UTF-8 in a file must come through a patch unchanged
+    return done.stdout.decode("utf-8", "surrogateescape")
 
 
 def uncommitted_diff() -> str:
-    """The difference of the working tree to the last commit, with files that git does not know yet."""
-    unknown = git("ls-files", "--others", "--exclude-standard").splitlines()
-    listed = "".join(f"new file {name} {sha256_file(PROJECT / name)}\n" for name in unknown)
-    return git("diff", "HEAD", "--no-ext-diff") + listed
+    """The difference of the working tree to the last commit as a patch that `git apply` takes, new files included.
+
+    It is made with an index of its own: the user's is not touched.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        git("read-tree", "HEAD", **index)
+        git("add", "--intent-to-add", "--all", **index)
+        return git("diff", "HEAD", "--binary", "--full-index", "--no-ext-diff", **index)
 
 
 def dvc_digest() -> str:
@@ -66,18 +62,28 @@ def weights_in_loss(settings: RunSettings) -> list[str]:
 def weights_used(settings: RunSettings) -> list[str]:
     """Names of all pretrained weights that a run with these settings uses."""
     evaluation = settings.evaluation
-    judges = [f"lpips_{evaluation.lpips_backbone}", evaluation.identity_network]
+    judges = [f"lpips_{evaluation.lpips_backbone}", evaluation.identity_network, *settings.promotion.judges]
     return sorted({"face_landmarker", *weights_in_loss(settings), *judges})
 
 
-def run_tags(settings: RunSettings, manifest_digest: str, masks_digest: str, weights_digest: str) -> dict[str, str]:
-    """The tags of a run: equal tags on equal processors mean equal weights and figures."""
+def settings_digest(settings: RunSettings) -> str:
+    """One SHA-256 for what the settings ask for; where a training goes on from does not change what it ends with."""
+    return digest_of(settings.model_dump(mode="json", exclude={"training": {"resume_from"}}))
+
+
+def run_tags(
+    settings: RunSettings, manifest_digest: str, masks_digest: str, weights_digest: str, code: dict[str, str]
+) -> dict[str, str]:
+    """The tags of a run: equal tags on equal processors mean equal weights and figures.
+
+    ``code`` holds the digest of the code that each step reaches.
+    """
     diff = uncommitted_diff()
     return {
         "config": settings.name,
         "git_commit": git("rev-parse", "HEAD").strip() or "none",
-        "git_diff_digest": sha256_bytes(diff.encode()) if diff else "clean",
-        "config_digest": digest_of(settings.model_dump(mode="json")),
+        "git_diff_digest": sha256_bytes(diff.encode("utf-8", "surrogateescape")) if diff else "clean",
+        "config_digest": settings_digest(settings),
         "data_dvc_digest": dvc_digest(),
         "manifest_digest": manifest_digest,
         "masks_digest": masks_digest,
@@ -87,6 +93,7 @@ def run_tags(settings: RunSettings, manifest_digest: str, masks_digest: str, wei
         "seed": str(settings.seed),
         "device": device_name(settings.training.accelerator),
         "threads": str(settings.training.threads or torch.get_num_threads()),
+        **{f"code_digest.{step}": digest for step, digest in code.items()},
     }
 
 
@@ -112,6 +119,6 @@ def onnx_metadata(settings: RunSettings) -> dict[str, str]:
         "size": str(settings.alignment.size),
         "normalisation": "RGB, uint8 / 127.5 - 1",
         "mask_polarity": "1 = hole, 0 = known",
-        "config_digest": digest_of(settings.model_dump(mode="json")),
+        "config_digest": settings_digest(settings),
         "licence": f"code MIT; trained on data of licence: {settings.data.licence}",
     }

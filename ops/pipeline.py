@@ -8,10 +8,13 @@ from zenml.integrations.mlflow.flavors.mlflow_experiment_tracker_flavor import M
 from zenml.pipelines.pipeline_definition import Pipeline
 
 from facerecon.errors import FaceReconError
+from ops.faults import clear_faults
 from ops.logs import shorten_user_errors
 from ops.paths import PROJECT
 from ops.settings_file import read_settings
 from ops.stack import EXPERIMENT, check_stack
+from ops.verified_cache import verified_cache
+from ops.zenml_models import start_up
 
 DEFAULT_FILE = PROJECT / "configs" / "demo.yaml"
 """What a run without `-c` uses."""
@@ -49,8 +52,9 @@ class CheckedPipeline(Pipeline):
         """
         if "config_path" not in self._run_args and not args and not kwargs:
             return self.with_options()()
-        check_stack()
         shorten_user_errors()
+        start_up(check_stack())
         tracker = MLFlowExperimentTrackerSettings(experiment_name=EXPERIMENT)
         self.configure(settings={"experiment_tracker": tracker})
-        return super().__call__(*args, **kwargs)
+        with verified_cache(), clear_faults():
+            return super().__call__(*args, **kwargs)

@@ -61,9 +61,14 @@ def create_experiment() -> None:
         client.create_experiment(EXPERIMENT, artifact_location=folder.as_uri())
 
 
-def check_stack() -> None:
-    """Raise FaceReconError unless the active stack can run the pipelines: it needs an MLflow experiment tracker."""
+def check_stack() -> str:
+    """The address of the active stack's MLflow tracker.
+
+    Raises:
+        FaceReconError: the active stack cannot run the pipelines: it needs an MLflow experiment tracker.
+    """
     from zenml.client import Client
+    from zenml.integrations.mlflow.experiment_trackers import MLFlowExperimentTracker
 
     client = Client()
     tracker = client.active_stack.experiment_tracker
@@ -77,3 +82,5 @@ def check_stack() -> None:
     root = client.root
     if root is None or Path(root).resolve() != PROJECT:
         raise FaceReconError(f"this folder belongs to no ZenML project of {PROJECT}: start from there, or {fix}")
+    assert isinstance(tracker, MLFlowExperimentTracker)
+    return tracker.get_tracking_uri()

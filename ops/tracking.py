@@ -1,14 +1,19 @@
 """What a run tells MLflow: parameters, curves, figures, files and tags, under names that do not change."""
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import numpy as np
+from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
 from PIL import Image
 
 from facerecon.config.run import RunSettings
+from facerecon.data.manifest import SPLITS, Manifest
 from facerecon.evaluation.evaluate import METRICS, Evaluation
+from facerecon.evaluation.table import MAIN_FAMILY
+from facerecon.files import digest_of
 from facerecon.training.checkpoints import Row
 from ops.lineage import uncommitted_diff
 from ops.paths import PROJECT
@@ -29,19 +34,6 @@ def flat_parameters(settings: RunSettings) -> dict[str, Any]:
     return flat
 
 
-def log_row(row: Row) -> None:
-    """One point of the training curves."""
-    mlflow.log_metrics({name: value for name, value in row.items() if name != "step"}, step=int(row["step"]))
-
-
-def log_curves(history: list[Row]) -> None:
-    """The curves of a training that another run did: a run served from the cache shows them too."""
-    run = mlflow.active_run()
-    if run and "loss/total" not in mlflow.get_run(run.info.run_id).data.metrics:
-        for row in history:
-            log_row(row)
-
-
 def log_settings(settings: RunSettings, tags: dict[str, str]) -> None:
     """Parameters and tags of the run, its resolved settings, ``data.dvc`` and the uncommitted difference."""
     mlflow.set_tags(tags)
@@ -50,18 +42,51 @@ def log_settings(settings: RunSettings, tags: dict[str, str]) -> None:
     if (PROJECT / "data.dvc").is_file():
         mlflow.log_artifact(str(PROJECT / "data.dvc"))
     if diff := uncommitted_diff():
-        mlflow.log_text(diff, "uncommitted.diff")
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "uncommitted.diff"
+            path.write_bytes(diff.encode("utf-8", "surrogateescape"))
+            mlflow.log_artifact(str(path))
+
+
+def log_data(faces: Manifest, settings: RunSettings) -> None:
+    """The faces of each split as inputs of the run, known by their content."""
+    source = LocalArtifactDatasetSource(faces.root)
+    for split in SPLITS:
+        rows = faces.split(split)[["face", "crop_sha256"]]
+        if rows.empty:
+            continue
+        # MLflow keeps 36 characters of a digest
+        digest = digest_of(rows.to_dict("list"))[:36]
+        name = f"{settings.data.source}-{Path(settings.data.path).name}-{split}"
+        data = mlflow.data.from_pandas(rows, source=source, name=name, digest=digest)  # type: ignore[attr-defined]
+        mlflow.log_input(data, context=split)
 
 
 def figure_metrics(figures: dict[str, Any]) -> dict[str, float]:
-    """The table as flat metrics, ``test/brush/level_2/model/hole_psnr``; figures that are infinite are left out."""
+    """The model's figures as flat metrics under names that do not change; ``metrics.json`` has all there are.
+
+    ``test/<family>/level_<k>/hole_psnr`` and ``.../gain_over_telea`` (dB) for each family and level, on brush masks the
+    other metrics too, and ``.../brier``; ``test/features/<part>/hole_psnr`` for parts of the face. What is infinite
+    is left out.
+    """
+    rows = {(_case(row), row["method"]): row for row in figures["table"]}
     flat = {}
-    for row in figures["table"]:
-        case = row["family"] if row["level"] is None else f"{row['family']}/level_{row['level']}"
-        for metric in METRICS:
-            if (summary := row.get(metric)) and summary["mean"] is not None:
-                flat[f"test/{case}/{row['method']}/{metric}"] = float(summary["mean"])
-    return flat
+    for (case, method), row in rows.items():
+        if method != "model":
+            continue
+        for metric in METRICS if row["family"] == MAIN_FAMILY else ("hole_psnr",):
+            flat[f"test/{case}/{metric}"] = row[metric]["mean"]
+        ours, theirs = row["hole_psnr"], rows[case, "telea"]["hole_psnr"]
+        if None not in (ours["mean"], theirs["mean"]) and ours["infinite"] == theirs["infinite"]:
+            flat[f"test/{case}/gain_over_telea"] = ours["mean"] - theirs["mean"]
+    for row in (figures["confidence"] or {"rows": []})["rows"]:
+        if row["family"] == MAIN_FAMILY:
+            flat[f"test/{_case(row)}/brier"] = row["brier"]
+    return {name: float(value) for name, value in flat.items() if value is not None}
+
+
+def _case(row: dict[str, Any]) -> str:
+    return str(row["family"]) if row["level"] is None else f"{row['family']}/level_{row['level']}"
 
 
 def best_metrics(history: list[Row]) -> dict[str, float]:
@@ -73,9 +98,19 @@ def best_metrics(history: list[Row]) -> dict[str, float]:
     }
 
 
-def log_figures(evaluation: Evaluation, history: list[Row], gate: dict[str, float]) -> None:
+def gate_metrics(decision: dict[str, Any]) -> dict[str, float]:
+    """The figures on which promotion decided, ``gate/brush/level_2/hole_psnr``; infinite ones are left out."""
+    return {
+        f"gate/{case}/{metric}": float(value)
+        for case, figures in decision["challenger"].items()
+        for metric, value in figures.items()
+        if value is not None and np.isfinite(value)
+    }
+
+
+def log_figures(evaluation: Evaluation, history: list[Row], decision: dict[str, Any]) -> None:
     """Final figures of the run: test table, best validation, gate."""
-    mlflow.log_metrics(figure_metrics(evaluation.figures) | best_metrics(history) | gate)
+    mlflow.log_metrics(figure_metrics(evaluation.figures) | best_metrics(history) | gate_metrics(decision))
 
 
 def log_grid(evaluation: Evaluation) -> None:

@@ -11,7 +11,8 @@ from facerecon.config.run import RunSettings
 from facerecon.config.training import TrainingSettings
 from facerecon.config.validation import ValidationSettings
 from facerecon.data.ingest import source_fingerprint
-from ops.lineage import onnx_metadata, weights_in_loss
+from ops.code import code_digest
+from ops.lineage import onnx_metadata, weights_in_loss, weights_used
 from ops.paths import PROJECT
 from ops.pipeline import CheckedPipeline
 from steps.align import align
@@ -69,8 +70,15 @@ def run_training(
     exported, model_uri = export(
         training=trained, faces=faces, masks=frozen, onnx=onnx, metadata=onnx_metadata(settings)
     )
-    decision = promote(
-        training=trained, model_uri=model_uri, faces=faces, masks=frozen, config=name, promotion=promotion
+    decision, comparison = promote(
+        training=trained,
+        model_uri=model_uri,
+        faces=faces,
+        masks=frozen,
+        config=name,
+        licence=data.licence,
+        pretrained=weights_used(settings),
+        promotion=promotion,
     )
     publish(
         settings=settings,
@@ -80,9 +88,12 @@ def run_training(
         evaluation=figures,
         exported=exported,
         decision=decision,
+        comparison=comparison,
+        code={step: code_digest(f"steps.{step}") for step in STEP_NAMES},
     )
 
 
 STEPS = (ingest, align, validate, make_masks, train, evaluate, export, promote, publish)
+STEP_NAMES = tuple(step.name for step in STEPS)
 
-training = CheckedPipeline(name="training", entrypoint=run_training, steps=tuple(step.name for step in STEPS))
+training = CheckedPipeline(name="training", entrypoint=run_training, steps=STEP_NAMES)

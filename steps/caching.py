@@ -1,6 +1,10 @@
-"""The cache key that all steps share beside their parameters and inputs."""
+"""When a step that ran before is run again."""
 
 from zenml.config.cache_policy import CachePolicy
 
-CACHE = CachePolicy(include_step_code=False, cache_func="ops.lineage.code_digest")
-"""Code and lock file through their digest; inputs by content, so that equal inputs made twice still hit."""
+from ops.code import reached_files
+
+
+def cache_of(module: str) -> CachePolicy:
+    """The cache key of the step in ``module``: its parameters, its inputs by content, and the code it can reach."""
+    return CachePolicy(include_step_code=False, file_dependencies=reached_files(module))

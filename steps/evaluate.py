@@ -1,31 +1,29 @@
 """Measure the model beside its baselines on people it never saw."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from zenml import step
 
 from facerecon.config.evaluation import EvaluationSettings
 from facerecon.config.masks import MaskSettings
-from facerecon.corruption.frozen import load_mask_set
+from facerecon.corruption.frozen import MaskSet
 from facerecon.data.manifest import Manifest
 from facerecon.evaluation.evaluate import Evaluation
 from facerecon.evaluation.evaluate import evaluate as evaluate_model
 from facerecon.training.checkpoints import Training
 from ops.materializers.evaluation import EvaluationMaterializer
-from ops.paths import state_folder
-from steps.caching import CACHE
+from steps.caching import cache_of
 
 
-@step(cache_policy=CACHE, output_materializers=EvaluationMaterializer)
+@step(cache_policy=cache_of(__name__), output_materializers=EvaluationMaterializer)
 def evaluate(
     training: Training,
     faces: Manifest,
-    masks: dict[str, Any],
+    masks: MaskSet,
     mask_settings: MaskSettings,
     evaluation: EvaluationSettings,
     taught_by: list[str],
 ) -> Annotated[Evaluation, "evaluation"]:
     """Figures per level and family on the test split; ``taught_by`` names the networks in the loss."""
     faces.check_crops()
-    frozen = load_mask_set(state_folder() / "masks", masks)
-    return evaluate_model(training.best, faces, frozen, evaluation, mask_settings.evaluate_features, taught_by)
+    return evaluate_model(training.best, faces, masks, evaluation, mask_settings.evaluate_features, taught_by)

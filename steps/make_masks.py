@@ -1,22 +1,21 @@
 """Freeze the evaluation masks."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from zenml import log_metadata, step
+from zenml import step
 
 from facerecon.config.masks import MaskSettings
-from facerecon.corruption.frozen import build_mask_set
+from facerecon.corruption.frozen import MaskSet, build_mask_set
+from ops.code import code_digest
+from ops.materializers.masks import MaskSetMaterializer
 from ops.paths import state_folder
 
 
-@step(enable_cache=False)
-def make_masks(masks: MaskSettings, size: int) -> Annotated[dict[str, Any], "masks"]:
-    """The description of the frozen masks: files by name and digest, one per level and family.
+@step(enable_cache=False, output_materializers=MaskSetMaterializer)
+def make_masks(masks: MaskSettings, size: int) -> Annotated[MaskSet, "masks"]:
+    """The frozen masks, one file per level and family, in a folder of this code's own.
 
     Files that are there are verified and kept, which ZenML's cache would not do.
     """
-    frozen = build_mask_set(
-        state_folder() / "masks", size, masks.evaluation_families, masks.levels, masks.count, masks.seed
-    )
-    log_metadata({"digest": frozen.digest, "files": len(frozen.masks)})
-    return frozen.description
+    folder = state_folder() / "masks" / code_digest(__name__)[:16]
+    return build_mask_set(folder, size, masks.evaluation_families, masks.levels, masks.count, masks.seed)

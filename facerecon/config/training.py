@@ -50,5 +50,8 @@ class TrainingSettings(Settings):
     loader_workers: int = Field(0, ge=0, le=128)
     validate_every: int = Field(100, ge=1, description="steps between validations and checkpoints")
     validation_faces: int = Field(64, ge=1)
+    resume_from: str | None = Field(
+        None, description="folder of a checkpoint of the same settings, data and code, made elsewhere, to go on from"
+    )
     losses: LossSettings = Field(default_factory=LossSettings)
     augmentation: AugmentationSettings = Field(default_factory=AugmentationSettings)

@@ -58,10 +58,11 @@ class FrozenMasks:
 
 @dataclass(frozen=True)
 class MaskSet:
-    """All frozen masks of one size, by (level, family)."""
+    """All frozen masks of one size, by (level, family); their files lie in ``folder``."""
 
     size: int
     masks: dict[tuple[int, str], FrozenMasks]
+    folder: Path = field(compare=False)
 
     @property
     def description(self) -> dict[str, Any]:
@@ -126,7 +127,8 @@ def build_mask_set(
     wanted = {(level, family) for family in families for level in levels}
     if not wanted:
         raise FaceReconError("a mask set needs at least one family and one level")
-    return MaskSet(size, {key: freeze(folder, key[0], key[1], size, count, seed) for key in sorted(wanted)})
+    masks = {key: freeze(folder, key[0], key[1], size, count, seed) for key in sorted(wanted)}
+    return MaskSet(size, masks, Path(folder))
 
 
 def load_mask_set(folder: Path, description: dict[str, Any]) -> MaskSet:
@@ -142,4 +144,4 @@ def load_mask_set(folder: Path, description: dict[str, Any]) -> MaskSet:
         if frozen.describe() != entry or frozen.size != description["size"]:
             raise FaceReconError(f"{path} is not the described file of evaluation masks: its SHA-256 or size differs")
         masks[frozen.level, frozen.family] = frozen
-    return MaskSet(description["size"], masks)
+    return MaskSet(description["size"], masks, Path(folder))

@@ -1,6 +1,11 @@
 """Checkpoints as safetensors: weights to use, and states to go on from. Nothing here can run code when it is read."""
 
+import fcntl
 import json
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +17,10 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from facerecon.errors import FaceReconError
-from facerecon.files import atomic_path, digest_of, sha256_bytes
+from facerecon.files import atomic_path, digest_of, remove_temporary, sha256_bytes
 from facerecon.models import ReconstructionModel, build_model
+
+LOG = logging.getLogger(__name__)
 
 Row = dict[str, float]
 """One point of the curves: ``step`` and figures by name."""
@@ -50,7 +57,9 @@ class TrainedModel:
             FaceReconError: the weights are not those of such a network.
         """
         try:
-            model = build_model(self.family, self.options)
+            # the weights drawn here are replaced at once; who builds a model must not change what others draw
+            with torch.random.fork_rng():
+                model = build_model(self.family, self.options)
             model.load_state_dict(self.weights)
         except (RuntimeError, ValidationError) as error:
             raise FaceReconError(
@@ -95,6 +104,64 @@ def save_model(path: Path, model: TrainedModel) -> None:
         temporary.write_bytes(model.to_bytes())
 
 
+Origin = dict[str, str]
+"""What a checkpoint was made of, as digests by name: settings, data, masks, code."""
+
+
+@contextmanager
+def own_folder(folder: Path) -> Iterator[None]:
+    """Hold a checkpoint folder alone, and clear it of what killed runs left half-written.
+
+    A second run of the very same training waits here, and then finds all done.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            LOG.warning("another run trains this very model in %s: waiting for it", folder)
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        remove_temporary(folder)
+        yield
+
+
+def adopt(folder: Path, source: Path, origin: Origin) -> None:
+    """Copy the checkpoint in the folder ``source`` to ``folder``, unless what lies there has come further.
+
+    Raises:
+        FaceReconError: no checkpoint, or one that was made of something else than ``origin``, which is named.
+    """
+    about = _about(source / "last.safetensors")
+    if about is None:
+        raise FaceReconError(f"training.resume_from: {source} holds no last.safetensors: give a checkpoint's folder")
+    made_of = about["extra"].get("origin", {})
+    if differing := sorted(name for name in origin if made_of.get(name) != origin[name]):
+        raise FaceReconError(
+            f"training.resume_from: {source} was made of other {' and '.join(differing)} than this run: "
+            "remove resume_from to begin anew, or go back to what it was made of"
+        )
+    own = _about(folder / "last.safetensors")
+    if own is None or own["step"] < about["step"]:
+        # the state last: it is what a run goes on from, and it counts on the best weights
+        for name in ("best.safetensors", "last.safetensors"):
+            with atomic_path(folder / name) as temporary:
+                shutil.copyfile(source / name, temporary)
+
+
+def _about(path: Path) -> dict[str, Any] | None:
+    """A state's step and ``extra``, None if there is no such file."""
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as stored:
+            about: dict[str, Any] = json.loads((stored.metadata() or {})["state"])
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise FaceReconError(
+            f"{path}: not a state that this training can go on from ({error}): remove it to begin anew"
+        ) from error
+    return about
+
+
 def save_state(
     path: Path, step: int, model: torch.nn.Module, optimizer: torch.optim.Optimizer, extra: dict[str, Any]
 ) -> None:
@@ -121,11 +188,10 @@ def load_state(
     Raises:
         FaceReconError: the file holds something else.
     """
-    if not path.is_file():
+    about = _about(path)
+    if about is None:
         return None
     try:
-        with safe_open(path, framework="pt") as stored:
-            about = json.loads((stored.metadata() or {})["state"])
         tensors = load(path.read_bytes())
         model.load_state_dict({name[6:]: value for name, value in tensors.items() if name.startswith("model/")})
         states: dict[int, dict[str, Any]] = {}

@@ -23,7 +23,18 @@ from facerecon.evaluation.metrics import hole_psnr, to_uint8
 from facerecon.models import ReconstructionModel, build_model
 from facerecon.progress import track
 from facerecon.randomness import generator
-from facerecon.training.checkpoints import Row, TrainedModel, Training, load_state, save_model, save_state
+from facerecon.training.calibrate import calibrated
+from facerecon.training.checkpoints import (
+    Origin,
+    Row,
+    TrainedModel,
+    Training,
+    adopt,
+    load_state,
+    own_folder,
+    save_model,
+    save_state,
+)
 from facerecon.training.losses import ReconstructionLoss, hole_l1
 
 
@@ -44,17 +55,36 @@ def train(
     settings: TrainingSettings,
     seed: int,
     folder: Path,
+    origin: Origin,
     log: Callable[[Row], None] = lambda row: None,
 ) -> Training:
     """Train a model on the train split; the best checkpoint is that of the lowest hole L1 on the frozen val masks.
 
     ``folder`` keeps ``last.safetensors`` and ``best.safetensors``; a run that finds its own state there goes on
-    from it and ends with the same weights. ``log`` gets each point of the curves, those from before a resumption too.
+    from it and ends with the same weights. ``origin`` is what the training is made of, and is kept with its state.
+    ``log`` gets each point of the curves, those from before a resumption too.
 
     Raises:
-        FaceReconError: no faces to train or validate on, a foreign file in ``folder``, or the loss is no longer
-            finite.
+        FaceReconError: no faces to train or validate on, a foreign file in ``folder``, a ``resume_from`` that does
+            not fit, or the loss is no longer finite.
     """
+    with own_folder(folder):
+        if settings.resume_from:
+            adopt(folder, Path(settings.resume_from).expanduser(), origin)
+        return _train(manifest, masks, draw_mask, model_settings, settings, seed, folder, origin, log)
+
+
+def _train(
+    manifest: Manifest,
+    masks: MaskSet,
+    draw_mask: MaskDrawer,
+    model_settings: ModelSettings,
+    settings: TrainingSettings,
+    seed: int,
+    folder: Path,
+    origin: Origin,
+    log: Callable[[Row], None],
+) -> Training:
     fabric = Fabric(accelerator=settings.accelerator, devices=1, precision=settings.precision)
     faces, val_faces = _faces(manifest, draw_mask, settings, seed)
     with torch.random.fork_rng():
@@ -66,7 +96,7 @@ def train(
     network, optimizer = fabric.setup(model, optimizer)
     # after setup, so that the optimiser's state lands on the device on which the parameters now are
     resumed = load_state(folder / "last.safetensors", model, optimizer)
-    start, state = resumed or (0, {"history": [], "best": None, "precision": {}})
+    start, state = resumed or (0, {"history": [], "best": None, "precision": {}, "origin": origin})
     if state["precision"]:
         fabric.strategy.precision.load_state_dict(state["precision"])
     for row in state["history"]:
@@ -108,7 +138,8 @@ def train(
                     state["precision"] = fabric.strategy.precision.state_dict()
                     save_state(folder / "last.safetensors", step + 1, model, optimizer, state)
                 meter.clear()
-    return Training(TrainedModel.read(folder / "best.safetensors"), state["history"], start)
+    best = calibrated(TrainedModel.read(folder / "best.safetensors"), val_faces, masks, fabric.device)
+    return Training(best, state["history"], start)
 
 
 def _faces(

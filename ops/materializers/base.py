@@ -1,5 +1,6 @@
 """Reading and writing an artifact's files through the artifact store."""
 
+import io
 import json
 import tempfile
 from collections.abc import Iterator
@@ -7,6 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 from zenml.materializers.base_materializer import BaseMaterializer
 
 
@@ -28,6 +32,12 @@ class FileMaterializer(BaseMaterializer):
 
     def _read_json(self, name: str) -> Any:
         return json.loads(self._read(name))
+
+    def _write_png(self, name: str, image: NDArray[np.uint8]) -> None:
+        """``image`` uint8 [H, W] or [H, W, 3] as a picture for the dashboard."""
+        stream = io.BytesIO()
+        Image.fromarray(image).save(stream, format="PNG")
+        self._write(name, stream.getvalue())
 
     @contextmanager
     def _file(self, suffix: str) -> Iterator[Path]:

@@ -2,11 +2,14 @@
 
 from typing import Any, ClassVar
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from zenml.enums import ArtifactType, VisualizationType
 from zenml.metadata.metadata_types import MetadataType
 
-from facerecon.data.manifest import Manifest
+from facerecon.data.images import read_rgb
+from facerecon.data.manifest import SPLITS, Manifest
 from facerecon.files import digest_of
 from ops.materializers.base import FileMaterializer
 
@@ -38,8 +41,24 @@ class ManifestMaterializer(FileMaterializer):
         return {"digest": data.digest, "crop size": data.size, **data.counts()}
 
     def save_visualizations(self, data: Manifest) -> dict[str, VisualizationType]:
+        """The table's beginning, and once aligned some faces of each split, a row each."""
         self._write("faces.csv", data.faces.head(200).to_csv(index=False).encode())
-        return {f"{self.uri}/faces.csv": VisualizationType.CSV}
+        shown = {f"{self.uri}/faces.csv": VisualizationType.CSV}
+        if data.aligned:
+            self._write_png("faces.png", _contact_sheet(data))
+            shown[f"{self.uri}/faces.png"] = VisualizationType.IMAGE
+        return shown
 
     def compute_content_hash(self, data: Manifest) -> str:
         return digest_of([data.digest, data.root, data.store])
+
+
+def _contact_sheet(manifest: Manifest, columns: int = 12) -> NDArray[np.uint8]:
+    """The first faces of each split by name, one split a row, uint8 [rows, columns, 3]; missing ones are gray."""
+    rows = []
+    for split in SPLITS:
+        sheet = np.full((manifest.size, columns * manifest.size, 3), 128, np.uint8)
+        for index, crop in enumerate(manifest.split(split)["crop"].head(columns)):
+            sheet[:, index * manifest.size : (index + 1) * manifest.size] = read_rgb(manifest.crop_path(crop))
+        rows.append(sheet)
+    return np.vstack(rows)

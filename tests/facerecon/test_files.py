@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facerecon.errors import FaceReconError
 from facerecon.files import atomic_path, digest_of, sha256_bytes, sha256_file, write_json, write_text
 
 
@@ -47,6 +48,16 @@ def test_a_failure_leaves_the_old_file_and_no_temporary(tmp_path: Path, error: t
         fail()
     assert target.read_bytes() == b"old"
     assert names(tmp_path) == ["file.bin"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_said_and_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "figures.json"
+    path.write_text("old")
+    with pytest.raises(FaceReconError, match=r"figures\.json: not written, no space is left"), atomic_path(path):
+        Path("/dev/full").write_bytes(b"new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_others_may_read_what_was_written(tmp_path: Path) -> None:

@@ -15,52 +15,55 @@ def project(tmp_path, monkeypatch):
     (tmp_path / "requirements.lock").write_text("x==1\n")
     monkeypatch.setattr(lineage, "PROJECT", tmp_path)
     monkeypatch.setattr(lineage, "LOCK", tmp_path / "requirements.lock")
-    lineage.code_digest.cache_clear()
     for command in (
         ["init", "-q"],
         ["add", "-A"],
         ["-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "x"],
     ):
         subprocess.run(["git", *command], cwd=tmp_path, check=True)
-    yield tmp_path
-    lineage.code_digest.cache_clear()
+    return tmp_path
 
 
-def digest() -> str:
-    lineage.code_digest.cache_clear()
-    return lineage.code_digest()
-
-
-def test_the_code_digest_follows_code_and_lock_but_not_the_readme(project):
-    before = digest()
-    (project / "README.md").write_text("changed\n")
-    assert digest() == before
-    (project / "facerecon" / "a.py").write_text("A = 2\n")
-    changed = digest()
-    assert changed != before
-    (project / "requirements.lock").write_text("x==2\n")
-    assert digest() != changed
-
-
-def test_the_difference_names_changed_and_new_files(project):
+def test_the_difference_is_a_patch_that_makes_the_working_tree_again(project):
     assert lineage.uncommitted_diff() == ""
     (project / "facerecon" / "a.py").write_text("A = 2\n")
     (project / "facerecon" / "new.py").write_text("B = 1\n")
-    diff = lineage.uncommitted_diff()
-    assert "+A = 2" in diff
-    assert "new file facerecon/new.py" in diff
+    (project / "bytes.bin").write_bytes(bytes(range(256)))
+    (project / "latin.txt").write_bytes("caf\xe9\n".encode("latin-1"))
+    (project / "README.md").unlink()
+    staged = subprocess.run(["git", "diff", "--cached"], cwd=project, capture_output=True, check=True).stdout
+    patch = project.parent / "patch"
+    patch.write_bytes(lineage.uncommitted_diff().encode("utf-8", "surrogateescape"))
+    again = project.parent / "again"
+    subprocess.run(["git", "clone", "-q", str(project), str(again)], check=True)
+    subprocess.run(["git", "apply", "--binary", str(patch)], cwd=again, check=True)
+    for name in ("facerecon/a.py", "facerecon/new.py", "bytes.bin", "latin.txt"):
+        assert (again / name).read_bytes() == (project / name).read_bytes(), name
+    assert not (again / "README.md").exists()
+    assert staged == b"", "the user's own index must not be touched"
+
+
+def test_equal_working_trees_have_equal_differences(project):
+    (project / "facerecon" / "a.py").write_text("A = 2\n")
+    assert lineage.uncommitted_diff() == lineage.uncommitted_diff() != ""
 
 
 def test_tags_tell_settings_apart(project):
     def tags(**parameters):
-        return lineage.run_tags(parse_settings(parameters, "test"), "m", "k", "w")
+        return lineage.run_tags(parse_settings(parameters, "test"), "m", "k", "w", {"train": "c"})
 
     one, same, other = tags(), tags(), tags(training={"steps": 7})
     assert one == same
     assert one["config_digest"] != other["config_digest"]
+    assert one["code_digest.train"] == "c"
     assert one["git_diff_digest"] == "clean"
     assert one["data_dvc_digest"] == "not tracked"
     assert all(isinstance(value, str) and value for value in one.values())
+
+
+def test_where_a_training_goes_on_from_is_no_part_of_what_it_is(project):
+    plain, resumed = (parse_settings({"training": {"resume_from": value}}, "test") for value in (None, "elsewhere"))
+    assert lineage.settings_digest(plain) == lineage.settings_digest(resumed)
 
 
 def test_dvc_digest_says_when_the_data_changed(project, monkeypatch):
@@ -84,7 +87,7 @@ def test_the_loss_networks_follow_the_settings():
     assert lineage.weights_in_loss(RunSettings()) == ["lpips_alex", "sface"]
     off = parse_settings({"training": {"losses": {"perceptual": 0, "identity": 0}}}, "test")
     assert lineage.weights_in_loss(off) == []
-    assert lineage.weights_used(off) == ["face_landmarker", "lpips_vgg", "sface"]
+    assert lineage.weights_used(off) == ["dlib", "face_landmarker", "lpips_vgg"]
 
 
 def test_what_is_written_into_the_onnx_file_does_not_change_by_itself():

@@ -6,7 +6,7 @@ import pytest
 
 from facerecon.config.run import RunSettings
 from facerecon.evaluation.evaluate import Evaluation
-from ops import tracking
+from ops import curves, tracking
 
 
 def summary(mean):
@@ -14,16 +14,26 @@ def summary(mean):
 
 
 def row(method, family, level, psnr):
-    return {"method": method, "family": family, "level": level, "hole_psnr": summary(psnr), "identity": summary(0.5)}
+    others = dict.fromkeys(("whole_psnr", "ssim", "lpips", "identity"), summary(0.5))
+    return {"method": method, "family": family, "level": level, "hole_psnr": summary(psnr), **others}
 
 
-FIGURES = {"table": [row("model", "brush", 1, 20.0), row("model", "features/nose", None, None)]}
+FIGURES = {
+    "table": [
+        row("model", "brush", 1, 20.0),
+        row("telea", "brush", 1, 18.5),
+        row("model", "features/nose", None, None),
+        row("telea", "features/nose", None, 17.0),
+    ],
+    "confidence": {"rows": [{"family": "brush", "level": 1, "brier": 0.2}]},
+}
 HISTORY = [
     {"step": 10, "loss/total": 2.0, "val/hole_l1": 0.3, "val/hole_psnr_level_1": 15.0},
     {"step": 20, "loss/total": 1.0, "val/hole_l1": 0.1, "val/hole_psnr_level_1": 19.0},
     {"step": 25, "loss/total": 1.0},
     {"step": 30, "loss/total": 0.5, "val/hole_l1": 0.2, "val/hole_psnr_level_1": 18.0},
 ]
+DECISION = {"challenger": {"brush/level_1": {"hole_psnr": 20.5, "lpips": math.inf}}}
 SAMPLES = {
     "level": np.array([1, 2]),
     **{name: np.zeros((2, 8, 8, 3), np.uint8) for name in ("original", "reconstructed", "telea")},
@@ -39,11 +49,16 @@ def test_parameters_are_flat_and_complete():
 
 
 def test_figures_have_steady_names_and_infinite_ones_are_left_out():
-    flat = tracking.figure_metrics(FIGURES)
-    assert flat["test/brush/level_1/model/hole_psnr"] == 20.0
-    assert "test/features/nose/model/hole_psnr" not in flat
-    assert flat["test/features/nose/model/identity"] == 0.5
-    assert all(math.isfinite(value) for value in flat.values())
+    others = {f"test/brush/level_1/{name}": 0.5 for name in ("whole_psnr", "ssim", "lpips", "identity")}
+    assert tracking.figure_metrics(FIGURES) == others | {
+        "test/brush/level_1/hole_psnr": 20.0,
+        "test/brush/level_1/gain_over_telea": 1.5,
+        "test/brush/level_1/brier": 0.2,
+    }
+
+
+def test_a_model_that_does_not_say_how_sure_it_is_has_no_brier_score():
+    assert not any("brier" in name for name in tracking.figure_metrics(FIGURES | {"confidence": None}))
 
 
 def test_best_values_are_those_of_the_best_checkpoint():
@@ -60,14 +75,14 @@ def test_a_run_ends_with_settings_figures_and_picture_in_mlflow(state):
     with mlflow.start_run() as run:
         tracking.log_settings(RunSettings(), {"config": "demo"})
         for point in HISTORY:
-            tracking.log_row(point)
-        tracking.log_figures(Evaluation(FIGURES, SAMPLES), HISTORY, {"gate_level_1": 20.5})
+            curves.log_row(point)
+        tracking.log_figures(Evaluation(FIGURES, SAMPLES), HISTORY, DECISION)
         tracking.log_grid(Evaluation(FIGURES, SAMPLES))
     client = mlflow.MlflowClient()
     data = client.get_run(run.info.run_id).data
     assert data.params["training.losses.hole"] == "6.0"
     assert data.metrics["best_hole_l1"] == 0.1
-    assert data.metrics["gate_level_1"] == 20.5
+    assert data.metrics["gate/brush/level_1/hole_psnr"] == 20.5
     assert [p.step for p in client.get_metric_history(run.info.run_id, "val/hole_l1")] == [10, 20, 30]
     assert "grids" in {f.path for f in client.list_artifacts(run.info.run_id)}
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -39,9 +40,11 @@ def first_run(clone):
 
 @pytest.fixture(scope="session")
 def second_run(clone, first_run):
-    """The same command again, after the published files were deleted as DVC does before it runs a stage."""
+    """The same command again, after an edit of the README and after the published files were deleted, as DVC does."""
     published = {name: (clone.root / "outputs" / "ci" / name).read_bytes() for name in FILES}
     shutil.rmtree(clone.root / "outputs")
+    with (clone.root / "README.md").open("a") as readme:
+        readme.write("\nAn edit.\n")
     done = clone.run(*RUN)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     return done, published
@@ -74,7 +77,7 @@ def test_its_figures_are_complete_and_strict_json(clone, first_run):
     row = next(row for row in figures["table"] if row["method"] == "model")
     for metric in ("whole_psnr", "hole_psnr", "ssim", "lpips", "identity"):
         assert row[metric]["n"] == figures["split"]["faces"] == 4
-    assert figures["judges"]["identity"] == {"network": "sface", "in_loss": True}
+    assert figures["judges"]["identity"] == {"network": "dlib", "in_loss": False, "same_person": 0.909}
     assert figures["judges"]["lpips"] == {"network": "lpips_vgg", "in_loss": False}
 
 
@@ -108,8 +111,14 @@ def test_mlflow_knows_what_made_the_run(clone, first_run):
     assert run.data.tags["git_commit"] == head
     assert run.data.params["training.losses.hole"] == "6.0"
     figures = json.loads((clone.root / "outputs/ci/metrics.json").read_text())
-    row = next(r for r in figures["table"] if (r["method"], r["family"], r["level"]) == ("telea", "brush", 2))
-    assert run.data.metrics["test/brush/level_2/telea/hole_psnr"] == pytest.approx(row["hole_psnr"]["mean"])
+    rows = {(row["method"], row["family"], row["level"]): row["hole_psnr"]["mean"] for row in figures["table"]}
+    ours, theirs = (rows[method, "brush", 2] for method in ("model", "telea"))
+    assert run.data.metrics["test/brush/level_2/hole_psnr"] == pytest.approx(ours)
+    assert run.data.metrics["test/brush/level_2/gain_over_telea"] == pytest.approx(ours - theirs)
+    assert len(run.data.metrics) < 100, "more would bury the figures that runs are compared by"
+    assert {data.dataset.name for data in run.inputs.dataset_inputs} == {
+        f"folder-ci-{split}" for split in ("train", "val", "gate", "test")
+    }
     assert "best_hole_l1" in run.data.metrics
     curve = client(clone).get_metric_history(run.info.run_id, "loss/total")
     assert [point.step for point in curve] == [1, 2, 3, 4, 5, 6]
@@ -134,11 +143,46 @@ def test_the_same_command_again_computes_nothing_and_publishes_the_same(clone, s
         assert (clone.root / "outputs/ci" / name).read_bytes() == published[name]
     first, second = runs(clone)[:2]
     assert first.info.run_id != second.info.run_id
+    assert second.data.tags["repeats_run"] == second.data.tags["trained_in_run"] == first.info.run_id
+    assert first.data.tags["trained_in_run"] == first.info.run_id
+    assert "repeats_run" not in first.data.tags
+    assert first.data.tags["code_digest.train"] == second.data.tags["code_digest.train"]
     assert second.data.tags["weights_digest"] == first.data.tags["weights_digest"]
     assert second.data.metrics["best_hole_l1"] == first.data.metrics["best_hole_l1"]
     curves = [client(clone).get_metric_history(run.info.run_id, "loss/total") for run in (first, second)]
     assert [p.value for p in curves[0]] == [p.value for p in curves[1]] != []
     assert len(client(clone).search_model_versions("name = 'facerecon-ci'")) == 1
+
+
+def cached_steps(done) -> set[str]:
+    return set(re.findall(r"Using cached version of step (\w+)\.", done.stdout + done.stderr))
+
+
+def test_an_edit_of_the_masks_code_computes_them_and_what_depends_on_them_again(clone, second_run):
+    crops = {path: path.stat().st_mtime_ns for path in (clone.root / ".facerecon/crops").rglob("*.*")}
+    with (clone.root / "facerecon/corruption/masks.py").open("a") as code:
+        code.write("\n# an edit\n")
+    done = clone.run(*RUN)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    assert cached_steps(done) == {"ingest", "validate"}
+    assert len(list((clone.root / ".facerecon/masks").iterdir())) == 2
+    assert {path: path.stat().st_mtime_ns for path in (clone.root / ".facerecon/crops").rglob("*.*")} == crops
+    assert len(list((clone.root / ".facerecon/checkpoints").iterdir())) == 2
+    newest = runs(clone)[-1]
+    assert newest.data.tags["trained_in_run"] == newest.info.run_id
+    first, last = (run.data.tags for run in (runs(clone)[0], newest))
+    assert first["weights_digest"] == last["weights_digest"], "a comment changes no weights"
+    assert first["code_digest.train"] != last["code_digest.train"]
+    assert first["code_digest.align"] == last["code_digest.align"]
+
+
+def test_a_deleted_artifact_is_noticed_and_made_again(clone, second_run):
+    newest = sorted((clone.root / ".facerecon/artifacts/train/training").glob("*"), key=lambda p: p.stat().st_mtime)[-1]
+    (newest / "model.safetensors").unlink()
+    done = clone.run(*RUN)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    assert "step train is computed again" in done.stdout + done.stderr
+    assert cached_steps(done) == {"ingest", "validate", "evaluate", "export"}
 
 
 @pytest.mark.slow
@@ -170,6 +214,38 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(clone, second_
     assert clone.run(*RUN[:-1], str(config)).returncode == 0
     undisturbed = json.loads((clone.root / "outputs/killed/metrics.json").read_text())["model"]["weights"]
     assert resumed == undisturbed
+
+
+@pytest.mark.slow
+def test_a_run_is_reproduced_from_what_mlflow_knows_of_it(clone, second_run):
+    """The second run was made with an edit that was never committed."""
+    run = runs(clone)[1]
+    assert run.data.tags["git_diff_digest"] != "clean"
+    done = clone.run("facerecon", "reproduce", run.info.run_id)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    assert "is reproduced: the same ONNX file, byte for byte" in done.stdout
+    assert "differs:" not in done.stdout
+    assert clone.run("git", "worktree", "list").stdout.count("\n") == 1, "the worktree is removed"
+
+
+@pytest.mark.slow
+def test_two_runs_at_once_do_not_disturb_each_other(clone, second_run, tmp_path):
+    content = yaml.safe_load((clone.root / "configs/ci.yaml").read_text())
+    running = []
+    for name, seed in (("one", 7), ("two", 8)):
+        content["parameters"] |= {"name": name, "seed": seed}
+        config = tmp_path / f"{name}.yaml"
+        config.write_text(yaml.safe_dump(content))
+        command = [str(Path(sys.executable).parent / "zenml"), "pipeline", "run", "training", "-c", str(config)]
+        options = {"cwd": clone.root, "env": clone.environment, "text": True}
+        running.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options))
+    for process in running:
+        said, _ = process.communicate(timeout=800)
+        assert process.returncode == 0, said[-3000:]
+    published = [clone.root / "outputs" / name / "metrics.json" for name in ("one", "two")]
+    assert len({json.loads(path.read_text())["model"]["weights"] for path in published}) == 2
+    for name in ("one", "two"):
+        assert client(clone).get_model_version_by_alias(f"facerecon-{name}", "champion").version == 1
 
 
 def wait_for_state(clone, before) -> Path:

@@ -1,6 +1,7 @@
 """Checkpoints: what is written comes back, and anything else is refused."""
 
 import dataclasses
+import threading
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,9 @@ import torch
 from safetensors.torch import save
 
 from facerecon.errors import FaceReconError
+from facerecon.files import TEMPORARY
 from facerecon.models import build_model
-from facerecon.training.checkpoints import TrainedModel, load_state, save_model, save_state
+from facerecon.training.checkpoints import TrainedModel, adopt, load_state, own_folder, save_model, save_state
 
 OPTIONS = {"features": [4, 8]}
 EXTRA = {"history": [{"step": 1, "loss/total": 0.1 + 0.2}], "best": 1 / 3}
@@ -176,3 +178,73 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, tiny_model: TrainedM
         save_state(path, 2, model, optimizer, {"not JSON": object()})
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["last.safetensors"]
+
+
+# ------------------------------------------------------------------------------------------- going on from elsewhere
+
+ORIGIN = {"settings": "a", "data": "b", "masks": "c", "code": "d"}
+
+
+def checkpoint(folder: Path, step: int, origin: dict[str, str] | None = None) -> Path:
+    """A checkpoint of ``step`` in ``folder``; its weights are drawn with the step as seed."""
+    folder.mkdir(exist_ok=True)
+    save_state(folder / "last.safetensors", step, *network_and_optimizer(step, 1), {"origin": origin or ORIGIN})
+    (folder / "best.safetensors").write_bytes(f"best of {step}".encode())
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "lock"}
+
+
+def test_a_fitting_checkpoint_is_adopted(tmp_path: Path) -> None:
+    source = checkpoint(tmp_path / "elsewhere", 5)
+    adopt(tmp_path / "own", source, ORIGIN)
+    assert contents(tmp_path / "own") == contents(source)
+
+
+def test_what_has_come_further_is_kept(tmp_path: Path) -> None:
+    own = contents(checkpoint(tmp_path / "own", 7))
+    adopt(tmp_path / "own", checkpoint(tmp_path / "elsewhere", 5), ORIGIN)
+    assert contents(tmp_path / "own") == own
+    adopt(tmp_path / "own", checkpoint(tmp_path / "further", 9), ORIGIN)
+    assert contents(tmp_path / "own") == contents(tmp_path / "further")
+
+
+@pytest.mark.parametrize("part", sorted(ORIGIN))
+def test_a_checkpoint_of_something_else_is_refused_by_name_and_nothing_is_touched(tmp_path: Path, part: str) -> None:
+    source = checkpoint(tmp_path / "elsewhere", 5, ORIGIN | {part: "another"})
+    given, own = contents(source), contents(checkpoint(tmp_path / "own", 3))
+    with pytest.raises(FaceReconError, match=f"training.resume_from: .* made of other {part} than this run"):
+        adopt(tmp_path / "own", source, ORIGIN)
+    assert contents(source) == given
+    assert contents(tmp_path / "own") == own
+
+
+def test_a_folder_without_a_checkpoint_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FaceReconError, match=r"training.resume_from: .* holds no last.safetensors"):
+        adopt(tmp_path / "own", tmp_path, ORIGIN)
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    (tmp_path / "last.safetensors").write_bytes(b"half")
+    with pytest.raises(FaceReconError, match="not a state that this training can go on from"):
+        adopt(tmp_path / "own", tmp_path, ORIGIN)
+
+
+def test_a_folder_is_held_by_one_at_a_time_and_cleared_of_half_files(tmp_path: Path) -> None:
+    (tmp_path / f"{TEMPORARY}last-abc.safetensors").write_bytes(b"half")
+    (tmp_path / "last.safetensors").write_bytes(b"whole")
+    arrived = threading.Event()
+
+    def second() -> None:
+        with own_folder(tmp_path):
+            arrived.set()
+
+    with own_folder(tmp_path):
+        assert contents(tmp_path) == {"last.safetensors": b"whole"}
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert not arrived.wait(0.2)
+    assert arrived.wait(10)
+    thread.join()

@@ -1,0 +1,214 @@
+"""Making a run again from what MLflow knows of it, and saying whether the same comes out."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from facerecon.errors import FaceReconError
+from facerecon.files import sha256_file
+from ops.lineage import dvc_digest
+from ops.paths import PROJECT
+from ops.runs import fetch, find_run
+from ops.stack import EXPERIMENT
+
+OF_THE_RUN_ITSELF = ("mlflow.", "trained_in_run", "cached_steps", "repeats_run", "resumed_from_run")
+"""How tags begin that tell a run from its repetition and say nothing of what it was made of."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing that is not what it was."""
+
+    name: str
+    then: str
+    now: str
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What came out: differing ``results`` (none: the run is reproduced), and ``causes``, the differing tags."""
+
+    run: str
+    results: list[Difference]
+    causes: list[Difference]
+    figures: int
+
+
+def reproduce(name: str, keep: bool = False) -> Reproduction:
+    """Check the run's commit, uncommitted difference and data out into a temporary worktree and run it there again.
+
+    It has a ZenML, MLflow and state of its own; this clone's are only read. ``keep`` leaves the folder for a look.
+
+    Raises:
+        FaceReconError: no such run, or what made it cannot be had again; the line says what is missing.
+    """
+    run = find_run(name)
+    with _folder(keep) as folder:
+        before = _published(run, folder / "before")
+        checkout = folder / "checkout"
+        with _worktree(run, checkout, folder):
+            _link_data(run, checkout)
+            _run_again(run, checkout, folder)
+            after = {path.name: path for path in (folder / "outputs").glob("*/*")}
+            results, figures = _compare(before, after)
+            again = _only_run(folder / "state")
+        return Reproduction(run.info.run_name, results, _differing_tags(run, again), figures)
+
+
+@contextmanager
+def _folder(keep: bool) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="facerecon-reproduce-"))
+    try:
+        yield folder
+    finally:
+        if keep:
+            print(f"kept: {folder}", file=sys.stderr)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+            _git("worktree", "prune")
+
+
+def _git(*arguments: str, cwd: Path = PROJECT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["git", *arguments], cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def _published(run: Run, folder: Path) -> dict[str, Path]:
+    folder.mkdir(parents=True)
+    return {name: fetch(run, f"published/{name}", folder) for name in ("metrics.json", "model.onnx")}
+
+
+@contextmanager
+def _worktree(run: Run, checkout: Path, folder: Path) -> Iterator[None]:
+    commit, diff = run.data.tags.get("git_commit", "none"), run.data.tags.get("git_diff_digest", "clean")
+    if commit == "none":
+        raise FaceReconError(f"run {run.info.run_name} was made outside git: its code is not known")
+    done = _git("worktree", "add", "--detach", str(checkout), commit)
+    if done.returncode:
+        raise FaceReconError(f"commit {commit} cannot be checked out ({done.stderr}): fetch it into this repository")
+    try:
+        if diff != "clean":
+            patch = fetch(run, "uncommitted.diff", folder)
+            done = _git("apply", "--binary", str(patch), cwd=checkout)
+            if done.returncode:
+                raise FaceReconError(f"the run's uncommitted difference does not fit commit {commit}: {done.stderr}")
+        yield
+    finally:
+        _git("worktree", "remove", "--force", str(checkout))
+
+
+def _link_data(run: Run, checkout: Path) -> None:
+    """Give the worktree the run's data: this clone's if it has not changed since, else from DVC's cache."""
+    path = Path(run.data.params.get("data.path", ""))
+    if path.is_absolute():
+        return
+    recorded = run.data.tags.get("data_dvc_digest", "not tracked")
+    if path.parts[:1] != ("data",) or recorded in {"not tracked", dvc_digest()} or "changed since" in recorded:
+        # what DVC does not know can only be taken as it is: the manifest's digest will tell whether it is the same
+        place = checkout / path.parts[0]
+        if not place.exists():
+            place.symlink_to(PROJECT / path.parts[0])
+        return
+    commands = (
+        ["config", "--local", "cache.dir", str(PROJECT / ".dvc" / "cache")],
+        ["checkout", "data.dvc"],
+    )
+    for command in commands:
+        done = subprocess.run([_program("dvc"), *command], cwd=checkout, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise FaceReconError(
+                f"the run's data ({recorded}) is not in this clone, nor in DVC's cache ({done.stderr}): "
+                "check out the commit and `dvc pull` it"
+            )
+
+
+def _program(name: str) -> str:
+    return str(Path(sys.executable).parent / name)
+
+
+def _run_again(run: Run, checkout: Path, folder: Path) -> None:
+    settings = yaml.safe_load(fetch(run, "settings.yaml", folder).read_text(encoding="utf-8"))
+    file = folder / f"{settings['name']}.yaml"
+    file.write_text(yaml.safe_dump({"parameters": settings}), encoding="utf-8")
+    environment = {
+        "FACERECON_STATE": str(folder / "state"),
+        "FACERECON_OUTPUTS": str(folder / "outputs"),
+        "ZENML_CONFIG_PATH": str(folder / "zenml"),
+        # the worktree's modules must win over those of this checkout
+        "PYTHONPATH": str(checkout),
+    }
+    for command in (["facerecon", "stack"], ["zenml", "pipeline", "run", "training", "-c", str(file)]):
+        done = subprocess.run(
+            [_program(command[0]), *command[1:]], cwd=checkout, env=os.environ | environment, check=False
+        )
+        if done.returncode:
+            raise FaceReconError(
+                f"`{' '.join(command[:4])}` failed in the worktree (exit {done.returncode}), its last lines say why"
+            )
+
+
+def _compare(before: dict[str, Path], after: dict[str, Path]) -> tuple[list[Difference], int]:
+    """The results that differ, and how many figures were compared."""
+    then, now = (json.loads(files["metrics.json"].read_text(encoding="utf-8")) for files in (before, after))
+    figures, again = dict(_leaves(then)), dict(_leaves(now))
+    names = sorted(figures.keys() | again.keys())
+    found = [
+        Difference(name, _shown(figures.get(name)), _shown(again.get(name)))
+        for name in names
+        if name not in figures or name not in again or figures[name] != again[name]
+    ]
+    digests = [sha256_file(files["model.onnx"]) for files in (before, after)]
+    if digests[0] != digests[1]:
+        found.insert(0, Difference("model.onnx (sha256)", *digests))
+    return found, len(names)
+
+
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Every figure by its place; a table's row is named by its method, family and level."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{name}.{key}".lstrip("."))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            said = (
+                [str(inner[key]) for key in ("method", "family", "level") if key in inner]
+                if isinstance(inner, dict)
+                else []
+            )
+            yield from _leaves(inner, f"{name}[{' '.join(said) or index}]")
+    else:
+        yield name, value
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is None else str(value)
+
+
+def _only_run(state: Path) -> Run:
+    client = MlflowClient(f"sqlite:///{state / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    assert experiment is not None
+    return client.search_runs([experiment.experiment_id], max_results=1)[0]
+
+
+def _differing_tags(run: Run, again: Run) -> list[Difference]:
+    then, now = (
+        {key: value for key, value in each.data.tags.items() if not key.startswith(OF_THE_RUN_ITSELF)}
+        for each in (run, again)
+    )
+    return [
+        Difference(key, then.get(key, "nothing"), now.get(key, "nothing"))
+        for key in sorted(then.keys() | now.keys())
+        if then.get(key) != now.get(key)
+    ]

@@ -1,0 +1,93 @@
+"""Faults of the machine, made for real where that can be done, end in one line that says what to do."""
+
+import errno
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+import torch
+
+from facerecon.errors import FaceReconError
+from ops.faults import clear_faults, explain
+
+
+@pytest.fixture
+def database(tmp_path):
+    path = tmp_path / "some.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE t (x)")
+    return path
+
+
+def said_of(fault) -> str:
+    with pytest.raises(FaceReconError) as caught, clear_faults():
+        fault()
+    assert "\n" not in caught.value.message
+    return caught.value.message
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk():
+    message = said_of(lambda: Path("/dev/full").write_bytes(b"x"))
+    assert "no space is left" in message
+    assert "run the same command again" in message
+
+
+def test_a_database_that_cannot_grow(database):
+    def fill() -> None:
+        with sqlite3.connect(database) as connection:
+            connection.execute("PRAGMA max_page_count = 2")
+            connection.executemany("INSERT INTO t VALUES (?)", [("x" * 4096,)] * 10)
+
+    assert "no space is left" in said_of(fill)
+
+
+def test_a_locked_database_seen_through_sqlalchemy(database):
+    holder = sqlite3.connect(database, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    engine = sqlalchemy.create_engine(f"sqlite:///{database}", connect_args={"timeout": 0.1})
+
+    def write() -> None:
+        with engine.begin() as connection:
+            connection.execute(sqlalchemy.text("INSERT INTO t VALUES (1)"))
+
+    try:
+        assert "a database is locked" in said_of(write)
+    finally:
+        holder.close()
+
+
+def test_a_database_whose_folder_is_gone(tmp_path):
+    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'gone' / 'some.db'}")
+    assert "make stack" in said_of(lambda: engine.connect())
+
+
+def test_an_artifact_store_that_is_gone(tmp_path, monkeypatch):
+    monkeypatch.setenv("FACERECON_STATE", str(tmp_path))
+    message = said_of(lambda: (tmp_path / "artifacts" / "model.safetensors").read_bytes())
+    assert "model.safetensors: No such file or directory" in message
+    assert "facerecon doctor" in message
+
+
+def test_memory_that_does_not_suffice():
+    assert "out of memory" in said_of(lambda: torch.empty(2**60))
+
+
+def test_a_fault_is_found_behind_other_errors():
+    def wrapped() -> None:
+        try:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            raise RuntimeError("the step failed") from error
+
+    assert "no space is left" in said_of(wrapped)
+
+
+def test_what_is_no_fault_of_the_machine_passes_as_it_is():
+    with pytest.raises(ZeroDivisionError), clear_faults():
+        raise ZeroDivisionError
+    with pytest.raises(FaceReconError, match=r"^as it was$"), clear_faults():
+        raise FaceReconError("as it was")
+    assert explain(FileNotFoundError(errno.ENOENT, "no such file", "/elsewhere/x")) is None
