@@ -20,7 +20,7 @@ class PromotionSettings(Settings):
     resamples: int = Field(2000, ge=100, le=100_000)
     seed: int = Field(0, ge=0, le=2**31 - 1, description="of the resampling")
     max_lpips_loss: float = Field(0.01, ge=0, le=1, description="by how much LPIPS may be higher, interval included")
-    max_identity_loss: float = Field(0.03, ge=0, le=2, description="by how much the cosine may be lower, likewise")
+    max_identity_loss: float = Field(0.005, ge=0, le=2, description="by how much the cosine may be lower, likewise")
     max_hole_psnr_loss: float = Field(0.2, ge=0, le=20, description="dB that any family and level may lose, mean")
     max_faces: int = Field(200, ge=1)
     lpips_backbone: Literal["vgg", "alex"] = "vgg"

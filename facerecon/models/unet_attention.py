@@ -77,7 +77,7 @@ class ConfidenceHead(nn.Module):
     several sizes: coarser features know it too, but only as well as their grid allows.
     """
 
-    WIDTH = 24
+    WIDTH = 16
     WINDOWS = (5, 11, 23)
 
     def __init__(self, channels: list[int]) -> None:
@@ -97,11 +97,17 @@ class ConfidenceHead(nn.Module):
         # detached: confidence is learned from what the network does, and must not shape what it paints
         *coarse, fine = (features.detach() for features in decoded)
         around = [_share_around(inputs[:, 3:], size) for size in self.WINDOWS]
-        hidden = self.fine(torch.cat((fine, inputs, prediction.detach(), *around), dim=1))
-        for level, (layer, features) in enumerate(zip(self.coarse, coarse, strict=True)):
-            factor = float(2 ** (len(coarse) - level))
-            hidden = hidden + F.interpolate(layer(features), scale_factor=factor, mode="bilinear")
+        seen = self.fine(torch.cat((fine, inputs, prediction.detach(), *around), dim=1))
+        # enlarged step by step and added on the way: enlarging each to the full size would cost three times as much
+        hidden = self.coarse[0](coarse[0])
+        for layer, features in zip(self.coarse[1:], coarse[1:], strict=True):
+            hidden = _doubled(hidden) + layer(features)
+        hidden = _doubled(hidden) + seen
         return self.output(hidden)
+
+
+def _doubled(features: Tensor) -> Tensor:
+    return F.interpolate(features, scale_factor=2.0, mode="bilinear")
 
 
 def _share_around(mask: Tensor, size: int) -> Tensor:
