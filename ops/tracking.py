@@ -65,9 +65,9 @@ def log_data(faces: Manifest, settings: RunSettings) -> None:
 def figure_metrics(figures: dict[str, Any]) -> dict[str, float]:
     """The model's figures as flat metrics under names that do not change; ``metrics.json`` has all there are.
 
-    ``test/<family>/level_<k>/hole_psnr`` and ``.../gain_over_telea`` (dB) for each family and level, on brush masks the
-    other metrics too, and ``.../brier``; ``test/features/<part>/hole_psnr`` for parts of the face. What is infinite
-    is left out.
+    ``test/hole_psnr/<case>`` and ``test/gain_over_telea/<case>`` (dB) for each case, ``brush_level_2`` or
+    ``features_nose``; on brush masks the other metrics too, and ``test/brier/...``. What is infinite is left out.
+    The metric comes before its case because MLflow's page makes a section of what stands before the last slash.
     """
     rows = {(_case(row), row["method"]): row for row in figures["table"]}
     flat = {}
@@ -75,18 +75,19 @@ def figure_metrics(figures: dict[str, Any]) -> dict[str, float]:
         if method != "model":
             continue
         for metric in METRICS if row["family"] == MAIN_FAMILY else ("hole_psnr",):
-            flat[f"test/{case}/{metric}"] = row[metric]["mean"]
+            flat[f"test/{metric}/{case}"] = row[metric]["mean"]
         ours, theirs = row["hole_psnr"], rows[case, "telea"]["hole_psnr"]
         if None not in (ours["mean"], theirs["mean"]) and ours["infinite"] == theirs["infinite"]:
-            flat[f"test/{case}/gain_over_telea"] = ours["mean"] - theirs["mean"]
+            flat[f"test/gain_over_telea/{case}"] = ours["mean"] - theirs["mean"]
     for row in (figures["confidence"] or {"rows": []})["rows"]:
         if row["family"] == MAIN_FAMILY:
-            flat[f"test/{_case(row)}/brier"] = row["brier"]
+            flat[f"test/brier/{_case(row)}"] = row["brier"]
     return {name: float(value) for name, value in flat.items() if value is not None}
 
 
 def _case(row: dict[str, Any]) -> str:
-    return str(row["family"]) if row["level"] is None else f"{row['family']}/level_{row['level']}"
+    family = str(row["family"]).replace("/", "_")
+    return family if row["level"] is None else f"{family}_level_{row['level']}"
 
 
 def best_metrics(history: list[Row]) -> dict[str, float]:
@@ -99,9 +100,9 @@ def best_metrics(history: list[Row]) -> dict[str, float]:
 
 
 def gate_metrics(decision: dict[str, Any]) -> dict[str, float]:
-    """The figures on which promotion decided, ``gate/brush/level_2/hole_psnr``; infinite ones are left out."""
+    """The figures on which promotion decided, ``gate/hole_psnr/brush_level_2``; infinite ones are left out."""
     return {
-        f"gate/{case}/{metric}": float(value)
+        f"gate/{metric}/{case.replace('/', '_')}": float(value)
         for case, figures in decision["challenger"].items()
         for metric, value in figures.items()
         if value is not None and np.isfinite(value)

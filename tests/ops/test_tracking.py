@@ -49,11 +49,11 @@ def test_parameters_are_flat_and_complete():
 
 
 def test_figures_have_steady_names_and_infinite_ones_are_left_out():
-    others = {f"test/brush/level_1/{name}": 0.5 for name in ("whole_psnr", "ssim", "lpips", "identity")}
+    others = {f"test/{name}/brush_level_1": 0.5 for name in ("whole_psnr", "ssim", "lpips", "identity")}
     assert tracking.figure_metrics(FIGURES) == others | {
-        "test/brush/level_1/hole_psnr": 20.0,
-        "test/brush/level_1/gain_over_telea": 1.5,
-        "test/brush/level_1/brier": 0.2,
+        "test/hole_psnr/brush_level_1": 20.0,
+        "test/gain_over_telea/brush_level_1": 1.5,
+        "test/brier/brush_level_1": 0.2,
     }
 
 
@@ -82,7 +82,7 @@ def test_a_run_ends_with_settings_figures_and_picture_in_mlflow(state):
     data = client.get_run(run.info.run_id).data
     assert data.params["training.losses.hole"] == "6.0"
     assert data.metrics["best_hole_l1"] == 0.1
-    assert data.metrics["gate/brush/level_1/hole_psnr"] == 20.5
+    assert data.metrics["gate/hole_psnr/brush_level_1"] == 20.5
     assert [p.step for p in client.get_metric_history(run.info.run_id, "val/hole_l1")] == [10, 20, 30]
     assert "grids" in {f.path for f in client.list_artifacts(run.info.run_id)}
 
