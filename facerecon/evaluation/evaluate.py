@@ -19,7 +19,7 @@ from facerecon.data.manifest import Manifest
 from facerecon.errors import FaceReconError
 from facerecon.evaluation.baselines import BASELINES
 from facerecon.evaluation.calibration import Reliability, rank_correlation, reliability
-from facerecon.evaluation.metrics import hole_psnr, ssim, summarise, to_uint8, whole_psnr
+from facerecon.evaluation.metrics import channels_first, from_uint8, hole_psnr, ssim, summarise, to_uint8, whole_psnr
 from facerecon.models import ReconstructionModel
 from facerecon.models.base import RIGHT
 from facerecon.perception.identity import IdentityNetwork, load_identity
@@ -44,16 +44,6 @@ class Evaluation:
 
     figures: dict[str, Any]
     samples: dict[str, NDArray[Any]]
-
-
-def from_uint8(images: NDArray[np.uint8]) -> Tensor:
-    """uint8 [N, H, W, 3] as float32 [N, 3, H, W] in [-1, 1]."""
-    return _channels_first(images).float() / 127.5 - 1
-
-
-def _channels_first(images: NDArray[np.uint8]) -> Tensor:
-    """uint8 [N, H, W, 3] as a tensor uint8 [N, 3, H, W]."""
-    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
 
 
 @torch.inference_mode()
@@ -115,7 +105,7 @@ class _Judges:
 
     def measure(self, images: Tensor, truth: _Truth, mask: Tensor) -> dict[str, Tensor]:
         """All METRICS [N] of composites uint8 [N, 3, H, W]; mask [N, 1, H, W], 1 = hole."""
-        true_images = _channels_first(truth.images)
+        true_images = channels_first(truth.images)
         return {
             "whole_psnr": whole_psnr(images, true_images),
             "hole_psnr": hole_psnr(images, true_images, mask),
@@ -262,7 +252,7 @@ def _measure(
                     measured[case.name, method][metric] += values.tolist()
                 if confidence is not None:
                     trust[case.name].add(confidence, filled, truth.images, holes)
-            hidden = _channels_first(np.where(holes[..., None] == 1, np.uint8(128), truth.images))
+            hidden = channels_first(np.where(holes[..., None] == 1, np.uint8(128), truth.images))
             measured[case.name, "masked_input"]["identity"] += judges.same_person(hidden, truth).tolist()
     return measured, trust
 
@@ -335,7 +325,7 @@ def _fill(
     """Composites uint8 [N, 3, H, W] of images [N, H, W, 3] under masks [N, H, W] (1 = hole), and confidences if any."""
     if method == "model":
         return reconstruct(model, images, masks)
-    return _channels_first(BASELINES[method](images, masks)), None
+    return channels_first(BASELINES[method](images, masks)), None
 
 
 @dataclass(frozen=True)
@@ -383,7 +373,7 @@ def _samples(model: ReconstructionModel, faces: EvaluationFaces, shown: _Shown) 
         "confidence": _bytes(sure),
         "attention": np.stack(maps, axis=1) if maps else np.empty((len(images), 0, *images.shape[1:3]), np.uint8),
         "boxes": np.stack([_boxes(faces.points[index].sixty_eight, images.shape[1]) for index in shown.index]),
-        "hole_psnr": hole_psnr(composites, _channels_first(images), mask).float().numpy(),
+        "hole_psnr": hole_psnr(composites, channels_first(images), mask).float().numpy(),
     }
 
 

@@ -18,8 +18,7 @@ from facerecon.corruption.frozen import MaskSet
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
 from facerecon.data.manifest import Manifest
 from facerecon.errors import FaceReconError
-from facerecon.evaluation.evaluate import from_uint8
-from facerecon.evaluation.metrics import hole_psnr, to_uint8
+from facerecon.evaluation.metrics import channels_first, from_uint8, hole_psnr, to_uint8
 from facerecon.models import ReconstructionModel
 from facerecon.perception.identity import IdentityNetwork, load_identity
 from facerecon.perception.lpips import LPIPS
@@ -107,7 +106,7 @@ class Gate:
 
     def _batch(self, model: ReconstructionModel, part: slice) -> dict[Measure, Tensor]:
         images, points = self.faces.images[part], self.faces.points5()[part]
-        seen, truth = from_uint8(images), torch.from_numpy(images).permute(0, 3, 1, 2)
+        seen, truth = from_uint8(images), channels_first(images)
         features, people = self._lpips.features(seen), self._identity.embed(seen, points)
         figures = {}
         for level, family in sorted(self.masks.masks):

@@ -8,10 +8,22 @@ import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 DATA_RANGE = 255
+
+
+def channels_first(images: NDArray[np.uint8]) -> Tensor:
+    """Images uint8 [N, H, W, 3] as a tensor uint8 [N, 3, H, W] of its own memory."""
+    return torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
+
+
+def from_uint8(images: NDArray[np.uint8]) -> Tensor:
+    """Images uint8 [N, H, W, 3] as networks see them: float32 [N, 3, H, W] in [-1, 1]."""
+    return channels_first(images).float() / (DATA_RANGE / 2) - 1
 
 
 def to_uint8(images: Tensor) -> Tensor:

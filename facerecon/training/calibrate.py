@@ -11,6 +11,7 @@ from scipy.special import expit, log_expit
 from facerecon.corruption.frozen import MaskSet
 from facerecon.corruption.masks import FAMILIES
 from facerecon.data.datasets import EvaluationFaces
+from facerecon.evaluation.metrics import from_uint8
 from facerecon.training.checkpoints import TrainedModel
 from facerecon.training.losses import confidence_target
 
@@ -56,7 +57,7 @@ def calibrated(trained: TrainedModel, faces: EvaluationFaces, masks: MaskSet, de
     logits, right = [], []
     for start in range(0, len(faces), BATCH):
         part = slice(start, start + BATCH)
-        image = torch.from_numpy(faces.images[part].transpose(0, 3, 1, 2).copy()).to(device).float() / 127.5 - 1
+        image = from_uint8(faces.images[part]).to(device)
         for level in levels:
             drawn = [
                 masks.for_face(sha, level, families[(start + index + level) % len(families)])

@@ -19,7 +19,7 @@ from facerecon.corruption.frozen import MaskSet
 from facerecon.data.datasets import EvaluationFaces, MaskDrawer, StepSampler, TrainingFaces, collate, evaluation_faces
 from facerecon.data.manifest import Manifest
 from facerecon.errors import FaceReconError
-from facerecon.evaluation.metrics import hole_psnr, to_uint8
+from facerecon.evaluation.metrics import from_uint8, hole_psnr, to_uint8
 from facerecon.models import ReconstructionModel, build_model
 from facerecon.progress import track
 from facerecon.randomness import generator
@@ -68,43 +68,27 @@ def train(
         FaceReconError: no faces to train or validate on, a foreign file in ``folder``, a ``resume_from`` that does
             not fit, or the loss is no longer finite.
     """
-    with own_folder(folder):
+    with own_folder(folder), _own_threads(settings.threads), torch.random.fork_rng():
         if settings.resume_from:
             adopt(folder, Path(settings.resume_from).expanduser(), origin)
-        return _train(manifest, masks, draw_mask, model_settings, settings, seed, folder, origin, log)
-
-
-def _train(
-    manifest: Manifest,
-    masks: MaskSet,
-    draw_mask: MaskDrawer,
-    model_settings: ModelSettings,
-    settings: TrainingSettings,
-    seed: int,
-    folder: Path,
-    origin: Origin,
-    log: Callable[[Row], None],
-) -> Training:
-    fabric = Fabric(accelerator=settings.accelerator, devices=1, precision=settings.precision)
-    faces, val_faces = _faces(manifest, draw_mask, settings, seed)
-    with torch.random.fork_rng():
+        fabric = Fabric(accelerator=settings.accelerator, devices=1, precision=settings.precision)
+        faces, val_faces = _faces(manifest, draw_mask, settings, seed)
         torch.manual_seed(seed)
         model = build_model(model_settings.family, model_settings.options)
-    _check_size(model, manifest.size, model_settings.family)
-    criterion = fabric.to_device(ReconstructionLoss(settings.losses))
-    optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
-    network, optimizer = fabric.setup(model, optimizer)
-    # after setup, so that the optimiser's state lands on the device on which the parameters now are
-    resumed = load_state(folder / "last.safetensors", model, optimizer)
-    start, state = resumed or (0, {"history": [], "best": None, "precision": {}, "origin": origin})
-    if state["precision"]:
-        fabric.strategy.precision.load_state_dict(state["precision"])
-    for row in state["history"]:
-        log(row)
-    loader = _loader(fabric, faces, settings, seed, start)
+        _check_size(model, manifest.size, model_settings.family)
+        criterion = fabric.to_device(ReconstructionLoss(settings.losses))
+        optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+        network, optimizer = fabric.setup(model, optimizer)
+        # after setup, so that the optimiser's state lands on the device on which the parameters now are
+        resumed = load_state(folder / "last.safetensors", model, optimizer)
+        start, state = resumed or (0, {"history": [], "best": None, "precision": {}, "origin": origin})
+        if state["precision"]:
+            fabric.strategy.precision.load_state_dict(state["precision"])
+        for row in state["history"]:
+            log(row)
+        loader = _loader(fabric, faces, settings, seed, start)
 
-    meter = _Meter(settings)
-    with _own_threads(settings.threads), torch.random.fork_rng():
+        meter = _Meter(settings)
         batches = iter(loader)
         for step in track(range(start, settings.steps), "training", settings.steps - start):
             torch.manual_seed(_step_seed(seed, step))
@@ -138,8 +122,8 @@ def _train(
                     state["precision"] = fabric.strategy.precision.state_dict()
                     save_state(folder / "last.safetensors", step + 1, model, optimizer, state)
                 meter.clear()
-    best = calibrated(TrainedModel.read(folder / "best.safetensors"), val_faces, masks, fabric.device)
-    return Training(best, state["history"], start)
+        best = calibrated(TrainedModel.read(folder / "best.safetensors"), val_faces, masks, fabric.device)
+        return Training(best, state["history"], start)
 
 
 def _faces(
@@ -209,7 +193,7 @@ def _trained(model: ReconstructionModel, settings: ModelSettings, size: int, ste
 def validate(model: ReconstructionModel, faces: EvaluationFaces, masks: MaskSet, device: torch.device) -> Row:
     """Hole L1 and mean hole PSNR on the frozen brush masks: each level's, and the L1 over all levels."""
     model.eval()
-    images = torch.from_numpy(faces.images.transpose(0, 3, 1, 2).copy()).to(device).float() / 127.5 - 1
+    images = from_uint8(faces.images).to(device)
     row: Row = {}
     errors = []
     for level in sorted(level for level, family in masks.masks if family == "brush"):

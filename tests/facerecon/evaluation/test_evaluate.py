@@ -26,10 +26,9 @@ from facerecon.evaluation.evaluate import (
     METRICS,
     Evaluation,
     evaluate,
-    from_uint8,
     reconstruct,
 )
-from facerecon.evaluation.metrics import hole_psnr, ssim, to_uint8, whole_psnr
+from facerecon.evaluation.metrics import from_uint8, hole_psnr, ssim, to_uint8, whole_psnr
 from facerecon.models import build_model
 from facerecon.perception.identity import load_identity
 from facerecon.perception.lpips import LPIPS

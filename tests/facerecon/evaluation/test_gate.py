@@ -10,8 +10,8 @@ from facerecon.data.datasets import evaluation_faces
 from facerecon.data.manifest import Manifest
 from facerecon.errors import FaceReconError
 from facerecon.evaluation import gate as module
-from facerecon.evaluation.evaluate import from_uint8
 from facerecon.evaluation.gate import CEILING, Gate, GateFigures, Measure, paint
+from facerecon.evaluation.metrics import from_uint8
 from facerecon.models import build_model
 from facerecon.perception.identity import load_identity
 from facerecon.perception.lpips import LPIPS
