@@ -2,6 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN    := .venv/bin
 STAMP  := .venv/.installed
+PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 UV     := $(shell sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)
 
 # telemetry off: faces are private (ops/__init__.py sets the same for what is started without make)
@@ -38,9 +39,10 @@ weights: install  ## fetch the pretrained weights
 stack: install  ## register this clone's ZenML stack and make it active
 	$(BIN)/facerecon stack
 
-sample: install  ## draw the sample faces into data/sample and put data/ under DVC
-	$(BIN)/facerecon sample
-	$(BIN)/dvc add --quiet data
+# from the remote in this repository; if data/ holds something else, too, they are drawn: the bytes are the same
+sample: install  ## put the sample faces into data/sample, under DVC
+	@$(BIN)/dvc pull --quiet --remote sample data.dvc </dev/null 2>/dev/null || { \
+		$(BIN)/facerecon sample && $(BIN)/dvc add --quiet data; }
 
 demo: weights stack sample  ## set everything up and run the training pipeline on sample faces
 	$(BIN)/zenml pipeline run training
@@ -49,10 +51,10 @@ ui:  ## start MLflow's and ZenML's web pages
 	@$(BIN)/facerecon ui
 
 test: install  ## run the quick tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: install  ## run all tests
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 lint: install  ## style, types, and the direction of imports
 	$(BIN)/ruff check .
@@ -68,8 +70,11 @@ lock: install  ## resolve pyproject.toml into requirements.lock anew
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-annotate \
 		--custom-compile-command "make lock" --output-file requirements.lock --quiet
 
-bench: install  ## measure the speed of the mask makers, and what the pipeline costs beside a bare script
+bench: install  ## measure the mask makers, the data side, and what the pipeline costs beside a bare script
 	$(BIN)/python -m benchmarks.masks
+	$(BIN)/python -m benchmarks.data speed
+	$(BIN)/python -m benchmarks.data growth
+	$(BIN)/python -m benchmarks.data loader
 	$(BIN)/python -m benchmarks.overhead
 
 clean:  ## remove what runs left: crops, checkpoints, runs, outputs (not data, not .venv)

@@ -30,7 +30,7 @@ def bare(state: Path) -> None:
     from facerecon.corruption.training_masks import TrainingMasks
     from facerecon.data.alignment import align
     from facerecon.data.ingest import ingest
-    from facerecon.data.validation import validate
+    from facerecon.data.validation import resolve_suites, validate
     from facerecon.evaluation.evaluate import evaluate
     from facerecon.evaluation.gate import Gate
     from facerecon.export.onnx import export
@@ -42,9 +42,9 @@ def bare(state: Path) -> None:
 
     file = state / "run.yaml"
     settings = parse_settings(yaml.safe_load(file.read_text(encoding="utf-8"))["parameters"], str(file))
-    photos = ingest(settings.data, PROJECT)
+    photos = ingest(settings.data, PROJECT, state / "frames")
     faces = align(photos, settings.alignment, weights_path("face_landmarker"), state / "crops")
-    validate(faces, settings.validation)
+    faces = validate(faces, resolve_suites(settings.validation, PROJECT)).manifest
     chosen = settings.masks
     masks = build_mask_set(
         state / "masks", faces.size, chosen.evaluation_families, chosen.levels, chosen.count, chosen.seed

@@ -13,7 +13,6 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from facerecon.data.images import read_rgb
 from facerecon.data.landmarks import FaceLandmarker, five_points
+from facerecon.data.sources.lfw import Pair, read_pairs
 from facerecon.errors import FaceReconError
 from facerecon.perception.identity import IdentityNetwork, identity_names, load_identity
 from facerecon.progress import track
@@ -32,37 +32,6 @@ BATCH = 32
 
 CENTRE = np.array([[0.417, 0.45], [0.583, 0.45], [0.5, 0.556], [0.429, 0.631], [0.571, 0.631]], dtype=np.float32)
 """Where the five points lie in LFW's photos on average, as shares of width and height: for photos without a face."""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two photos by their paths below LFW's folder, whether they show one person, and the fold, from 0."""
-
-    first: str
-    second: str
-    same: bool
-    fold: int
-
-
-def read_pairs(path: Path) -> list[Pair]:
-    """The pairs of a file in LFW's own format: folds, for each so many matched and then mismatched pairs."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    folds, each = map(int, lines[0].split())
-    rows = [line.split() for line in lines[1:] if line.strip()]
-    if len(rows) != folds * each * 2:
-        raise FaceReconError(f"{path} announces {folds * each * 2} pairs and has {len(rows)}: download it again")
-    pairs = []
-    for index, row in enumerate(rows):
-        fold = index // (2 * each)
-        if len(row) == 3:
-            pairs.append(Pair(_photo(row[0], row[1]), _photo(row[0], row[2]), True, fold))
-        else:
-            pairs.append(Pair(_photo(row[0], row[1]), _photo(row[2], row[3]), False, fold))
-    return pairs
-
-
-def _photo(person: str, number: str) -> str:
-    return f"{person}/{person}_{int(number):04d}.jpg"
 
 
 def find_points(image: NDArray[np.uint8], landmarker: FaceLandmarker) -> NDArray[np.float32] | None:
@@ -154,8 +123,6 @@ def compare(
 
 def run(lfw: Path, pairs_file: Path, name: str, distance: float | None) -> dict[str, Any]:
     """The figures of the network ``name`` on the pairs of ``pairs_file`` of the photos below ``lfw``."""
-    if not pairs_file.is_file():
-        raise FaceReconError(f"--pairs: there is no file {pairs_file}: give LFW's pairs.txt of View 2")
     pairs = read_pairs(pairs_file)
     photos = sorted({photo for pair in pairs for photo in (pair.first, pair.second)})
     absent = [photo for photo in photos if not (lfw / photo).is_file()]

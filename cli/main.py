@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 import ops  # noqa: F401  # switches telemetry off before any tool is imported
+from cli.data import forget
 from cli.models import models, promote, rollback
 from cli.runs import doctor, report, reproduce
 from facerecon.errors import FaceReconError
@@ -66,7 +67,7 @@ def ui(mlflow_port: int, zenml_port: int) -> None:
     serve(mlflow_port, zenml_port)
 
 
-for command in (doctor, report, reproduce, models, promote, rollback):
+for command in (doctor, report, reproduce, models, promote, rollback, forget):
     cli.add_command(command)
 
 

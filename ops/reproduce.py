@@ -52,9 +52,15 @@ def reproduce(name: str, keep: bool = False) -> Reproduction:
     It has a ZenML, MLflow and state of its own; this clone's are only read. ``keep`` leaves the folder for a look.
 
     Raises:
-        FaceReconError: no such run, or what made it cannot be had again; the line says what is missing.
+        FaceReconError: no such run, or what made it cannot be had again; the line says what is missing. A run made
+            with photos that are forgotten since is not made again: forgetting wins.
     """
     run = find_run(name)
+    if ids := run.data.tags.get("forgotten"):
+        raise FaceReconError(
+            f"run {run.info.run_name} was made with photos that are forgotten since (group {ids} in forgotten.json): "
+            "it cannot be made again; train on what is left with `zenml pipeline run training`"
+        )
     with _folder(keep) as folder:
         before = _published(run, folder / "before")
         checkout = folder / "checkout"

@@ -19,7 +19,7 @@ def find_run(text: str) -> Run:
     """
     client = connect()
     experiment = client.get_experiment_by_name(EXPERIMENT)
-    runs = [] if experiment is None else _all_runs(client, experiment.experiment_id)
+    runs = [] if experiment is None else all_runs(client, experiment.experiment_id)
     found = [run for run in runs if text and (run.info.run_id.startswith(text) or run.info.run_name == text)]
     if len(found) == 1:
         return found[0]
@@ -35,7 +35,8 @@ def find_run(text: str) -> Run:
     return client.get_run(version.run_id)
 
 
-def _all_runs(client: MlflowClient, experiment: str) -> list[Run]:
+def all_runs(client: MlflowClient, experiment: str) -> list[Run]:
+    """Every run of an experiment, the newest first."""
     runs: list[Run] = []
     token: str | None = ""
     while token is not None:

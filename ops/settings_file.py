@@ -7,7 +7,9 @@ import yaml
 from zenml.config.step_configurations import StepConfigurationUpdate
 
 from facerecon.config.run import RunSettings, parse_settings
+from facerecon.data.validation import resolve_suites
 from facerecon.errors import FaceReconError
+from ops.paths import PROJECT
 
 ALLOWED = ("parameters", "enable_cache", "extra", "settings", "steps", "tags")
 """What a file may say to ZenML beside its parameters; what else ZenML knows is set in code."""
@@ -17,7 +19,8 @@ def read_settings(path: Path, steps: tuple[str, ...]) -> RunSettings:
     """The run's settings from the file's ``parameters``; ``steps`` names the pipeline's steps.
 
     Raises:
-        FaceReconError: no YAML mapping, an unknown key at any level, or a value out of range.
+        FaceReconError: no YAML mapping, an unknown key at any level, a value out of range, or suites that cannot be
+            used.
     """
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
@@ -34,7 +37,9 @@ def read_settings(path: Path, steps: tuple[str, ...]) -> RunSettings:
     parameters: Any = content.get("parameters") or {}
     if not isinstance(parameters, dict):
         raise FaceReconError(f"{path}: parameters = {parameters!r}: must hold keys and values")
-    return parse_settings(parameters, where=str(path))
+    settings = parse_settings(parameters, where=str(path))
+    resolve_suites(settings.validation, PROJECT)
+    return settings
 
 
 def _check_steps(path: Path, chosen: Any, known: tuple[str, ...]) -> None:

@@ -11,12 +11,16 @@ from PIL import Image
 
 from facerecon.config.run import RunSettings
 from facerecon.data.manifest import SPLITS, Manifest
+from facerecon.data.validation.outcomes import DataDocs
 from facerecon.evaluation.evaluate import METRICS, Evaluation
 from facerecon.evaluation.table import MAIN_FAMILY
 from facerecon.files import digest_of
 from facerecon.training.checkpoints import Row
 from ops.lineage import uncommitted_diff
 from ops.paths import PROJECT
+
+DATA_DOCS = "data_docs"
+"""The folder of the Data Docs, in what a run publishes and in MLflow."""
 
 
 def flat_parameters(settings: RunSettings) -> dict[str, Any]:
@@ -30,8 +34,10 @@ def flat_parameters(settings: RunSettings) -> dict[str, Any]:
         else:
             flat[prefix] = ",".join(map(str, value)) if isinstance(value, list) else value
 
-    walk("", settings.model_dump(mode="json"))
-    return flat
+    walk("", settings.model_dump(mode="json", exclude={"validation": {"suites"}}))
+    # the suites stand in settings.yaml; here it is enough that runs with other ones differ
+    suites = settings.validation.suites
+    return flat | {"validation.suites": suites if isinstance(suites, str) else digest_of(suites)}
 
 
 def log_settings(settings: RunSettings, tags: dict[str, str]) -> None:
@@ -130,5 +136,18 @@ def sample_grid(samples: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def log_folder(folder: Path) -> None:
-    """Every file that the run publishes."""
-    mlflow.log_artifacts(str(folder), "published")
+    """Every file that the run publishes; but for ``data_docs/``, which stands by itself."""
+    for path in sorted(folder.iterdir()):
+        if path.is_file():
+            mlflow.log_artifact(str(path), "published")
+        elif path.name != DATA_DOCS:
+            mlflow.log_artifacts(str(path), f"published/{path.name}")
+
+
+def log_data_docs(data_docs: DataDocs, folder: Path) -> None:
+    """The Data Docs, published in ``folder``, and which warnings there are, and how many."""
+    mlflow.log_artifacts(str(folder / DATA_DOCS), DATA_DOCS)
+    mlflow.log_metric("data/warnings", len(data_docs.warnings))
+    said = "; ".join(warning.said for warning in data_docs.warnings)
+    # MLflow keeps 8,000 characters of a tag
+    mlflow.set_tag("data_warnings", said[:8000] or "none")

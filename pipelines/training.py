@@ -11,6 +11,7 @@ from facerecon.config.run import RunSettings
 from facerecon.config.training import TrainingSettings
 from facerecon.config.validation import ValidationSettings
 from facerecon.data.ingest import source_fingerprint
+from facerecon.data.validation import resolve_suites
 from ops.code import code_digest
 from ops.lineage import onnx_metadata, weights_in_loss, weights_used
 from ops.paths import PROJECT
@@ -42,6 +43,7 @@ def run_training(
     promotion: PromotionSettings = DEFAULT.promotion,
 ) -> None:
     """Photos are listed, faces cut out and validated, masks frozen; a model is trained, measured, exported, judged."""
+    validation = resolve_suites(validation, PROJECT)
     settings = RunSettings(
         name=name,
         seed=seed,
@@ -56,7 +58,7 @@ def run_training(
         promotion=promotion,
     )
     photos = ingest(data=data, fingerprint=source_fingerprint(data, PROJECT))
-    faces = validate(faces=align(photos=photos, alignment=alignment), validation=validation)
+    faces, data_docs = validate(faces=align(photos=photos, alignment=alignment), validation=validation)
     frozen = make_masks(masks=masks, size=alignment.size)
     trained = train(faces=faces, masks=frozen, mask_settings=masks, model_settings=model, training=training, seed=seed)
     figures = evaluate(
@@ -89,6 +91,7 @@ def run_training(
         exported=exported,
         decision=decision,
         comparison=comparison,
+        data_docs=data_docs,
         code={step: code_digest(f"steps.{step}") for step in STEP_NAMES},
     )
 

@@ -8,13 +8,13 @@ from facerecon.config.data import DataSettings
 from facerecon.data.ingest import ingest as ingest_photos
 from facerecon.data.manifest import Manifest
 from ops.materializers.manifest import ManifestMaterializer
-from ops.paths import PROJECT
+from ops.paths import PROJECT, state_folder
 from steps.caching import cache_of
 
 
 @step(cache_policy=cache_of(__name__), output_materializers=ManifestMaterializer)
 def ingest(data: DataSettings, fingerprint: str) -> Annotated[Manifest, "photos"]:
     """``fingerprint`` stands for the photos in the cache key: the step runs again when they may have changed."""
-    manifest = ingest_photos(data, PROJECT)
+    manifest = ingest_photos(data, PROJECT, state_folder() / "frames")
     log_metadata({"fingerprint": fingerprint, **manifest.counts()})
     return manifest

@@ -9,6 +9,7 @@ from zenml.types import HTMLString
 from facerecon.config.run import RunSettings
 from facerecon.corruption.frozen import MaskSet
 from facerecon.data.manifest import Manifest
+from facerecon.data.validation.outcomes import DataDocs
 from facerecon.evaluation.evaluate import Evaluation
 from facerecon.export.onnx import ExportedModel
 from facerecon.training.checkpoints import Training
@@ -31,6 +32,7 @@ def publish(
     exported: ExportedModel,
     decision: dict[str, Any],
     comparison: dict[str, Any],
+    data_docs: DataDocs,
     code: dict[str, str],
 ) -> Annotated[HTMLString, "report"]:
     """Write ``outputs/<config>/``, log the same files and all figures, say where everything is; the report is shown.
@@ -42,13 +44,14 @@ def publish(
     tags = run_tags(settings, faces.digest, masks.digest, training.best.digest, code)
     tags["trained_in_run"] = origins["trained_in_run"]
     folder = outputs_folder() / settings.name
-    write_outputs(folder, settings, faces, training, evaluation, exported, decision, comparison, tags)
+    write_outputs(folder, settings, faces, data_docs, training, evaluation, exported, decision, comparison, tags)
     show_in_zenml(tags | origins)
     tracking.log_settings(settings, tags | origins)
     tracking.log_data(faces, settings)
     log_curves(training.history)
     tracking.log_figures(evaluation, training.history, decision)
     tracking.log_grid(evaluation)
+    tracking.log_data_docs(data_docs, folder)
     tracking.log_folder(folder)
-    announce(Console(), folder, evaluation, decision)
+    announce(Console(), folder, evaluation, decision, data_docs)
     return HTMLString((folder / "report.html").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Stop the pipeline unless the data fulfils what Great Expectations asks of it."""
+"""Stop the pipeline unless the data fulfils what the suites ask of it."""
 
 from typing import Annotated
 
@@ -6,14 +6,31 @@ from zenml import log_metadata, step
 
 from facerecon.config.validation import ValidationSettings
 from facerecon.data.manifest import Manifest
+from facerecon.data.validation import DataDocs
 from facerecon.data.validation import validate as validate_manifest
+from ops.materializers.data_docs import DataDocsMaterializer
 from ops.materializers.manifest import ManifestMaterializer
 from steps.caching import cache_of
 
 
-@step(cache_policy=cache_of(__name__), output_materializers=ManifestMaterializer)
-def validate(faces: Manifest, validation: ValidationSettings) -> Annotated[Manifest, "valid_faces"]:
-    """The same manifest, once every expectation is met."""
-    outcomes = validate_manifest(faces, validation)
-    log_metadata({"expectations met": len(outcomes)})
-    return faces
+@step(
+    cache_policy=cache_of(__name__),
+    output_materializers={"valid_faces": ManifestMaterializer, "data_docs": DataDocsMaterializer},
+)
+def validate(
+    faces: Manifest, validation: ValidationSettings
+) -> tuple[Annotated[Manifest, "valid_faces"], Annotated[DataDocs, "data_docs"]]:
+    """The manifest without near-duplicates, once nothing is wrong that must stop the run, and what was seen.
+
+    ``validation`` holds what stands in the file of suites, which thereby is part of the cache key.
+    """
+    result = validate_manifest(faces, validation)
+    met = sum(outcome.success for outcome in result.docs.outcomes)
+    log_metadata(
+        {
+            "expectations met": met,
+            "warnings": [warning.said for warning in result.docs.warnings],
+            "near-duplicates quarantined": len(result.manifest.quarantine) - len(faces.quarantine),
+        }
+    )
+    return result.manifest, result.docs

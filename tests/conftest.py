@@ -35,5 +35,5 @@ def sample_faces(tmp_path_factory: pytest.TempPathFactory, landmark_model: Path)
 @pytest.fixture(scope="session")
 def aligned(sample_faces: Path, landmark_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     """The faces of ``sample_faces`` cut out at 64 px. Do not write to its store."""
-    photos = ingest(DataSettings(path=str(sample_faces)), sample_faces)
+    photos = ingest(DataSettings(path=str(sample_faces)), sample_faces, tmp_path_factory.mktemp("frames"))
     return align(photos, AlignmentSettings(size=64, workers=1), landmark_model, tmp_path_factory.mktemp("store"))

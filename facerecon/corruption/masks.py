@@ -360,3 +360,36 @@ def _hide_part(mask: Mask, part: str, points: Field, margin: float) -> None:
     left, top = np.clip(np.floor(points.min(axis=0) - margin), 0, size).astype(int)
     right, bottom = np.clip(np.ceil(points.max(axis=0) + margin), 0, size).astype(int)
     mask[top:bottom, left:right] = 1
+
+
+# --------------------------------------------------------------------------------------------------- labelled parts
+
+PART_LABELS: tuple[str, ...] = (
+    *("skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "l_ear", "r_ear", "mouth", "u_lip", "l_lip"),
+    *("hair", "hat", "ear_r", "neck_l", "neck", "cloth"),
+)
+"""What the labels 1 to 18 of a face's parts mean (0 is none of them): names and order are CelebAMask-HQ's."""
+
+PART_GROUPS: dict[str, tuple[str, ...]] = {
+    "hair": ("hair", "hat"),
+    "eyes": ("eye_g", "l_eye", "r_eye", "l_brow", "r_brow"),
+    "nose": ("nose",),
+    "mouth": ("mouth", "u_lip", "l_lip"),
+    "skin": ("skin",),
+}
+"""What is hidden together of a face whose parts are labelled."""
+
+
+def draw_part_mask(group: str, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A mask uint8 [size, size], 1 = hole, that hides one of ``PART_GROUPS`` of a face with ``labels`` [size, size].
+
+    It is a little larger than the parts, whose edges would show what they are. Raises FaceReconError for an unknown
+    group, ValueError where the face shows none of its parts.
+    """
+    if group not in PART_GROUPS:
+        raise FaceReconError(f"parts {group!r} are not one of {', '.join(PART_GROUPS)}")
+    inside = np.isin(labels, [PART_LABELS.index(name) + 1 for name in PART_GROUPS[group]]).view(np.uint8)
+    if not inside.any():
+        raise ValueError(f"the face shows no {group}")
+    reach = 2 * max(1, round(labels.shape[0] / 64)) + 1
+    return cv2.dilate(inside, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))).astype(np.uint8, copy=False)

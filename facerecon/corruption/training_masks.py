@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from facerecon.config.masks import MaskSettings
 from facerecon.corruption.curriculum import sample_training_mask
-from facerecon.corruption.masks import FEATURE_PARTS, draw_feature_mask
+from facerecon.corruption.masks import FEATURE_PARTS, PART_GROUPS, draw_feature_mask, draw_part_mask
 
 
 class TrainingMasks:
@@ -14,12 +14,24 @@ class TrainingMasks:
     def __init__(self, settings: MaskSettings, size: int) -> None:
         self.settings, self.size = settings, size
 
-    def __call__(self, progress: float, rng: np.random.Generator, points68: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """A mask uint8 [size, size], 1 = hole, at ``progress`` in [0, 1]; ``points68`` [68, 2] are in pixels."""
+    def __call__(
+        self,
+        progress: float,
+        rng: np.random.Generator,
+        points68: NDArray[np.float32],
+        parts: NDArray[np.uint8] | None = None,
+    ) -> NDArray[np.uint8]:
+        """A mask uint8 [size, size], 1 = hole, at ``progress`` in [0, 1].
+
+        ``points68`` [68, 2] are in pixels; ``parts`` [size, size] are the labels of a face that has them: then its
+        ``PART_GROUPS`` are hidden, too.
+        """
         if rng.random() < self.settings.feature_share:
-            part = FEATURE_PARTS[int(rng.integers(len(FEATURE_PARTS)))]
+            chosen = int(rng.integers(len(FEATURE_PARTS) + (0 if parts is None else len(PART_GROUPS))))
             try:
-                return draw_feature_mask(part, points68, self.size)
+                if parts is None or chosen < len(FEATURE_PARTS):
+                    return draw_feature_mask(FEATURE_PARTS[chosen], points68, self.size)
+                return draw_part_mask(tuple(PART_GROUPS)[chosen - len(FEATURE_PARTS)], parts)
             except ValueError:
                 # a face at the crop's edge can have the part outside it: hide something else instead
                 pass

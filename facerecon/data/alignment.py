@@ -1,17 +1,13 @@
-"""Cutting faces out: landmarks, a similarity transform from eyes and mouth, a square crop.
+"""Aligning faces: landmarks, a similarity transform from eyes and mouth, a square crop, packed into a store.
 
-The square is FFHQ's (Karras et al., 2019): centred a tenth of the way from the eyes to the mouth, upright along the
-eyes, its side the larger of 4 eye distances and 3.6 eye-to-mouth distances. Crops are content-addressed files in a
-store; beside each photo's crops lies a sidecar with all landmarks, written last, so that a photo whose sidecar
-exists is done and a killed run goes on where it was.
+A photograph whose faces are in the store is done, wherever its file lies now; a killed run goes on where it was.
 """
 
 import multiprocessing
-import zipfile
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,94 +17,62 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from facerecon.config.alignment import AlignmentSettings
-from facerecon.data import images, landmarks
-from facerecon.data.images import UnreadableImageError, read_rgb, write_png
+from facerecon.data import geometry, images, landmarks, store
+from facerecon.data.containers import read_bytes
+from facerecon.data.geometry import Square, cut, cut_labels, eye_distance, face_square
+from facerecon.data.images import UnreadableImageError, read_rgb
 from facerecon.data.landmarks import FaceLandmarker, Points, five_points, head_angles, sixty_eight
 from facerecon.data.manifest import FACE_COLUMNS, PHOTO_COLUMNS, Manifest
+from facerecon.data.sources import SOURCES
+from facerecon.data.store import AlignedFace, AlignedPhoto, FaceStore, Measures
 from facerecon.errors import FaceReconError
-from facerecon.files import atomic_path, digest_of, sha256_bytes, sha256_file
+from facerecon.files import digest_of, sha256_bytes, sha256_file
 from facerecon.progress import track
 
-
-@dataclass(frozen=True)
-class Square:
-    """Where a face is cut: ``origin`` is the top left corner, ``right`` the whole upper edge, in photo pixels."""
-
-    origin: Points
-    right: Points
-
-    @property
-    def side(self) -> float:
-        """The square's side in photo pixels."""
-        return float(np.hypot(*self.right))
-
-    def to_crop(self, points: Points, size: int) -> Points:
-        """Photo points [K, >=2] in crop pixels [K, 2], for a crop of ``size``; (0, 0) is the corner."""
-        down = np.array([-self.right[1], self.right[0]])
-        axes = np.stack([self.right, down]) / self.side**2
-        return ((points[:, :2] - self.origin) @ axes.T * size).astype(np.float32)
-
-    def matrix(self, size: int) -> NDArray[np.float64]:
-        """The affine map [2, 3] from crop pixel indices to photo pixel indices, as cv2 counts them."""
-        right = self.right.astype(np.float64) / size
-        linear = np.array([[right[0], -right[1]], [right[1], right[0]]])
-        offset = linear @ [0.5, 0.5] + self.origin - 0.5
-        return np.column_stack([linear, offset])
-
-
-def face_square(points68: Points) -> Square:
-    """FFHQ's square around a face, from its 68 points in photo pixels."""
-    left_eye, right_eye = points68[36:42, :2].mean(0), points68[42:48, :2].mean(0)
-    eyes, mouth = (left_eye + right_eye) / 2, points68[[48, 54], :2].mean(0)
-    eye_to_eye, eye_to_mouth = right_eye - left_eye, mouth - eyes
-    half = eye_to_eye + np.array([eye_to_mouth[1], -eye_to_mouth[0]])
-    half *= max(2.0 * np.hypot(*eye_to_eye), 1.8 * np.hypot(*eye_to_mouth)) / np.hypot(*half)
-    down = np.array([-half[1], half[0]])
-    return Square(eyes + 0.1 * eye_to_mouth - half - down, 2 * half)
-
-
-def cut(image: NDArray[np.uint8], square: Square, size: int) -> tuple[NDArray[np.uint8], float]:
-    """The crop [size, size, 3] without aliasing, and the share of it that lies outside the photo (mirrored)."""
-    factor = max(1, int(np.ceil(square.side / size)))
-    large = cv2.warpAffine(
-        image,
-        square.matrix(size * factor),
-        (size * factor, size * factor),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REFLECT_101,
-    )
-    inside = cv2.warpAffine(
-        np.ones(image.shape[:2], np.uint8),
-        square.matrix(size),
-        (size, size),
-        flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
-    )
-    crop = cv2.resize(large, (size, size), interpolation=cv2.INTER_AREA) if factor > 1 else large
-    return crop.astype(np.uint8, copy=False), float(1 - inside.mean())
+SHARD_BYTES = 64_000_000
+"""A shard holds no more photos than make up about so many bytes of crops: that much is lost when a run is killed."""
 
 
 @dataclass(frozen=True)
 class _Task:
-    path: str
+    """A photo to align: where it lies, what its bytes are, and the point in the face that is meant, or None."""
+
+    root: Path
+    uri: str
     sha256: str
+    source: str
+    anchor: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
 class _Context:
-    model: str
-    store: str
+    model: Path
+    store: Path
     alignment: AlignmentSettings
 
 
-def store_key(alignment: AlignmentSettings, model_sha256: str) -> str:
-    """The name of the store's folder for crops made in this way: settings, landmark model and code."""
-    code = [sha256_file(Path(module.__file__ or "")) for module in (images, landmarks)] + [sha256_file(Path(__file__))]
+@dataclass(frozen=True)
+class _Cut:
+    """One face as it was found: where it is cut, its 478 points in photo pixels, its pose, and the crop."""
+
+    square: Square
+    points: Points
+    pose: NDArray[np.float64]
+    crop: NDArray[np.uint8]
+    padding: float
+
+
+def store_key(alignment: AlignmentSettings, model_sha256: str, source: str) -> str:
+    """The name of the store's folder for faces cut in this way: settings, landmark model, code, and the source, which
+    says which face of a photo is meant."""
+    modules = (geometry, images, landmarks, store)
+    code = [sha256_file(Path(module.__file__ or "")) for module in modules] + [sha256_file(Path(__file__))]
     chosen = alignment.model_dump(exclude={"workers", "no_face"})
-    return digest_of({"settings": chosen, "model": model_sha256, "code": code})[:16]
+    return digest_of({"settings": chosen, "model": model_sha256, "source": source, "code": code})[:16]
 
 
-def align(manifest: Manifest, alignment: AlignmentSettings, model: Path, store: Path) -> Manifest:
-    """Cut the faces out of the manifest's photos into ``store`` and list them.
+def align(manifest: Manifest, alignment: AlignmentSettings, model: Path, folder: Path) -> Manifest:
+    """Cut the faces out of the manifest's photos into a store under ``folder`` and list them.
 
     ``model`` is the FaceLandmarker bundle. Photos without a usable face are quarantined with the reason; faces
     smaller than the crop are never enlarged.
@@ -116,57 +80,75 @@ def align(manifest: Manifest, alignment: AlignmentSettings, model: Path, store: 
     Raises:
         FaceReconError: a photo has no face and the settings say ``fail``, or no photo has a usable one.
     """
-    folder = Path(store) / store_key(alignment, sha256_file(model))
-    folder.mkdir(parents=True, exist_ok=True)
+    place = Path(folder) / store_key(alignment, sha256_file(model), manifest.faces["source"].iloc[0])
+    place.mkdir(parents=True, exist_ok=True)
+    FaceStore.drop_damaged(place)
     photos: list[dict[str, Any]] = cast(list[dict[str, Any]], manifest.faces.to_dict("records"))
-    tasks = [_Task(str(Path(manifest.root) / photo["uri"]), photo["sha256"]) for photo in photos]
-    context = _Context(str(model), str(folder), alignment)
+    done = FaceStore(place)
+    missing = [_task(photo, manifest) for photo in photos if photo["sha256"] not in done]
+    unreadable = _align_all(missing, _Context(model, place, alignment))
+    done = FaceStore(place)
+
     rows, refused = [], []
-    for photo, (reason, faces) in zip(photos, _run(tasks, context), strict=True):
+    for photo in photos:
+        sha256 = photo["sha256"]
+        reason = unreadable.get(sha256) or done.reason(sha256)
         if reason == _NO_FACE and alignment.no_face == "fail":
             raise FaceReconError(
                 f"alignment.no_face: no face found in {photo['uri']}: remove the photo or set it to 'quarantine'"
             )
         if reason:
             refused.append({"uri": photo["uri"], "reason": reason})
-        for index, face in enumerate(faces):
+            continue
+        for index, face in enumerate(done.faces(sha256)):
             # the layout names one person per photo: further faces are someone else, in the same split
-            suffix = f"-{index}" if index else ""
-            own = {"face": photo["sha256"] + suffix, "identity": photo["identity"] + suffix}
-            rows.append({**photo, **face, **own})
+            rows.append({**photo, "face": face, "identity": photo["identity"] + (f"-{index}" if index else "")})
     if not rows:
         raise FaceReconError(
             f"no usable face in any of the {len(photos)} photos under {manifest.root} "
             f"(first: {refused[0]['uri']}: {refused[0]['reason']}): give photos of faces at least "
             f"{alignment.size} px wide, or lower alignment.size"
         )
+    faces = pd.DataFrame(rows, columns=list(PHOTO_COLUMNS))
+    faces = faces.assign(**done.columns(faces["face"].tolist()))
     return Manifest(
         root=manifest.root,
-        faces=pd.DataFrame(rows, columns=[*PHOTO_COLUMNS, *FACE_COLUMNS]),
+        faces=faces[[*PHOTO_COLUMNS, *FACE_COLUMNS]],
         quarantine=pd.concat([manifest.quarantine, pd.DataFrame(refused, columns=["uri", "reason"], dtype=str)]),
-        store=str(folder),
+        frames=manifest.frames,
+        store=str(place),
         size=alignment.size,
     )
 
 
-def _run(tasks: list[_Task], context: _Context) -> Iterator[tuple[str, list[dict[str, object]]]]:
-    """Results in the order of ``tasks``: from the store if done before, else by detection."""
-    # threads: reading and decoding release Python's lock, and a run that finds all done starts no process
-    with ThreadPoolExecutor(context.alignment.workers) as pool:
-        stored = list(pool.map(lambda task: _read_sidecar(_sidecar_file(task, context), context), tasks))
-    detected = _detect([task for task, done in zip(tasks, stored, strict=True) if done is None], context)
-    for done in stored:
-        yield next(detected) if done is None else done
+def _task(photo: dict[str, Any], manifest: Manifest) -> _Task:
+    anchor = (photo["anchor_x"], photo["anchor_y"])
+    root, uri = (manifest.frames, photo["file"]) if photo["file"] else (manifest.root, photo["uri"])
+    return _Task(Path(root), uri, photo["sha256"], photo["source"], None if np.isnan(anchor[0]) else anchor)
 
 
-def _detect(tasks: list[_Task], context: _Context) -> Iterator[tuple[str, list[dict[str, object]]]]:
-    """Results in the order of ``tasks``, from worker processes, or from this one if a single worker is asked for."""
+def _align_all(tasks: list[_Task], context: _Context) -> dict[str, str]:
+    """Align the photos of ``tasks`` into the store; the reasons of those that cannot be read, by SHA-256."""
     workers = min(context.alignment.workers, len(tasks))
+    most = max(1, SHARD_BYTES // (context.alignment.size**2 * 3))
+    # few photos are dealt out evenly, many in shards of a fair size
+    each = max(1, min(256, most, -(-len(tasks) // (4 * max(1, workers)))))
+    chunks = [tasks[start : start + each] for start in range(0, len(tasks), each)]
+    unreadable: dict[str, str] = {}
+    for part in track(_in_workers(chunks, context, workers), f"aligning faces, {each} photos at a time", len(chunks)):
+        unreadable |= part
+    return unreadable
+
+
+def _in_workers(chunks: list[list[_Task]], context: _Context, workers: int) -> Iterator[dict[str, str]]:
+    """``_align_chunk`` of each, by worker processes, or by this one if a single worker is asked for."""
+    if not chunks:
+        return
     if workers == 1:
         threads = cv2.getNumThreads()
         _start_worker(context)
         try:
-            yield from track(map(_align_photo, tasks), "aligning faces", len(tasks))
+            yield from map(_align_chunk, chunks)
         finally:
             _end_worker()
             cv2.setNumThreads(threads)
@@ -174,7 +156,7 @@ def _detect(tasks: list[_Task], context: _Context) -> Iterator[tuple[str, list[d
     # spawn: MediaPipe's threads do not survive a fork
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker, (context,)) as pool:
         try:
-            yield from track(pool.map(_align_photo, tasks, chunksize=16), "aligning faces", len(tasks))
+            yield from pool.map(_align_chunk, chunks)
         except BrokenProcessPool as error:
             raise FaceReconError(
                 "alignment: a worker process was ended (out of memory?): run again, it goes on where it was; "
@@ -191,7 +173,7 @@ _worker: tuple[FaceLandmarker, _Context] | None = None
 def _start_worker(context: _Context) -> None:
     global _worker
     cv2.setNumThreads(1)
-    _worker = (FaceLandmarker(Path(context.model), min_confidence=context.alignment.min_confidence), context)
+    _worker = (FaceLandmarker(context.model, min_confidence=context.alignment.min_confidence), context)
 
 
 def _end_worker() -> None:
@@ -204,66 +186,53 @@ def _end_worker() -> None:
 _NO_FACE = "no face found"
 
 
-def _align_photo(task: _Task) -> tuple[str, list[dict[str, object]]]:
-    """The reason why a photo gives no face ("" if it does) and its faces' columns."""
+def _align_chunk(tasks: list[_Task]) -> dict[str, str]:
+    """Write one shard of what the photos of ``tasks`` hold; the reasons of those that cannot be read."""
     assert _worker is not None
     detector, context = _worker
-    try:
-        if sha256_file(Path(task.path)) != task.sha256:
-            return "changed since it was listed", []
-        image = read_rgb(Path(task.path))
-    except OSError as error:
-        return f"cannot be read: {error.strerror}", []
-    except UnreadableImageError as error:
-        return str(error), []
-    reason, faces = _find_faces(image, detector, context.alignment)
-    for index, face in enumerate(faces):
-        with atomic_path(_crop_file(context, task.sha256, index)) as temporary:
-            write_png(temporary, face.crop)
-    sidecar = _sidecar_file(task, context)
-    with atomic_path(sidecar) as temporary:
-        flat: dict[str, Any] = {"reason": np.array(reason), "count": np.array(len(faces))}
-        for index, face in enumerate(faces):
-            flat |= {f"{index}/{name}": np.asarray(value) for name, value in asdict(face).items()}
-        np.savez(temporary, **flat)
-    result = _read_sidecar(sidecar, context)
-    if result is None:
-        raise FaceReconError(f"{sidecar} cannot be read back: free or mend the disk, and run again")
-    return result
-
-
-def _sidecar_file(task: _Task, context: _Context) -> Path:
-    return Path(context.store) / task.sha256[:2] / f"{task.sha256}.npz"
-
-
-def _crop_file(context: _Context, sha256: str, index: int) -> Path:
-    return Path(context.store) / sha256[:2] / f"{sha256}-{index}.png"
-
-
-@dataclass(frozen=True)
-class _Face:
-    """One face as its sidecar keeps it: points in crop pixels but ``landmarks`` (478, photo pixels) and ``box``."""
-
-    crop: NDArray[np.uint8]
-    landmarks: Points
-    points68: Points
-    points5: Points
-    box: NDArray[np.float32]
-    angles: NDArray[np.float32]
-    quad: float
-    padding: float
-    sharpness: float
-    brightness: float
+    aligned, unreadable = [], {}
+    for task in tasks:
+        try:
+            content = read_bytes(task.root, task.uri)
+            if sha256_bytes(content) != task.sha256:
+                unreadable[task.sha256] = "changed since it was listed"
+                continue
+            image = read_rgb(content)
+        except OSError as error:
+            unreadable[task.sha256] = f"cannot be read: {error.strerror}"
+            continue
+        except UnreadableImageError as error:
+            aligned.append(AlignedPhoto(task.sha256, str(error), []))
+            continue
+        reason, found = _find_faces(image, detector, context.alignment, task.anchor)
+        read_parts = SOURCES[task.source].parts if task.source in SOURCES else None
+        try:
+            parts = read_parts(task.root, task.uri) if read_parts and found else None
+        except UnreadableImageError as error:
+            aligned.append(AlignedPhoto(task.sha256, f"parts of the face: {error}", []))
+            continue
+        faces = [_face(each, parts, image.shape[1]) for each in found]
+        aligned.append(AlignedPhoto(task.sha256, reason, faces))
+    if aligned:
+        FaceStore.write(context.store, aligned)
+    return unreadable
 
 
 def _find_faces(
-    image: NDArray[np.uint8], detector: FaceLandmarker, alignment: AlignmentSettings
-) -> tuple[str, list[_Face]]:
-    """The faces to keep, largest first, and why there is none."""
+    image: NDArray[np.uint8],
+    detector: FaceLandmarker,
+    alignment: AlignmentSettings,
+    anchor: tuple[float, float] | None,
+) -> tuple[str, list[_Cut]]:
+    """The faces to keep, largest first, and why there is none. With an ``anchor`` only the face around it counts."""
     found = [(face_square(sixty_eight(points)), points, matrix) for points, matrix in detector.detect(image)]
     found.sort(key=lambda face: -face[0].side)
     if not found:
         return _NO_FACE, []
+    if anchor is not None:
+        found = [face for face in found if _within(anchor, face[0])][:1]
+        if not found:
+            return "no face found where the source says that there is one", []
     if len(found) > 1 and alignment.several_faces == "quarantine":
         return f"{len(found)} faces found", []
     if alignment.several_faces == "largest":
@@ -277,91 +246,44 @@ def _find_faces(
         if padding > alignment.max_padding:
             reasons.append(f"face cut off: {padding:.0%} of the crop lies outside the photo")
             continue
-        faces.append(_measure(crop, padding, square, points, matrix))
+        faces.append(_Cut(square, points, matrix, crop, padding))
     return ("" if faces else reasons[0]), faces
 
 
-def _measure(
-    crop: NDArray[np.uint8], padding: float, square: Square, points: Points, matrix: NDArray[np.float64]
-) -> _Face:
-    size = crop.shape[0]
+def _within(anchor: tuple[float, float], square: Square) -> bool:
+    """Whether a point between the eyes can be this face's: it lies in the inner half of its square."""
+    place = square.to_crop(np.array([anchor], dtype=np.float32), 1)[0]
+    return bool((np.abs(place - 0.5) < 0.25).all())
+
+
+def _face(found: _Cut, parts: NDArray[np.uint8] | None, width: int) -> AlignedFace:
+    """Measure a face that was cut out of a photo ``width`` pixels wide."""
+    crop, size = found.crop, found.crop.shape[0]
     gray = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
-    low, high = points[:, :2].min(0), points[:, :2].max(0)
-    return _Face(
-        crop=crop,
-        landmarks=points,
-        points68=square.to_crop(sixty_eight(points), size),
-        points5=square.to_crop(five_points(points), size),
-        box=np.concatenate([low, high - low]),
-        angles=np.array(head_angles(matrix), dtype=np.float32),
-        quad=square.side,
-        padding=padding,
+    low, high = found.points[:, :2].min(0), found.points[:, :2].max(0)
+    points68 = sixty_eight(found.points)
+    yaw, pitch, roll = head_angles(found.pose)
+    measures = Measures(
+        box_x=float(low[0]),
+        box_y=float(low[1]),
+        box_width=float(high[0] - low[0]),
+        box_height=float(high[1] - low[1]),
+        quad=found.square.side,
+        eyes=eye_distance(points68),
+        padding=found.padding,
+        yaw=yaw,
+        pitch=pitch,
+        roll=roll,
         sharpness=float(cv2.Laplacian(gray, cv2.CV_64F).var()),
         brightness=float(gray.mean()),
     )
-
-
-def _read_sidecar(sidecar: Path, context: _Context) -> tuple[str, list[dict[str, object]]] | None:
-    """What was written for a photo before; None if there is nothing, or a file that is not whole.
-
-    Crops that are gone or damaged are written again.
-    """
-    try:
-        with np.load(sidecar, allow_pickle=False) as stored:
-            reason, count = str(stored["reason"]), int(stored["count"])
-            faces = [{name: stored[f"{index}/{name}"] for name in _SIDECAR_VALUES} for index in range(count)]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None
-    columns = []
-    for index, face in enumerate(faces):
-        crop = _crop_file(context, sidecar.stem, index)
-        if not _holds(crop, face["crop"]):
-            with atomic_path(crop) as temporary:
-                write_png(temporary, face["crop"])
-        values = (
-            str(crop.relative_to(context.store)),
-            sha256_bytes(face["crop"].tobytes()),
-            *map(float, face["box"]),
-            float(face["quad"]),
-            float(face["padding"]),
-            *map(float, face["angles"]),
-            float(face["sharpness"]),
-            float(face["brightness"]),
-        )
-        columns.append(dict(zip(FACE_COLUMNS, values, strict=True)))
-    return reason, columns
-
-
-def _holds(path: Path, image: NDArray[np.uint8]) -> bool:
-    """Whether the file at ``path`` is there and has exactly these pixels."""
-    try:
-        return np.array_equal(read_rgb(path), image)
-    except UnreadableImageError:
-        return False
-
-
-_SIDECAR_VALUES = ("crop", "box", "quad", "padding", "angles", "sharpness", "brightness")
-
-
-@dataclass(frozen=True)
-class FacePoints:
-    """Points of one aligned face: ``five`` [5, 2] and ``sixty_eight`` [68, 2] in crop pixels, ``all478`` [478, 3] in
-    photo pixels."""
-
-    five: Points
-    sixty_eight: Points
-    all478: Points
-
-
-def read_points(manifest: Manifest, crop: str) -> FacePoints:
-    """The points of the face whose crop is named ``crop`` in the manifest's store.
-
-    Raises:
-        FaceReconError: the store no longer holds them.
-    """
-    stem, _, index = Path(crop).stem.rpartition("-")
-    sidecar = manifest.crop_path(crop).with_name(f"{stem}.npz")
-    if not sidecar.is_file():
-        raise FaceReconError(f"landmarks of {crop} are missing from {manifest.store}: run the pipeline again")
-    with np.load(sidecar, allow_pickle=False) as stored:
-        return FacePoints(stored[f"{index}/points5"], stored[f"{index}/points68"], stored[f"{index}/landmarks"])
+    none = np.zeros((size, size), np.uint8)
+    return AlignedFace(
+        crop=crop,
+        five=found.square.to_crop(five_points(found.points), size),
+        sixty_eight=found.square.to_crop(points68, size),
+        all478=found.points,
+        phash=cv2.img_hash.pHash(gray)[0],
+        parts=none if parts is None else cut_labels(parts, parts.shape[1] / width, found.square, size),
+        measures=measures,
+    )

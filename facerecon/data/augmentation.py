@@ -17,8 +17,10 @@ def augment(
     points68: Points,
     settings: AugmentationSettings,
     rng: np.random.Generator,
-) -> tuple[NDArray[np.float32], Points, Points]:
-    """A changed face: image float32 [H, W, 3] with values 0..255, its five and 68 points in pixels.
+    parts: NDArray[np.uint8] | None = None,
+) -> tuple[NDArray[np.float32], Points, Points, NDArray[np.uint8] | None]:
+    """A changed face: image float32 [H, W, 3] with values 0..255, its five and 68 points in pixels, and the labels of
+    its ``parts`` uint8 [H, W], 0 where the image was mirrored at its edge.
 
     The number of draws from ``rng`` does not depend on the settings, so switching one change off leaves the others as
     they were. After a flip the 68 points keep their indices (they outline the mirrored parts), the five points are
@@ -40,7 +42,9 @@ def augment(
     gray = float((changed @ _LUMA).mean())
     changed = (changed - gray) * (1 + (2 * contrast - 1) * settings.contrast) + gray
     changed *= (1 + (2 * brightness - 1) * settings.brightness) * (1 + colour * settings.colour / 2)
-    return np.clip(changed, 0, 255), _move(points5, turn), _move(points68, turn)
+    if parts is not None:
+        parts = cv2.warpAffine(parts, turn, (size, size), flags=cv2.INTER_NEAREST).astype(np.uint8, copy=False)
+    return np.clip(changed, 0, 255), _move(points5, turn), _move(points68, turn), parts
 
 
 def _move(points: Points, turn: NDArray[np.floating]) -> Points:

@@ -15,10 +15,9 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from facerecon.config.training import AugmentationSettings
-from facerecon.data.alignment import FacePoints, read_points
 from facerecon.data.augmentation import augment
-from facerecon.data.images import read_rgb
 from facerecon.data.manifest import Manifest
+from facerecon.data.store import FacePoints
 from facerecon.randomness import generator, unit_interval
 
 
@@ -53,8 +52,8 @@ def to_tensor(image: NDArray[np.uint8] | NDArray[np.float32]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32)) / 127.5 - 1
 
 
-MaskDrawer = Callable[[float, np.random.Generator, NDArray[np.float32]], NDArray[np.uint8]]
-"""(progress of the run, generator, 68 points [68, 2]) -> mask uint8 [H, W], 1 = hole."""
+MaskDrawer = Callable[[float, np.random.Generator, NDArray[np.float32], NDArray[np.uint8] | None], NDArray[np.uint8]]
+"""(progress of the run, generator, 68 points [68, 2], labels of parts [H, W] or None) -> mask [H, W], 1 = hole."""
 
 
 class TrainingFaces(Dataset[tuple[Tensor, Tensor, Tensor]]):
@@ -62,25 +61,22 @@ class TrainingFaces(Dataset[tuple[Tensor, Tensor, Tensor]]):
 
     def __init__(self, manifest: Manifest, augmentation: AugmentationSettings, draw_mask: MaskDrawer, seed: int):
         rows = manifest.split("train")
-        self.manifest, self.augmentation, self.draw_mask, self.seed = manifest, augmentation, draw_mask, seed
-        self.faces, self.crops = rows["face"].tolist(), rows["crop"].tolist()
-        points = [read_points(manifest, crop) for crop in self.crops]
-        self.points5 = np.array([p.five for p in points], dtype=np.float32).reshape(-1, 5, 2)
-        self.points68 = np.array([p.sixty_eight for p in points], dtype=np.float32).reshape(-1, 68, 2)
+        self.augmentation, self.draw_mask, self.seed = augmentation, draw_mask, seed
+        self.faces, self.store = rows["face"].tolist(), manifest.aligned_faces
+        # frames of one track are seen under one mask: it would tell the network nothing new to hide them differently
+        self.mask_keys = np.where(rows["track"] != "", rows["track"], rows["face"]).tolist()
 
     def __len__(self) -> int:
         return len(self.faces)
 
     def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor, Tensor]:
         face = self.faces[draw.index]
-        image, points5, points68 = augment(
-            read_rgb(self.manifest.crop_path(self.crops[draw.index])),
-            self.points5[draw.index],
-            self.points68[draw.index],
-            self.augmentation,
-            generator(self.seed, draw.epoch, face, "augmentation"),
-        )
-        mask = self.draw_mask(draw.progress, generator(self.seed, draw.epoch, face, "mask"), points68)
+        points5, points68 = self.store.few_points(face)
+        rng = generator(self.seed, draw.epoch, face, "augmentation")
+        crop, parts = self.store.crop(face), self.store.parts(face)
+        image, points5, points68, parts = augment(crop, points5, points68, self.augmentation, rng, parts)
+        mask_rng = generator(self.seed, draw.epoch, self.mask_keys[draw.index], "mask")
+        mask = self.draw_mask(draw.progress, mask_rng, points68, parts)
         return to_tensor(image), torch.from_numpy(mask[None].astype(np.float32)), torch.from_numpy(points5)
 
     def __getitems__(self, draws: list[Draw]) -> list[tuple[Tensor, Tensor, Tensor]]:
@@ -119,11 +115,15 @@ class StepSampler(Sampler[list[Draw]]):
 
 @dataclass(frozen=True)
 class EvaluationFaces:
-    """Faces held in memory for evaluation: ``images`` uint8 [N, H, W, 3], ``points`` and manifest ``rows``."""
+    """Faces held in memory for evaluation: ``images`` uint8 [N, H, W, 3], ``points`` and manifest ``rows``.
+
+    ``parts`` are the labels uint8 [H, W] of a face's parts, None where its source has none.
+    """
 
     rows: pd.DataFrame
     images: NDArray[np.uint8]
     points: list[FacePoints]
+    parts: list[NDArray[np.uint8] | None]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -144,7 +144,6 @@ def evaluation_faces(manifest: Manifest, split: str, most: int) -> EvaluationFac
     rows = manifest.split(split)
     chosen = sorted(rows.index, key=lambda i: unit_interval("evaluate", str(rows.at[i, "face"])))[:most]
     rows = rows.loc[sorted(chosen)].reset_index(drop=True)
-    images = [read_rgb(manifest.crop_path(crop)) for crop in rows["crop"]]
-    empty = np.empty((0, manifest.size, manifest.size, 3), np.uint8)
-    points = [read_points(manifest, crop) for crop in rows["crop"]]
-    return EvaluationFaces(rows, np.stack(images) if images else empty, points)
+    faces, store = rows["face"].tolist(), manifest.aligned_faces
+    points, parts = [store.points(face) for face in faces], [store.parts(face) for face in faces]
+    return EvaluationFaces(rows, store.crops(faces, manifest.size), points, parts)

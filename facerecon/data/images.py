@@ -1,6 +1,9 @@
 """Reading photographs of any mode and orientation as RGB."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -21,19 +24,44 @@ class UnreadableImageError(Exception):
     """This photo cannot be used; the message is the reason that the quarantine list gives."""
 
 
-def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """The photo as uint8 [H, W, 3], turned as its EXIF orientation says; gray, palette and RGBA become RGB.
+def read_rgb(photo: Path | bytes) -> NDArray[np.uint8]:
+    """A photo, given as its path or its bytes, as uint8 [H, W, 3], turned as its EXIF orientation says.
 
-    Transparent pixels are laid on white; 16-bit gray is scaled to 8 bits.
+    Any mode becomes RGB; transparent pixels are laid on white; 16 bits are scaled to 8, and floating
+    point from 0 to 1, or else from 0 to 255.
 
     Raises:
         UnreadableImageError: no image, a broken one, or one larger than MAX_PIXELS.
     """
+    with _readable(), Image.open(_stream(photo), formats=_FORMATS) as image:
+        _check_size(image)
+        return _to_rgb(_upright(image))
+
+
+def check_header(photo: bytes) -> None:
+    """Refuse what its first bytes show to be no image, or one that is too large; its pixels are not decoded.
+
+    Raises:
+        UnreadableImageError: with the reason.
+    """
+    with _readable(), Image.open(_stream(photo), formats=_FORMATS) as image:
+        _check_size(image)
+
+
+def _stream(photo: Path | bytes) -> Path | BytesIO:
+    return BytesIO(photo) if isinstance(photo, bytes) else photo
+
+
+def _check_size(image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise UnreadableImageError(f"too large: {image.width}x{image.height} pixels")
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Whatever goes wrong in a decoder becomes the reason why the photo cannot be used."""
     try:
-        with Image.open(path, formats=_FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise UnreadableImageError(f"too large: {image.width}x{image.height} pixels")
-            return _to_rgb(_upright(image))
+        yield
     except UnreadableImageError:
         raise
     except Image.DecompressionBombError as error:
@@ -71,6 +99,10 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
+    if image.mode == "F":
+        values = np.nan_to_num(np.asarray(image))
+        gray = np.clip(values * (255 if values.max(initial=0) <= 1 else 1), 0, 255).round().astype(np.uint8)
+        return np.repeat(gray[..., None], 3, axis=2)
     if image.mode.startswith("I"):
         values = np.asarray(image).astype(np.float32)
         deep = image.mode.startswith("I;16") or values.max(initial=0) > 255

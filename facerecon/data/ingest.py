@@ -1,21 +1,28 @@
 """From a folder of photographs to a manifest: hashed, without duplicates, split by identity."""
 
 import hashlib
+import math
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from facerecon.config.data import DataSettings
-from facerecon.data.images import UnreadableImageError, read_rgb
+from facerecon.data.containers import MEMBER, read_bytes
+from facerecon.data.images import UnreadableImageError, check_header
 from facerecon.data.manifest import PHOTO_COLUMNS, Manifest
-from facerecon.data.sources import SOURCES, Photo
+from facerecon.data.sources import SOURCES, Photo, Workspace, files
 from facerecon.data.splits import split_of
+from facerecon.data.tombstones import FORGOTTEN, Tombstones, clip_fact, photo_fact, remove_kept, track_fact
 from facerecon.errors import FaceReconError
-from facerecon.files import sha256_file
+from facerecon.files import sha256_bytes
 from facerecon.progress import track
 from facerecon.randomness import unit_interval
+
+_AT_ONCE = 1024
 
 
 def source_root(data: DataSettings, project: Path) -> Path:
@@ -33,40 +40,54 @@ def source_root(data: DataSettings, project: Path) -> Path:
 
 
 def source_fingerprint(data: DataSettings, project: Path) -> str:
-    """A digest of names, sizes and modification times under the root: changes when the photos may have changed."""
+    """A digest of names, sizes and modification times under the root, and of what is forgotten: changes when the photos
+    that may be used may have changed."""
     root = source_root(data, project)
-    fingerprint = hashlib.sha256()
-    for photo in SOURCES[data.source](root):
+    fingerprint = hashlib.sha256(Tombstones.read(project).digest.encode())
+    for path in files(root):
         try:
-            state = (root / photo.uri).stat()
+            state = path.stat()
             change = f"{state.st_size}\0{state.st_mtime_ns}"
         except OSError as error:
             change = str(error.strerror)  # a broken link, say: ``ingest`` puts it on the quarantine list
-        fingerprint.update(os.fsencode(f"{photo.uri}\0{photo.identity}\0{change}\n"))
+        fingerprint.update(os.fsencode(f"{path.relative_to(root).as_posix()}\0{change}\n"))
     return fingerprint.hexdigest()
 
 
-def ingest(data: DataSettings, project: Path) -> Manifest:
-    """Read every photo of the source once and list the usable ones.
+def ingest(data: DataSettings, project: Path, frames: Path) -> Manifest:
+    """Read every photo of the source once and list those that can be used, as far as their first bytes tell.
 
     A photo that cannot be read, or whose bytes were seen before, goes to the quarantine list with its reason. A
-    photo of a person not named is its own identity (by content).
+    photo of a person not named is its own identity (by content). ``frames`` is where a source keeps what it takes out
+    of videos. What ``project`` has a tombstone for is refused; a forgotten track is passed over, and what a source has
+    taken out of a clip anew is removed again.
 
     Raises:
         FaceReconError: the folder is missing, holds no image, or no image that can be read.
     """
     root = source_root(data, project)
-    photos = sorted(SOURCES[data.source](root), key=lambda photo: photo.uri)
+    photos = sorted(SOURCES[data.source].photos(root, Workspace(data, frames)), key=lambda photo: photo.uri)
     if not photos:
         raise FaceReconError(f"data.path: {root} holds no image (jpg, png, webp, bmp, tiff): give a folder of photos")
     if data.max_faces is not None:
         photos = sorted(photos, key=lambda photo: unit_interval("keep", _printable(photo.uri)))[: data.max_faces]
         photos.sort(key=lambda photo: photo.uri)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        examined = list(track(pool.map(lambda p: _examine(root, p), photos), "reading photos", len(photos)))
-    rows, refused = [], []
+    rows: list[tuple[Any, ...]] = []
+    refused: list[dict[str, str]] = []
     first_with: dict[str, str] = {}
+    graveyard, taken_out, whole = _Graveyard(Tombstones.read(project), root), [], set()
+    examined = track(_examine_all(root, frames, photos), "reading photos", len(photos))
     for photo, (sha256, reason) in zip(photos, examined, strict=True):
+        if what := graveyard.holds(photo, sha256):
+            taken_out.append(photo.file)
+            if what == "clip":
+                whole.add(frames / photo.file.partition(MEMBER)[0])
+            if what == "track":
+                continue
+            uri, reason = photo.clip or photo.uri, FORGOTTEN
+            if refused[-1:] != [{"uri": _printable(uri), "reason": reason}]:
+                refused.append({"uri": _printable(uri), "reason": reason})
+            continue
         if not reason and sha256 in first_with:
             reason = f"duplicate of {first_with[sha256]}"
         if reason:
@@ -74,8 +95,12 @@ def ingest(data: DataSettings, project: Path) -> Manifest:
             continue
         first_with[sha256] = photo.uri
         identity = photo.identity or f"unnamed-{sha256[:16]}"
-        split = photo.split or split_of(identity, data.splits)
-        rows.append((sha256, photo.uri, sha256, data.source, identity, split))
+        split = split_of(identity, data.splits, photo.splits)
+        shown = (photo.clip, photo.track, photo.frame, photo.time, photo.file, *(photo.anchor or (math.nan, math.nan)))
+        rows.append((sha256, photo.uri, sha256, data.source, identity, split, photo.licence, *shown))
+    for archive in whole:
+        archive.unlink(missing_ok=True)
+    remove_kept(frames, filter(None, taken_out))
     if not rows:
         raise FaceReconError(
             f"data.path: none of the {len(photos)} images under {root} can be read "
@@ -85,7 +110,47 @@ def ingest(data: DataSettings, project: Path) -> Manifest:
         root=str(root),
         faces=pd.DataFrame(rows, columns=list(PHOTO_COLUMNS)),
         quarantine=pd.DataFrame(refused, columns=["uri", "reason"], dtype=str),
+        frames=str(frames),
     )
+
+
+class _Graveyard:
+    """The tombstones, asked about photos under ``root``; clips are read for it once, if anything is forgotten."""
+
+    def __init__(self, tombstones: Tombstones, root: Path) -> None:
+        self._tombstones, self._root = tombstones, root
+        self._clips: dict[str, str] = {}
+
+    def holds(self, photo: Photo, sha256: str) -> str:
+        """What of the photo is forgotten: "photo", its "clip", its "track" in the clip; "" if nothing is."""
+        if not self._tombstones.groups:
+            return ""
+        if photo.clip and (clip := self._clip(photo.clip)):
+            if self._tombstones.hold(clip_fact(clip)):
+                return "clip"
+            if self._tombstones.hold(track_fact(clip, photo.clip, photo.track)):
+                return "track"
+        if sha256 and self._tombstones.hold(photo_fact(sha256)):
+            return "track" if photo.clip else "photo"
+        return ""
+
+    def _clip(self, clip: str) -> str:
+        if clip not in self._clips:
+            # imported when it is used: it brings the video decoder
+            from facerecon.data.footage.decode import UnusableClipError, clip_digest
+
+            try:
+                self._clips[clip] = clip_digest(self._root / clip)
+            except (OSError, UnusableClipError):
+                self._clips[clip] = ""
+        return self._clips[clip]
+
+
+def _examine_all(root: Path, frames: Path, photos: list[Photo]) -> Iterator[tuple[str, str]]:
+    """``_examine`` of each photo, in order, by threads; only so many wait at a time, however many there are."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(photos), _AT_ONCE):
+            yield from pool.map(lambda photo: _examine(root, frames, photo), photos[start : start + _AT_ONCE])
 
 
 def _printable(name: str) -> str:
@@ -93,16 +158,17 @@ def _printable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _examine(root: Path, photo: Photo) -> tuple[str, str]:
+def _examine(root: Path, frames: Path, photo: Photo) -> tuple[str, str]:
     """The SHA-256 of a photo's bytes and the reason why it cannot be used, "" if it can."""
-    path = root / photo.uri
     if _printable(photo.uri) != photo.uri:
         return "", "its name is not valid UTF-8"
+    if photo.refused:
+        return "", photo.refused
     try:
-        sha256 = sha256_file(path)
-        read_rgb(path)
+        content = read_bytes(frames, photo.file) if photo.file else read_bytes(root, photo.uri)
+        check_header(content)
     except OSError as error:
         return "", f"cannot be read: {error.strerror}"
     except UnreadableImageError as error:
         return "", str(error)
-    return sha256, ""
+    return sha256_bytes(content), ""

@@ -3,36 +3,38 @@
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 
 import pandas as pd
 
+from facerecon.data.store import MEASURES, FaceStore
 from facerecon.errors import FaceReconError
 
 SPLITS = ("train", "val", "gate", "test")
 
-PHOTO_COLUMNS = ("face", "uri", "sha256", "source", "identity", "split")
-"""``face`` names the row; ``uri`` is relative to the data root; ``sha256`` is that of the photo's bytes."""
-
-FACE_COLUMNS = (
-    *("crop", "crop_sha256", "box_x", "box_y", "box_width", "box_height", "quad", "padding"),
-    *("yaw", "pitch", "roll", "sharpness", "brightness"),
+PHOTO_COLUMNS = (
+    *("face", "uri", "sha256", "source", "identity", "split", "licence"),
+    *("clip", "track", "frame", "time", "file", "anchor_x", "anchor_y"),
 )
-"""Added by alignment: ``crop`` is relative to the store; box and quad (side of the cut square) in photo pixels."""
+"""``face`` names the row; ``uri`` is relative to the data root; ``sha256`` is that of the photo's bytes; the others are
+a ``Photo``'s: "", -1 or NaN where it has none."""
+
+FACE_COLUMNS = ("crop_sha256", "phash", *MEASURES)
+"""Added by alignment: digest of the crop's pixels, its perceptual hash (16 hexadecimal digits), and ``Measures``."""
 
 
 @dataclass(frozen=True)
 class Manifest:
     """Faces and the photos that could not be used.
 
-    ``root`` is the data root (a path or fsspec url), ``store`` the folder of the aligned crops ("" before
-    alignment), ``size`` the crops' side in pixels (0 before). ``faces`` has PHOTO_COLUMNS and, once aligned,
-    FACE_COLUMNS; ``quarantine`` has uri and reason.
+    ``root`` is the data root, ``frames`` the folder of what was taken out of videos, ``store`` that of the aligned
+    faces ("" before alignment), ``size`` their side in pixels (0 before). ``faces`` has PHOTO_COLUMNS and, once
+    aligned, FACE_COLUMNS; ``quarantine`` has uri and reason.
     """
 
     root: str
     faces: pd.DataFrame
     quarantine: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"uri": [], "reason": []}, dtype=str))
+    frames: str = ""
     store: str = ""
     size: int = 0
 
@@ -43,9 +45,9 @@ class Manifest:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over the rows in order of their names; does not depend on where root and store lie."""
+        """SHA-256 over the rows in order of their names; does not depend on where the files lie."""
         rows = self.faces.sort_values("face")
-        content = rows[list(PHOTO_COLUMNS)].to_csv(index=False)
+        content = rows[[name for name in PHOTO_COLUMNS if name != "file"]].to_csv(index=False)
         if self.aligned:
             content += rows["crop_sha256"].to_csv(index=False)
         refused = self.quarantine.sort_values(["uri", "reason"]).to_csv(index=False)
@@ -55,18 +57,24 @@ class Manifest:
         """The rows of one split, in order of their names."""
         return self.faces[self.faces["split"] == name].sort_values("face").reset_index(drop=True)
 
-    def crop_path(self, crop: str) -> Path:
-        """Where an aligned crop lies."""
-        return Path(self.store) / crop
+    @cached_property
+    def aligned_faces(self) -> FaceStore:
+        """Where the crops and points are."""
+        return FaceStore(self.store)
 
     def check_crops(self) -> None:
-        """Raise FaceReconError if a crop that the manifest names is gone."""
-        missing = [crop for crop in self.faces["crop"] if not self.crop_path(crop).is_file()]
+        """Raise FaceReconError if a face that the manifest names is gone from the store."""
+        missing = [face for face in self.faces["face"] if not self.aligned_faces.holds(face)]
         if missing:
             raise FaceReconError(
-                f"{len(missing)} aligned crops are missing from {self.store} (first: {missing[0]}): "
+                f"{len(missing)} aligned faces are missing from {self.store} (first: {missing[0]}): "
                 "run the pipeline again, it aligns them anew"
             )
+
+    def licences(self) -> dict[str, int]:
+        """Photographs by their own licence; of a source that names none for single photographs, nothing."""
+        photos = self.faces.drop_duplicates("uri")["licence"]
+        return {str(name): int(count) for name, count in photos[photos != ""].value_counts().items()}
 
     def counts(self) -> dict[str, int]:
         """Faces per split, identities and quarantined photos."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from facerecon.config.evaluation import EvaluationSettings
 from facerecon.corruption.frozen import MaskSet
-from facerecon.corruption.masks import FEATURE_PARTS, draw_feature_mask
+from facerecon.corruption.masks import FEATURE_PARTS, PART_GROUPS, draw_feature_mask, draw_part_mask
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
 from facerecon.data.manifest import Manifest
 from facerecon.errors import FaceReconError
@@ -117,7 +117,8 @@ class _Judges:
 
 @dataclass(frozen=True)
 class _Case:
-    """One way of hiding all faces: ``level`` is None for a part of the face; ``masks`` uint8 [N, H, W], 1 = hole.
+    """One way of hiding all faces: ``level`` is None for a part of the face, by its points ("features/...") or as its
+    source labels it ("parts/..."); ``masks`` uint8 [N, H, W], 1 = hole.
 
     The mask of a face that has no such part inside its image is empty: the case leaves that face out.
     """
@@ -141,12 +142,22 @@ def _cases(faces: EvaluationFaces, masks: MaskSet, features: bool) -> list[_Case
         for part in FEATURE_PARTS:
             drawn = [_part_mask(part, points.sixty_eight, size) for points in faces.points]
             cases.append(_Case(f"features/{part}", None, np.stack(drawn)))
+        for group in PART_GROUPS:
+            drawn = [_group_mask(group, labels, size) for labels in faces.parts]
+            cases.append(_Case(f"parts/{group}", None, np.stack(drawn)))
     return [case for case in cases if case.masks.any()]
 
 
 def _part_mask(part: str, points68: NDArray[np.float32], size: int) -> NDArray[np.uint8]:
     try:
         return draw_feature_mask(part, points68, size)
+    except ValueError:
+        return np.zeros((size, size), np.uint8)
+
+
+def _group_mask(group: str, labels: NDArray[np.uint8] | None, size: int) -> NDArray[np.uint8]:
+    try:
+        return np.zeros((size, size), np.uint8) if labels is None else draw_part_mask(group, labels)
     except ValueError:
         return np.zeros((size, size), np.uint8)
 

@@ -17,6 +17,9 @@ Figures = dict[str, Any]
 MAIN_FAMILY = "brush"
 """Checkpoints, promotion and the verdict rest on these masks."""
 
+PART_FAMILIES = ("features/", "parts/")
+"""How the names begin of families that hide a part of the face: by its points, or as its source labels it."""
+
 METHOD_LABELS = {"model": "model", "telea": "Telea", "mean_fill": "mean fill", "masked_input": "hidden input"}
 FLOOR = "masked_input"
 """Not a method: what a judge says of the face with its holes left gray."""
@@ -94,7 +97,7 @@ class Block:
     @property
     def is_feature(self) -> bool:
         """Whether it hides a part of the face, not a share of the picture."""
-        return self.family.startswith("features/")
+        return self.family.startswith(PART_FAMILIES)
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ class ConfidenceBlock:
     @property
     def is_feature(self) -> bool:
         """Whether it hides a part of the face, not a share of the picture."""
-        return self.family.startswith("features/")
+        return self.family.startswith(PART_FAMILIES)
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,7 @@ def families(figures: Figures) -> list[str]:
     def place(family: str) -> int:
         if family == MAIN_FAMILY:
             return 0
-        return 3 if family.startswith("features/") else 1 + (family in FAMILIES and not FAMILIES[family].trained)
+        return 3 if family.startswith(PART_FAMILIES) else 1 + (family in FAMILIES and not FAMILIES[family].trained)
 
     return sorted(found, key=place)
 
@@ -189,6 +192,8 @@ def family_block(figures: Figures, family: str) -> Block:
 
 def family_title(family: str) -> str:
     """A family's name as it is shown; of a part of the face the part's name."""
+    if family.startswith("parts/"):
+        return f"{family.removeprefix('parts/')} (outline)"
     return "all parts" if family == "features/all" else family.removeprefix("features/").replace("_", " ")
 
 

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from zenml.enums import ArtifactType, VisualizationType
 from zenml.metadata.metadata_types import MetadataType
 
-from facerecon.data.images import read_rgb
 from facerecon.data.manifest import SPLITS, Manifest
 from facerecon.files import digest_of
 from ops.materializers.base import FileMaterializer
@@ -26,7 +25,7 @@ class ManifestMaterializer(FileMaterializer):
             with self._file(".parquet") as path:
                 table.reset_index(drop=True).to_parquet(path)
                 self._write(f"{name}.parquet", path.read_bytes())
-        self._write_json("manifest.json", {"root": data.root, "store": data.store, "size": data.size})
+        self._write_json("manifest.json", {name: getattr(data, name) for name in ("root", "frames", "store", "size")})
 
     def load(self, data_type: type[Any]) -> Manifest:
         tables = {}
@@ -50,7 +49,7 @@ class ManifestMaterializer(FileMaterializer):
         return shown
 
     def compute_content_hash(self, data: Manifest) -> str:
-        return digest_of([data.digest, data.root, data.store])
+        return digest_of([data.digest, data.root, data.frames, data.store])
 
 
 def _contact_sheet(manifest: Manifest, columns: int = 12) -> NDArray[np.uint8]:
@@ -58,7 +57,7 @@ def _contact_sheet(manifest: Manifest, columns: int = 12) -> NDArray[np.uint8]:
     rows = []
     for split in SPLITS:
         sheet = np.full((manifest.size, columns * manifest.size, 3), 128, np.uint8)
-        for index, crop in enumerate(manifest.split(split)["crop"].head(columns)):
-            sheet[:, index * manifest.size : (index + 1) * manifest.size] = read_rgb(manifest.crop_path(crop))
+        for index, face in enumerate(manifest.split(split)["face"].head(columns)):
+            sheet[:, index * manifest.size : (index + 1) * manifest.size] = manifest.aligned_faces.crop(face)
         rows.append(sheet)
     return np.vstack(rows)

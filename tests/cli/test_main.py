@@ -40,10 +40,10 @@ def test_sample_draws_what_was_asked_for_and_nothing_twice(tmp_path):
     ]
     first = CliRunner().invoke(cli, arguments)
     assert first.exit_code == 0, first.output
-    pictures = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.png")}
+    pictures = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.jpg")}
     assert len(pictures) == 2
     CliRunner().invoke(cli, arguments)
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.png")} == pictures
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.jpg")} == pictures
 
 
 def test_weights_lists_each_with_its_licence():

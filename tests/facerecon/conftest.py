@@ -14,8 +14,8 @@ from facerecon import models
 from facerecon.config.run import RunSettings
 from facerecon.corruption.frozen import MaskSet, build_mask_set
 from facerecon.corruption.masks import draw_mask
-from facerecon.data.images import write_png
 from facerecon.data.manifest import FACE_COLUMNS, PHOTO_COLUMNS, Manifest
+from facerecon.data.store import MEASURES, AlignedFace, AlignedPhoto, FaceStore, Measures
 from facerecon.evaluation.report import Story
 from facerecon.files import sha256_bytes
 from facerecon.models import build_model
@@ -53,21 +53,23 @@ def blob_face(rng: np.random.Generator) -> np.ndarray:
 
 
 def write_blobs(store: Path, counts: dict[str, int]) -> Manifest:
-    """A manifest of so many blobs per split, each of a person of its own, with crops and sidecars in ``store``."""
-    rows = []
+    """A manifest of so many blobs per split, each of a person of its own, aligned in ``store``."""
+    rows, photos = [], []
     for number, split in enumerate(split for split, count in counts.items() for _ in range(count)):
         shift = np.random.default_rng(number).integers(-4, 5, 2)
         image = np.roll(blob_face(np.random.default_rng(number)), shift, axis=(1, 0))
         points = blob_points68() + shift.astype(np.float32)
         sha = sha256_bytes(f"photo {number}".encode())
-        crop = f"{sha[:2]}/{sha}-0.png"
-        (store / crop).parent.mkdir(exist_ok=True, parents=True)
-        write_png(store / crop, image)
         five = np.array([points[36:42].mean(0), points[42:48].mean(0), points[33], points[48], points[54]], np.float32)
-        sidecar = {"points5": five, "points68": points, "landmarks": np.zeros((478, 3), np.float32)}
-        np.savez((store / crop).with_name(f"{sha}.npz"), **{f"0/{name}": value for name, value in sidecar.items()})
-        photo = (sha, f"{sha}.png", sha, "blobs", f"person {number}", split)
-        rows.append((*photo, crop, sha256_bytes(image.tobytes()), *([0.0] * (len(FACE_COLUMNS) - 2))))
+        phash, parts = np.full(8, number, np.uint8), np.zeros((SIZE, SIZE), np.uint8)
+        measures = Measures(*[0.0] * len(MEASURES))
+        face = AlignedFace(image, five, points, np.zeros((478, 3), np.float32), phash, parts, measures)
+        photos.append(AlignedPhoto(sha, "", [face]))
+        photo = (sha, f"{sha}.png", sha, "blobs", f"person {number}", split, "")
+        no_clip = ("", "", -1, np.nan, "", np.nan, np.nan)
+        digests = (sha256_bytes(image.tobytes()), phash.tobytes().hex())
+        rows.append((*photo, *no_clip, *digests, *([0.0] * len(MEASURES))))
+    FaceStore.write(store, photos)
     faces = pd.DataFrame(rows, columns=[*PHOTO_COLUMNS, *FACE_COLUMNS])
     return Manifest(root="blobs", faces=faces, store=str(store), size=SIZE)
 
@@ -223,6 +225,17 @@ def story_samples(faces: int = 3, worst: int = 1, size: int = SIZE) -> dict[str,
     }
 
 
+def story_expectations() -> list[dict[str, Any]]:
+    """Two expectations that were met, and one that was not."""
+    met = {"table": "faces", "success": True, "observed": "0 of 1270 values", "rows": [], "severity": "fail"}
+    few = {"table": "splits", "success": False, "observed": "1 of 4 values such as 5", "rows": ["val<b>"]}
+    return [
+        met | {"expectation": "expect_column_values_to_be_unique(face)", "checked": True},
+        met | {"expectation": "expect_column_values_to_not_be_null(yaw)", "checked": True},
+        few | {"expectation": "expect_column_values_to_be_between(identities)", "severity": "warn", "checked": True},
+    ]
+
+
 def story_comparison(faces: int = 2, size: int = SIZE) -> dict[str, np.ndarray]:
     """Gate faces by two models: the champion's are exact."""
     samples = story_samples(max(faces, 1), 0, size)
@@ -288,7 +301,9 @@ def make_story() -> Callable[..., Story]:
             "comparison": story_comparison(),
             "history": history,
             "counts": {"train": 1234, "val": 11, "gate": 13, "test": 12, "identities": 77, "quarantined": 5},
+            "expectations": story_expectations(),
             "quarantine": {"no face found": 3, "cannot be decoded": 2},
+            "licences": {},
             "export": {"bytes": 7_823_411, "faces": 8, "threads": 2, "latency": latency}
             | {"parity_psnr": {"reconstruction": 131.24, "confidence": None}},
             "decision": story_decision(),
@@ -311,7 +326,7 @@ def bare_story(make_story: Callable[..., Story], make_samples: Callable[..., dic
     samples["confidence"] = np.full_like(samples["confidence"], 255)
     first = {"champion": True, "champion_version": None, "champion_before": None, "reason": "it is the first"}
     decision = story_decision() | first | {"checks": [], "differences": []}
-    story = make_story(samples=samples, comparison={}, decision=decision)
+    story = make_story(samples=samples, comparison={}, decision=decision, expectations=[])
     story.figures.update(confidence=None, lighting=[])
     story.figures["model"]["attention"] = []
     return story

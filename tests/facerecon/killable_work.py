@@ -1,8 +1,9 @@
-"""What the kill tests run: masks, training and published files of a few blobs, each time in a process of its own.
+"""What the kill tests run: the alignment of a few photos, then masks, training and published files of a few blobs.
 
-Started as a program it imports everything once and then forks a child for each line it reads: ``FOLDER KILL_AT``
-runs the work in FOLDER and kills it (SIGKILL) before its KILL_AT-th writing call (0: never) or, for ``FOLDER t0.25``,
-after a quarter of a second. It answers with a line: how the child ended, and how many writing calls it made.
+Each time it is a process of its own. Started as a program with a folder of photos it imports everything once and then
+forks a child for each line it reads: ``FOLDER KILL_AT`` runs the work in FOLDER and kills it (SIGKILL) before its
+KILL_AT-th writing call (0: never) or, for ``FOLDER t0.25``, after a quarter of a second. It answers with a line: how
+the child ended, and how many writing calls it made.
 """
 
 import importlib.util
@@ -15,14 +16,19 @@ from pathlib import Path
 
 import torch
 
+from facerecon.config.alignment import AlignmentSettings
+from facerecon.config.data import DataSettings
 from facerecon.config.masks import MaskSettings
 from facerecon.config.model import ModelSettings
 from facerecon.config.training import LossSettings, TrainingSettings
 from facerecon.corruption.frozen import build_mask_set
 from facerecon.corruption.training_masks import TrainingMasks
+from facerecon.data.alignment import align
+from facerecon.data.ingest import ingest
 from facerecon.files import write_json, write_text
 from facerecon.training.checkpoints import save_model
 from facerecon.training.loop import train
+from facerecon.weights import weights_path
 
 spec = importlib.util.spec_from_file_location("blobs", Path(__file__).with_name("conftest.py"))
 assert spec is not None
@@ -42,19 +48,23 @@ SETTINGS = TrainingSettings(
 )
 
 
-def work(folder: Path) -> None:
-    """Everything that the library writes between the aligned faces and the published files."""
+def work(folder: Path, photos: Path) -> None:
+    """Everything that the library writes between the photos and the published files."""
+    listed = ingest(DataSettings(path=str(photos)), photos, folder / "frames")
+    alignment = AlignmentSettings(workers=1)
+    aligned = align(listed, alignment, weights_path("face_landmarker"), folder / "crops")
     manifest = blobs.write_blobs(folder.parent / "crops", {"train": 8, "val": 3})
     masks = build_mask_set(folder / "masks", 64, ["brush"], [1, 2], count=8)
     draw = TrainingMasks(MaskSettings(), 64)
     model = ModelSettings(options={"features": [4, 8]})
     result = train(manifest, masks, draw, model, SETTINGS, 0, folder / "checkpoint", {"data": manifest.digest})
-    write_json(folder / "outputs" / "metrics.json", {"weights": result.best.digest, "masks": masks.digest})
+    digests = {"weights": result.best.digest, "masks": masks.digest, "faces": aligned.digest}
+    write_json(folder / "outputs" / "metrics.json", digests)
     write_text(folder / "outputs" / "report.html", f"<p>{result.best.step}</p>")
     save_model(folder / "outputs" / "model.safetensors", result.best)
 
 
-def child(folder: Path, kill: str, answer: int) -> None:
+def child(folder: Path, photos: Path, kill: str, answer: int) -> None:
     """Run the work under watch; never returns."""
     torch.set_num_threads(1)
     calls = 0
@@ -79,7 +89,7 @@ def child(folder: Path, kill: str, answer: int) -> None:
     sys.addaudithook(watch)
     start = time.monotonic()
     try:
-        work(folder)
+        work(folder, photos)
     except BaseException as error:
         os.write(answer, f"failed {error}".replace("\n", " ").encode())
         os._exit(1)
@@ -93,7 +103,7 @@ def main() -> None:
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:
-            child(Path(folder), kill, writing)
+            child(Path(folder), Path(sys.argv[1]), kill, writing)
         os.close(writing)
         _, status = os.waitpid(pid, 0)
         with os.fdopen(reading, "rb") as stream:

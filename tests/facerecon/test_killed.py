@@ -1,6 +1,7 @@
 """SIGKILL before every write and rename, and at random moments: the same again ends as if nothing had happened."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,9 +18,12 @@ Worker = Callable[[Path, str], str]
 
 
 @pytest.fixture(scope="module")
-def worker() -> Iterator[Worker]:
+def worker(sample_faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
     """``worker(folder, kill)`` runs the work in a process of its own and says how it ended."""
-    program = [sys.executable, str(Path(__file__).with_name("killable_work.py"))]
+    photos = tmp_path_factory.mktemp("photos")
+    for number in range(4):
+        shutil.copy(sample_faces / f"person_000{number}" / "photo_0.jpg", photos / f"{number}.jpg")
+    program = [sys.executable, str(Path(__file__).with_name("killable_work.py")), str(photos)]
     with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -66,8 +70,9 @@ def test_the_work_writes_what_it_should(undisturbed: tuple[dict[str, str], int, 
     state, calls, _ = undisturbed
     assert {"checkpoint/best.safetensors", "checkpoint/last.safetensors", "outputs/metrics.json"} <= state.keys()
     assert not any(TEMPORARY in name for name in state)
+    assert len([name for name in state if name.startswith("crops/")]) == 4, "a shard for each photo"
     # a file of masks for each level, three states, at least one best, and three published files
-    assert calls > 2 * (2 + 3 + 1 + 3)
+    assert calls > 2 * (4 + 2 + 3 + 1 + 3)
 
 
 @pytest.mark.slow

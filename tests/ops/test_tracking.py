@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from facerecon.config.run import RunSettings
+from facerecon.data.validation.outcomes import DataDocs, Outcome
 from facerecon.evaluation.evaluate import Evaluation
 from ops import curves, tracking
 
@@ -91,3 +92,32 @@ def test_a_run_ends_with_settings_figures_and_picture_in_mlflow(state):
 def test_best_values_need_a_validation(empty):
     with pytest.raises(ValueError, match="min"):
         tracking.best_metrics(empty)
+
+
+def test_suites_are_one_parameter_that_differs_with_them():
+    def parameter(suites):
+        return tracking.flat_parameters(RunSettings(validation={"suites": suites}))["validation.suites"]
+
+    assert parameter("configs/mine.yaml") == "configs/mine.yaml"
+    assert parameter({"faces": [{"column": "yaw"}]}) != parameter({"faces": [{"column": "roll"}]})
+    assert len(parameter({"faces": [{"column": "yaw"}] * 500})) == 64
+
+
+def test_data_docs_stand_by_themselves_and_warnings_are_counted(state, tmp_path):
+    folder = tmp_path / "outputs"
+    for name in ("report.html", "data_docs/index.html", "plots/training.csv"):
+        (folder / name).parent.mkdir(exist_ok=True, parents=True)
+        (folder / name).write_text("x")
+    warned = [Outcome("splits", f"expect({name})", False, "1 of 4 values", [], "warn") for name in "ab"]
+    docs = DataDocs([Outcome("faces", "expect(c)", True, "", []), *warned], {})
+    with mlflow.start_run() as run:
+        tracking.log_data_docs(docs, folder)
+        tracking.log_folder(folder)
+    api = mlflow.MlflowClient()
+    stored = api.get_run(run.info.run_id).data
+    assert stored.metrics["data/warnings"] == 2
+    said = "splits: expect(a) failed: 1 of 4 values; splits: expect(b) failed: 1 of 4 values"
+    assert stored.tags["data_warnings"] == said
+    assert [file.path for file in api.list_artifacts(run.info.run_id, "data_docs")] == ["data_docs/index.html"]
+    published = {file.path for file in api.list_artifacts(run.info.run_id, "published")}
+    assert published == {"published/report.html", "published/plots"}

@@ -40,7 +40,23 @@ class Clone:
 
 @pytest.fixture(scope="session")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    root = tmp_path_factory.mktemp("clone") / "facerecon"
+    made = copy_checkout(tmp_path_factory.mktemp("clone") / "facerecon")
+    sample = ("--folder", "data/ci", "--identities", "12", "--photos", "2", "--size", "192", "--workers", "2")
+    done = made.run("facerecon", "sample", *sample)
+    assert done.returncode == 0, done.stderr
+    return made
+
+
+@pytest.fixture(scope="session")
+def another_clone(clone: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A second copy, with state of its own, in which the same faces are no test's but under DVC, in ``data/few``."""
+    made = copy_checkout(tmp_path_factory.mktemp("another") / "facerecon")
+    shutil.copytree(clone.root / "data" / "ci", made.root / "data" / "few")
+    return made
+
+
+def copy_checkout(root: Path) -> Clone:
+    """Copy the working tree to ``root``, commit it there, register a stack."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=PROJECT,
@@ -56,12 +72,25 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
         name: value for name, value in os.environ.items() if not name.startswith(("ZENML_", "MLFLOW_", "FACERECON_ST"))
     }
     # the copy's modules must win over those that the environment's editable install points to
-    made = Clone(root, kept | {"ZENML_CONFIG_PATH": str(root.parent / "zenml"), "PYTHONPATH": str(root)})
+    own = {"ZENML_CONFIG_PATH": str(root.parent / "zenml"), "PYTHONPATH": str(root)}
+    # as in an activated environment
+    own["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
+    made = Clone(root, kept | own)
     author = ("-c", "user.name=test", "-c", "user.email=test@example.com")
     for command in (["init", "-q"], ["add", "-A"], [*author, "commit", "-qm", "state under test"]):
         assert made.run("git", *command).returncode == 0
-    sample = ("--folder", "data/ci", "--identities", "12", "--photos", "2", "--size", "192", "--workers", "2")
-    for command in (("facerecon", "sample", *sample), ("facerecon", "stack")):
-        done = made.run(*command)
-        assert done.returncode == 0, done.stderr
+    done = made.run("facerecon", "stack")
+    assert done.returncode == 0, done.stderr
+    return made
+
+
+@pytest.fixture(scope="session")
+def forgetful_clone(clone: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A copy with state of its own and the same faces in ``data/people``, in which people are forgotten.
+
+    They have names there that stand nowhere else in the checkout.
+    """
+    made = copy_checkout(tmp_path_factory.mktemp("forgetful") / "facerecon")
+    for folder in sorted((clone.root / "data" / "ci").iterdir()):
+        shutil.copytree(folder, made.root / "data" / "people" / folder.name.replace("person", "guest"))
     return made

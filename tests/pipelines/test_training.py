@@ -16,6 +16,7 @@ import onnxruntime
 import pytest
 import yaml
 
+PROJECT = Path(__file__).resolve().parents[2]
 RUN = ("zenml", "pipeline", "run", "training", "-c", "configs/ci.yaml")
 FILES = {"model.onnx", "metrics.json", "report.html", "model_card.md"}
 METHODS = ("model", "telea", "mean_fill")
@@ -61,7 +62,8 @@ def runs(clone):
 
 
 def test_it_publishes_four_files(clone, first_run):
-    assert {path.name for path in (clone.root / "outputs" / "ci").iterdir()} == FILES
+    published = {path.name for path in (clone.root / "outputs" / "ci").iterdir()}
+    assert published == FILES | {"data_docs", "figures", "plots"}
 
 
 def test_its_figures_are_complete_and_strict_json(clone, first_run):
@@ -123,7 +125,17 @@ def test_mlflow_knows_what_made_the_run(clone, first_run):
     curve = client(clone).get_metric_history(run.info.run_id, "loss/total")
     assert [point.step for point in curve] == [1, 2, 3, 4, 5, 6]
     files = {f.path for f in client(clone).list_artifacts(run.info.run_id, "published")}
-    assert files == {f"published/{name}" for name in FILES}
+    assert files == {f"published/{name}" for name in FILES | {"figures", "plots"}}
+    assert 'href="data_docs/index.html"' in (clone.root / "outputs/ci/report.html").read_text()
+    pages = {path.name for path in (clone.root / "outputs/ci/data_docs").iterdir()}
+    assert {"index.html", "faces.html", "near_duplicates.html"} <= pages
+    assert {f.path for f in client(clone).list_artifacts(run.info.run_id, "data_docs")} == {
+        f"data_docs/{name}" for name in pages
+    }
+    warned = run.data.tags["data_warnings"]
+    assert warned.startswith("splits: expect_column_values_to_be_between(identities, min_value=6.0) failed: ")
+    assert run.data.metrics["data/warnings"] == 1
+    assert f"Warning: {warned}" in " ".join(first_run.stdout.split())
 
 
 def test_the_first_model_is_champion_and_its_weights_can_be_found(clone, first_run):
@@ -297,10 +309,28 @@ def test_a_misspelt_key_is_named_with_what_is_allowed(clone, config_with):
     assert "steps" in error
 
 
-def test_a_failed_expectation_is_named(clone, config_with):
-    error = error_of(clone, *RUN[:-1], config_with(validation={"brightness": [254.0, 255.0]}))
+def suites_with(path, **entry):
+    """The suites of the small run with another entry on faces, in a file of their own."""
+    suites = yaml.safe_load((PROJECT / "configs/expectations/ci.yaml").read_text())
+    suites["faces"].append({"expectation": "ExpectColumnValuesToBeBetween", **entry})
+    path.write_text(yaml.safe_dump(suites))
+    return {"suites": str(path)}
+
+
+def test_a_failed_expectation_is_named(clone, config_with, tmp_path):
+    suites = suites_with(tmp_path / "mine.yaml", column="brightness", min_value=254)
+    error = error_of(clone, *RUN[:-1], config_with(validation=suites))
     assert "expect_column_values_to_be_between(brightness" in error
     assert "person_" in error
+
+
+def test_suites_that_cannot_be_used_are_named_before_anything_runs(clone, config_with, tmp_path):
+    before = len(runs(clone))
+    suites = suites_with(tmp_path / "mine.yaml", column="brightnes", min_value=254)
+    error = error_of(clone, *RUN[:-1], config_with(validation=suites))
+    assert "mine.yaml: faces, entry" in error
+    assert "faces has no column 'brightnes'; it has face, uri," in error
+    assert len(runs(clone)) == before
 
 
 def test_missing_weights_without_network_are_named(clone, config_with, tmp_path):

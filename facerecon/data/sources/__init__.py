@@ -1,9 +1,10 @@
 """Where photos come from: one module per on-disk layout, behind one small interface.
 
-A source is a function ``root -> photos`` that names what lies under a folder; it opens no image. A new layout is
-one module here with one ``@register_source`` function.
+A source is a function ``(root, workspace) -> photos`` that names what lies under a folder; it decodes no image, but
+for videos, of which it keeps the frames it names. A new layout is one module here with one function that is registered.
 """
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,41 +12,85 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
+import numpy as np
+from numpy.typing import NDArray
+
+from facerecon.config.data import DataSettings
+from facerecon.data.manifest import SPLITS
 from facerecon.errors import FaceReconError
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Photo:
     """One photo as its source names it.
 
-    ``uri`` is relative to the data root, with forward slashes. ``identity`` is None where the layout does not
-    tell; ``split`` is the source's official partition, None where it has none.
+    ``uri`` is relative to the data root, with forward slashes; a member of a zip is ``archive.zip!/member``.
+    ``identity`` is None where the layout does not tell; ``splits`` are those that the source's official partition
+    allows, all where it has none. ``licence`` is the photo's own, "" where it has none but the data set's. ``anchor``
+    is a point between the eyes of the face that is meant (x, y in pixels), where the layout tells.
+
+    Frames of footage have ``clip``, ``track`` (one face followed through the clip), ``frame`` (number in the clip) and
+    ``time`` (seconds), and lie as ``file``, a uri relative to the source's workspace.
+
+    ``refused`` is why the source itself will not have it used: it goes to the quarantine list with that reason, unread.
     """
 
     uri: str
     identity: str | None = None
-    split: str | None = None
+    splits: tuple[str, ...] = SPLITS
+    licence: str = ""
+    anchor: tuple[float, float] | None = None
+    clip: str = ""
+    track: str = ""
+    frame: int = -1
+    time: float = math.nan
+    file: str = ""
+    refused: str = ""
 
 
-Source = Callable[[Path], Iterator[Photo]]
+@dataclass(frozen=True)
+class Workspace:
+    """What a source is given beside its root: the settings, and a folder for what it takes out of videos."""
+
+    settings: DataSettings
+    folder: Path
+
+
+Photos = Callable[[Path, Workspace], Iterator[Photo]]
+
+Parts = Callable[[Path, str], NDArray[np.uint8] | None]
+"""(root, uri) -> labels of the face's parts, uint8 [h, w] over the whole photo in any resolution, 0 = none; or None."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A layout: ``photos`` lists what lies under a root, ``parts`` reads a photo's labelled parts where it has them."""
+
+    photos: Photos
+    parts: Parts | None = None
+
 
 SOURCES: dict[str, Source] = {}
 
 
-def register_source(source: Source) -> Source:
+def register_source(parts: Parts | None = None) -> Callable[[Photos], Photos]:
     """Register a source under its function's name."""
-    SOURCES[source.__name__] = source
-    return source
+
+    def register(photos: Photos) -> Photos:
+        SOURCES[photos.__name__] = Source(photos, parts)
+        return photos
+
+    return register
 
 
 def _refuse(error: OSError) -> None:
     raise FaceReconError(f"data.path: folder {error.filename} cannot be read: {error.strerror}: mend its permissions")
 
 
-def image_files(root: Path) -> Iterator[Path]:
-    """All files under ``root`` that are named like images, in a fixed order; hidden ones are passed over.
+def files(root: Path) -> Iterator[Path]:
+    """All files under ``root`` in a fixed order; hidden ones are passed over.
 
     Raises:
         FaceReconError: a folder cannot be read: its photos must not be missing unnoticed.
@@ -53,8 +98,13 @@ def image_files(root: Path) -> Iterator[Path]:
     for folder, folders, names in os.walk(root, onerror=_refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
+            if not name.startswith("."):
                 yield Path(folder) / name
+
+
+def image_files(root: Path) -> Iterator[Path]:
+    """The ``files`` under ``root`` that are named like images."""
+    return (path for path in files(root) if path.suffix.lower() in IMAGE_SUFFIXES)
 
 
 for _module in iter_modules(__path__):

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
+from facerecon.evaluation.table import PART_FAMILIES
 from facerecon.models import build_model
 
 LIMITS = (
@@ -35,11 +36,12 @@ class Story:
     """All that the report and the model card tell about one run.
 
     ``name`` and ``settings`` are the config's (``RunSettings.model_dump(mode="json")``), ``figures`` and ``samples``
-    an ``Evaluation``'s, ``history`` the training's curves, ``counts`` the manifest's, ``quarantine`` photos by reason,
-    ``export`` an ``ExportedModel``'s report, ``weights`` the rows of ``facerecon.weights.table``. ``decision`` and
-    ``comparison`` are the promotion's: the decision with its checks, scores and differences, and gate faces (level,
-    original, mask, challenger, champion) of length 0, or no keys, where there was no other champion. ``provenance`` is
-    printed as it is.
+    an ``Evaluation``'s, ``history`` the training's curves, ``counts`` the manifest's, ``expectations`` the outcomes of
+    the data's validation (``DataDocs.summary``), ``quarantine`` photos by reason, ``licences`` photos by their own
+    licence (where the source gives each one), ``export`` an ``ExportedModel``'s report, ``weights`` the rows of
+    ``facerecon.weights.table``. ``decision`` and ``comparison`` are the promotion's: the decision with its checks,
+    scores and differences, and gate faces (level, original, mask, challenger, champion) of length 0, or no keys, where
+    there was no other champion. ``provenance`` is printed as it is.
     """
 
     name: str
@@ -49,7 +51,9 @@ class Story:
     comparison: dict[str, NDArray[Any]]
     history: list[dict[str, float]]
     counts: dict[str, int]
+    expectations: list[dict[str, Any]]
     quarantine: dict[str, int]
+    licences: dict[str, int]
     export: dict[str, Any]
     decision: dict[str, Any]
     provenance: dict[str, str]
@@ -118,6 +122,6 @@ class Story:
 
     def never_trained(self, family: str) -> bool:
         """Whether masks of this family took no part in the training."""
-        if family.startswith("features/"):
+        if family.startswith(PART_FAMILIES):
             return not self.settings["masks"]["feature_share"]
         return family not in self.settings["masks"]["training_families"]

@@ -85,8 +85,9 @@ def test_a_misspelt_model_option_is_named_with_the_familys_own() -> None:
         ("alignment.size", 72, ["= 72", "multiple of 16"]),
         ("alignment.several_faces", "smallest", ["= 'smallest'", "'largest', 'all' or 'quarantine'"]),
         ("alignment.workers", 0, ["= 0", "greater than or equal to 1"]),
-        ("validation.max_yaw", 0, ["= 0", "greater than 0"]),
-        ("validation.brightness", [200, 10], ["= [200, 10]", "lower bound first"]),
+        ("validation.suites", 0, ["= 0", "give a file of expectations, such as configs/expectations/default.yaml"]),
+        ("validation.near_duplicates.max_distance", 33, ["= 33", "less than or equal to 32"]),
+        ("validation.near_duplicates.min_correlation", 1.5, ["= 1.5", "less than or equal to 1"]),
         ("masks.levels", [], ["= []", "at least 1 item"]),
         ("masks.count", 4, ["= 4", "greater than or equal to 8"]),
         ("model.options", "wide", ["= 'wide'", "dictionary"]),
@@ -111,7 +112,7 @@ def test_a_wrong_value_is_named_with_its_key_and_bound(path: str, value: Any, pa
 @pytest.mark.parametrize(
     ("parameters", "parts"),
     [
-        (nested("data.source", "celeba"), ["parameters.data", "source: 'celeba' not among folder, lfw"]),
+        (nested("data.source", "imdb"), ["parameters.data", "source: 'imdb' not among archive, celeba", "lfw"]),
         (nested("model.family", "gan"), ["parameters.model", "model family 'gan' not among", "unet_attention"]),
         (nested("model.options.features", [3, 8]), ["options.features = [3, 8]", "even width, at least 4"]),
         (nested("masks.training_families", ["brush", "held_out"]), ["training_families: held_out not among brush"]),

@@ -13,11 +13,14 @@ from facerecon.corruption.masks import (
     FEATURE_PARTS,
     FOCUSES,
     LEVELS,
+    PART_GROUPS,
+    PART_LABELS,
     TOLERANCE,
     TRAINING_FAMILIES,
     Focus,
     draw_feature_mask,
     draw_mask,
+    draw_part_mask,
     draw_ratio,
     register_family,
 )
@@ -224,3 +227,30 @@ def test_wrong_features_are_refused() -> None:
         draw_feature_mask("nose", face_points(64)[:5], 64)
     with pytest.raises(ValueError, match="finite"):
         draw_feature_mask("nose", np.full((68, 2), np.nan), 64)
+
+
+@pytest.mark.parametrize("group", PART_GROUPS)
+@pytest.mark.parametrize("size", [64, 256])
+def test_a_labelled_part_is_hidden_a_little_beyond_its_edge(group: str, size: int) -> None:
+    for name in PART_GROUPS[group]:
+        labels = np.full((size, size), PART_LABELS.index("cloth") + 1, np.uint8)
+        part = np.s_[size // 4 : size // 2, size // 4 : size // 2]
+        labels[part] = PART_LABELS.index(name) + 1
+        mask = draw_part_mask(group, labels)
+        assert mask.shape == (size, size)
+        assert mask.dtype == np.uint8
+        assert set(np.unique(mask)) == {0, 1}
+        assert mask[part].all()
+        reach = size // 64
+        wider = np.zeros_like(mask)
+        wider[size // 4 - reach : size // 2 + reach, size // 4 - reach : size // 2 + reach] = 1
+        assert (mask <= wider).all()
+        assert mask[size // 4 - reach, size // 3] == 1
+
+
+def test_a_face_that_does_not_show_the_part_has_no_such_mask() -> None:
+    labels = np.full((64, 64), PART_LABELS.index("skin") + 1, np.uint8)
+    with pytest.raises(ValueError, match="shows no hair"):
+        draw_part_mask("hair", labels)
+    with pytest.raises(FaceReconError, match="'ears' are not one of hair, eyes"):
+        draw_part_mask("ears", labels)

@@ -5,7 +5,15 @@ import pytest
 
 from facerecon.config.masks import MaskSettings
 from facerecon.corruption.curriculum import NO_CURRICULUM
-from facerecon.corruption.masks import FEATURE_PARTS, LEVELS, TRAINING_FAMILIES, draw_feature_mask
+from facerecon.corruption.masks import (
+    FEATURE_PARTS,
+    LEVELS,
+    PART_GROUPS,
+    PART_LABELS,
+    TRAINING_FAMILIES,
+    draw_feature_mask,
+    draw_part_mask,
+)
 from facerecon.corruption.training_masks import TrainingMasks
 
 SIZE = 64
@@ -53,6 +61,26 @@ def test_a_part_outside_the_image_gives_way_to_another_mask(points68: np.ndarray
     masks = draw(MaskSettings(feature_share=1), outside)
     assert all(mask.any() for mask in masks)
     assert len({mask.tobytes() for mask in masks}) == len(masks)
+
+
+def test_labelled_parts_are_hidden_now_and_then_too(points68: np.ndarray) -> None:
+    parts = np.zeros((SIZE, SIZE), np.uint8)
+    parts[:20] = PART_LABELS.index("hair") + 1
+    parts[20:40] = PART_LABELS.index("skin") + 1
+    masks = TrainingMasks(MaskSettings(feature_share=1), SIZE)
+    drawn = {masks(0.9, np.random.default_rng(seed), points68, parts).tobytes() for seed in range(300)}
+    shown = {draw_part_mask(group, parts).tobytes() for group in ("hair", "skin")}
+    assert shown < drawn
+    assert {draw_feature_mask(part, points68, SIZE).tobytes() for part in FEATURE_PARTS} < drawn
+    others = len(drawn) - len(shown) - len(FEATURE_PARTS)
+    assert others > len(PART_GROUPS), "eyes, nose and mouth are not labelled: something else is hidden"
+
+
+def test_a_face_without_labels_is_hidden_as_ever(points68: np.ndarray) -> None:
+    masks = TrainingMasks(MaskSettings(feature_share=0.5), SIZE)
+    for seed in range(20):
+        one, other = np.random.default_rng(seed), np.random.default_rng(seed)
+        assert np.array_equal(masks(0.5, one, points68), masks(0.5, other, points68, None))
 
 
 def test_holes_grow_along_the_curriculum(points68: np.ndarray) -> None:

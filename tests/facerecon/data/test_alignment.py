@@ -1,9 +1,9 @@
 """Alignment: faces upright in the middle of their crops, never enlarged, done once, and done again if damaged."""
 
+import json
 import os
 import shutil
-import zipfile
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
@@ -16,7 +16,8 @@ from PIL import Image
 
 from facerecon.config.alignment import AlignmentSettings
 from facerecon.config.data import DataSettings
-from facerecon.data.alignment import Square, align, cut, face_square, read_points, store_key
+from facerecon.data.alignment import align, store_key
+from facerecon.data.geometry import Square, cut, face_square
 from facerecon.data.images import read_rgb
 from facerecon.data.ingest import ingest
 from facerecon.data.landmarks import FaceLandmarker, five_points, sixty_eight
@@ -119,12 +120,12 @@ def test_padding_is_the_share_outside_and_mirrored(share: float) -> None:
 
 @pytest.fixture(scope="module")
 def photo(sample_faces: Path) -> NDArray[np.uint8]:
-    return read_rgb(sample_faces / "person_0002" / "photo_0.png")
+    return read_rgb(sample_faces / "person_0002" / "photo_0.jpg")
 
 
 @pytest.fixture(scope="module")
 def other(sample_faces: Path) -> NDArray[np.uint8]:
-    return read_rgb(sample_faces / "person_0005" / "photo_0.png")
+    return read_rgb(sample_faces / "person_0005" / "photo_0.jpg")
 
 
 def save(path: Path, image: NDArray[np.uint8]) -> Path:
@@ -133,9 +134,13 @@ def save(path: Path, image: NDArray[np.uint8]) -> Path:
     return path
 
 
+def listed(folder: Path) -> Manifest:
+    return ingest(DataSettings(path=str(folder)), folder, folder.parent / "frames")
+
+
 def run(folder: Path, model: Path, store: Path | None = None, **options: object) -> Manifest:
     settings = AlignmentSettings(**{"size": 64, "workers": 1, **options})
-    return align(ingest(DataSettings(path=str(folder)), folder), settings, model, store or folder.parent / "store")
+    return align(listed(folder), settings, model, store or folder.parent / "store")
 
 
 def reasons(manifest: Manifest) -> dict[str, str]:
@@ -151,7 +156,7 @@ def files(store: Path) -> dict[str, tuple[int, int]]:
 def photos(tmp_path: Path, sample_faces: Path) -> Path:
     """Photos of two people in a folder that a test may change."""
     for person in ("person_0000", "person_0001"):
-        save(tmp_path / "photos" / person / "1.png", read_rgb(sample_faces / person / "photo_0.png"))
+        save(tmp_path / "photos" / person / "1.png", read_rgb(sample_faces / person / "photo_0.jpg"))
     return tmp_path / "photos"
 
 
@@ -161,16 +166,16 @@ def test_a_row_and_a_crop_per_face(aligned: Manifest, sample_faces: Path) -> Non
     assert aligned.faces.columns.tolist() == [*PHOTO_COLUMNS, *FACE_COLUMNS]
     assert len(aligned.faces) == 16
     assert len(aligned.quarantine) == 0
-    assert not aligned.faces.isna().any().any()
+    assert not aligned.faces[list(FACE_COLUMNS)].isna().any().any()
     aligned.check_crops()
     for row in aligned.faces.to_dict("records"):
-        crop = read_rgb(aligned.crop_path(row["crop"]))
+        crop = aligned.aligned_faces.crop(row["face"])
         assert crop.shape == (64, 64, 3)
         assert row["crop_sha256"] == sha256_bytes(crop.tobytes())
         assert row["face"] == row["sha256"]
-        assert row["crop"].startswith(row["sha256"][:2])
         assert row["brightness"] == pytest.approx(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY).mean())
         assert row["quad"] > 64
+        assert 0.2 < row["eyes"] / row["quad"] <= 0.251  # FFHQ's square is at least four of them wide
         assert 0 <= row["box_x"] < row["box_x"] + row["box_width"] <= 256
         assert 0 <= row["box_y"] < row["box_y"] + row["box_height"] <= 256
     assert aligned.digest != replace(aligned, size=0).digest
@@ -178,10 +183,11 @@ def test_a_row_and_a_crop_per_face(aligned: Manifest, sample_faces: Path) -> Non
 
 def test_points_fit_the_eyes_and_mouth_that_were_drawn(aligned: Manifest, sample_faces: Path) -> None:
     for row in aligned.faces.to_dict("records"):
-        points = read_points(aligned, row["crop"])
+        points = aligned.aligned_faces.points(row["face"])
         assert (points.five.shape, points.sixty_eight.shape, points.all478.shape) == ((5, 2), (68, 2), (478, 3))
-        with np.load((sample_faces / row["uri"]).with_suffix(".npz"), allow_pickle=False) as truth:
-            drawn = truth["landmarks68"][:, :2]
+        photo = sample_faces / row["uri"]
+        truth = json.loads(photo.with_name("truth.json").read_text())["photos"][photo.name]
+        drawn = np.array(truth["landmarks68"])
         # through the square around the points found, the drawn points come to lie on the crop's points
         chosen = face_square(sixty_eight(points.all478))
         expected = chosen.to_crop(drawn, 64)
@@ -192,7 +198,7 @@ def test_points_fit_the_eyes_and_mouth_that_were_drawn(aligned: Manifest, sample
 
 
 def test_eyes_are_level_and_where_they_are_in_every_crop(aligned: Manifest) -> None:
-    five = np.array([read_points(aligned, crop).five for crop in aligned.faces["crop"]])
+    five = np.array([aligned.aligned_faces.points(face).five for face in aligned.faces["face"]])
     assert np.abs(five[:, 0, 1] - five[:, 1, 1]).max() < 2
     assert np.abs((five[:, 0] + five[:, 1]) / 2 - [32, 28]).max() < 4
     assert five.std(0).max() < 4
@@ -205,13 +211,13 @@ def test_a_leaning_face_is_set_upright(
     turn = cv2.getRotationMatrix2D((128, 128), degrees, 0.8)
     save(tmp_path / "photos" / "a.png", cv2.warpAffine(photo, turn, (256, 256), borderMode=cv2.BORDER_REPLICATE))
     manifest = run(tmp_path / "photos", landmark_model, size=128)
-    crop = manifest.faces.loc[0, "crop"]
+    face = manifest.faces.loc[0, "face"]
     with FaceLandmarker(landmark_model) as landmarker:
-        [(points, _)] = landmarker.detect(read_rgb(manifest.crop_path(crop)))  # judged on the file itself
+        [(points, _)] = landmarker.detect(manifest.aligned_faces.crop(face))
     five = five_points(points)
     right = five[1] - five[0]
     assert abs(np.degrees(np.arctan2(right[1], right[0]))) < 4
-    np.testing.assert_allclose(five, read_points(manifest, crop).five, atol=5)
+    np.testing.assert_allclose(five, manifest.aligned_faces.points(face).five, atol=5)
     assert np.sign(manifest.faces.loc[0, "roll"]) == -np.sign(degrees)  # roll is clockwise, OpenCV's angle is not
 
 
@@ -230,8 +236,7 @@ def test_exif_and_transparency_reach_the_crop(tmp_path: Path, photo: NDArray[np.
 @pytest.mark.parametrize("size", [64, 128, 192])
 def test_crops_have_the_size_asked_for(photos: Path, landmark_model: Path, size: int) -> None:
     manifest = run(photos, landmark_model, size=size)
-    for crop in manifest.faces["crop"]:
-        assert read_rgb(manifest.crop_path(crop)).shape == (size, size, 3)
+    assert manifest.aligned_faces.crops(manifest.faces["face"], size).shape == (2, size, size, 3)
     assert (manifest.faces["quad"] >= size).all()
 
 
@@ -298,11 +303,11 @@ class TestSeveralFaces:
         assert len(manifest.faces) == 3
         sha256 = rows["sha256"].iloc[0]
         assert rows["face"].tolist() == [sha256, f"{sha256}-1"]
-        assert rows["crop"].nunique() == rows["crop_sha256"].nunique() == 2
+        assert rows["face"].nunique() == rows["crop_sha256"].nunique() == 2
         assert rows["quad"].is_monotonic_decreasing
         assert rows["box_x"].iloc[0] < 256 < rows["box_x"].iloc[1]
         for row in rows.to_dict("records"):  # each crop's points are its own
-            points = read_points(manifest, row["crop"])
+            points = manifest.aligned_faces.points(row["face"])
             assert points.all478[:, 0].min() == pytest.approx(row["box_x"])
             chosen = face_square(sixty_eight(points.all478))
             np.testing.assert_allclose(points.five, chosen.to_crop(five_points(points.all478), 64), atol=1e-3)
@@ -356,7 +361,7 @@ def test_any_name_of_photo_and_store(tmp_path: Path, photo: NDArray[np.uint8], l
     manifest = run(tmp_path / name, landmark_model, store=tmp_path / f"store {name}")
     [row] = manifest.faces.to_dict("records")
     assert (row["uri"], row["identity"]) == (f"{name}/{name}.png", name)
-    assert read_points(manifest, row["crop"]).five.shape == (5, 2)
+    assert manifest.aligned_faces.points(row["face"]).five.shape == (5, 2)
     manifest.check_crops()
 
 
@@ -367,7 +372,7 @@ def test_done_once(photos: Path, landmark_model: Path, tmp_path: Path, monkeypat
     save(photos / "wall.png", np.full((200, 200, 3), 127, dtype=np.uint8))
     first = run(photos, landmark_model)
     before = files(tmp_path / "store")
-    assert len(before) == 5  # two crops, three sidecars
+    assert before
 
     def detect(*_: object) -> None:
         raise AssertionError("a face was looked for again")
@@ -393,54 +398,27 @@ def test_only_new_photos_are_aligned(
     save(photos / "new.png", photo)
     assert len(run(photos, landmark_model).faces) == 3
     after = files(tmp_path / "store")
-    assert len(after) == len(before) + 2
+    assert len(after) == len(before) + 1
     assert before.items() <= after.items()
 
 
-@pytest.mark.parametrize("damage", ["deleted", "empty", "half", "other pixels", "temporary"])
-def test_a_damaged_crop_is_restored(photos: Path, landmark_model: Path, damage: str) -> None:
+@pytest.mark.parametrize("damage", ["deleted", "empty", "half", "bit", "other faces", "temporary"])
+def test_a_damaged_shard_is_not_trusted(photos: Path, landmark_model: Path, damage: str) -> None:
     first = run(photos, landmark_model)
-    crop = first.crop_path(first.faces.loc[1, "crop"])
-    whole = crop.read_bytes()
+    one, two = sorted(Path(first.store).glob("*.safetensors"))
+    whole = one.read_bytes()
     if damage == "deleted":
-        crop.unlink()
-    elif damage == "empty":
-        os.truncate(crop, 0)
-    elif damage == "half":
-        os.truncate(crop, len(whole) // 2)
-    elif damage == "other pixels":
-        save(crop, np.zeros((64, 64, 3), dtype=np.uint8))
-    else:  # killed between writing and renaming
-        crop.rename(crop.with_name(f".{crop.stem}-abc.png"))
-    second = run(photos, landmark_model)
-    assert crop.read_bytes() == whole
-    assert second.faces.equals(first.faces)
-
-
-@pytest.mark.parametrize("damage", ["deleted", "empty", "half", "text", "without a value", "bit", "temporary"])
-def test_a_damaged_sidecar_is_not_trusted(photos: Path, landmark_model: Path, damage: str) -> None:
-    first = run(photos, landmark_model)
-    crop = first.crop_path(first.faces.loc[1, "crop"])
-    sidecar = crop.with_name(f"{first.faces.loc[1, 'sha256']}.npz")
-    whole = sidecar.read_bytes()
-    if damage == "deleted":
-        sidecar.unlink()
-    elif damage == "text":
-        sidecar.write_text("not a zip file")
-    elif damage == "without a value":
-        with np.load(sidecar) as stored:
-            kept = {name: stored[name] for name in stored.files if name != "0/quad"}
-        np.savez(sidecar, **kept)
+        one.unlink()
     elif damage == "bit":
-        with zipfile.ZipFile(sidecar) as archive:
-            position = archive.getinfo("0/crop.npy").header_offset + 2000
-        sidecar.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
-    elif damage == "temporary":
-        sidecar.rename(sidecar.with_name(f".{sidecar.stem}-abc.npz"))
+        one.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+    elif damage == "other faces":
+        shutil.copy(two, one)
+    elif damage == "temporary":  # killed between writing and renaming
+        one.rename(one.with_name(f".unfinished-{one.stem}-abc.safetensors"))
     else:
-        os.truncate(sidecar, 0 if damage == "empty" else len(whole) // 2)
+        os.truncate(one, 0 if damage == "empty" else len(whole) // 2)
     second = run(photos, landmark_model)
-    assert sidecar.read_bytes() == whole
+    assert one.read_bytes() == whole
     assert second.faces.equals(first.faces)
     assert len(second.quarantine) == 0
 
@@ -448,33 +426,26 @@ def test_a_damaged_sidecar_is_not_trusted(photos: Path, landmark_model: Path, da
 def test_a_photo_that_changed_after_it_was_listed_does_not_get_its_place(
     photos: Path, other: NDArray[np.uint8], landmark_model: Path, tmp_path: Path
 ) -> None:
-    listed = ingest(DataSettings(path=str(photos)), photos)
+    before = listed(photos)
     path = photos / "person_0001" / "1.png"
     original = path.read_bytes()
     save(path, other)
     settings = AlignmentSettings(size=64, workers=1)
-    changed = align(listed, settings, landmark_model, tmp_path / "store")
+    changed = align(before, settings, landmark_model, tmp_path / "store")
     assert reasons(changed) == {"person_0001/1.png": "changed since it was listed"}
     path.unlink()
-    gone = align(listed, settings, landmark_model, tmp_path / "store")
+    gone = align(before, settings, landmark_model, tmp_path / "store")
     assert reasons(gone) == {"person_0001/1.png": "cannot be read: No such file or directory"}
     path.write_bytes(original)
-    assert len(align(listed, settings, landmark_model, tmp_path / "store").faces) == 2
-
-
-def test_points_that_are_gone(photos: Path, landmark_model: Path) -> None:
-    manifest = run(photos, landmark_model)
-    row = manifest.faces.loc[0]
-    manifest.crop_path(row["crop"]).with_name(f"{row['sha256']}.npz").unlink()
-    with pytest.raises(FaceReconError, match=rf"landmarks of {row['crop']} are missing from {manifest.store}: run the"):
-        read_points(manifest, row["crop"])
+    assert len(align(before, settings, landmark_model, tmp_path / "store").faces) == 2
 
 
 def test_other_settings_have_another_folder() -> None:
     plain = AlignmentSettings()
-    assert store_key(plain, "m") == store_key(AlignmentSettings(workers=7, no_face="fail"), "m")
+    assert store_key(plain, "m", "lfw") == store_key(AlignmentSettings(workers=7, no_face="fail"), "m", "lfw")
     changed = [{"size": 128}, {"several_faces": "all"}, {"min_confidence": 0.7}, {"max_padding": 0.3}]
-    keys = [store_key(plain, "m"), store_key(plain, "n"), *(store_key(AlignmentSettings(**c), "m") for c in changed)]
+    keys = [store_key(plain, "m", "lfw"), store_key(plain, "n", "lfw"), store_key(plain, "m", "celeba")]
+    keys += [store_key(AlignmentSettings(**change), "m", "lfw") for change in changed]
     assert len(set(keys)) == len(keys)
 
 
@@ -497,9 +468,6 @@ def test_the_number_of_workers_changes_nothing(
     two = run(tmp_path / "photos", landmark_model, workers=2)
     assert two.faces.drop(columns="source").equals(aligned.faces.drop(columns="source"))
     assert reasons(two) == {"wall.png": "no face found"}
-    for row in two.faces.to_dict("records"):
-        assert two.crop_path(row["crop"]).read_bytes() == aligned.crop_path(row["crop"]).read_bytes()
-        name = f"{row['sha256']}.npz"
-        assert (two.crop_path(row["crop"]).with_name(name).read_bytes()) == (
-            aligned.crop_path(row["crop"]).with_name(name).read_bytes()
-        )
+    for face in two.faces["face"]:
+        here, there = two.aligned_faces.photo(face), aligned.aligned_faces.photo(face)
+        np.testing.assert_equal(asdict(here), asdict(there))

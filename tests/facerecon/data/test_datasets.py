@@ -14,9 +14,7 @@ from torch.utils.data import DataLoader
 from facerecon.config.masks import MaskSettings
 from facerecon.config.training import AugmentationSettings
 from facerecon.corruption.training_masks import TrainingMasks
-from facerecon.data.alignment import read_points
 from facerecon.data.datasets import Draw, StepSampler, TrainingFaces, collate, evaluation_faces, to_tensor
-from facerecon.data.images import read_rgb
 from facerecon.data.manifest import Manifest
 
 STILL = AugmentationSettings(flip=0, rotation=0, brightness=0, contrast=0, colour=0, blur=0)
@@ -29,7 +27,9 @@ SAMPLERS = {
 }
 
 
-def upper_half(progress: float, rng: np.random.Generator, points68: NDArray[np.float32]) -> NDArray[np.uint8]:
+def upper_half(
+    progress: float, rng: np.random.Generator, points68: NDArray[np.float32], parts: NDArray[np.uint8] | None
+) -> NDArray[np.uint8]:
     """A mask whose hole grows with the progress."""
     mask = np.zeros((64, 64), dtype=np.uint8)
     mask[: int(progress * 64)] = 1
@@ -91,22 +91,24 @@ class TestTrainingFaces:
         faces = TrainingFaces(aligned, STILL, upper_half, seed=0)
         row = aligned.split("train").iloc[5]
         image, mask, points = faces[Draw(5, 2, 0.25)]
-        crop = read_rgb(aligned.crop_path(row["crop"]))
+        crop = aligned.aligned_faces.crop(row["face"])
         np.testing.assert_allclose((image.numpy().transpose(1, 2, 0) + 1) * 127.5, crop, atol=1e-3)
-        np.testing.assert_allclose(points, read_points(aligned, row["crop"]).five, atol=1e-4)
+        np.testing.assert_allclose(points, aligned.aligned_faces.points(row["face"]).five, atol=1e-4)
         assert mask[0, :16].min() == 1  # the progress reaches whoever draws the mask
         assert mask[0, 16:].max() == 0
 
     def test_the_mask_gets_the_points_of_the_changed_face(self, aligned: Manifest) -> None:
         seen = []
 
-        def keep(progress: float, rng: np.random.Generator, points68: NDArray[np.float32]) -> NDArray[np.uint8]:
+        def keep(
+            progress: float, rng: np.random.Generator, points68: NDArray[np.float32], parts: NDArray[np.uint8] | None
+        ) -> NDArray[np.uint8]:
             seen.append(points68)
             return np.zeros((64, 64), dtype=np.uint8)
 
         faces = TrainingFaces(aligned, STILL.model_copy(update={"flip": 1.0}), keep, seed=0)
         faces[Draw(0, 0, 0.0)]
-        expected = read_points(aligned, aligned.split("train").loc[0, "crop"]).sixty_eight
+        expected = aligned.aligned_faces.points(aligned.split("train").loc[0, "face"]).sixty_eight
         np.testing.assert_allclose(seen[0], [64, 0] + expected * [-1, 1], atol=1e-4)
 
     def test_the_same_draw_gives_the_same_sample_whatever_came_before(self, faces: TrainingFaces) -> None:
@@ -129,6 +131,18 @@ class TestTrainingFaces:
         fewer = TrainingFaces(replace(aligned, faces=rows), faces.augmentation, faces.draw_mask, seed=3)
         for one, two in zip(faces[Draw(3, 1, 0.5)], fewer[Draw(0, 1, 0.5)], strict=True):
             assert torch.equal(one, two)
+
+    def test_frames_of_one_track_have_one_mask_and_other_faces_their_own(self, aligned: Manifest) -> None:
+        tracks = aligned.faces["face"].map(dict(zip(aligned.split("train")["face"], ["a", "a", "b"], strict=False)))
+        frames = replace(aligned, faces=aligned.faces.assign(track=tracks.fillna("")))
+        # the masks of parts of a face follow its points
+        settings = MaskSettings(feature_share=0)
+        faces = TrainingFaces(frames, STILL, TrainingMasks(settings, 64), seed=0)
+        plain = TrainingFaces(aligned, STILL, TrainingMasks(settings, 64), seed=0)
+        first, second, third = (faces[Draw(index, 3, 0.5)][1] for index in range(3))
+        assert torch.equal(first, second)
+        assert not torch.equal(first, third)
+        assert torch.equal(faces[Draw(5, 3, 0.5)][1], plain[Draw(5, 3, 0.5)][1])
 
     def test_a_split_without_faces_is_empty(self, aligned: Manifest) -> None:
         nobody = replace(aligned, faces=aligned.split("test"))
@@ -169,9 +183,9 @@ class TestEvaluationFaces:
         assert len(faces) == 2
         assert faces.sha256s == rows["sha256"].tolist()
         assert faces.images.shape == (2, 64, 64, 3)
-        np.testing.assert_array_equal(faces.images[1], read_rgb(aligned.crop_path(rows.loc[1, "crop"])))
+        np.testing.assert_array_equal(faces.images[1], aligned.aligned_faces.crop(rows.loc[1, "face"]))
         assert faces.points5().shape == (2, 5, 2)
-        assert torch.equal(faces.points5()[0], torch.from_numpy(read_points(aligned, rows.loc[0, "crop"]).five))
+        assert torch.equal(faces.points5()[0], torch.from_numpy(aligned.aligned_faces.points(rows.loc[0, "face"]).five))
 
     def test_the_choice_is_by_hash_so_that_growth_changes_little(self, aligned: Manifest) -> None:
         five = evaluation_faces(aligned, "train", 5).rows

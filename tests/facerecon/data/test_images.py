@@ -6,6 +6,7 @@ import warnings
 import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -94,6 +95,51 @@ def test_palette_becomes_its_colours(tmp_path: Path) -> None:
 def test_cmyk_becomes_its_colours(tmp_path: Path) -> None:
     Image.new("CMYK", (16, 16), (0, 255, 255, 0)).save(tmp_path / "cmyk.jpg", quality=95)
     assert np.abs(read_rgb(tmp_path / "cmyk.jpg").astype(int) - [255, 0, 0]).max() < 12
+
+
+def test_cmyk_is_inverted_with_and_without_adobes_marker(tmp_path: Path) -> None:
+    path = tmp_path / "cmyk.jpg"
+    Image.new("CMYK", (16, 16), (0, 255, 255, 0)).save(path, quality=95)
+    content = path.read_bytes()
+    start = content.index(b"\xff\xee")
+    assert content[start + 4 : start + 9] == b"Adobe"
+    length = struct.unpack(">H", content[start + 2 : start + 4])[0]
+    for photo in (content, content[:start] + content[start + 2 + length :]):
+        assert read_rgb(photo)[0, 0].tolist() == pytest.approx([255, 0, 0], abs=12)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_colours_of_sixteen_bits_are_scaled_to_eight(suffix: str, channels: int) -> None:
+    deep = np.full((4, 6, channels), 65535, np.uint16)
+    deep[..., :3] = 257 * np.array([10, 128, 250])  # OpenCV's order: blue, green, red
+    encoded = cv2.imencode(suffix, deep)[1].tobytes()
+    assert (read_rgb(encoded) == [250, 128, 10]).all()
+
+
+@pytest.mark.parametrize("scale", [1 / 255, 1])
+def test_floating_point_is_from_0_to_1_or_else_to_255(tmp_path: Path, scale: float) -> None:
+    values = np.linspace(0, 255, 64, dtype=np.float32).reshape(8, 8)
+    values[0, 0] = np.nan
+    Image.fromarray(values * np.float32(scale)).save(tmp_path / "float.tiff")
+    expected = np.nan_to_num(values).round()
+    np.testing.assert_allclose(read_rgb(tmp_path / "float.tiff")[..., 1], expected, atol=1)
+
+
+@pytest.mark.parametrize("mode", ["YCbCr", "LAB", "PA", "RGBX", "I", "CMYK"])
+def test_rarer_modes_become_rgb(tmp_path: Path, mode: str) -> None:
+    gray = Image.new("RGB", (6, 4), (153, 153, 153))  # one of the colours that Pillow's palettes have
+    image = Image.new("LAB", (6, 4), (162, 128, 128)) if mode == "LAB" else gray.convert(mode)
+    image.save(tmp_path / "photo.tiff")
+    read = read_rgb(tmp_path / "photo.tiff")
+    assert read.shape == (4, 6, 3)
+    assert np.abs(read.astype(int) - 153).max() <= 6
+
+
+def test_of_a_jpeg_of_several_pictures_the_first_is_read(tmp_path: Path) -> None:
+    first, second = Image.new("RGB", (16, 16), (10, 200, 30)), Image.new("RGB", (16, 16))
+    first.save(tmp_path / "photo.jpg", "MPO", save_all=True, append_images=[second])
+    assert read_rgb(tmp_path / "photo.jpg")[0, 0].tolist() == pytest.approx([10, 200, 30], abs=6)
 
 
 @pytest.mark.parametrize("kind", ["RGBA", "transparent colour", "transparent palette"])

@@ -1,5 +1,6 @@
 """Landmarks: the network finds drawn faces where they are, and the point sets keep their order."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,15 +21,15 @@ def landmarker(landmark_model: Path) -> Iterator[FaceLandmarker]:
 
 @pytest.fixture(scope="module")
 def photo(sample_faces: Path) -> NDArray[np.uint8]:
-    return read_rgb(sample_faces / "person_0000" / "photo_0.png")
+    return read_rgb(sample_faces / "person_0000" / "photo_0.jpg")
 
 
 @pytest.mark.parametrize("person", range(4))
 def test_points_lie_where_the_face_was_drawn(landmarker: FaceLandmarker, sample_faces: Path, person: int) -> None:
-    stem = sample_faces / f"person_{person:04d}" / "photo_0"
-    [(points, _)] = landmarker.detect(read_rgb(stem.with_suffix(".png")))
-    with np.load(stem.with_suffix(".npz"), allow_pickle=False) as truth:
-        expected = truth["landmarks68"][17:, :2]  # the jaw line's points slide along it
+    folder = sample_faces / f"person_{person:04d}"
+    [(points, _)] = landmarker.detect(read_rgb(folder / "photo_0.jpg"))
+    truth = json.loads((folder / "truth.json").read_text())["photos"]["photo_0.jpg"]
+    expected = np.array(truth["landmarks68"])[17:]  # the jaw line's points slide along it
     assert points.shape == (478, 3)
     assert points.dtype == np.float32
     error = np.linalg.norm(sixty_eight(points)[17:, :2] - expected, axis=1)
@@ -118,7 +119,7 @@ def test_head_angles_have_the_signs_that_are_told(axis: str, degrees: float, exp
 
 
 def test_a_mirrored_photo_turns_the_other_way(landmarker: FaceLandmarker, sample_faces: Path) -> None:
-    image = read_rgb(sample_faces / "person_0000" / "photo_0.png")  # turned by 15 and leaning by -6 degrees
+    image = read_rgb(sample_faces / "person_0000" / "photo_0.jpg")  # turned by 15 and leaning by -6 degrees
     yaw, pitch, roll = head_angles(landmarker.detect(image)[0][1])
     mirrored = head_angles(landmarker.detect(image[:, ::-1])[0][1])
     assert abs(yaw) > 8

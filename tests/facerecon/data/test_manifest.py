@@ -1,6 +1,7 @@
 """The manifest: its digest names the content, whatever the order and wherever the files lie."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facerecon.data.manifest import FACE_COLUMNS, PHOTO_COLUMNS, SPLITS, Manifest
+from facerecon.data.store import MEASURES, AlignedFace, AlignedPhoto, FaceStore, Measures
 from facerecon.errors import FaceReconError
+
+
+def photo(face: str, **values: Any) -> dict[str, Any]:
+    """A row of a photo that is no frame of a clip."""
+    blank = dict.fromkeys(PHOTO_COLUMNS, "") | dict.fromkeys(("time", "anchor_x", "anchor_y"), math.nan)
+    return {**blank, "face": face, "sha256": face, "source": "folder", "split": "train", "frame": -1, **values}
+
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
 
@@ -22,14 +31,22 @@ def manifests(draw: st.DrawFn) -> Manifest:
     """Manifests of one to five faces, aligned or not, with any names."""
     count, size = draw(st.integers(1, 5)), draw(st.sampled_from([0, 64, 128]))
     rows = [
-        (f"{number:064x}", f"{draw(TEXT)}.png", f"{number:064x}", "folder", draw(TEXT), draw(st.sampled_from(SPLITS)))
+        photo(
+            f"{number:064x}",
+            uri=f"{draw(TEXT)}.png",
+            identity=draw(TEXT),
+            split=draw(st.sampled_from(SPLITS)),
+            licence=draw(TEXT),
+            clip=draw(TEXT),
+            frame=draw(st.integers(-1, 10**6)),
+            time=draw(st.one_of(st.just(math.nan), st.floats(0, 1e6))),
+        )
         for number in draw(st.lists(st.integers(0, 2**64), min_size=count, max_size=count, unique=True))
     ]
     faces = pd.DataFrame(rows, columns=list(PHOTO_COLUMNS))
     if size:
         for name in FACE_COLUMNS:
             faces[name] = draw(st.floats(0, 100))
-        faces["crop"] = faces["face"] + ".png"
         faces["crop_sha256"] = [f"{index:064x}" for index in range(count)]
     refused = pd.DataFrame(draw(st.lists(st.tuples(TEXT, TEXT), max_size=3)), columns=["uri", "reason"], dtype=str)
     return Manifest(root="/photos", faces=faces, quarantine=refused, store="/store" if size else "", size=size)
@@ -52,9 +69,12 @@ def test_digest_does_not_depend_on_order_or_place(manifest: Manifest, random: An
 @given(manifests(), st.data())
 def test_digest_changes_with_any_content(manifest: Manifest, data: st.DataObject) -> None:
     row = data.draw(st.integers(0, len(manifest.faces) - 1))
-    column = data.draw(st.sampled_from([*PHOTO_COLUMNS, *(["crop_sha256"] if manifest.aligned else [])]))
+    named = [name for name in PHOTO_COLUMNS if name != "file"]  # where a frame is kept is not what it is
+    column = data.draw(st.sampled_from([*named, *(["crop_sha256"] if manifest.aligned else [])]))
     faces = manifest.faces.copy()
-    faces.loc[row, column] += "x"
+    number = pd.api.types.is_numeric_dtype(faces[column])
+    old = faces.loc[row, column]
+    faces.loc[row, column] = (0.0 if pd.isna(old) else old + 1) if number else old + "x"
     more = pd.concat([manifest.faces, manifest.faces.iloc[[0]].assign(face="new")])
     refused = pd.concat([manifest.quarantine, pd.DataFrame({"uri": ["new"], "reason": ["blurred"]})])
     changes = [
@@ -75,22 +95,23 @@ def test_digest_survives_json(manifest: Manifest) -> None:
 
 
 def test_digest_changes_with_the_size() -> None:
-    faces = pd.DataFrame([("f", "u", "s", "folder", "ada", "train", "c")], columns=[*PHOTO_COLUMNS, "crop_sha256"])
+    faces = pd.DataFrame([{**photo("f"), "crop_sha256": "c"}])
     digests = {Manifest("/", faces, size=size).digest for size in (0, 64, 128)}
     assert len(digests) == 3
 
 
 def test_digest_of_fields_that_look_alike_when_joined() -> None:
     def digest(*values: str) -> str:
-        return Manifest("/", pd.DataFrame([("face", *values, "train")], columns=list(PHOTO_COLUMNS))).digest
+        named = dict(zip(("uri", "sha256", "source", "identity"), values, strict=True))
+        return Manifest("/", pd.DataFrame([photo("face", **named)])).digest
 
     assert len({digest("a,b", "s", "c", "i"), digest("a", "b,s", "c", "i"), digest('"a', "b", "s,c", "i")}) == 3
     assert digest("a\nface", "s", "c", "i") != digest("a", "face\ns", "c", "i")
 
 
 def small() -> Manifest:
-    rows = [(f"f{n}", f"{n}.png", f"f{n}", "folder", f"p{n // 2}", SPLITS[n % 2]) for n in (3, 0, 2, 1)]
-    return Manifest("/photos", pd.DataFrame(rows, columns=list(PHOTO_COLUMNS)))
+    rows = [photo(f"f{n}", uri=f"{n}.png", identity=f"p{n // 2}", split=SPLITS[n % 2]) for n in (3, 0, 2, 1)]
+    return Manifest("/photos", pd.DataFrame(rows))
 
 
 def test_a_split_is_in_order_of_the_faces_names() -> None:
@@ -104,6 +125,14 @@ def test_counts() -> None:
     assert small().counts() == {"train": 2, "val": 2, "gate": 0, "test": 0, "identities": 2, "quarantined": 0}
 
 
+def test_licences_are_counted_by_photo_where_photos_have_one() -> None:
+    manifest = small()
+    assert manifest.licences() == {}
+    faces = manifest.faces.assign(licence=["BY", "", "BY-NC", "BY"])
+    again = faces.assign(face=faces["face"] + "-1")  # a second face of the same photo
+    assert replace(manifest, faces=pd.concat([faces, again])).licences() == {"BY": 2, "BY-NC": 1}
+
+
 def test_not_aligned_without_a_size() -> None:
     assert not small().aligned
     assert replace(small(), size=64).aligned
@@ -114,20 +143,25 @@ def test_a_manifest_cannot_be_assigned_to() -> None:
         small().size = 64  # type: ignore[misc]
 
 
-def test_missing_crops_are_counted_and_the_first_named(tmp_path: Path) -> None:
-    faces = small().faces.assign(crop=["ab/3.png", "ab/0.png", "ab/2.png", "ab/1.png"])
-    manifest = replace(small(), faces=faces, store=str(tmp_path), size=64)
-    (tmp_path / "ab").mkdir()
-    for name in ("3", "1", "2"):
-        manifest.crop_path(f"ab/{name}.png").touch()
-    with pytest.raises(FaceReconError, match=rf"^1 aligned crops are missing from {tmp_path} \(first: ab/0.png\): run"):
+def test_missing_faces_are_counted_and_the_first_named(tmp_path: Path) -> None:
+    manifest = replace(small(), store=str(tmp_path), size=64)
+
+    def write(*names: str) -> None:
+        pixels, points = np.zeros((64, 64, 3), np.uint8), np.zeros((478, 3), np.float32)
+        measures = Measures(*[0.0] * len(MEASURES))
+        parts, phash = pixels[..., 0], np.zeros(8, np.uint8)
+        face = AlignedFace(pixels, points[:5, :2], points[:68, :2], points, phash, parts, measures)
+        FaceStore.write(tmp_path, [AlignedPhoto(name, "", [face]) for name in names])
+
+    write("f3", "f1", "f2")
+    with pytest.raises(FaceReconError, match=rf"^1 aligned faces are missing from {tmp_path} \(first: f0\): run"):
         manifest.check_crops()
-    manifest.crop_path("ab/0.png").touch()
-    manifest.check_crops()
+    write("f0")
+    replace(manifest).check_crops()
 
 
 def test_digest_is_this_one() -> None:
     # it names caches and checkpoints and stands in published tables
-    faces = pd.DataFrame([("f" * 64, "ada/1.png", "f" * 64, "folder", "ada", "train")], columns=list(PHOTO_COLUMNS))
-    assert Manifest("/photos", faces).digest == "026b118400ac050688fe1ec711f80af4db4286cdac7bff6d21e2118b83ed073f"
+    faces = pd.DataFrame([photo("f" * 64, uri="ada/1.png", identity="ada")])
+    assert Manifest("/photos", faces).digest == "6ea20be08628cf20182952aa6f474a172dba507db5e409cd1d1b6d383e25599d"
     assert np.array_equal(Manifest("/photos", faces).quarantine.columns, ["uri", "reason"])

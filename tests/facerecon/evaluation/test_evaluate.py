@@ -3,21 +3,22 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.stats import spearmanr
 
 from facerecon.config.evaluation import EvaluationSettings
 from facerecon.corruption.frozen import MaskSet
-from facerecon.corruption.masks import FEATURE_PARTS, draw_feature_mask
-from facerecon.data.alignment import read_points
+from facerecon.corruption.masks import FEATURE_PARTS, PART_LABELS, draw_feature_mask
 from facerecon.data.datasets import evaluation_faces
-from facerecon.data.images import read_rgb, write_png
 from facerecon.data.manifest import Manifest
+from facerecon.data.store import AlignedPhoto, FaceStore
 from facerecon.errors import FaceReconError
 from facerecon.evaluation import evaluate as module
 from facerecon.evaluation.baselines import BASELINES
@@ -221,35 +222,53 @@ def test_only_people_of_the_test_split_are_read(
     run: Evaluate, small: Evaluation, tiny_manifest: Manifest, tmp_path: Path
 ) -> None:
     store = shutil.copytree(tiny_manifest.store, tmp_path / "store")
-    for split in ("train", "val", "gate"):
-        for crop in tiny_manifest.split(split)["crop"]:
-            (store / crop).unlink()
+    others = pd.concat([tiny_manifest.split(split) for split in ("train", "val", "gate")])
+    assert FaceStore.remove(store, set(others["sha256"])) == len(others) == 13
     manifest = Manifest(root="", faces=tiny_manifest.faces, store=str(store), size=64)
     assert run(manifest=manifest).figures == small.figures
+
+
+def test_labelled_parts_are_cases_of_the_faces_that_have_them(
+    run: Evaluate, tiny_manifest: Manifest, tmp_path: Path
+) -> None:
+    first, second, third = evaluation_faces(tiny_manifest, "test", 3).rows["face"]
+    labels = np.zeros((64, 64), np.uint8)
+    labels[:16] = PART_LABELS.index("hair") + 1
+    photos = []
+    for name in (first, second, third):
+        [face] = tiny_manifest.aligned_faces.photo(name).faces
+        photos.append(AlignedPhoto(name, "", [replace(face, parts=labels if name != second else face.parts)]))
+    FaceStore.write(tmp_path, photos)
+    three = EvaluationSettings(max_faces=3, lpips_backbone="alex", samples=0)
+    figures = run(three, manifest=replace(tiny_manifest, store=str(tmp_path)), features=True).figures
+    counts = {row["family"]: row["identity"]["n"] for row in figures["table"]}
+    assert {name: count for name, count in counts.items() if name.startswith("parts/")} == {"parts/hair": 2}
+    assert counts["features/nose"] == 3
+    row = find_row(figures, "model", "parts/hair", None)
+    assert row["hole_ratio"] == pytest.approx(17 / 64), "a little more than was labelled"
 
 
 def test_a_face_without_the_part_is_left_out_of_that_parts_figures(
     run: Evaluate, tiny_manifest: Manifest, tmp_path: Path
 ) -> None:
-    store = shutil.copytree(tiny_manifest.store, tmp_path / "store")
-    manifest = Manifest(root="", faces=tiny_manifest.faces, store=str(store), size=64)
-    first, second = evaluation_faces(manifest, "test", 2).rows["crop"]
-    for crop, moved in ((first, ("mouth", "jaw")), (second, ("jaw",))):
-        points = read_points(manifest, crop)
-        beyond = points.sixty_eight.copy()
+    first, second = evaluation_faces(tiny_manifest, "test", 2).rows["face"]
+    photos = []
+    for name, moved in ((first, ("mouth", "jaw")), (second, ("jaw",))):
+        [face] = tiny_manifest.aligned_faces.photo(name).faces
+        beyond = face.sixty_eight.copy()
         for part, where in (("mouth", slice(48, 68)), ("jaw", slice(0, 17))):
             if part in moved:
                 beyond[where, 1] += 80
-        sidecar = {"points5": points.five, "points68": beyond, "landmarks": points.all478}
-        path = (store / crop).with_name(Path(crop).name.replace("-0.png", ".npz"))
-        np.savez(path, **{f"0/{name}": value for name, value in sidecar.items()})
+        photos.append(AlignedPhoto(name, "", [replace(face, sixty_eight=beyond)]))
+    FaceStore.write(tmp_path, photos)
+    manifest = replace(tiny_manifest, store=str(tmp_path))
     figures = run(manifest=manifest, features=True).figures
     counts = {row["family"]: row["identity"]["n"] for row in figures["table"]}
     assert counts["features/mouth"] == 1
     assert counts["features/nose"] == counts["brush"] == 2
     assert "features/jaw" not in counts, "nobody has one"
     row = find_row(figures, "model", "features/mouth", None)
-    mouth = draw_feature_mask("mouth", read_points(manifest, second).sixty_eight, 64)
+    mouth = draw_feature_mask("mouth", manifest.aligned_faces.points(second).sixty_eight, 64)
     assert row["hole_ratio"] == pytest.approx(mouth.mean())
 
 
@@ -322,9 +341,7 @@ def test_attention_is_that_of_the_sample(shown: Evaluation, tiny_model: TrainedM
 
 
 def test_boxes_hold_the_parts_of_the_face(shown: Evaluation, tiny_manifest: Manifest) -> None:
-    points = [
-        read_points(tiny_manifest, crop).sixty_eight for crop in evaluation_faces(tiny_manifest, "test", 3).rows["crop"]
-    ]
+    points = [points.sixty_eight for points in evaluation_faces(tiny_manifest, "test", 3).points]
     assert shown.samples["boxes"].shape == (5, 3, 4)
     for boxes, sixty_eight in zip(shown.samples["boxes"], points, strict=False):
         for (x0, y0, x1, y1), part in zip(boxes, (slice(36, 48), slice(27, 36), slice(48, 68)), strict=True):
@@ -396,12 +413,13 @@ def test_a_model_that_does_not_say_how_sure_it_is_has_no_such_figures(run: Evalu
 def test_lighting_groups_faces_by_their_mean_luma(
     run: Evaluate, tiny_manifest: Manifest, tiny_masks: MaskSet, tmp_path: Path
 ) -> None:
-    store = shutil.copytree(tiny_manifest.store, tmp_path / "store")
-    manifest = Manifest(root="", faces=tiny_manifest.faces, store=str(store), size=64)
-    faces = evaluation_faces(manifest, "test", 3)
-    for crop, wanted in zip(faces.rows["crop"], (40, 60, 200), strict=True):
-        image = read_rgb(store / crop).astype(float)
-        write_png(store / crop, (image * wanted / image.mean()).clip(0, 255).round().astype(np.uint8))
+    photos = []
+    for name, wanted in zip(evaluation_faces(tiny_manifest, "test", 3).rows["face"], (40, 60, 200), strict=True):
+        [face] = tiny_manifest.aligned_faces.photo(name).faces
+        crop = face.crop * (wanted / face.crop.mean())
+        photos.append(AlignedPhoto(name, "", [replace(face, crop=crop.clip(0, 255).round().astype(np.uint8))]))
+    FaceStore.write(tmp_path, photos)
+    manifest = replace(tiny_manifest, store=str(tmp_path))
     masks = MaskSet(64, {(level, "brush"): tiny_masks.masks[level, "brush"] for level in (1, 2)}, tiny_masks.folder)
     figures = run(EvaluationSettings(max_faces=3, lpips_backbone="alex"), manifest=manifest, masks=masks).figures
     rows = figures["lighting"]

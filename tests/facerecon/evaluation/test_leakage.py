@@ -18,7 +18,6 @@ from facerecon.config.run import RunSettings, parse_settings
 from facerecon.config.training import AugmentationSettings
 from facerecon.corruption.frozen import MaskSet
 from facerecon.data.datasets import StepSampler, TrainingFaces, collate
-from facerecon.data.images import read_rgb
 from facerecon.data.manifest import Manifest
 from facerecon.evaluation import evaluate as module
 from facerecon.evaluation.evaluate import evaluate
@@ -32,15 +31,17 @@ CONFIGS = sorted((Path(__file__).parents[3] / "configs").glob("*.yaml"))
 STILL = AugmentationSettings(flip=0, rotation=0, brightness=0, contrast=0, colour=0, blur=0)
 
 
-def no_hole(progress: float, rng: np.random.Generator, points68: NDArray[np.float32]) -> NDArray[np.uint8]:
+def no_hole(
+    progress: float, rng: np.random.Generator, points68: NDArray[np.float32], parts: NDArray[np.uint8] | None
+) -> NDArray[np.uint8]:
     return np.zeros((64, 64), dtype=np.uint8)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_epoch_holds_every_training_face_and_nobody_else(tiny_manifest: Manifest, workers: int) -> None:
     def crops(*splits: str) -> set[str]:
-        rows = [tiny_manifest.split(split)["crop"] for split in splits]
-        return {sha256_bytes(read_rgb(tiny_manifest.crop_path(crop)).tobytes()) for each in rows for crop in each}
+        rows = [tiny_manifest.split(split)["face"] for split in splits]
+        return {sha256_bytes(tiny_manifest.aligned_faces.crop(face).tobytes()) for each in rows for face in each}
 
     faces = TrainingFaces(tiny_manifest, STILL, no_hole, seed=0)
     sampler = StepSampler(len(faces), 3, 6, seed=0)  # two epochs and a quarter, batches across their seams

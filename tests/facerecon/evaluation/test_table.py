@@ -157,6 +157,14 @@ def test_families_in_order_and_none_lost(mixed: Row) -> None:
         table.family_block(mixed, "scatter")
 
 
+def test_parts_as_they_are_labelled_come_last_under_names_of_their_own(mixed: Row) -> None:
+    labelled = [{**row, "family": "parts/nose", "level": None} for row in mixed["table"] if row["family"] == "boxes"]
+    figures = {**mixed, "table": [*labelled, *mixed["table"]]}
+    assert set(table.families(figures)[-2:]) == {"features/left_eye", "parts/nose"}
+    assert table.family_block(figures, "parts/nose").is_feature
+    assert table.family_title("parts/nose") == "nose (outline)" != table.family_title("features/nose")
+
+
 def test_cells_are_rounded_and_the_floor_has_identity_alone(mixed: Row) -> None:
     lines = table.family_block(mixed, "brush").groups[0].lines
     assert [cell.text for cell in lines[0].cells if cell] == [

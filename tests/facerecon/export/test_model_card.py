@@ -89,10 +89,17 @@ def test_infinite_is_infinite(make_story: MakeStory) -> None:
     assert not any("None" in cell for row in cells(card) for cell in row)
 
 
+def test_licences_of_single_photographs_are_listed_where_there_are_any(make_story: MakeStory) -> None:
+    named = {"Attribution-NonCommercial License": 7, "Public Domain Mark": 2}
+    card = render_model_card(make_story(licences=named))
+    assert card.index("- 7: Attribution-NonCommercial License") < card.index("- 2: Public Domain Mark")
+    assert "Licences of single" not in render_model_card(make_story())
+
+
 def test_every_table_is_a_table(make_story: MakeStory) -> None:
     """A row with another number of cells than its header is dropped or cut by Markdown."""
     evil = "a|b\n| c | `d` <script>alert(1)</script> *e* [f](g)"
-    story = make_story(provenance={evil: evil}, quarantine={evil: 3}, name=evil)
+    story = make_story(provenance={evil: evil}, quarantine={evil: 3}, licences={evil: 3}, name=evil)
     story.settings["data"]["licence"] = evil
     story.decision["checks"].append({"name": evil, "passed": False, "said": evil})
     for row in story.figures["lighting"]:

@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from facerecon.config.data import DataSettings
 from facerecon.data import sources
-from facerecon.data.sources import IMAGE_SUFFIXES, SOURCES, Photo, image_files, register_source
+from facerecon.data.ingest import ingest
+from facerecon.data.sources import IMAGE_SUFFIXES, SOURCES, Photo, Source, Workspace, image_files, register_source
 from facerecon.errors import FaceReconError
 
 
@@ -61,18 +64,48 @@ def test_a_folder_that_cannot_be_read_is_not_passed_over(tmp_path: Path, monkeyp
 def test_a_source_is_registered_under_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "SOURCES", dict(SOURCES))
 
-    @register_source
-    def my_layout(root: Path) -> Iterator[Photo]:
+    def no_parts(root: Path, uri: str) -> None:
+        return None
+
+    @register_source()
+    def my_layout(root: Path, workspace: Workspace) -> Iterator[Photo]:
         yield Photo("a.png")
 
-    assert sources.SOURCES["my_layout"] is my_layout
+    @register_source(no_parts)
+    def labelled(root: Path, workspace: Workspace) -> Iterator[Photo]:
+        yield Photo("a.png")
+
+    assert sources.SOURCES["my_layout"] == Source(my_layout, None)
+    assert sources.SOURCES["labelled"] == Source(labelled, no_parts)
 
 
-@pytest.mark.parametrize("name", sorted(SOURCES))
-def test_every_source_opens_no_image_and_names_relative_paths(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["folder", "lfw"])
+def test_a_source_opens_no_image_and_names_relative_paths(tmp_path: Path, workspace: Workspace, name: str) -> None:
     touch(tmp_path, "Ada_Byron/Ada_Byron_0002.jpg", "Ada_Byron/Ada_Byron_0001.jpg")  # empty: opening them would fail
-    photos = list(SOURCES[name](tmp_path))
+    photos = list(SOURCES[name].photos(tmp_path, workspace))
     assert photos == [
         Photo("Ada_Byron/Ada_Byron_0001.jpg", "Ada_Byron"),
         Photo("Ada_Byron/Ada_Byron_0002.jpg", "Ada_Byron"),
     ]
+
+
+@pytest.mark.parametrize("name", sorted(SOURCES.keys() - {"folder"}))
+def test_a_folder_in_another_layout_is_an_error_that_names_it(tmp_path: Path, workspace: Workspace, name: str) -> None:
+    touch(tmp_path, "notes.txt")
+    with pytest.raises(FaceReconError, match=rf"^data\.path.*{tmp_path}.*: \S"):
+        list(SOURCES[name].photos(tmp_path, workspace))
+    assert not any(workspace.folder.iterdir())
+
+
+def test_what_a_source_refuses_is_quarantined_with_its_reason(
+    tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def choosy(root: Path, workspace: Workspace) -> Iterator[Photo]:
+        yield Photo("good.png")
+        yield Photo("clip.mp4", refused="clip: holds no video")
+
+    Image.new("RGB", (8, 8)).save(tmp_path / "good.png")
+    monkeypatch.setitem(sources.SOURCES, "choosy", Source(choosy))
+    manifest = ingest(DataSettings(path=str(tmp_path), source="choosy"), tmp_path, workspace.folder)
+    assert manifest.faces["uri"].tolist() == ["good.png"]
+    assert manifest.quarantine.to_numpy().tolist() == [["clip.mp4", "clip: holds no video"]]

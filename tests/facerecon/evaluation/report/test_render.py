@@ -163,7 +163,7 @@ def test_a_refusal_stands_at_the_top_and_in_red(page: Page) -> None:
     assert "failed: gain: -0.310 dB of hole PSNR against version 3, 0.05 needed" in top
     assert "hole PSNR under brush masks is worse than that of version 3 at level 1" in top
     assert page.classed("b", "bad") == 1
-    assert page.classed("div", "warn") == 2
+    assert page.classed("div", "warn") == 3  # the third is of the data
     assert page.classed("li", "failed") == 1
     assert page.classed("li", "passed") == 1
     assert "✗ failed gain -0.310 dB of hole PSNR" in page.said
@@ -193,7 +193,7 @@ def test_a_winner_is_not_called_a_failure(make_story: MakeStory) -> None:
     top = page.said.partition("A reconstruction is a plausible guess")[0]
     assert "Version 4 is champion; it had to beat version 3: +0.3 dB. " in top
     assert page.classed("b", "bad") == 0
-    assert page.classed("div", "warn") == 1
+    assert page.classed("div", "warn") == 2  # the second is of the data
 
 
 def test_confidence_beside_what_is_so(page: Page) -> None:
@@ -265,8 +265,16 @@ def test_parameters_are_those_of_the_network(page: Page) -> None:
     assert f"{count:,} parameters" in page.said
 
 
+def test_what_was_expected_of_the_data_and_not_met_is_told(page: Page, bare_page: Page) -> None:
+    assert "2 of 3 expectations of the data were met, but not these:" in page.said
+    few = "splits: expect_column_values_to_be_between(identities): 1 of 4 values such as 5; first rows: val<b>"
+    assert few in page.said
+    assert "data_docs/index.html" in {attributes.get("href") for _, attributes in page.tags}
+    assert "expectations of the data" not in bare_page.said
+
+
 def test_nothing_comes_from_outside(page: Page) -> None:
-    allowed = {"href": r"#", "src": r"data:image/(png|webp);base64,"}
+    allowed = {"href": r"#|data_docs/index\.html$", "src": r"data:image/(png|webp);base64,"}
     for tag, attributes in page.tags:
         assert tag not in ("script", "link", "iframe", "object", "base")
         for name, value in attributes.items():
@@ -290,7 +298,8 @@ def test_the_page_can_be_read_aloud(which: str, request: pytest.FixtureRequest) 
     assert len(alts) == (4 * 14 + 2 * 4 + 9 if which == "page" else 3 * 11 + 9)
     assert all("scope" in attributes for tag, attributes in page.tags if tag == "th")
     assert all(attributes["aria-label"] for tag, attributes in page.tags if tag == "svg")
-    targets = {str(attributes["href"])[1:] for tag, attributes in page.tags if tag == "a"}
+    links = {str(attributes["href"]) for tag, attributes in page.tags if tag == "a"}
+    targets = {link[1:] for link in links if link.startswith("#")}
     assert targets <= {attributes.get("id") for _, attributes in page.tags}
     levels = [level for level, _ in page.headings]
     assert levels[0] == 1
@@ -302,7 +311,7 @@ EVIL = '<script>alert("x")</script>&<img src=x onerror=y>'
 
 
 def test_everything_is_escaped(make_story: MakeStory) -> None:
-    story = make_story(name=EVIL, quarantine={EVIL: 2}, provenance={EVIL: EVIL})
+    story = make_story(name=EVIL, quarantine={EVIL: 2}, licences={EVIL: 2}, provenance={EVIL: EVIL})
     story.decision["reason"] = EVIL
     story.decision["checks"] = [{"name": EVIL, "passed": False, "said": EVIL}]
     story.settings["data"] |= {"source": EVIL, "licence": EVIL, "path": EVIL}

@@ -16,8 +16,10 @@ def test_never_trained_on_follows_the_settings(make_story: MakeStory) -> None:
         "held_out",
     ]
     assert not story.never_trained("features/nose")
+    assert not story.never_trained("parts/nose")
     story.settings["masks"]["feature_share"] = 0.0
     assert story.never_trained("features/nose")
+    assert story.never_trained("parts/nose")
 
 
 def test_weights_that_were_not_used_are_not_listed(make_story: MakeStory) -> None:

@@ -1,0 +1,193 @@
+"""What the data side costs: speed beside the bare detector, memory and time as faces grow in number, the loader.
+
+Run it from the project's root, in the environment: ``python -m benchmarks.data speed`` (or ``growth``, ``memory``,
+``loader``). Faces are drawn, then perturbed: 1,000 of them become as many as are asked for, each copy with other bytes
+and the identity of its original. Prints JSON.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import cv2
+import numpy as np
+
+from facerecon.config.alignment import AlignmentSettings
+from facerecon.config.data import DataSettings
+from facerecon.config.run import RunSettings
+from facerecon.corruption.training_masks import TrainingMasks
+from facerecon.data.alignment import align
+from facerecon.data.datasets import StepSampler, TrainingFaces, collate
+from facerecon.data.images import read_rgb
+from facerecon.data.ingest import ingest
+from facerecon.data.landmarks import FaceLandmarker
+from facerecon.data.manifest import Manifest
+from facerecon.data.synthetic import write_dataset
+from facerecon.models import build_model
+from facerecon.progress import track
+from facerecon.randomness import generator
+from facerecon.weights import weights_path
+
+DRAWN = 1000
+PHOTOS = 4
+SIZE = 256
+
+
+def draw_faces(folder: Path, count: int) -> None:
+    """Write ``count`` JPEGs of drawn people into ``folder``: the first 1,000 as drawn, the others changed copies."""
+    originals = folder.parent / "drawn"
+    write_dataset(originals, weights_path("face_landmarker"), min(count, DRAWN) // PHOTOS, PHOTOS, SIZE)
+    drawn = sorted(originals.rglob("*.jpg"))
+    for number in track(range(count), "writing photos"):
+        path = drawn[number % len(drawn)]
+        target = folder / path.parent.name / f"{path.stem}_{number // len(drawn):03d}.jpg"
+        if target.is_file():
+            continue
+        image = read_rgb(path)
+        if number >= len(drawn):
+            rng = generator("perturbed", number)
+            shift = np.float32([[1, 0, rng.uniform(-6, 6)], [0, 1, rng.uniform(-6, 6)]])
+            image = cv2.warpAffine(image, shift, (SIZE, SIZE), borderMode=cv2.BORDER_REPLICATE)
+            image = np.clip(image * rng.uniform(0.8, 1.2), 0, 255).astype(np.uint8)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(target), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
+
+
+def align_folder(photos: Path, state: Path, workers: int, most: int | None = None) -> Manifest:
+    """Ingest and align the photos; the store lies in ``state``."""
+    listed = ingest(DataSettings(path=str(photos), max_faces=most), photos, state / "frames")
+    return align(listed, AlignmentSettings(workers=workers), weights_path("face_landmarker"), state / "crops")
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """How long ``work`` takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def bare(photos: list[np.ndarray]) -> None:
+    """Nothing but FaceLandmarker on images that lie in memory already, one process."""
+    with FaceLandmarker(weights_path("face_landmarker")) as landmarker:
+        for image in photos:
+            landmarker.detect(image)
+
+
+def speed(folder: Path, count: int, repeats: int) -> dict[str, Any]:
+    """Faces a second of ingest and align, one worker, beside the bare detector, in turn."""
+    draw_faces(folder, count)
+    images = [read_rgb(path) for path in sorted(folder.rglob("*.jpg"))]
+    times: dict[str, list[float]] = {"bare_detector": [], "ingest_and_align": []}
+    for _ in range(repeats):
+        times["bare_detector"].append(seconds(lambda: bare(images)))
+        with tempfile.TemporaryDirectory() as state:
+            times["ingest_and_align"].append(seconds(lambda: align_folder(folder, Path(state), workers=1)))
+    rates = {name: count / median(values) for name, values in times.items()}
+    ratio = median(one / other for one, other in zip(*times.values(), strict=True))
+    return {"photos": count, "faces_per_second": rates, "ours_over_bare": ratio, "seconds": times}
+
+
+def growth(folder: Path, count: int, workers: int) -> dict[str, Any]:
+    """Seconds of the first run, of one with 1 % more photos, and of one in which nothing is new."""
+    draw_faces(folder, count)
+    times = {}
+    with tempfile.TemporaryDirectory() as state:
+        for name, photos in (("first", count), ("one_percent_more", count + count // 100), ("nothing_new", 0)):
+            draw_faces(folder, photos)
+            times[name] = seconds(lambda: align_folder(folder, Path(state), workers))
+    share = times["one_percent_more"] / times["first"]
+    return {"photos": count, "seconds": times, "one_percent_costs": share}
+
+
+def memory(folder: Path, counts: list[int], workers: int) -> dict[str, Any]:
+    """Peak memory of this side's largest process at each number of faces, each in a process of its own."""
+    draw_faces(folder, max(counts))
+    curve = []
+    for count in counts:
+        command = [sys.executable, "-m", "benchmarks.data", "once", "--folder", str(folder), "--count", str(count)]
+        done = subprocess.run([*command, "--workers", str(workers)], stdout=subprocess.PIPE, text=True, check=True)
+        curve.append(json.loads(done.stdout))
+    return {"curve": curve}
+
+
+def once(folder: Path, count: int, workers: int) -> dict[str, Any]:
+    """Ingest and align ``count`` of the photos, and tell the peak memory of this process and of its largest worker."""
+    with tempfile.TemporaryDirectory() as state:
+        start = time.perf_counter()
+        manifest = align_folder(folder, Path(state), workers, count)
+        elapsed = time.perf_counter() - start
+    peaks = {
+        who: round(resource.getrusage(which).ru_maxrss / 1024)
+        for who, which in (("this_process_mib", resource.RUSAGE_SELF), ("worker_mib", resource.RUSAGE_CHILDREN))
+    }
+    return {"photos": count, "faces": len(manifest.faces), "seconds": round(elapsed, 1), **peaks}
+
+
+def loader(folder: Path, count: int, steps: int) -> dict[str, Any]:
+    """The share of a training step on this machine's cores that goes into making its batch, without loader workers."""
+    import torch
+
+    draw_faces(folder, count)
+    settings = RunSettings(model={"options": {"features": [16, 32, 64, 128, 256]}})
+    with tempfile.TemporaryDirectory() as state:
+        manifest = align_folder(folder, Path(state), workers=2)
+        masks = TrainingMasks(settings.masks, settings.alignment.size)
+        faces = TrainingFaces(manifest, settings.training.augmentation, masks, seed=0)
+        model = build_model(settings.model.family, settings.model.options)
+        optimizer = torch.optim.AdamW(model.parameters())
+        making, training = [], []
+        for draws in StepSampler(len(faces), settings.training.batch_size, steps, seed=0):
+            start = time.perf_counter()
+            batch = collate(faces.__getitems__(draws))
+            made = time.perf_counter()
+            output = model(batch.image, batch.mask)
+            (output.reconstruction - batch.image).abs().mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            making.append(made - start)
+            training.append(time.perf_counter() - made)
+    batch_ms, step_ms = median(making) * 1e3, median(training) * 1e3
+    return {
+        "batch_size": settings.training.batch_size,
+        "making_a_batch_ms": batch_ms,
+        "training_on_it_ms": step_ms,
+        "share": batch_ms / (batch_ms + step_ms),
+        "loss": "pixels only: with the perceptual and identity terms a step takes longer, and the share is smaller",
+    }
+
+
+def main() -> None:
+    """Measure what is asked for and print JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("what", choices=["speed", "growth", "memory", "loader", "once"])
+    parser.add_argument("--count", type=int, default=400)
+    parser.add_argument("--counts", default="1000,10000,100000", help="numbers of faces for `memory`")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--folder", type=Path, help="where the photos are kept; else a temporary one")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="facerecon-data-") as temporary:
+        folder = asked.folder or Path(temporary) / "photos"
+        if asked.what == "once":
+            figures = once(folder, asked.count, asked.workers)
+        elif asked.what == "memory":
+            figures = memory(folder, [int(count) for count in asked.counts.split(",")], asked.workers)
+        elif asked.what == "growth":
+            figures = growth(folder, asked.count, asked.workers)
+        elif asked.what == "loader":
+            figures = loader(folder, asked.count, steps=40)
+        else:
+            figures = speed(folder, asked.count, asked.repeats)
+    print(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Faces out of footage: clips are decoded as a stream, faces found, followed, told apart, and the best frames kept."""

@@ -1,0 +1,216 @@
+"""Reading clips frame by frame: videos by PyAV, and folders of numbered images.
+
+One frame is in memory at a time, however long the clip is. A video is read through an open file and by a list of
+formats: playlists and scripts, which would lead to other files or to the network, are no clips.
+"""
+
+import errno
+import hashlib
+import re
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+import av
+import cv2
+import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from facerecon.config.data import FootageSettings
+from facerecon.data.images import UnreadableImageError, read_rgb
+from facerecon.files import sha256_file
+
+MAX_PIXELS = 40_000_000
+"""Frames with more pixels are refused (8K has 33 million)."""
+
+_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm,gif"
+
+_WIDEST_PIXEL = 4
+"""Pixels more oblong than this, either way, are a mistake in the file and taken for square."""
+
+
+class UnusableClipError(Exception):
+    """This clip cannot be used; the message is the reason that the quarantine list gives."""
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A frame uint8 [H, W, 3] of a clip: ``number`` from 0 (those that are broken beyond decoding do not count in a
+    video), ``time`` in seconds from the first."""
+
+    number: int
+    time: float
+    image: NDArray[np.uint8]
+
+
+@dataclass
+class Tally:
+    """What came out of a clip: ``decoded`` frames, ``sampled`` ones among them, and ``broken`` ones, skipped."""
+
+    decoded: int = 0
+    sampled: int = 0
+    broken: int = 0
+
+
+def clip_digest(clip: Path) -> str:
+    """The SHA-256 of a clip's bytes; of a folder's: that of its frames' digests in their order.
+
+    Raises:
+        OSError: it cannot be read.
+        UnusableClipError: it is no file or folder.
+    """
+    if clip.is_dir():
+        return hashlib.sha256("".join(map(sha256_file, _frame_files(clip))).encode()).hexdigest()
+    if not stat.S_ISREG(clip.stat().st_mode):
+        raise UnusableClipError("not a file")  # to open a pipe would wait for ever
+    return sha256_file(clip)
+
+
+def read_frames(clip: Path, settings: FootageSettings, tally: Tally) -> Iterator[Frame]:
+    """The frames of a clip, ``settings.frames_per_second`` of them at most, upright, with square pixels.
+
+    Time is cut into spans of equal length and the first frame of each is taken, so that a variable frame rate is
+    followed as it is. Frames that cannot be decoded are passed over; ``tally`` counts while this runs.
+
+    Raises:
+        OSError: the clip cannot be read.
+        UnusableClipError: it is no video, holds no frame that can be decoded, or its frames are too large.
+    """
+    numbered = _folder_frames(clip, settings, tally) if clip.is_dir() else _video_frames(clip, tally)
+    span = None
+    for number, time, decode in numbered:
+        if (now := int(np.floor(time * settings.frames_per_second + 1e-6))) == span:
+            continue
+        try:
+            image = decode()
+        except UnreadableImageError:
+            tally.broken += 1
+            continue
+        span = now
+        tally.sampled += 1
+        yield Frame(number, time, image)
+    if not tally.sampled:
+        raise UnusableClipError(f"no frame can be decoded ({tally.broken} broken)" if tally.broken else "no frames")
+
+
+_Numbered = Iterator[tuple[int, float, Callable[[], NDArray[np.uint8]]]]
+"""A frame's number, its time, and what makes its pixels: not called for frames that are not wanted."""
+
+
+def _frame_files(folder: Path) -> list[Path]:
+    """The files in a folder of frames, by the numbers in their names: frame 10 comes after frame 9."""
+
+    def order(path: Path) -> tuple[list[tuple[int, str]], str]:
+        parts = re.split(r"(\d+)", path.name)
+        return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], path.name
+
+    return sorted((path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")), key=order)
+
+
+def _folder_frames(folder: Path, settings: FootageSettings, tally: Tally) -> _Numbered:
+    for number, path in enumerate(_frame_files(folder)):
+
+        def decode(path: Path = path) -> NDArray[np.uint8]:
+            try:
+                image = read_rgb(path)
+            except OSError as error:
+                raise UnreadableImageError(str(error.strerror)) from error
+            tally.decoded += 1
+            return image
+
+        yield number, number / settings.folder_rate, decode
+
+
+def _video_frames(clip: Path, tally: Tally) -> _Numbered:
+    with clip.open("rb") as stream, _open(stream) as container:
+        videos = [
+            video for video in container.streams.video if not video.disposition & av.stream.Disposition.attached_pic
+        ]
+        if not videos:
+            raise UnusableClipError("holds no video, or its index is cut off")
+        video = videos[0]
+        _check_size(video.codec_context.width, video.codec_context.height)
+        video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+        rate = float(video.average_rate or video.guessed_rate or 25)
+        first: float | None = None
+        for number, frame in enumerate(_decoded(container, video, tally)):
+            _check_size(frame.width, frame.height)
+            seconds = number / rate if frame.time is None else float(frame.time)
+            first = seconds if first is None else first
+            yield number, seconds - first, partial(_pixels, frame, video.sample_aspect_ratio)
+
+
+def _open(stream: Any) -> InputContainer:
+    try:
+        return av.open(
+            stream,
+            container_options={"format_whitelist": _FORMATS},
+            metadata_errors="replace",
+            io_open=_refuse_other_files,
+        )
+    except (av.FFmpegError, OSError) as error:
+        if not _is_damage(error):
+            raise
+        raise UnusableClipError(f"cannot be decoded: {error.strerror}") from error
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether the clip's content is at fault, and not the disk; seeking outside a file is such a fault, too."""
+    return isinstance(error, av.FFmpegError) or getattr(error, "errno", None) == errno.EINVAL
+
+
+def _refuse_other_files(url: str, flags: int, options: dict[str, Any]) -> NoReturn:
+    raise UnusableClipError("refers to other files")
+
+
+def _decoded(container: InputContainer, video: VideoStream, tally: Tally) -> Iterator[VideoFrame]:
+    """All frames that can be decoded. What is broken is counted; where no more packets come, the clip ends."""
+    packets = container.demux(video)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except (av.FFmpegError, OSError) as error:
+            if not _is_damage(error):
+                raise
+            tally.broken += 1
+            return
+        try:
+            frames = packet.decode()
+        except av.FFmpegError:
+            tally.broken += 1
+            continue
+        for frame in frames:
+            if not isinstance(frame, VideoFrame):
+                continue
+            if frame.is_corrupt:
+                tally.broken += 1
+                continue
+            tally.decoded += 1
+            yield frame
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise UnusableClipError(f"too large: frames of {width}x{height} pixels")
+
+
+def _pixels(frame: VideoFrame, pixel: Any) -> NDArray[np.uint8]:
+    """RGB pixels, square ones (the longer axis is shrunk: nothing is made up), turned as the clip says."""
+    try:
+        image = frame.to_ndarray(format="rgb24")
+    except (av.FFmpegError, ValueError) as error:
+        raise UnreadableImageError(str(error)) from error
+    height, width = image.shape[:2]
+    ratio = float(pixel or 1)
+    if ratio != 1 and 1 / _WIDEST_PIXEL <= ratio <= _WIDEST_PIXEL:
+        size = (max(1, round(width * min(1, ratio))), max(1, round(height * min(1, 1 / ratio))))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90)))

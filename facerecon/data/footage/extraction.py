@@ -1,0 +1,269 @@
+"""From a clip to the faces that are kept of it: one archive a clip, written once and whole.
+
+The archive is a stored zip of PNG files and ``clip.json``, the record of what was found. It is named by the SHA-256 of
+the clip's bytes and a digest of all that decides what is in it, so a clip that is done is not decoded again, whatever
+it is called now. A clip that cannot be used leaves an archive with the reason.
+"""
+
+import json
+import multiprocessing
+import zipfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from facerecon.config.data import FootageSettings
+from facerecon.data.containers import write_zip
+from facerecon.data.footage.decode import Frame, Tally, UnusableClipError, clip_digest, read_frames
+from facerecon.data.footage.detection import FaceFinder, Found
+from facerecon.data.footage.selection import Best, Kept, Quality, measure, region
+from facerecon.data.footage.tracking import Track, Tracker
+from facerecon.data.landmarks import FaceLandmarker, five_points
+from facerecon.errors import FaceReconError
+from facerecon.files import digest_of
+from facerecon.perception.identity import IdentityNetwork, load_identity
+from facerecon.progress import track
+from facerecon.weights import digest, weights_path
+
+VERSION = 1
+"""Counts up whenever the same clip gives other faces: archives of another version are made anew."""
+
+RECORD = "clip.json"
+
+NO_FACE = "no face found"
+
+_ABOUT_PEOPLE = {"same_person", "similarity", "workers"}
+"""Settings that change nothing of what is taken out of a clip."""
+
+_UNSEEN = 0.5
+"""A face in which FaceLandmarker finds no points has its score multiplied by this: alignment would refuse it."""
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What came of a clip: its ``archive``'s name and ``record``, or the reason why it is ``refused``."""
+
+    refused: str
+    archive: str = ""
+    record: dict[str, Any] | None = None
+
+
+def archive_name(sha256: str, settings: FootageSettings) -> str:
+    """The file name of a clip's archive."""
+    chosen = settings.model_dump(mode="json", exclude=_ABOUT_PEOPLE)
+    networks = [digest("face_landmarker"), digest("sface")]
+    return f"{sha256}-{digest_of({'settings': chosen, 'networks': networks, 'version': VERSION})[:16]}.zip"
+
+
+def extract_all(clips: Sequence[Path], folder: Path, settings: FootageSettings) -> list[Extracted]:
+    """What comes of each clip; ``folder`` keeps the archives. Several clips are read at a time.
+
+    Raises:
+        FaceReconError: a worker process was ended, or there is no space left.
+    """
+    with ThreadPoolExecutor(settings.workers) as pool:
+        found = list(track(pool.map(lambda clip: _look_up(clip, folder, settings), clips), "listing clips", len(clips)))
+    # a clip that lies there twice is read once
+    missing = {each.archive: clip for clip, each in zip(clips, found, strict=True) if each.archive and not each.record}
+    tasks = [(clip, folder / archive) for archive, clip in missing.items()]
+    reasons = dict(zip(missing, track(_in_workers(tasks, settings), "reading clips", len(tasks)), strict=True))
+    return [_made(each, folder, reasons[each.archive]) if each.archive in missing else each for each in found]
+
+
+def _look_up(clip: Path, folder: Path, settings: FootageSettings) -> Extracted:
+    """What is there of a clip; no record if it is still to be read."""
+    try:
+        archive = archive_name(clip_digest(clip), settings)
+    except OSError as error:
+        return Extracted(f"cannot be read: {error.strerror}")
+    except UnusableClipError as error:
+        return Extracted(str(error))
+    record = read_record(folder / archive)
+    return Extracted(record["refused"] if record else "", archive, record)
+
+
+def _made(clip: Extracted, folder: Path, reason: str) -> Extracted:
+    """A clip that was read; ``reason`` is why it has no archive, "" if it has one."""
+    record = None if reason else read_record(folder / clip.archive)
+    return Extracted(record["refused"] if record else reason, clip.archive, record)
+
+
+def _in_workers(tasks: list[tuple[Path, Path]], settings: FootageSettings) -> Iterator[str]:
+    """``_extract`` of each, by worker processes, or by this one if one is enough."""
+    if not tasks:
+        return
+    model, _ = weights_path("face_landmarker"), weights_path("sface")  # fetched here, once
+    workers = min(settings.workers, len(tasks))
+    if workers == 1:
+        threads = cv2.getNumThreads(), torch.get_num_threads()
+        _start_worker(settings, model, True)
+        try:
+            yield from map(_extract, tasks)
+        finally:
+            _end_worker()
+            cv2.setNumThreads(threads[0])
+            torch.set_num_threads(threads[1])
+        return
+    # spawn: MediaPipe's threads do not survive a fork
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _start_worker, (settings, model, False)) as pool:
+        try:
+            yield from pool.map(_extract, tasks)
+        except BrokenProcessPool as error:
+            raise FaceReconError(
+                "data.footage: a worker process was ended (out of memory?): run again, clips that are done are kept; "
+                "a lower data.footage.workers needs less memory"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class _Models:
+    settings: FootageSettings
+    finder: FaceFinder
+    landmarker: FaceLandmarker
+    identity: IdentityNetwork
+    alone: bool
+    open: ExitStack
+
+
+_worker: _Models | None = None
+
+
+def _start_worker(settings: FootageSettings, model: Path, alone: bool) -> None:
+    global _worker
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    stack = ExitStack()
+    finder = stack.enter_context(closing(FaceFinder(settings, model)))
+    landmarker = stack.enter_context(FaceLandmarker(model))
+    _worker = _Models(settings, finder, landmarker, load_identity("sface"), alone, stack)
+
+
+def _end_worker() -> None:
+    global _worker
+    if _worker:
+        _worker.open.close()
+    _worker = None
+
+
+def _extract(task: tuple[Path, Path]) -> str:
+    """Read a clip and write its archive; the reason if there is none, which may be mended until the next time."""
+    assert _worker is not None
+    clip, archive = task
+    try:
+        _write_archive(clip, archive, _worker)
+        if archive_name(clip_digest(clip), _worker.settings) == archive.name:
+            return ""
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    archive.unlink()
+    return "changed while it was read"
+
+
+def read_record(archive: Path) -> dict[str, Any] | None:
+    """The record in a clip's archive; None if there is no archive, or a damaged one."""
+    try:
+        with zipfile.ZipFile(archive) as members:
+            record: dict[str, Any] = json.loads(members.read(RECORD))
+            return record
+    except (FileNotFoundError, zipfile.BadZipFile, KeyError, ValueError):
+        return None
+
+
+def _write_archive(clip: Path, archive: Path, models: _Models) -> None:
+    """Read ``clip`` and write its archive; one with nothing but the reason if it cannot be used."""
+    try:
+        write_zip(archive, _members(clip, models))
+    except UnusableClipError as error:
+        write_zip(archive, [(RECORD, _json({"refused": str(error), "tracks": []}))])
+
+
+def _members(clip: Path, models: _Models) -> Iterator[tuple[str, bytes]]:
+    """Read ``clip``: the pictures of each track when it is over, at the end the record."""
+    settings, tally = models.settings, Tally()
+    tracker, best, rows = Tracker(settings.max_gap), dict[int, Best](), []
+    time, size = 0.0, (0, 0)
+    frames = read_frames(clip, settings, tally)
+    # of clips read side by side the frames are not shown
+    for frame in track(frames, f"reading {clip.name}") if models.alone else frames:
+        if tally.sampled > 1 and frame.time <= time:
+            continue  # a broken time stamp
+        time, size = frame.time, (frame.image.shape[1], frame.image.shape[0])
+        for over in tracker.end_lost(time):
+            rows.append(_row(over, best[over.number]))
+            yield from _pictures(over, best.pop(over.number))
+        found = models.finder.find(frame.image)
+        qualities = [measure(frame.image, face) for face in found]
+        embeddings = _embed(frame.image, found, models.identity)
+        followed = tracker.update(time, found, embeddings, [quality.score for quality in qualities])
+        for face, quality, one in zip(found, qualities, followed, strict=True):
+            chosen = best.setdefault(one.number, Best(settings.best_per_track, settings.seconds_apart))
+            if chosen.wants(time, quality.score):
+                chosen.add(_kept(frame, face, quality, models.landmarker))
+    for over in tracker.live:
+        rows.append(_row(over, best[over.number]))
+        yield from _pictures(over, best[over.number])
+    rows.sort(key=lambda row: int(row["number"]))
+    refused = "" if rows else NO_FACE
+    yield RECORD, _json({"refused": refused, "size": size, **asdict(tally), "tracks": rows})
+
+
+def _member(one: Track, face: Kept) -> str:
+    return f"{one.number}/{face.frame}.png"
+
+
+def _pictures(one: Track, best: Best) -> Iterator[tuple[str, bytes]]:
+    """What is kept of a track that is over."""
+    return ((_member(one, face), face.png) for face in best.faces())
+
+
+def _row(one: Track, best: Best) -> dict[str, Any]:
+    """A track in the record."""
+    faces = []
+    for face in best.faces():
+        about = {"member": _member(one, face), "frame": face.frame, "time": face.time, "score": face.score}
+        faces.append({**about, "anchor": face.anchor, "corner": face.corner, **asdict(face.quality)})
+    about_track = {"number": one.number, "first": one.first, "last": one.last, "seen": one.seen}
+    return {**about_track, "embedding": one.embedding.tolist(), "faces": faces}
+
+
+def _json(record: dict[str, Any]) -> bytes:
+    return json.dumps(record, allow_nan=False).encode()
+
+
+def _embed(image: NDArray[np.uint8], found: list[Found], network: IdentityNetwork) -> NDArray[np.float32]:
+    """Unit embeddings [N, D] of the faces in a frame."""
+    embeddings = np.empty((len(found), network.dimensions), np.float32)
+    for row, face in enumerate(found):
+        left, top, right, bottom = region(image, face.box)
+        pixels = torch.from_numpy(image[top:bottom, left:right].transpose(2, 0, 1).astype(np.float32) / 127.5 - 1)
+        points = torch.from_numpy(face.points - np.array([left, top], np.float32))
+        with torch.inference_mode():
+            embeddings[row] = network.embed(pixels[None], points[None])[0].numpy()
+    return np.nan_to_num(embeddings)
+
+
+def _kept(frame: Frame, face: Found, quality: Quality, landmarker: FaceLandmarker) -> Kept:
+    left, top, right, bottom = region(frame.image, face.box)
+    pixels = np.ascontiguousarray(frame.image[top:bottom, left:right])
+    anchor, score = face.points[:2].mean(0) - [left, top], quality.score
+    eyes = [five_points(points)[:2].mean(0) for points, _ in landmarker.detect(pixels)]
+    nearest = min(eyes, key=lambda middle: float(np.hypot(*(middle - anchor))), default=None)
+    if nearest is not None and np.hypot(*(nearest - anchor)) < face.height / 2:
+        anchor = nearest
+    else:
+        score *= _UNSEEN
+    _, png = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+    place = (float(anchor[0]), float(anchor[1]))
+    return Kept(frame.number, frame.time, score, quality, (left, top), place, png.tobytes())

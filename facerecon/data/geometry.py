@@ -1,0 +1,82 @@
+"""Where a face is cut out of its photograph.
+
+The square is FFHQ's (Karras et al., 2019): centred a tenth of the way from the eyes to the mouth, upright along the
+eyes, its side the larger of 4 eye distances and 3.6 eye-to-mouth distances.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facerecon.data.landmarks import Points
+
+
+@dataclass(frozen=True)
+class Square:
+    """Where a face is cut: ``origin`` is the top left corner, ``right`` the whole upper edge, in photo pixels."""
+
+    origin: Points
+    right: Points
+
+    @property
+    def side(self) -> float:
+        """The square's side in photo pixels."""
+        return float(np.hypot(*self.right))
+
+    def to_crop(self, points: Points, size: int) -> Points:
+        """Photo points [K, >=2] in crop pixels [K, 2], for a crop of ``size``; (0, 0) is the corner."""
+        down = np.array([-self.right[1], self.right[0]])
+        axes = np.stack([self.right, down]) / self.side**2
+        return ((points[:, :2] - self.origin) @ axes.T * size).astype(np.float32)
+
+    def matrix(self, size: int) -> NDArray[np.float64]:
+        """The affine map [2, 3] from crop pixel indices to photo pixel indices, as cv2 counts them."""
+        right = self.right.astype(np.float64) / size
+        linear = np.array([[right[0], -right[1]], [right[1], right[0]]])
+        offset = linear @ [0.5, 0.5] + self.origin - 0.5
+        return np.column_stack([linear, offset])
+
+
+def eye_distance(points68: Points) -> float:
+    """The distance between the middles of the eyes, in the unit of the 68 points."""
+    return float(np.hypot(*(points68[42:48, :2].mean(0) - points68[36:42, :2].mean(0))))
+
+
+def face_square(points68: Points) -> Square:
+    """FFHQ's square around a face, from its 68 points in photo pixels."""
+    left_eye, right_eye = points68[36:42, :2].mean(0), points68[42:48, :2].mean(0)
+    eyes, mouth = (left_eye + right_eye) / 2, points68[[48, 54], :2].mean(0)
+    eye_to_eye, eye_to_mouth = right_eye - left_eye, mouth - eyes
+    half = eye_to_eye + np.array([eye_to_mouth[1], -eye_to_mouth[0]])
+    half *= max(2.0 * np.hypot(*eye_to_eye), 1.8 * np.hypot(*eye_to_mouth)) / np.hypot(*half)
+    down = np.array([-half[1], half[0]])
+    return Square(eyes + 0.1 * eye_to_mouth - half - down, 2 * half)
+
+
+def cut(image: NDArray[np.uint8], square: Square, size: int) -> tuple[NDArray[np.uint8], float]:
+    """The crop [size, size, 3] without aliasing, and the share of it that lies outside the photo (mirrored)."""
+    factor = max(1, int(np.ceil(square.side / size)))
+    large = cv2.warpAffine(
+        image,
+        square.matrix(size * factor),
+        (size * factor, size * factor),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REFLECT_101,
+    )
+    inside = cv2.warpAffine(
+        np.ones(image.shape[:2], np.uint8),
+        square.matrix(size),
+        (size, size),
+        flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
+    )
+    crop = cv2.resize(large, (size, size), interpolation=cv2.INTER_AREA) if factor > 1 else large
+    return crop.astype(np.uint8, copy=False), float(1 - inside.mean())
+
+
+def cut_labels(labels: NDArray[np.uint8], scale: float, square: Square, size: int) -> NDArray[np.uint8]:
+    """The crop [size, size] of a map of labels [H, W] that is ``scale`` times as large as the photo; 0 outside it."""
+    scaled = Square(square.origin * scale, square.right * scale)
+    turned = cv2.warpAffine(labels, scaled.matrix(size), (size, size), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
+    return turned.astype(np.uint8, copy=False)

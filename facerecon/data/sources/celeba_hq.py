@@ -1,0 +1,87 @@
+"""CelebA-HQ with labelled parts of the face, as CelebAMask-HQ lays it out (Lee et al., 2020).
+
+``CelebA-HQ-img/0.jpg``, ``CelebAMask-HQ-mask-anno/0/00000_skin.png`` and ``CelebA-HQ-to-CelebA-mapping.txt``, directly
+under the root or in a folder ``CelebAMask-HQ`` there; CelebA's own lists, where they lie under the root as well, say
+who is who and which part of the official partition a photo is in.
+"""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerecon.corruption.masks import PART_LABELS
+from facerecon.data.images import UnreadableImageError, read_rgb
+from facerecon.data.sources import Photo, Workspace, image_files, register_source
+from facerecon.data.sources.celeba import official_lists, table
+from facerecon.errors import FaceReconError
+
+LOG = logging.getLogger(__name__)
+
+IMAGES, ANNOTATIONS, MAPPING = "CelebA-HQ-img", "CelebAMask-HQ-mask-anno", "CelebA-HQ-to-CelebA-mapping.txt"
+
+
+def parts(root: Path, uri: str) -> NDArray[np.uint8] | None:
+    """The labels of a photo's parts, uint8 [512, 512]: 0, or one more than the part's index in ``PART_LABELS``.
+
+    Where parts overlap the later one counts, as in CelebAMask-HQ's own script. None where the photo has none.
+
+    Raises:
+        UnreadableImageError: one of its files is broken, or of another size than the others.
+    """
+    number, folder = int(Path(uri).stem), (root / uri).parent.parent / ANNOTATIONS
+    labels: NDArray[np.uint8] | None = None
+    for label, name in enumerate(PART_LABELS, 1):
+        path = folder / str(number // 2000) / f"{number:05d}_{name}.png"
+        if not path.is_file():
+            continue
+        inside = read_rgb(path)[..., 0] > 0
+        if labels is None:
+            labels = np.zeros(inside.shape, np.uint8)
+        if labels.shape != inside.shape:
+            raise UnreadableImageError(f"{name}: a map of {inside.shape[1]}x{inside.shape[0]} pixels among others")
+        labels[inside] = label
+    return labels
+
+
+@register_source(parts)
+def celeba_hq(root: Path, workspace: Workspace) -> Iterator[Photo]:
+    """The photos of CelebA-HQ; without CelebA's lists nobody is known, and all splits are allowed.
+
+    Raises:
+        FaceReconError: there is no such folder under ``root``, or a list is in another format.
+    """
+    top = next((top for top in (root, root / "CelebAMask-HQ") if (top / IMAGES).is_dir()), None)
+    if top is None:
+        raise FaceReconError(f"data.path {root}: no folder {IMAGES} there: give the folder of CelebAMask-HQ")
+    known = _known(root, top / MAPPING)
+    if known is None:
+        LOG.warning(
+            "celeba_hq: without %s, identity_CelebA.txt and list_eval_partition.txt nobody is known: "
+            "photos of one person can come into two splits",
+            MAPPING,
+        )
+    for path in image_files(top / IMAGES):
+        uri = path.relative_to(root).as_posix()
+        if not (path.stem.isascii() and path.stem.isdigit()):
+            continue
+        if known is None:
+            yield Photo(uri)
+        elif path.stem in known:
+            yield Photo(uri, *known[path.stem])
+        else:
+            yield Photo(uri, refused="CelebA's lists do not say who it is")
+
+
+def _known(root: Path, mapping: Path) -> dict[str, tuple[str, tuple[str, ...]]] | None:
+    """Identity and allowed splits by the photo's number; None where CelebA's lists are not all there."""
+    people, partition = official_lists(root)
+    if people is None or partition is None or not mapping.is_file():
+        return None
+    return {
+        number: (people[original], partition[original])
+        for number, _, original in table(mapping, 3, header=1)
+        if original in people and original in partition
+    }

@@ -1,0 +1,274 @@
+"""Aligned faces, packed into shards: some hundred photographs in one safetensors file, written once and whole.
+
+A shard is named by the SHA-256 of its bytes, so a damaged one is known as such. Photographs are found by the SHA-256 of
+theirs: what was aligned stays aligned, wherever the file lies now. Readers map shards into memory; nothing is decoded.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from facerecon.data.landmarks import Points
+from facerecon.errors import FaceReconError
+from facerecon.files import atomic_path, sha256_bytes, sha256_file
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What is known of a face beside its pixels.
+
+    Box and ``quad`` (the side of the cut square) and ``eyes`` (the distance between them) are in photo pixels;
+    ``padding`` is the share of the crop that lies outside the photo; angles are in degrees; ``sharpness`` is the
+    variance of the Laplacian of the gray crop, ``brightness`` its mean, 0 to 255.
+    """
+
+    box_x: float
+    box_y: float
+    box_width: float
+    box_height: float
+    quad: float
+    eyes: float
+    padding: float
+    yaw: float
+    pitch: float
+    roll: float
+    sharpness: float
+    brightness: float
+
+
+MEASURES = tuple(field.name for field in fields(Measures))
+
+
+@dataclass(frozen=True)
+class AlignedFace:
+    """One face: ``crop`` uint8 [S, S, 3]; ``five`` [5, 2] and ``sixty_eight`` [68, 2] in crop pixels; ``all478`` [478,
+    3] in photo pixels; ``phash`` the crop's perceptual hash uint8 [8]; ``parts`` uint8 [S, S], labels of a face's parts
+    where the source has them, else 0."""
+
+    crop: NDArray[np.uint8]
+    five: Points
+    sixty_eight: Points
+    all478: Points
+    phash: NDArray[np.uint8]
+    parts: NDArray[np.uint8]
+    measures: Measures
+
+
+@dataclass(frozen=True)
+class AlignedPhoto:
+    """The faces of one photo, largest first, or the ``reason`` why it has none that can be used."""
+
+    sha256: str
+    reason: str
+    faces: list[AlignedFace]
+
+
+@dataclass(frozen=True)
+class FacePoints:
+    """Points of one aligned face: ``five`` [5, 2] and ``sixty_eight`` [68, 2] in crop pixels, ``all478`` [478, 3] in
+    photo pixels."""
+
+    five: Points
+    sixty_eight: Points
+    all478: Points
+
+
+@dataclass(frozen=True)
+class _Entry:
+    shard: Path
+    first: int
+    count: int
+    reason: str
+
+
+def face_name(photo: str, index: int) -> str:
+    """The name of a photo's ``index``-th face: the photo's SHA-256, with ``-index`` from the second one on."""
+    return f"{photo}-{index}" if index else photo
+
+
+class FaceStore:
+    """The shards in ``folder``. Reading is safe in threads and in worker processes; a copy opens the files anew."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        self._entries: dict[str, _Entry] = {}
+        self._open: dict[Path, Any] = {}
+        for shard in sorted(self.folder.glob("*.safetensors")):
+            self._list(shard)
+
+    def __reduce__(self) -> tuple[type["FaceStore"], tuple[Path]]:
+        return FaceStore, (self.folder,)
+
+    def _list(self, shard: Path) -> None:
+        first = 0
+        for sha256, count, reason in _photos_of(self._reader(shard)):
+            self._entries.setdefault(sha256, _Entry(shard, first, count, reason))
+            first += count
+
+    def _reader(self, shard: Path) -> Any:
+        if shard not in self._open:
+            try:
+                self._open[shard] = safe_open(shard, "numpy")
+            except (OSError, SafetensorError) as error:
+                raise FaceReconError(
+                    f"aligned faces {shard} cannot be read ({error}): run the pipeline again, it aligns them anew"
+                ) from error
+        return self._open[shard]
+
+    @staticmethod
+    def drop_damaged(folder: Path) -> int:
+        """Remove shards whose bytes are not those that their names say; how many. Their photos count as not aligned."""
+        damaged = [shard for shard in folder.glob("*.safetensors") if sha256_file(shard) != shard.stem]
+        for shard in damaged:
+            shard.unlink(missing_ok=True)
+        return len(damaged)
+
+    @staticmethod
+    def write(folder: Path, photos: Sequence[AlignedPhoto]) -> Path:
+        """Write one shard of ``photos`` and give its path; equal photos in equal order give the same file."""
+        faces = [face for photo in photos for face in photo.faces]
+        size = faces[0].crop.shape[0] if faces else 0
+        tensors: dict[str, NDArray[Any]] = {
+            "crop": _stack([face.crop for face in faces], (size, size, 3), np.uint8),
+            "five": _stack([face.five for face in faces], (5, 2), np.float32),
+            "sixty_eight": _stack([face.sixty_eight for face in faces], (68, 2), np.float32),
+            "all478": _stack([face.all478 for face in faces], (478, 3), np.float32),
+            "phash": _stack([face.phash for face in faces], (8,), np.uint8),
+            "crop_sha256": _stack([_digest(face.crop) for face in faces], (32,), np.uint8),
+            "measures": _stack(
+                [np.array([getattr(face.measures, name) for name in MEASURES]) for face in faces],
+                (len(MEASURES),),
+                np.float64,
+            ),
+        }
+        if any(face.parts.any() for face in faces):
+            tensors["parts"] = np.stack([face.parts for face in faces])
+        about = [(photo.sha256, len(photo.faces), photo.reason) for photo in photos]
+        content = save(tensors, {"photos": json.dumps(about, separators=(",", ":"))})
+        shard = folder / f"{sha256_bytes(content)}.safetensors"
+        with atomic_path(shard) as temporary:
+            temporary.write_bytes(content)
+        return shard
+
+    def __contains__(self, photo: str) -> bool:
+        return photo in self._entries
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def reason(self, photo: str) -> str:
+        """Why the photo of this SHA-256 has no usable face; "" if it has one."""
+        return self._entries[photo].reason
+
+    def faces(self, photo: str) -> list[str]:
+        """The names of the faces of the photo of this SHA-256."""
+        return [face_name(photo, index) for index in range(self._entries[photo].count)]
+
+    def holds(self, face: str) -> bool:
+        """Whether this face is here."""
+        photo, _, index = face.partition("-")
+        return photo in self._entries and int(index or 0) < self._entries[photo].count
+
+    def crop(self, face: str) -> NDArray[np.uint8]:
+        """The pixels of a face, uint8 [S, S, 3]."""
+        crop: NDArray[np.uint8] = self._row(face, "crop")
+        return crop
+
+    def crops(self, faces: Iterable[str], size: int) -> NDArray[np.uint8]:
+        """The pixels of faces, uint8 [N, size, size, 3]."""
+        return _stack([self.crop(face) for face in faces], (size, size, 3), np.uint8)
+
+    def points(self, face: str) -> FacePoints:
+        """The points of a face."""
+        return FacePoints(self._row(face, "five"), self._row(face, "sixty_eight"), self._row(face, "all478"))
+
+    def few_points(self, face: str) -> tuple[Points, Points]:
+        """The five [5, 2] and the 68 points [68, 2] of a face in crop pixels: what training needs."""
+        return self._row(face, "five"), self._row(face, "sixty_eight")
+
+    def parts(self, face: str) -> NDArray[np.uint8] | None:
+        """The labels of a face's parts, uint8 [S, S]; None where its source has none."""
+        shard = self._entries[face.partition("-")[0]].shard
+        return self._row(face, "parts") if "parts" in self._reader(shard).keys() else None  # noqa: SIM118
+
+    def columns(self, faces: Sequence[str]) -> dict[str, list[Any]]:
+        """What a table says of faces: ``crop_sha256`` and ``phash`` in hexadecimal digits, and each of ``MEASURES``."""
+        small: dict[Path, dict[str, NDArray[Any]]] = {}
+        rows: list[tuple[Any, ...]] = []
+        for face in faces:
+            entry, place = self._place(face)
+            if entry.shard not in small:
+                reader = self._reader(entry.shard)
+                small[entry.shard] = {name: reader.get_tensor(name) for name in ("crop_sha256", "phash", "measures")}
+            of = {name: values[place] for name, values in small[entry.shard].items()}
+            rows.append((of["crop_sha256"].tobytes().hex(), of["phash"].tobytes().hex(), *of["measures"].tolist()))
+        names = ("crop_sha256", "phash", *MEASURES)
+        return (
+            dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)) if rows else {name: [] for name in names}
+        )
+
+    @staticmethod
+    def remove(folder: Path, photos: set[str]) -> int:
+        """Remove photos by their SHA-256, faces and all; how many were here. Shards are written anew without them."""
+        store, removed = FaceStore(folder), set()
+        for shard in sorted(folder.glob("*.safetensors")):
+            listed = [sha256 for sha256, _, _ in _photos_of(store._reader(shard))]
+            if photos.isdisjoint(listed):
+                continue
+            if kept := [store.photo(sha256) for sha256 in listed if sha256 not in photos]:
+                FaceStore.write(folder, kept)
+            shard.unlink()
+            removed |= photos.intersection(listed)
+        return len(removed)
+
+    def photo(self, sha256: str) -> AlignedPhoto:
+        """All that is kept of the photo of this SHA-256."""
+        faces = self.faces(sha256)
+        return AlignedPhoto(sha256, self.reason(sha256), [self._face(face) for face in faces])
+
+    def _face(self, face: str) -> AlignedFace:
+        crop, points, parts = self.crop(face), self.points(face), self.parts(face)
+        return AlignedFace(
+            crop,
+            points.five,
+            points.sixty_eight,
+            points.all478,
+            self._row(face, "phash"),
+            np.zeros(crop.shape[:2], np.uint8) if parts is None else parts,
+            Measures(*self._row(face, "measures").tolist()),
+        )
+
+    def _place(self, face: str) -> tuple[_Entry, int]:
+        photo, _, index = face.partition("-")
+        entry = self._entries.get(photo)
+        if entry is None or int(index or 0) >= entry.count:
+            raise FaceReconError(
+                f"face {face} is missing from {self.folder}: run the pipeline again, it aligns the photo anew"
+            )
+        return entry, entry.first + int(index or 0)
+
+    def _row(self, face: str, name: str) -> Any:
+        entry, place = self._place(face)
+        return self._reader(entry.shard).get_slice(name)[place]
+
+
+def _digest(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.frombuffer(bytes.fromhex(sha256_bytes(crop.tobytes())), np.uint8)
+
+
+def _photos_of(reader: Any) -> list[tuple[str, int, str]]:
+    """Of each photo in a shard: its SHA-256, the number of its faces, the reason why there is none."""
+    photos: list[tuple[str, int, str]] = json.loads(reader.metadata()["photos"])
+    return photos
+
+
+def _stack(arrays: list[Any], shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """Arrays of one ``shape`` stacked; of none of them, an empty array."""
+    return np.stack(arrays).astype(dtype, copy=False) if arrays else np.empty((0, *shape), dtype)

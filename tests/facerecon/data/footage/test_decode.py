@@ -1,0 +1,251 @@
+"""Clips become frames: at the rate that is asked for, with their times, upright; what is broken does no harm."""
+
+import os
+import weakref
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from facerecon.config.data import FootageSettings
+from facerecon.data.footage import decode
+from facerecon.data.footage.decode import Frame, Tally, UnusableClipError, clip_digest, read_frames
+from facerecon.data.images import write_png
+
+Image = NDArray[np.uint8]
+Film = Callable[..., Path]
+
+
+def gray(level: int) -> Image:
+    return np.full((48, 64, 3), level, np.uint8)
+
+
+def ramp(count: int) -> list[Image]:
+    """Frames that grow brighter: their order can be seen."""
+    return [gray(20 + 200 * number // count) for number in range(count)]
+
+
+def read(clip: Path, rate: float = 240, folder_rate: float = 25) -> tuple[list[Frame], Tally]:
+    tally = Tally()
+    return list(read_frames(clip, FootageSettings(frames_per_second=rate, folder_rate=folder_rate), tally)), tally
+
+
+def times(frames: list[Frame]) -> list[float]:
+    return [round(frame.time, 3) for frame in frames]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv", ".mov", ".gif", ".webm", ".m4v"])
+def test_every_format(tmp_path: Path, film: Film, suffix: str) -> None:
+    frames, tally = read(film(tmp_path / f"clip{suffix}", ramp(10)))
+    assert [frame.number for frame in frames] == list(range(10))
+    assert times(frames) == pytest.approx([0.2 * number for number in range(10)], abs=0.01)
+    assert all(frame.image.shape == (48, 64, 3) and frame.image.dtype == np.uint8 for frame in frames)
+    brightness = [frame.image.mean() for frame in frames]
+    np.testing.assert_allclose(brightness, [image.mean() for image in ramp(10)], atol=20)
+    assert brightness == sorted(brightness)
+    assert tally == Tally(decoded=10, sampled=10, broken=0)
+
+
+@pytest.mark.parametrize(
+    ("rate", "expected"), [(5, [0, 5, 10, 15, 20]), (10, [0, 3, 5, 8, 10, 13, 15, 18, 20, 23]), (1, [0])]
+)
+def test_so_many_frames_a_second(tmp_path: Path, film: Film, rate: float, expected: list[int]) -> None:
+    frames, tally = read(film(tmp_path / "clip.mp4", ramp(25), rate=25), rate)
+    assert [frame.number for frame in frames] == expected
+    assert (tally.decoded, tally.sampled) == (25, len(expected))
+
+
+def test_a_variable_frame_rate_is_followed_by_the_time_stamps(tmp_path: Path, film: Film) -> None:
+    stamps = [0, 0.04, 0.08, 1.0, 1.02, 1.5, 7.0]
+    frames, _ = read(film(tmp_path / "clip.mkv", ramp(7), rate=25, times=stamps), 5)
+    assert [frame.number for frame in frames] == [0, 3, 5, 6]
+    assert times(frames) == [0, 1.0, 1.5, 7.0]
+
+
+def test_time_counts_from_the_first_frame(tmp_path: Path, film: Film) -> None:
+    frames, _ = read(film(tmp_path / "clip.mkv", ramp(3), rate=25, times=[60, 60.5, 61]))
+    assert times(frames) == [0, 0.5, 1.0]
+
+
+@pytest.mark.parametrize("turn", [90, 180, -90])
+def test_a_turned_clip_is_set_upright(tmp_path: Path, film: Film, turn: int) -> None:
+    upright = gray(60)
+    upright[:16, :16] = 250
+    lying = np.rot90(upright, -turn // 90)
+    frames, _ = read(film(tmp_path / "clip.mp4", [lying] * 3, rotation=turn))
+    assert frames[0].image.shape == upright.shape
+    np.testing.assert_allclose(frames[0].image.astype(float), upright, atol=25)
+
+
+@pytest.mark.parametrize(
+    ("pixel", "shape"), [((2, 1), (24, 64)), ((1, 2), (48, 32)), ((1, 1), (48, 64)), ((100, 1), (48, 64))]
+)
+def test_pixels_become_square_and_none_is_made_up(
+    tmp_path: Path, film: Film, pixel: tuple[int, int], shape: tuple[int, int]
+) -> None:
+    frames, _ = read(film(tmp_path / "clip.mkv", ramp(2), pixel=Fraction(*pixel)))
+    assert frames[0].image.shape[:2] == shape
+
+
+def test_frames_are_not_gathered_in_memory(tmp_path: Path, film: Film) -> None:
+    clip = film(tmp_path / "clip.mp4", ramp(60), rate=25)
+    alive, most = weakref.WeakSet[object](), 0
+    for frame in read_frames(clip, FootageSettings(frames_per_second=240), Tally()):
+        alive.add(frame)
+        most = max(most, len(alive))
+    assert most <= 2
+
+
+# ------------------------------------------------------------------------------------------------- folders of frames
+
+
+def test_a_folder_of_frames_is_read_by_its_numbers(tmp_path: Path) -> None:
+    clip = tmp_path / "door.frames"
+    clip.mkdir()
+    for number, image in enumerate(ramp(12)):
+        write_png(clip / f"frame {number}.png", image)
+    frames, tally = read(clip, rate=5, folder_rate=10)
+    assert [frame.number for frame in frames] == [0, 2, 4, 6, 8, 10]
+    assert times(frames) == [0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    assert [frame.image[0, 0, 0] for frame in frames] == [image[0, 0, 0] for image in ramp(12)[::2]]
+    assert tally.sampled == 6
+
+
+def test_broken_frames_in_a_folder_are_passed_over(tmp_path: Path) -> None:
+    clip = tmp_path / "door.frames"
+    clip.mkdir()
+    for number, image in enumerate(ramp(4)):
+        write_png(clip / f"{number}.png", image)
+    (clip / "1.png").write_bytes(b"no image")
+    (clip / "2.png").unlink()
+    (clip / "2.png").symlink_to(tmp_path / "nothing")
+    (clip / ".thumbnail").write_bytes(b"no image")
+    frames, tally = read(clip)
+    assert [frame.number for frame in frames] == [0, 2]
+    assert tally == Tally(decoded=2, sampled=2, broken=1)
+
+
+# ------------------------------------------------------------------------------------------------------------ hostile
+
+
+def packets(clip: Path) -> list[tuple[int, int]]:
+    """Where each packet lies in the file, and its size."""
+    with av.open(str(clip)) as container:
+        return [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+
+
+def test_broken_frames_in_the_middle_are_passed_over_and_counted(tmp_path: Path, film: Film) -> None:
+    clip = film(tmp_path / "clip.mov", ramp(10), codec="png")
+    content = bytearray(clip.read_bytes())
+    for place, size in packets(clip)[4:6]:
+        content[place : place + size] = b"\xa5" * size
+    clip.write_bytes(content)
+    frames, tally = read(clip)
+    assert len(frames) == 8
+    assert times(frames) == [0, 0.2, 0.4, 0.6, 1.2, 1.4, 1.6, 1.8]
+    assert tally == Tally(decoded=8, sampled=8, broken=2)
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".mkv", ".webm", ".gif"])
+def test_of_a_truncated_clip_the_frames_before_the_end_are_read(tmp_path: Path, film: Film, suffix: str) -> None:
+    noise = list(np.random.default_rng(0).integers(0, 256, (10, 48, 64, 3), dtype=np.uint8))
+    clip = film(tmp_path / f"clip{suffix}", noise)
+    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size * 6 // 10])
+    frames, _ = read(clip)
+    assert 3 <= len(frames) <= 8
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        pytest.param(b"", "cannot be decoded", id="zero bytes"),
+        pytest.param(b"Dear diary,\n" * 50, "cannot be decoded", id="text named .mp4"),
+        pytest.param(bytes(10_000), "cannot be decoded", id="zeros"),
+        pytest.param(
+            b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\ngood.mp4\n#EXT-X-ENDLIST\n",
+            "cannot be decoded",
+            id="playlist",
+        ),
+        pytest.param(b"ffconcat version 1.0\nfile good.mp4\n", "cannot be decoded", id="script"),
+        pytest.param(
+            b"GIF89a\x01\x00\x01\x00\x00\x00\x00\x3b", "no frames|cannot be decoded|holds no video", id="no frames"
+        ),
+    ],
+)
+def test_what_is_no_video(tmp_path: Path, film: Film, content: bytes, reason: str) -> None:
+    film(tmp_path / "good.mp4", ramp(3))
+    (tmp_path / "clip.mp4").write_bytes(content)
+    with pytest.raises(UnusableClipError, match=reason) as raised:
+        read(tmp_path / "clip.mp4")
+    assert str(tmp_path) not in str(raised.value)  # the reason is part of a digest
+
+
+def test_a_truncated_mp4_has_lost_its_index(tmp_path: Path, film: Film) -> None:
+    clip = film(tmp_path / "clip.mp4", ramp(10))
+    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
+    with pytest.raises(UnusableClipError, match=r"cannot be decoded|holds no video, or its index is cut off"):
+        read(clip)
+
+
+def test_a_video_without_frames(tmp_path: Path, film: Film) -> None:
+    with pytest.raises(UnusableClipError, match=r"no frames|cannot be decoded"):
+        read(film(tmp_path / "clip.avi", []))
+    (tmp_path / "empty.frames").mkdir()
+    with pytest.raises(UnusableClipError, match=r"^no frames$"):
+        read(tmp_path / "empty.frames")
+
+
+def test_sound_alone(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "clip.mov"), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
+        frame.sample_rate = 8000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with pytest.raises(UnusableClipError, match="holds no video"):
+        read(tmp_path / "clip.mov")
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".gif"])
+def test_frames_that_are_too_large(tmp_path: Path, film: Film, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = film(tmp_path / f"clip{suffix}", ramp(3))
+    monkeypatch.setattr(decode, "MAX_PIXELS", 48 * 64 - 1)
+    with pytest.raises(UnusableClipError, match="too large: frames of 64x48 pixels"):
+        read(clip)
+
+
+# ------------------------------------------------------------------------------------------------------------- digests
+
+
+def test_a_clip_is_known_by_its_bytes(tmp_path: Path, film: Film) -> None:
+    one, two = film(tmp_path / "one.mkv", ramp(3)), film(tmp_path / "two.mkv", ramp(4))
+    one.rename(tmp_path / "other name.mkv")
+    assert len({clip_digest(tmp_path / "other name.mkv"), clip_digest(two)}) == 2
+    two.write_bytes((tmp_path / "other name.mkv").read_bytes())
+    assert clip_digest(two) == clip_digest(tmp_path / "other name.mkv")
+
+
+def test_a_folder_is_known_by_its_frames_in_their_order(tmp_path: Path) -> None:
+    digests = set()
+    for name, levels in (("a", (10, 20)), ("b", (20, 10)), ("c", (10, 20, 30))):
+        (tmp_path / name).mkdir()
+        for number, level in enumerate(levels):
+            write_png(tmp_path / name / f"{number}.png", gray(level))
+        digests.add(clip_digest(tmp_path / name))
+    assert len(digests) == 3
+
+
+def test_a_pipe_is_no_clip(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "clip.mp4")
+    with pytest.raises(UnusableClipError, match="not a file"):
+        clip_digest(tmp_path / "clip.mp4")
+
+
+def test_a_clip_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").symlink_to(tmp_path / "nothing")
+    with pytest.raises(FileNotFoundError):
+        clip_digest(tmp_path / "clip.mp4")

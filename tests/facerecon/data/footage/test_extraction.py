@@ -1,0 +1,216 @@
+"""A clip becomes an archive of its best faces: whole or absent, made once, the same each time."""
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+
+from facerecon.config.data import FootageSettings
+from facerecon.data.footage import extraction
+from facerecon.data.footage.decode import Frame, Tally
+from facerecon.data.footage.extraction import RECORD, Extracted, archive_name, extract_all, read_record
+from facerecon.data.landmarks import FaceLandmarker, five_points
+
+Image = NDArray[np.uint8]
+Film = Callable[..., Path]
+SETTINGS = FootageSettings(workers=1)
+
+
+def extract(clip: Path, folder: Path, settings: FootageSettings = SETTINGS) -> Extracted:
+    (found,) = extract_all([clip], folder, settings)
+    return found
+
+
+@pytest.fixture(scope="module")
+def archives(footage_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the archive of the film in which two people cross."""
+    folder = tmp_path_factory.mktemp("archives")
+    assert extract(footage_root / "crossing.mp4", folder).refused == ""
+    return folder
+
+
+@pytest.fixture
+def blind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing can be decoded any more, and no detector started."""
+
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("read again")
+
+    monkeypatch.setattr(extraction, "_start_worker", refuse)
+
+
+def record_in(folder: Path) -> dict[str, object]:
+    (archive,) = folder.glob("*.zip")
+    record = read_record(archive)
+    assert record is not None
+    return record
+
+
+def test_two_people_who_cross_and_one_who_comes_back(archives: Path) -> None:
+    record = record_in(archives)
+    assert (record["decoded"], record["sampled"], record["broken"]) == (39, 39, 0)
+    one, two, back = record["tracks"]
+    # the first two change sides and stay themselves; whoever comes back after more than two seconds is a new track
+    assert one["last"] == pytest.approx(7.6)
+    assert two["last"] < 3
+    assert back["first"] > 6.5
+    embeddings = np.array([track["embedding"] for track in (one, two, back)])
+    alike = embeddings @ embeddings.T
+    assert alike[1, 2] > 0.6
+    assert max(alike[0, 1], alike[0, 2]) < alike[1, 2] - 0.2
+
+
+def test_the_best_frames_are_kept_apart_in_time(archives: Path) -> None:
+    for track in record_in(archives)["tracks"]:
+        spans = [int(face["time"] / SETTINGS.seconds_apart) for face in track["faces"]]
+        assert len(set(spans)) == len(spans) <= SETTINGS.best_per_track
+        assert len(spans) == min(SETTINGS.best_per_track, len(spans))
+        assert all(face["frame"] == round(face["time"] * 5) for face in track["faces"])
+    assert len(record_in(archives)["tracks"][0]["faces"]) == SETTINGS.best_per_track
+
+
+def test_what_is_kept_is_the_frame_itself_and_the_anchor_lies_between_the_eyes(
+    archives: Path, scenes: dict[str, list[Image]], landmark_model: Path
+) -> None:
+    (archive,) = archives.glob("*.zip")
+    with zipfile.ZipFile(archive) as members, FaceLandmarker(landmark_model) as landmarker:
+        assert all(info.compress_type == zipfile.ZIP_STORED for info in members.infolist())
+        for track in record_in(archives)["tracks"]:
+            for face in track["faces"]:
+                region = np.asarray(PillowImage.open(io.BytesIO(members.read(face["member"]))))
+                left, top = face["corner"]
+                drawn = scenes["crossing"][face["frame"]][top : top + region.shape[0], left : left + region.shape[1]]
+                assert np.abs(region.astype(int) - drawn).mean() < 6  # the film's own loss
+                eyes = [five_points(points)[:2].mean(0) for points, _ in landmarker.detect(region)]
+                assert min(np.hypot(*(eye - face["anchor"])) for eye in eyes) < 3
+
+
+def test_a_clip_that_is_done_is_not_decoded_again_whatever_it_is_called(
+    archives: Path, footage_root: Path, tmp_path: Path, blind: None
+) -> None:
+    renamed = tmp_path / "other name.mkv"
+    renamed.write_bytes((footage_root / "crossing.mp4").read_bytes())
+    assert extract(renamed, archives).record == record_in(archives)
+
+
+def test_settings_that_say_who_is_who_decode_nothing_anew(archives: Path, footage_root: Path, blind: None) -> None:
+    for settings in ({"similarity": 0.9}, {"same_person": "clip"}):
+        found = extract(footage_root / "crossing.mp4", archives, FootageSettings(workers=1, **settings))
+        assert found.record == record_in(archives)
+
+
+def test_a_clip_that_lies_there_twice_is_read_once(
+    footage_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, times = extraction.read_frames, []
+
+    def count(*arguments: Any) -> Iterator[Frame]:
+        times.append(1)
+        return read(*arguments)
+
+    monkeypatch.setattr(extraction, "read_frames", count)
+    one, other = extract_all([footage_root / "door" / "alone.avi"] * 2, tmp_path, SETTINGS)
+    assert one == other
+    assert len(times) == 1
+
+
+def test_other_settings_and_another_version_make_another_archive(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {archive_name("0" * 64, FootageSettings(**change)) for change in ({}, {"min_face": 40}, {"max_gap": 1})}
+    monkeypatch.setattr(extraction, "VERSION", 0)
+    names.add(archive_name("0" * 64, FootageSettings()))
+    assert len(names) == 4
+
+
+def test_the_same_clip_gives_the_same_archive(footage_root: Path, tmp_path: Path) -> None:
+    clip = footage_root / "door" / "alone.avi"
+    found = [extract(clip, tmp_path / name) for name in "ab"]
+    assert found[0].archive == found[1].archive
+    assert (tmp_path / "a" / found[0].archive).read_bytes() == (tmp_path / "b" / found[0].archive).read_bytes()
+
+
+def test_damage_to_an_archive_is_mended(archives: Path, footage_root: Path, tmp_path: Path) -> None:
+    clip = footage_root / "door" / "alone.avi"
+    archive = tmp_path / extract(clip, tmp_path).archive
+    whole = archive.read_bytes()
+    for damaged in (b"", whole[: len(whole) // 2], b"no archive"):
+        archive.write_bytes(damaged)
+        assert extract(clip, tmp_path).refused == ""
+        assert archive.read_bytes() == whole
+
+
+def test_a_clip_without_a_face_and_one_that_is_no_clip_leave_their_reason(
+    tmp_path: Path, film: Film, request: pytest.FixtureRequest
+) -> None:
+    clips = [film(tmp_path / "empty.mkv", [np.full((90, 120, 3), 90, np.uint8)] * 3), tmp_path / "text.mp4"]
+    clips[1].write_text("Dear diary")
+    folder = tmp_path / "archives"
+    reasons = [found.refused for found in extract_all(clips, folder, SETTINGS)]
+    assert reasons[0] == "no face found"
+    assert reasons[1].startswith("cannot be decoded: ")
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == sorted(found.archive for found in extract_all(clips, folder, SETTINGS))
+    request.getfixturevalue("blind")
+    assert [found.refused for found in extract_all(clips, folder, SETTINGS)] == reasons
+
+
+def test_a_clip_that_cannot_be_read_leaves_nothing_for_it_may_be_mended(
+    tmp_path: Path, film: Film, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link.mp4").symlink_to(tmp_path / "nothing")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "fails.mp4").write_bytes(b"0")
+
+    def fail(*arguments: object) -> Iterator[Frame]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(extraction, "read_frames", fail)
+    clips = [tmp_path / f"{name}.mp4" for name in ("link", "pipe", "fails")]
+    found = extract_all(clips, tmp_path / "archives", SETTINGS)
+    assert [each.refused for each in found] == [
+        "cannot be read: No such file or directory",
+        "not a file",
+        "cannot be read: Permission denied",
+    ]
+    assert list((tmp_path / "archives").glob("*")) == []
+
+
+def test_a_clip_that_changes_while_it_is_read(tmp_path: Path, film: Film, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = film(tmp_path / "clip.mkv", [np.full((90, 120, 3), 90, np.uint8)] * 3)
+    read = extraction.read_frames
+
+    def while_it_grows(path: Path, settings: FootageSettings, tally: Tally) -> Iterator[Frame]:
+        yield from read(path, settings, tally)
+        with path.open("ab") as stream:
+            stream.write(b"more")
+
+    monkeypatch.setattr(extraction, "read_frames", while_it_grows)
+    assert extract(clip, tmp_path / "archives").refused == "changed while it was read"
+    assert list((tmp_path / "archives").glob("*")) == []
+
+
+def test_broken_time_stamps_harm_nobody(footage_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = extraction.read_frames
+
+    def back_and_forth(path: Path, settings: FootageSettings, tally: Tally) -> Iterator[Frame]:
+        for frame, time in zip(read(path, settings, tally), (0.0, 5.0, 1.0, 5.0, -3.0, 5.2), strict=False):
+            yield Frame(frame.number, time, frame.image)
+
+    monkeypatch.setattr(extraction, "read_frames", back_and_forth)
+    found = extract(footage_root / "door" / "alone.avi", tmp_path)
+    assert found.record is not None
+    assert [(track["first"], track["last"]) for track in found.record["tracks"]] == [(0.0, 0.0), (5.0, 5.2)]
+
+
+def test_the_record_is_strict_json(archives: Path) -> None:
+    (archive,) = archives.glob("*.zip")
+    with zipfile.ZipFile(archive) as members:
+        assert members.namelist()[-1] == RECORD
+        json.loads(members.read(RECORD), parse_constant=pytest.fail)

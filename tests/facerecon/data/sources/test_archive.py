@@ -1,0 +1,313 @@
+"""Archives of images: zip in place, tar packed anew once; nothing in them leads out of a folder."""
+
+import io
+import os
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facerecon.data import containers
+from facerecon.data.containers import read_bytes
+from facerecon.data.manifest import Manifest
+from facerecon.data.sources import Photo, Workspace
+from facerecon.data.sources import archive as module
+from facerecon.data.sources.archive import archive
+from facerecon.errors import FaceReconError
+
+TARS = [(".tar", "w"), (".tar.gz", "w:gz"), (".tgz", "w:gz"), (".tar.bz2", "w:bz2"), (".tar.xz", "w:xz"), (".TAR", "w")]
+
+
+def png(shade: int = 0) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(np.full((8, 8, 3), shade, np.uint8)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def write_zip(path: Path, *names: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as packed:
+        for shade, name in enumerate(names):
+            packed.writestr(name, png(shade))
+
+
+def entry(
+    name: str, content: bytes = b"", kind: bytes = tarfile.REGTYPE, link: str = ""
+) -> tuple[tarfile.TarInfo, bytes]:
+    info = tarfile.TarInfo(name)
+    info.size, info.type, info.linkname = len(content), kind, link
+    return info, content
+
+
+def write_tar(path: Path, *entries: tuple[tarfile.TarInfo, bytes], mode: str = "w") -> Path:
+    with tarfile.open(path, mode) as packed:
+        for info, content in entries:
+            packed.addfile(info, io.BytesIO(content))
+    return path
+
+
+def write_names(path: Path, *names: str) -> None:
+    """An archive of either kind with small images."""
+    if path.suffix == ".zip":
+        write_zip(path, *names)
+    else:
+        write_tar(path, *(entry(name, png(shade)) for shade, name in enumerate(names)))
+
+
+def identities(root: Path, workspace: Workspace) -> dict[str, str | None]:
+    return {photo.uri.partition("!/")[2]: photo.identity for photo in archive(root, workspace)}
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".tar"])
+class TestNames:
+    def test_the_first_folder_names_the_person(self, tmp_path: Path, workspace: Workspace, suffix: str) -> None:
+        write_names(tmp_path / f"a{suffix}", "ada/1.png", "ada/2020/2.png", "bob/1.png", "3.png", "ada/notes.txt")
+        assert identities(tmp_path, workspace) == {
+            "ada/1.png": "ada",
+            "ada/2020/2.png": "ada",
+            "bob/1.png": "bob",
+            "3.png": None,
+        }
+
+    def test_a_folder_around_all_people_names_nobody(self, tmp_path: Path, workspace: Workspace, suffix: str) -> None:
+        write_names(tmp_path / f"a{suffix}", "faces/ada/1.png", "faces/bob/1.png", "faces/readme.txt", "note.txt")
+        assert identities(tmp_path, workspace) == {"faces/ada/1.png": "ada", "faces/bob/1.png": "bob"}
+
+    def test_the_folder_of_one_person_is_not_passed_over(
+        self, tmp_path: Path, workspace: Workspace, suffix: str
+    ) -> None:
+        write_names(tmp_path / f"a{suffix}", "ada/1.png", "ada/2020/2.png")
+        assert set(identities(tmp_path, workspace).values()) == {"ada"}
+
+    def test_hidden_members_are_passed_over(self, tmp_path: Path, workspace: Workspace, suffix: str) -> None:
+        write_names(tmp_path / f"a{suffix}", "./ada/1.png", "ada/._1.png", "__MACOSX/ada/2.png", ".git/3.png")
+        assert [name.removeprefix("./") for name in identities(tmp_path, workspace)] == ["ada/1.png"]
+
+    @pytest.mark.parametrize("name", ["Ada Byron", "Åse Ødegård", "安倍", "line\nbreak", "a,b;c", "'\"", "-rf", "!"])
+    def test_any_name_of_a_person(self, tmp_path: Path, workspace: Workspace, suffix: str, name: str) -> None:
+        write_names(tmp_path / f"{name}{suffix}", f"{name}/{name}.png")
+        [photo] = archive(tmp_path, workspace)
+        assert photo.identity == name
+        folder, uri = (workspace.folder, photo.file) if photo.file else (tmp_path, photo.uri)
+        assert read_bytes(folder, uri) == png()
+
+    @pytest.mark.parametrize("name", ["../evil.png", "ada/../../evil.png", "/etc/evil.png", "..\\evil.png"])
+    def test_a_path_that_leads_out_is_quarantined_and_nothing_escapes(
+        self,
+        tmp_path: Path,
+        ingested: Callable[..., Manifest],
+        reasons: Callable[[Manifest], dict[str, str]],
+        workspace: Workspace,
+        suffix: str,
+        name: str,
+    ) -> None:
+        write_names(tmp_path / f"a{suffix}", name, "ada/1.png")
+        before = sorted(tmp_path.rglob("*"))
+        manifest = ingested("archive")
+        [(uri, reason)] = reasons(manifest).items()
+        assert uri == f"a{suffix}!/{name}"
+        assert reason in ("a path that leads out of its archive", "an absolute path in an archive")
+        assert manifest.faces["identity"].tolist() == ["ada"]
+        assert sorted(tmp_path.rglob("*")) == before
+        assert not (workspace.folder.parent / "evil.png").exists()
+        assert not Path("/etc/evil.png").exists()
+
+    def test_an_archive_within_an_archive_is_quarantined(
+        self,
+        tmp_path: Path,
+        ingested: Callable[..., Manifest],
+        reasons: Callable[[Manifest], dict[str, str]],
+        suffix: str,
+    ) -> None:
+        write_names(tmp_path / f"a{suffix}", "ada/1.png", "more/b.zip", "more/c.tar.gz")
+        found = reasons(ingested("archive"))
+        assert set(found) == {f"a{suffix}!/more/b.zip", f"a{suffix}!/more/c.tar.gz"}
+        assert set(found.values()) == {"an archive within an archive: unpack it beside the other"}
+
+    @pytest.mark.parametrize("keep", [0, 10, 700])
+    def test_a_truncated_archive_is_quarantined_and_the_others_are_read(
+        self,
+        tmp_path: Path,
+        ingested: Callable[..., Manifest],
+        reasons: Callable[[Manifest], dict[str, str]],
+        workspace: Workspace,
+        suffix: str,
+        keep: int,
+    ) -> None:
+        noise = np.random.default_rng(0).integers(0, 256, (20, 20, 3), np.uint8)
+        big = io.BytesIO()
+        Image.fromarray(noise).save(big, "PNG")
+        if suffix == ".zip":
+            with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+                packed.writestr("ada/1.png", big.getvalue())
+        else:
+            write_tar(tmp_path / "a.tar", entry("ada/1.png", big.getvalue()))
+        path = tmp_path / f"a{suffix}"
+        path.write_bytes(path.read_bytes()[:keep])
+        write_zip(tmp_path / "whole.zip", "bob/1.png")
+        manifest = ingested("archive")
+        assert manifest.faces["identity"].tolist() == ["bob"]
+        kind = "zip" if suffix == ".zip" else "tar"
+        assert reasons(manifest)[f"a{suffix}"].startswith(f"archive: no {kind} archive, or a truncated one")
+        assert not any(workspace.folder.iterdir()), "nothing half-written"
+
+
+def test_the_name_of_a_person_is_one_identity_in_all_archives(tmp_path: Path, workspace: Workspace) -> None:
+    write_zip(tmp_path / "a.zip", "ada/1.png")
+    write_zip(tmp_path / "deep/er/b.zip", "ada/2.png")
+    (tmp_path / "beside.png").write_bytes(png())
+    assert list(archive(tmp_path, workspace)) == [
+        Photo("a.zip!/ada/1.png", "ada"),
+        Photo("deep/er/b.zip!/ada/2.png", "ada"),
+    ]
+
+
+@pytest.mark.parametrize(("suffix", "mode"), TARS)
+def test_a_tar_is_packed_anew_once_whatever_its_compression(
+    tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, suffix: str, mode: str
+) -> None:
+    write_tar(tmp_path / f"a{suffix}", entry("ada/1.png", png(1)), entry("bob/2.png", png(2)), mode=mode)
+    photos = list(archive(tmp_path, workspace))
+    assert [(photo.uri, photo.identity) for photo in photos] == [
+        (f"a{suffix}!/ada/1.png", "ada"),
+        (f"a{suffix}!/bob/2.png", "bob"),
+    ]
+    assert [read_bytes(workspace.folder, photo.file) for photo in photos] == [png(1), png(2)]
+    monkeypatch.setattr(module, "_unpack", None)
+    (tmp_path / f"a{suffix}").rename(tmp_path / f"renamed{suffix}")
+    assert [photo.file for photo in archive(tmp_path, workspace)] == [photo.file for photo in photos]
+    assert len(list(workspace.folder.iterdir())) == 1
+
+
+def test_links_and_devices_in_a_tar_are_quarantined(
+    tmp_path: Path, ingested: Callable[..., Manifest], reasons: Callable[[Manifest], dict[str, str]]
+) -> None:
+    write_tar(
+        tmp_path / "a.tar",
+        entry("ada/1.png", png()),
+        entry("sym.png", kind=tarfile.SYMTYPE, link="/etc/passwd"),
+        entry("hard.png", kind=tarfile.LNKTYPE, link="../../secret.png"),
+        entry("character.png", kind=tarfile.CHRTYPE),
+        entry("block.png", kind=tarfile.BLKTYPE),
+        entry("pipe.png", kind=tarfile.FIFOTYPE),
+        entry("link", kind=tarfile.SYMTYPE, link="/"),
+        entry("link/2.png", png(2)),
+    )
+    manifest = ingested("archive")
+    assert reasons(manifest) == {
+        "a.tar!/sym.png": "a link in an archive",
+        "a.tar!/hard.png": "a link in an archive",
+        "a.tar!/character.png": "not a file",
+        "a.tar!/block.png": "not a file",
+        "a.tar!/pipe.png": "not a file",
+    }
+    assert manifest.faces["uri"].tolist() == ["a.tar!/ada/1.png", "a.tar!/link/2.png"]
+    assert not Path("/2.png").exists()
+
+
+def test_a_name_that_is_not_utf8_is_quarantined(
+    tmp_path: Path, ingested: Callable[..., Manifest], reasons: Callable[[Manifest], dict[str, str]]
+) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.GNU_FORMAT, encoding="latin-1") as packed:
+        for info, content in (entry("café.png", png(1)), entry("plain.png", png(2))):
+            packed.addfile(info, io.BytesIO(content))
+    manifest = ingested("archive")
+    assert reasons(manifest) == {r"a.tar!/caf\udce9.png": "its name is not valid UTF-8"}
+    assert manifest.faces["uri"].tolist() == ["a.tar!/plain.png"]
+
+
+def test_of_two_members_of_one_name_the_last_counts(tmp_path: Path, workspace: Workspace) -> None:
+    write_tar(tmp_path / "a.tar", entry("1.png", png(1)), entry("1.png", png(2)))
+    [photo] = archive(tmp_path, workspace)
+    assert read_bytes(workspace.folder, photo.file) == png(2)
+
+
+def test_a_tar_of_too_many_entries_is_quarantined(
+    tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containers, "MAX_MEMBERS", 1_000)
+    write_tar(tmp_path / "a.tar.gz", *(entry(f"{number}.txt") for number in range(1_001)), mode="w:gz")
+    assert list(archive(tmp_path, workspace)) == [
+        Photo("a.tar.gz", refused="archive: more than 1000 entries: split it"),
+    ]
+    assert not any(workspace.folder.iterdir())
+
+
+@pytest.mark.parametrize("name", ["bomb.png", "bomb.txt"])
+def test_a_tar_bomb_is_quarantined(tmp_path: Path, workspace: Workspace, name: str) -> None:
+    write_tar(tmp_path / "a.tar.gz", entry(name, bytes(20_000_000)), mode="w:gz")
+    [photo] = archive(tmp_path, workspace)
+    assert photo.refused == "archive: a decompression bomb: it unpacks to more than a hundred times its size"
+    assert not any(workspace.folder.iterdir())
+
+
+def test_a_header_that_asks_for_gigabytes_is_not_fetched(tmp_path: Path, workspace: Workspace) -> None:
+    header = tarfile.TarInfo("pax")
+    header.type, header.size = tarfile.XHDTYPE, 600_000_000
+    (tmp_path / "a.tar").write_bytes(header.tobuf(tarfile.GNU_FORMAT) + bytes(10_000))
+    [photo] = archive(tmp_path, workspace)
+    assert photo.refused.startswith("archive: no tar archive, or a truncated one: ")
+
+
+def test_a_member_too_large_is_quarantined(
+    tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tar(tmp_path / "a.tar", entry("ada/1.png", b"x" * 30_000), entry("ada/2.png", b"x"))
+    monkeypatch.setattr(containers, "MAX_BYTES", 20_000)
+    assert [photo.refused for photo in archive(tmp_path, workspace)] == ["too large: 30000 bytes", ""]
+
+
+def test_an_encrypted_member_is_quarantined(
+    tmp_path: Path, ingested: Callable[..., Manifest], reasons: Callable[[Manifest], dict[str, str]]
+) -> None:
+    write_zip(tmp_path / "a.zip", "ada/1.png")
+    content = bytearray((tmp_path / "a.zip").read_bytes())
+    content[content.index(b"PK\3\4") + 6] |= 1
+    content[content.index(b"PK\1\2") + 8] |= 1
+    (tmp_path / "a.zip").write_bytes(content)
+    write_zip(tmp_path / "b.zip", "ada/2.png")
+    assert reasons(ingested("archive")) == {"a.zip!/ada/1.png": "encrypted"}
+
+
+def test_an_archive_that_cannot_be_opened_is_quarantined(tmp_path: Path, workspace: Workspace) -> None:
+    (tmp_path / "gone.zip").symlink_to(tmp_path / "nowhere.zip")
+    (tmp_path / "gone.tar").symlink_to(tmp_path / "nowhere.tar")
+    for suffix in (".zip", ".tar"):
+        os.mkfifo(tmp_path / f"pipe{suffix}")
+    assert [(photo.uri, photo.refused) for photo in archive(tmp_path, workspace)] == [
+        ("gone.tar", "archive: No such file or directory"),
+        ("gone.zip", "archive: No such file or directory"),
+        ("pipe.tar", "archive: not a file"),
+        ("pipe.zip", "archive: not a file"),
+    ]
+
+
+def test_a_folder_without_archives_is_an_error(tmp_path: Path, workspace: Workspace) -> None:
+    (tmp_path / "1.png").write_bytes(png())
+    with pytest.raises(FaceReconError, match=r"no archive \(\.zip, .* set data\.source to 'folder'"):
+        list(archive(tmp_path, workspace))
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".tar.gz"])
+def test_from_the_archive_to_aligned_faces(
+    tmp_path: Path,
+    photographs: list[Path],
+    ingested: Callable[..., Manifest],
+    cut_out: Callable[[Manifest], Manifest],
+    suffix: str,
+) -> None:
+    names = ["people/ada/1.png", "people/bob/1.png"]
+    if suffix == ".zip":
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+            for name, path in zip(names, photographs[::2], strict=False):
+                packed.write(path, name)
+    else:
+        entries = [entry(name, path.read_bytes()) for name, path in zip(names, photographs[::2], strict=False)]
+        write_tar(tmp_path / "a.tar.gz", *entries, mode="w:gz")
+    faces = cut_out(ingested("archive")).faces
+    assert faces["uri"].tolist() == [f"a{suffix}!/{name}" for name in names]
+    assert faces["identity"].tolist() == ["ada", "bob"]

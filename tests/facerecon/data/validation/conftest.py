@@ -1,0 +1,32 @@
+"""A manifest of rows made by hand, good in every respect."""
+
+from hashlib import sha256 as sha
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from facerecon.data.manifest import FACE_COLUMNS, PHOTO_COLUMNS, SPLITS, Manifest
+from facerecon.data.store import MEASURES
+
+MEASURED = {
+    **{"box_x": 1.0, "box_y": 2.0, "box_width": 100.0, "box_height": 120.0, "quad": 150.0, "eyes": 40.0},
+    **{"padding": 0.05, "yaw": 3.0, "pitch": -2.0, "roll": 1.0, "sharpness": 300.0, "brightness": 120.0},
+}
+
+
+def row(number: int) -> dict[str, Any]:
+    """A good face: two photos a person, one person a split; no two look alike."""
+    person, sha256 = number // 2, f"{number:064x}"
+    phash = sha(str(number).encode()).hexdigest()[:16]
+    photo = (sha256, f"p{person}/{number}.png", sha256, "folder", f"p{person}", SPLITS[person % 4], "MIT")
+    none = ("", "", -1, np.nan, "", np.nan, np.nan)
+    crop = (f"{number + 1000:064x}", phash, *(MEASURED[name] for name in MEASURES))
+    return dict(zip([*PHOTO_COLUMNS, *FACE_COLUMNS], photo + none + crop, strict=True))
+
+
+@pytest.fixture
+def good() -> Manifest:
+    """Twelve faces of six people; there are no crops."""
+    return Manifest("/photos", pd.DataFrame([row(number) for number in range(12)]), store="/store", size=64)

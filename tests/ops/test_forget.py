@@ -1,0 +1,218 @@
+"""Forgetting in MLflow and in the state folder, and after being killed; of a real run in ``tests/pipelines``."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from zenml.client import Client
+from zenml.config.global_config import GlobalConfiguration
+
+import ops.forget
+from facerecon.config.data import DataSettings
+from facerecon.data.forget import Target, Trace
+from facerecon.data.ingest import ingest
+from facerecon.data.tombstones import Tombstones
+from facerecon.errors import FaceReconError
+from facerecon.files import sha256_file
+from ops.forget import Survey, Use, _Needles, check_reason, forget, survey, uses
+
+ADA = Target("identity", "Ada Lovelace")
+
+
+@pytest.fixture(scope="module")
+def zenml(tmp_path_factory):
+    """A ZenML store that nobody else uses."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZENML_CONFIG_PATH", str(tmp_path_factory.mktemp("zenml")))
+        GlobalConfiguration._reset_instance()
+        Client._reset_instance()
+        yield Client()
+    GlobalConfiguration._reset_instance()
+    Client._reset_instance()
+
+
+@pytest.fixture
+def project(zenml, state, tmp_path, monkeypatch) -> Path:
+    """Two people; a run with pictures, figures and a version made of them, and one that is about others."""
+    folder = tmp_path / "project"
+    for module in ("ops.forget", "ops.dvc_objects", "ops.lineage"):
+        monkeypatch.setattr(f"{module}.PROJECT", folder)
+    monkeypatch.setenv("FACERECON_OUTPUTS", str(folder / "outputs"))
+    for number, name in enumerate(("Ada Lovelace", "Bob", "Cy", "Di")):
+        (folder / "data" / name).mkdir(parents=True)
+        for index in range(2):
+            pixels = np.random.default_rng(10 * number + index).integers(0, 255, (40, 40, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / "data" / name / f"{index}.png")
+    (folder / "configs").mkdir()
+    (folder / "configs" / "demo.yaml").write_text("parameters: {data: {path: data}}")
+    manifest = ingest(DataSettings(path="data"), folder, state / "frames")
+    manifest.faces["split"] = np.where(manifest.faces["identity"] == ADA.name, "train", "test")
+    monkeypatch.setattr(ops.forget, "_manifests", lambda: iter([(manifest, [])]))
+    mlflow.MlflowClient().create_registered_model("facerecon-demo")
+    for name, digest in (("with", manifest.digest), ("without", "0" * 64)):
+        with mlflow.start_run(run_name=name) as run:
+            mlflow.set_tag("manifest_digest", digest)
+            mlflow.log_metric("psnr", 20.0)
+            mlflow.log_image(np.zeros((4, 4, 3), np.uint8), "grids/test.png")
+            mlflow.log_text("<p>", "published/report.html")
+            mlflow.log_dict({"psnr": 20.0}, "published/metrics.json")
+            mlflow.log_text("seen: Ada Lovelace/0.png" if name == "with" else "", "notes.txt")
+        tags = {"manifest_digest": digest}
+        mlflow.MlflowClient().create_model_version("facerecon-demo", "file:///x", run.info.run_id, tags)
+        published = folder / "outputs" / name
+        (published / "data_docs").mkdir(parents=True)
+        for file in ("report.html", "data_docs/index.html", "model_card.md"):
+            (published / file).write_text("a page")
+        (published / "metrics.json").write_text(json.dumps({"data": digest}))
+    (state / "logs").mkdir()
+    (state / "logs" / "run.log").write_text("aligning Ada Lovelace/1.png")
+    return folder
+
+
+def files(run: str) -> set[str]:
+    found = mlflow.search_runs(filter_string=f"run_name = '{run}'", output_format="list")[0].info.run_id
+    client = mlflow.MlflowClient()
+    return set(ops.forget._artifacts(client, found))
+
+
+def tag(run: str) -> str | None:
+    return mlflow.search_runs(filter_string=f"run_name = '{run}'", output_format="list")[0].data.tags.get("forgotten")
+
+
+def assert_forgotten(project: Path, state: Path, shas: list[str]) -> None:
+    assert sorted(path.name for path in (project / "data").iterdir()) == ["Bob", "Cy", "Di"]
+    assert files("with") == {"published/metrics.json"}
+    assert files("without") == {"published/metrics.json", "published/report.html", "grids/test.png", "notes.txt"}
+    assert tag("with")
+    assert tag("without") is None
+    left = {path.relative_to(project / "outputs").as_posix() for path in (project / "outputs").rglob("*.*")}
+    untouched = {f"without/{name}" for name in ("report.html", "metrics.json", "model_card.md", "data_docs/index.html")}
+    assert left == {"with/metrics.json", "with/model_card.md", *untouched}
+    assert not (state / "forgetting.json").exists()
+    assert not (state / "logs" / "run.log").exists()
+    stones = Tombstones.read(project)
+    assert all(stones.hold(("photo", sha)) for sha in shas)
+    assert "Ada" not in (project / "forgotten.json").read_text()
+
+
+def test_pictures_and_names_go_figures_stay_and_others_are_left_alone(project, state):
+    shas = [sha256_file(path) for path in sorted((project / "data" / "Ada Lovelace").iterdir())]
+    outcome = forget(survey(ADA), "asked")
+    assert outcome.left == []
+    assert_forgotten(project, state, shas)
+    [use] = outcome.versions
+    assert use.said == "demo/1: trained on 2 photos of this person: retrain or delete it"
+    client = mlflow.MlflowClient()
+    assert client.get_model_version("facerecon-demo", "1").tags["forgotten"] == tag("with")
+    assert "forgotten" not in client.get_model_version("facerecon-demo", "2").tags
+
+
+@pytest.mark.parametrize(
+    "step",
+    ["uses", "remove_photos", "remove_frames", "remove_crops", "_clear_mlflow", "_clear_zenml", "_in_git", "_sweep"],
+)
+def test_killed_anywhere_the_same_command_finishes(project, state, monkeypatch, step):
+    shas = [sha256_file(path) for path in sorted((project / "data" / "Ada Lovelace").iterdir())]
+    found = survey(ADA)
+    real = getattr(ops.forget, step)
+
+    def die(*arguments, **options):
+        real(*arguments, **options)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ops.forget, step, die)
+        with pytest.raises(KeyboardInterrupt):
+            forget(found, "asked")
+    # the manifests may be gone by now
+    monkeypatch.setattr(ops.forget, "_manifests", lambda: iter(()))
+    with pytest.raises(
+        FaceReconError, match="an earlier `facerecon forget --identity 'Ada Lovelace'` was not finished"
+    ):
+        survey(Target("identity", "Bob"))
+    outcome = forget(survey(ADA), "asked")
+    assert outcome.left == []
+    assert [use.photos["train"] for use in outcome.versions] == [2]
+    assert_forgotten(project, state, shas)
+
+
+def test_what_is_not_there_changes_nothing(project, state):
+    with pytest.raises(FaceReconError, match="did you mean Ada Lovelace"):
+        survey(Target("identity", "Ada Lovelac"))
+    assert not (project / "forgotten.json").exists()
+    assert not (state / "forgetting.json").exists()
+
+
+def test_a_reason_that_names_the_person_is_refused(project):
+    found = survey(ADA)
+    with pytest.raises(FaceReconError, match="--reason: it names who is to be forgotten"):
+        check_reason(found, "ada lovelace wrote on Monday")
+    check_reason(found, "asked on 2026-11-21")
+
+
+def test_what_still_names_the_person_is_told(project, state):
+    (state / "promotions.jsonl").write_text('{"reason": "sharper on Ada Lovelace"}')
+    with sqlite3.connect(state / "own.db") as database:
+        database.execute("CREATE TABLE deleted (name TEXT)")
+        database.execute("INSERT INTO deleted VALUES ('Ada Lovelace')")
+        database.execute("DELETE FROM deleted")
+    database.close()
+    left = forget(survey(ADA), "asked").left
+    assert len(left) == 1
+    assert "promotions.jsonl: names the person still" in left[0]
+    assert b"Ada" not in (state / "own.db").read_bytes()
+
+
+def test_a_later_request_knows_the_models_although_the_manifest_is_gone(project, state, monkeypatch):
+    forget(survey(ADA), "asked")
+    monkeypatch.setattr(ops.forget, "_manifests", lambda: iter(()))
+    [use] = forget(survey(Target("identity", "Cy")), "asked").versions
+    assert use.said == "demo/1: not trained on this person; 2 photos in test"
+    kept = "".join(path.read_text() for path in (state / "members").iterdir())
+    assert "Ada" not in kept
+    assert sha256_file(project / "data" / "Bob" / "0.png") not in kept
+
+
+@pytest.mark.parametrize(
+    ("content", "seen"),
+    [
+        ("Jo An", False),
+        ("x Joan y", True),
+        ("Joanna", False),
+        ("person_0001/1.png", False),
+        ("in Joan/1.png,", True),
+        ("a" * 64, True),
+        ("a" * 65, False),
+        ("1234", False),
+    ],
+)
+def test_a_name_is_found_as_a_word_and_a_digest_as_a_whole(content, seen):
+    found = Survey(Target("identity", "Joan"), [Trace("/data", "Joan/1.png", "a" * 64, "Joan")])
+    assert _Needles(found).within_text(content) == seen
+
+
+def test_a_number_is_no_telling_name():
+    found = Survey(Target("identity", "2880"), [Trace("/data", "000001.jpg", "a" * 64, "2880")])
+    assert not _Needles(found).within_text("in 2880 steps")
+    assert _Needles(found).within_text("see 000001.jpg")
+
+
+def test_a_version_that_only_met_the_person_in_other_splits_says_so():
+    use = Use("facerecon-demo", 3, ("champion",), {"train": 0, "val": 0, "gate": 1, "test": 2})
+    assert use.said == "demo/3, champion: not trained on this person; 1 photos in gate, 2 photos in test"
+
+
+def test_without_any_run_there_is_only_data_to_forget(project, monkeypatch, tmp_path):
+    monkeypatch.setenv("FACERECON_STATE", str(tmp_path / "none"))
+    mlflow.set_tracking_uri(f"sqlite:///{(tmp_path / 'none' / 'mlflow.db').resolve()}")
+    monkeypatch.setattr(ops.forget, "_manifests", lambda: iter(()))
+    found = survey(ADA)
+    assert uses(found) == []
+    assert forget(found, "asked").left == []
+    assert not (project / "data" / "Ada Lovelace").exists()
+    assert isinstance(ingest(DataSettings(path="data"), project, tmp_path / "frames").faces, pd.DataFrame)

@@ -1,0 +1,181 @@
+"""Forgetting after a real run, by the command that users type: nothing of the person is left but what it told of."""
+
+import sqlite3
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+import yaml
+from safetensors.numpy import load_file
+
+from facerecon.data.store import FaceStore
+from facerecon.files import sha256_file
+
+pytestmark = pytest.mark.slow
+
+RUN = ("zenml", "pipeline", "run", "training", "-c", "configs/people.yaml")
+REASON = ("--reason", "asked on 2026-11-21")
+
+
+@dataclass(frozen=True)
+class Person:
+    """What must not be found any more."""
+
+    name: str
+    photos: int
+    digests: tuple[str, ...]
+    contents: tuple[bytes, ...]
+    crops: tuple[bytes, ...]
+
+
+def ok(clone, *command: str):
+    done = clone.run(*command)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    return done
+
+
+def commit(clone) -> None:
+    author = ("-c", "user.name=test", "-c", "user.email=test@example.com")
+    for command in (["add", "-A"], [*author, "commit", "-qm", "data"]):
+        ok(clone, "git", *command)
+
+
+def faces(clone) -> pd.DataFrame:
+    """The rows of the newest aligned manifest."""
+    found = (clone.root / ".facerecon" / "artifacts").rglob("faces.parquet")
+    tables = [pd.read_parquet(path) for path in sorted(found, key=lambda path: path.stat().st_mtime)]
+    return next(table for table in reversed(tables) if "crop_sha256" in table)
+
+
+def person(clone, split: str) -> Person:
+    rows = faces(clone)
+    name = rows[rows["split"] == split]["identity"].iloc[0]
+    rows = rows[rows["identity"] == name]
+    photos = [clone.root / "data" / "people" / uri for uri in rows["uri"]]
+    [folder] = {path.parent for path in (clone.root / ".facerecon" / "crops").rglob("*.safetensors")}
+    crops = tuple(FaceStore(folder).crop(face).tobytes() for face in rows["face"])
+    digests = tuple(map(sha256_file, photos))
+    return Person(name, len(photos), digests, tuple(path.read_bytes() for path in photos), crops)
+
+
+@pytest.fixture(scope="module")
+def forgotten(forgetful_clone, tmp_path_factory):
+    """After a run, somebody in training and somebody in the test split are forgotten; what the commands said."""
+    clone = forgetful_clone
+    config = yaml.safe_load((clone.root / "configs" / "ci.yaml").read_text())
+    config["parameters"] |= {"name": "people"}
+    config["parameters"]["data"]["path"] = "data/people"
+    (clone.root / "configs" / "people.yaml").write_text(yaml.safe_dump(config))
+    ok(clone, "dvc", "add", "-q", "data")
+    ok(clone, "dvc", "remote", "add", "backup", str(tmp_path_factory.mktemp("backup")))
+    ok(clone, "dvc", "push", "-q", "-r", "backup")
+    commit(clone)
+    ok(clone, *RUN)
+    people = [person(clone, split) for split in ("train", "test")]
+    shown = clone.run("facerecon", "forget", "--identity", people[0].name, *REASON)
+    before = sorted(path for path in (clone.root / "data").rglob("*.png"))
+    said = [ok(clone, "facerecon", "forget", "--identity", one.name, *REASON, "--yes").stdout for one in people]
+    return people, shown, before, said
+
+
+def everything(clone) -> list[Path]:
+    """Every file of the clone and of its ZenML; git's own are not touched by forgetting."""
+    tops = (clone.root, clone.root.parent / "zenml")
+    return [p for top in tops for p in top.rglob("*") if p.is_file() and ".git" not in p.parts]
+
+
+def readable(path: Path) -> bytes:
+    """The bytes of a file, and what its format hides: members of archives, cells of tables, arrays."""
+    parts = [path.read_bytes()]
+    if path.suffix == ".parquet":
+        parts.append(pd.read_parquet(path).to_csv().encode())
+    elif zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            parts += [archive.read(name) for name in archive.namelist()]
+    elif parts[0].startswith(b"SQLite format 3"):
+        with sqlite3.connect(path) as database:
+            parts.append("\n".join(database.iterdump()).encode("utf-8", "surrogateescape"))
+    elif path.suffix == ".safetensors":
+        parts += [array.tobytes() for array in load_file(path).values()]
+    return b"\n".join(parts)
+
+
+def test_it_first_shows_what_would_go_and_removes_nothing_unasked(forgotten):
+    people, shown, before, _ = forgotten
+    assert shown.returncode == 1
+    assert f"What this clone keeps of identity {people[0].name}:" in shown.stdout
+    assert f"{people[0].photos} photos\n" in shown.stdout
+    assert len(before) == 24
+
+
+def test_nothing_of_the_people_is_left_in_the_clone(forgetful_clone, forgotten):
+    found = []
+    for path in everything(forgetful_clone):
+        content = readable(path)
+        for one in forgotten[0]:
+            needles = [one.name.encode(), *(digest.encode() for digest in one.digests), *one.contents, *one.crops]
+            found += [(path, one.name) for needle in needles if needle in content]
+    assert found == []
+
+
+def test_no_picture_of_the_run_is_left(forgetful_clone):
+    pictures = {".png", ".jpg", ".html", ".npz", ".parquet"}
+    state = [forgetful_clone.root / name for name in (".facerecon", "outputs")]
+    left = [p for top in state for p in top.rglob("*") if p.suffix in pictures and "masks" not in str(p)]
+    assert left == []
+
+
+def test_it_tells_of_models_and_of_what_lies_in_remotes(forgetful_clone, forgotten):
+    people, _, _, said = forgotten
+    assert f"people/1, champion: trained on {people[0].photos} photos of this person: retrain or delete it" in said[0]
+    assert f"people/1, champion: not trained on this person; {people[1].photos} photos in test" in said[1]
+    for text in said:
+        assert "remote backup (" in text
+        assert "cannot be checked out any more" in text
+    client = mlflow.MlflowClient(forgetful_clone.tracking_uri)
+    [group] = [line for line in said[0].splitlines() if line.startswith("Forgotten:")]
+    assert client.get_model_version("facerecon-people", "1").tags["forgotten"] in group
+
+
+def test_the_run_cannot_be_reproduced_and_says_why(forgetful_clone, forgotten):
+    done = forgetful_clone.run("facerecon", "reproduce", "people/1")
+    assert done.returncode == 1
+    assert "was made with photos that are forgotten since" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_git_and_dvc_cannot_bring_the_photos_back(forgetful_clone, forgotten):
+    clone = forgetful_clone
+    new = (clone.root / "data.dvc").read_text()
+    try:
+        ok(clone, "git", "checkout", "-q", "HEAD", "--", "data.dvc")
+        assert (clone.root / "data.dvc").read_text() != new
+        assert clone.run("dvc", "checkout", "data.dvc").returncode != 0
+        assert len(list((clone.root / "data").rglob("*.png"))) <= 20
+    finally:
+        (clone.root / "data.dvc").write_text(new)
+        ok(clone, "dvc", "checkout", "-q", "--force", "data.dvc")
+
+
+def test_the_next_run_works_without_them_and_refuses_a_photo_that_returns(forgetful_clone, forgotten):
+    clone, people = forgetful_clone, forgotten[0]
+    returned = clone.root / "data" / "people" / "somebody" / "again.png"
+    returned.parent.mkdir()
+    returned.write_bytes(people[0].contents[0])
+    ok(clone, *RUN)
+    rows = faces(clone)
+    assert rows["identity"].nunique() == 10
+    assert rows["sha256"].isin(people[0].digests + people[1].digests).sum() == 0
+    [manifest] = (clone.root / ".facerecon" / "artifacts").glob("ingest/photos/*/quarantine.parquet")
+    refused = pd.read_parquet(manifest)
+    assert {"uri": "somebody/again.png", "reason": "forgotten"} in refused.to_dict("records")
+    assert (clone.root / "outputs" / "people" / "report.html").is_file()
+
+
+def test_who_is_not_there_is_told_with_a_close_name(forgetful_clone, forgotten):
+    done = forgetful_clone.run("facerecon", "forget", "--identity", "guest_00000", *REASON)
+    assert done.returncode == 1
+    assert "no photo of identity 'guest_00000' is known: did you mean guest_00" in done.stderr
