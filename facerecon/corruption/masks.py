@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facerecon.data.parts import PART_LABELS
 from facerecon.errors import FaceReconError
 
 Mask = NDArray[np.uint8]
@@ -363,12 +364,6 @@ def _hide_part(mask: Mask, part: str, points: Field, margin: float) -> None:
 
 
 # --------------------------------------------------------------------------------------------------- labelled parts
-
-PART_LABELS: tuple[str, ...] = (
-    *("skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "l_ear", "r_ear", "mouth", "u_lip", "l_lip"),
-    *("hair", "hat", "ear_r", "neck_l", "neck", "cloth"),
-)
-"""What the labels 1 to 18 of a face's parts mean (0 is none of them): names and order are CelebAMask-HQ's."""
 
 PART_GROUPS: dict[str, tuple[str, ...]] = {
     "hair": ("hair", "hat"),

@@ -97,6 +97,7 @@ def figures_of(psnr: float) -> dict:
             summary = {"mean": value - level, "infinite": 0}
             metrics = dict.fromkeys(("whole_psnr", "hole_psnr", "ssim", "lpips", "identity"), summary)
             rows.append({"method": method, "family": "brush", "level": level, **metrics})
+        rows.append({"method": "masked_input", "family": "brush", "level": level, "identity": {"mean": 0.5}})
     return {"table": rows, "confidence": None}
 
 

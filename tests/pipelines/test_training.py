@@ -61,6 +61,11 @@ def runs(clone):
     return api.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])
 
 
+def test_libraries_do_not_chatter(first_run):
+    # Great Expectations tells of itself line by line while it is imported, unless it was told not to before
+    assert "Skipping registering" not in first_run.stdout + first_run.stderr
+
+
 def test_it_publishes_four_files(clone, first_run):
     published = {path.name for path in (clone.root / "outputs" / "ci").iterdir()}
     assert published == FILES | {"data_docs", "figures", "plots"}

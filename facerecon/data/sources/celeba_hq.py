@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facerecon.corruption.masks import PART_LABELS
 from facerecon.data.images import UnreadableImageError, read_rgb
+from facerecon.data.parts import PART_LABELS
 from facerecon.data.sources import Photo, Workspace, image_files, register_source
 from facerecon.data.sources.celeba import official_lists, table
 from facerecon.errors import FaceReconError

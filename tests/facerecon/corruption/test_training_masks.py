@@ -9,12 +9,12 @@ from facerecon.corruption.masks import (
     FEATURE_PARTS,
     LEVELS,
     PART_GROUPS,
-    PART_LABELS,
     TRAINING_FAMILIES,
     draw_feature_mask,
     draw_part_mask,
 )
 from facerecon.corruption.training_masks import TrainingMasks
+from facerecon.data.parts import PART_LABELS
 
 SIZE = 64
 

@@ -15,9 +15,10 @@ from scipy.stats import spearmanr
 
 from facerecon.config.evaluation import EvaluationSettings
 from facerecon.corruption.frozen import MaskSet
-from facerecon.corruption.masks import FEATURE_PARTS, PART_LABELS, draw_feature_mask
+from facerecon.corruption.masks import FEATURE_PARTS, draw_feature_mask
 from facerecon.data.datasets import evaluation_faces
 from facerecon.data.manifest import Manifest
+from facerecon.data.parts import PART_LABELS
 from facerecon.data.store import AlignedPhoto, FaceStore
 from facerecon.errors import FaceReconError
 from facerecon.evaluation import evaluate as module
@@ -239,7 +240,7 @@ def test_labelled_parts_are_cases_of_the_faces_that_have_them(
         [face] = tiny_manifest.aligned_faces.photo(name).faces
         photos.append(AlignedPhoto(name, "", [replace(face, parts=labels if name != second else face.parts)]))
     FaceStore.write(tmp_path, photos)
-    three = EvaluationSettings(max_faces=3, lpips_backbone="alex", samples=0)
+    three = EvaluationSettings(max_faces=3, lpips_backbone="alex", samples=1)
     figures = run(three, manifest=replace(tiny_manifest, store=str(tmp_path)), features=True).figures
     counts = {row["family"]: row["identity"]["n"] for row in figures["table"]}
     assert {name: count for name, count in counts.items() if name.startswith("parts/")} == {"parts/hair": 2}
