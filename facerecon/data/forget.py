@@ -176,18 +176,26 @@ def facts_of(traces: Iterable[Trace], target: Target) -> set[Fact]:
 def files_of(traces: Iterable[Trace], target: Target) -> list[Path]:
     """The files that go, or are written anew without their part: photos, what lies beside them, archives, clips."""
     found: set[Path] = set()
+    traces = list(traces)
     for trace in traces:
         if not trace.clip:
-            found |= {trace.path, *_beside(trace.path)} if MEMBER not in trace.uri else {trace.path}
+            found |= {trace.path, *_beside(trace, traces)} if MEMBER not in trace.uri else {trace.path}
         elif target.kind == "clip":
             found |= {path for path in trace.path.rglob("*") if path.is_file()} if trace.path.is_dir() else {trace.path}
     return sorted(found)
 
 
-def _beside(path: Path) -> list[Path]:
-    """Files of the photo's name in its folder that are no photos: what was written down about it."""
-    same = path.parent.glob(f"{glob.escape(path.stem)}.*")
-    return [one for one in same if one != path and one.is_file() and one.suffix.lower() not in IMAGE_SUFFIXES]
+def _beside(trace: Trace, traces: list[Trace]) -> list[Path]:
+    """What was written down about a photo: files of its name in its folder that are no photos.
+
+    Below the root, all files are meant that are no photos if no photo is left in the folder: it was the person's own.
+    """
+    path, folder = trace.path, trace.path.parent
+    going = {other.path for other in traces}
+    photos = [one for one in folder.glob("*") if one.suffix.lower() in IMAGE_SUFFIXES]
+    own = folder != Path(trace.root) and going.issuperset(photos)
+    same = folder.glob("*" if own else f"{glob.escape(path.stem)}.*")
+    return [one for one in same if one not in going and one.is_file() and one.suffix.lower() not in IMAGE_SUFFIXES]
 
 
 def remove_photos(traces: Iterable[Trace], target: Target, project: Path) -> list[str]:
@@ -198,13 +206,14 @@ def remove_photos(traces: Iterable[Trace], target: Target, project: Path) -> lis
     """
     left: list[str] = []
     archives: dict[Path, list[str]] = {}
+    traces = list(traces)
     for trace in traces:
         if trace.clip and target.kind != "clip":
             continue
         if not trace.clip and MEMBER in trace.uri:
             archives.setdefault(trace.path, []).append(trace.uri.partition(MEMBER)[2])
             continue
-        for path in [] if trace.clip else _beside(trace.path):
+        for path in [] if trace.clip else _beside(trace, traces):
             left += _remove_file(path, trace, project)
         left += _remove_file(trace.path, trace, project)
     for path, members in archives.items():

@@ -63,7 +63,7 @@ def person(clone, split: str) -> Person:
 
 @pytest.fixture(scope="module")
 def forgotten(forgetful_clone, tmp_path_factory):
-    """After a run, somebody in training and somebody in the test split are forgotten; what the commands said."""
+    """After a run, somebody in training and somebody in the gate split are forgotten; what the commands said."""
     clone = forgetful_clone
     config = yaml.safe_load((clone.root / "configs" / "ci.yaml").read_text())
     config["parameters"] |= {"name": "people"}
@@ -74,9 +74,9 @@ def forgotten(forgetful_clone, tmp_path_factory):
     ok(clone, "dvc", "push", "-q", "-r", "backup")
     commit(clone)
     ok(clone, *RUN)
-    people = [person(clone, split) for split in ("train", "test")]
+    people = [person(clone, split) for split in ("train", "gate")]
     shown = clone.run("facerecon", "forget", "--identity", people[0].name, *REASON)
-    before = sorted(path for path in (clone.root / "data").rglob("*.png"))
+    before = sorted(path for path in (clone.root / "data").rglob("*.jpg"))
     said = [ok(clone, "facerecon", "forget", "--identity", one.name, *REASON, "--yes").stdout for one in people]
     return people, shown, before, said
 
@@ -130,8 +130,11 @@ def test_no_picture_of_the_run_is_left(forgetful_clone):
 
 def test_it_tells_of_models_and_of_what_lies_in_remotes(forgetful_clone, forgotten):
     people, _, _, said = forgotten
-    assert f"people/1, champion: trained on {people[0].photos} photos of this person: retrain or delete it" in said[0]
-    assert f"people/1, champion: not trained on this person; {people[1].photos} photos in test" in said[1]
+    assert (
+        f"people/1, challenger, champion: trained on {people[0].photos} photos of this person: retrain or delete it"
+        in said[0]
+    )
+    assert f"people/1, challenger, champion: not trained on this person; {people[1].photos} photos in gate" in said[1]
     for text in said:
         assert "remote backup (" in text
         assert "cannot be checked out any more" in text
@@ -154,7 +157,7 @@ def test_git_and_dvc_cannot_bring_the_photos_back(forgetful_clone, forgotten):
         ok(clone, "git", "checkout", "-q", "HEAD", "--", "data.dvc")
         assert (clone.root / "data.dvc").read_text() != new
         assert clone.run("dvc", "checkout", "data.dvc").returncode != 0
-        assert len(list((clone.root / "data").rglob("*.png"))) <= 20
+        assert len(list((clone.root / "data").rglob("*.jpg"))) <= 20
     finally:
         (clone.root / "data.dvc").write_text(new)
         ok(clone, "dvc", "checkout", "-q", "--force", "data.dvc")
@@ -162,7 +165,7 @@ def test_git_and_dvc_cannot_bring_the_photos_back(forgetful_clone, forgotten):
 
 def test_the_next_run_works_without_them_and_refuses_a_photo_that_returns(forgetful_clone, forgotten):
     clone, people = forgetful_clone, forgotten[0]
-    returned = clone.root / "data" / "people" / "somebody" / "again.png"
+    returned = clone.root / "data" / "people" / "somebody" / "again.jpg"
     returned.parent.mkdir()
     returned.write_bytes(people[0].contents[0])
     ok(clone, *RUN)
@@ -171,7 +174,7 @@ def test_the_next_run_works_without_them_and_refuses_a_photo_that_returns(forget
     assert rows["sha256"].isin(people[0].digests + people[1].digests).sum() == 0
     [manifest] = (clone.root / ".facerecon" / "artifacts").glob("ingest/photos/*/quarantine.parquet")
     refused = pd.read_parquet(manifest)
-    assert {"uri": "somebody/again.png", "reason": "forgotten"} in refused.to_dict("records")
+    assert {"uri": "somebody/again.jpg", "reason": "forgotten"} in refused.to_dict("records")
     assert (clone.root / "outputs" / "people" / "report.html").is_file()
 
 

@@ -140,7 +140,7 @@ def test_mlflow_knows_what_made_the_run(clone, first_run):
     warned = run.data.tags["data_warnings"]
     assert warned.startswith("splits: expect_column_values_to_be_between(identities, min_value=6.0) failed: ")
     assert run.data.metrics["data/warnings"] == 1
-    assert f"Warning: {warned}" in " ".join(first_run.stdout.split())
+    assert f"Warning: {warned}" in " ".join((first_run.stdout + first_run.stderr).split())
 
 
 def test_the_first_model_is_champion_and_its_weights_can_be_found(clone, first_run):

@@ -72,6 +72,20 @@ def test_a_person_goes_with_folder_and_notes_and_nobody_else_does(project):
     assert remove_photos(traces, ADA, project) == []
 
 
+def test_notes_of_any_name_go_from_a_folder_in_which_no_photo_is_left(project):
+    notes = project / "data" / "Ada Lovelace" / "truth.json"
+    notes.write_text("{}")
+    lists = project / "data" / "list.txt"  # in the root: everybody's
+    lists.write_text("Bob")
+    one = Target("file", "Ada Lovelace/1.png")
+    remove_photos(find(project, one), one, project)
+    assert notes.exists(), "two photos are left"
+    traces = find(project)
+    assert notes in files_of(traces, ADA)
+    assert remove_photos(traces, ADA, project) == []
+    assert sorted(path.name for path in (project / "data").iterdir()) == ["Bob", "list.txt"]
+
+
 def test_one_file_goes_by_uri_or_by_path(project):
     for name in ("Ada Lovelace/1.png", "data/Ada Lovelace/2.png"):
         target = Target("file", name)
