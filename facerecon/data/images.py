@@ -114,6 +114,8 @@ def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     return np.array(image.convert("RGB"))
 
 
-def write_png(path: Path, image: NDArray[np.uint8]) -> None:
-    """Write uint8 [H, W, 3] or [H, W] as a PNG without metadata."""
-    Image.fromarray(image).save(path, format="PNG", compress_level=3)
+def encode_png(image: NDArray[np.uint8]) -> bytes:
+    """The bytes of uint8 [H, W, 3] or [H, W] as a PNG without metadata."""
+    stream = BytesIO()
+    Image.fromarray(np.ascontiguousarray(image)).save(stream, format="PNG", compress_level=3)
+    return stream.getvalue()

@@ -15,6 +15,7 @@ from facerecon.config.evaluation import EvaluationSettings
 from facerecon.corruption.frozen import MaskSet
 from facerecon.corruption.masks import FEATURE_PARTS, PART_GROUPS, draw_feature_mask, draw_part_mask
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
+from facerecon.data.lighting import LIGHTING, within
 from facerecon.data.manifest import Manifest
 from facerecon.errors import FaceReconError
 from facerecon.evaluation.baselines import BASELINES
@@ -30,9 +31,6 @@ from facerecon.training.checkpoints import TrainedModel
 METRICS = ("whole_psnr", "hole_psnr", "ssim", "lpips", "identity")
 METHODS = ("model", "telea", "mean_fill")
 BATCH = 16
-
-LIGHTING = (("dark", 0, 85), ("medium", 85, 170), ("bright", 170, 255))
-"""Conditions of light by the mean luma of a crop (Rec. 601, 0 to 255): the lower bound belongs to each."""
 
 _PARTS = (slice(36, 48), slice(27, 36), slice(48, 68))
 """Eyes, nose and mouth among the 68 points."""
@@ -321,7 +319,7 @@ def _lighting_rows(faces: EvaluationFaces, cases: list[_Case], measured: _Measur
     luma = np.array([cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).mean() for image in faces.images])
     rows = []
     for condition, low, high in LIGHTING:
-        chosen = np.flatnonzero((luma >= low) & ((luma < high) | (high == 255)))
+        chosen = np.flatnonzero(within(luma, low, high))
         for method in ("model", "telea") if len(chosen) else ():
             for level, psnr in _brush_psnr(cases, measured, method).items():
                 about = {"condition": condition, "low": low, "high": high, "level": level, "method": method}

@@ -1,6 +1,5 @@
 """Reading and writing an artifact's files through the artifact store."""
 
-import io
 import json
 import tempfile
 from collections.abc import Iterator
@@ -10,8 +9,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from zenml.materializers.base_materializer import BaseMaterializer
+
+from facerecon.data.images import encode_png
 
 
 class FileMaterializer(BaseMaterializer):
@@ -35,9 +35,7 @@ class FileMaterializer(BaseMaterializer):
 
     def _write_png(self, name: str, image: NDArray[np.uint8]) -> None:
         """``image`` uint8 [H, W] or [H, W, 3] as a picture for the dashboard."""
-        stream = io.BytesIO()
-        Image.fromarray(image).save(stream, format="PNG")
-        self._write(name, stream.getvalue())
+        self._write(name, encode_png(image))
 
     @contextmanager
     def _file(self, suffix: str) -> Iterator[Path]:

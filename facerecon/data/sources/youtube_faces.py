@@ -14,16 +14,14 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from facerecon.data.containers import MAX_BYTES, MEMBER, member_names, read_bytes, write_zip
-from facerecon.data.images import UnreadableImageError
+from facerecon.data.images import UnreadableImageError, encode_png
 from facerecon.data.sources import Photo, Workspace, files, register_source
 from facerecon.errors import FaceReconError
 from facerecon.files import digest_of, sha256_file
@@ -97,9 +95,8 @@ def _pictures(path: Path, count: int) -> Iterator[tuple[str, bytes]]:
     frames = np.unique(np.linspace(0, images.shape[3] - 1, count).round().astype(int)).tolist()
     index = []
     for frame in frames:
-        name, encoded = f"{frame:06d}.png", BytesIO()
-        Image.fromarray(np.ascontiguousarray(images[..., frame])).save(encoded, "PNG", compress_level=3)
-        yield name, encoded.getvalue()
+        name = f"{frame:06d}.png"
+        yield name, encode_png(images[..., frame])
         x, y = points[36:48, :2, frame].mean(0).tolist()
         inside = 0 <= x < images.shape[1] and 0 <= y < images.shape[0]
         index.append([name, frame, [x, y] if inside else None])

@@ -4,10 +4,8 @@ import pandas as pd
 
 from facerecon.data import duplicates
 from facerecon.data.duplicates import Guarded
+from facerecon.data.lighting import LIGHTING, within
 from facerecon.data.manifest import FACE_COLUMNS, PHOTO_COLUMNS, SPLITS, Manifest
-
-LIGHTING = {"dark": (-1.0, 85.0), "medium": (85.0, 170.0), "bright": (170.0, 256.0)}
-"""Mean luma of a crop from which on, and below which, a face counts as such."""
 
 TABLES = {
     "faces": (*PHOTO_COLUMNS, *FACE_COLUMNS),
@@ -70,11 +68,11 @@ def _per_split(faces: pd.DataFrame) -> pd.DataFrame:
 
 def _lighting(faces: pd.DataFrame) -> pd.DataFrame:
     rows = []
-    for condition, (low, high) in LIGHTING.items():
-        within = (faces["brightness"] >= low) & (faces["brightness"] < high)
-        overall = float(within.mean()) if len(faces) else 0.0
+    for condition, low, high in LIGHTING:
+        such = within(faces["brightness"], low, high)
+        overall = float(such.mean()) if len(faces) else 0.0
         for split, group in faces.groupby("split"):
-            share = float(within[group.index].mean())
+            share = float(such[group.index].mean())
             people = group["identity"].nunique()
             rows.append((split, condition, people, len(group), share, overall, abs(share - overall)))
     return pd.DataFrame(rows, columns=list(TABLES["lighting"]))

@@ -17,7 +17,7 @@ from PIL import ExifTags, Image, PngImagePlugin
 from facerecon.config.alignment import AlignmentSettings
 from facerecon.config.data import DataSettings
 from facerecon.data.alignment import align
-from facerecon.data.images import write_png
+from facerecon.data.images import encode_png
 from facerecon.data.ingest import ingest
 from facerecon.data.manifest import Manifest
 
@@ -158,7 +158,7 @@ def test_where_a_photo_was_taken_is_in_nothing_that_is_made_of_it(
     assert len(aligned.faces) == 4
     aligned.faces.to_parquet(made / "faces.parquet", compression=None)
     for index, face in enumerate(aligned.faces["face"]):
-        write_png(made / f"{index}.png", aligned.aligned_faces.crop(face))
+        (made / f"{index}.png").write_bytes(encode_png(aligned.aligned_faces.crop(face)))
         with Image.open(made / f"{index}.png") as crop:
             assert not crop.getexif()
             assert not crop.info

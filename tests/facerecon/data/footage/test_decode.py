@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from facerecon.config.data import FootageSettings
 from facerecon.data.footage import decode
 from facerecon.data.footage.decode import Frame, Tally, UnusableClipError, clip_digest, read_frames
-from facerecon.data.images import write_png
+from facerecon.data.images import encode_png
 
 Image = NDArray[np.uint8]
 Film = Callable[..., Path]
@@ -107,7 +107,7 @@ def test_a_folder_of_frames_is_read_by_its_numbers(tmp_path: Path) -> None:
     clip = tmp_path / "door.frames"
     clip.mkdir()
     for number, image in enumerate(ramp(12)):
-        write_png(clip / f"frame {number}.png", image)
+        (clip / f"frame {number}.png").write_bytes(encode_png(image))
     frames, tally = read(clip, rate=5, folder_rate=10)
     assert [frame.number for frame in frames] == [0, 2, 4, 6, 8, 10]
     assert times(frames) == [0, 0.2, 0.4, 0.6, 0.8, 1.0]
@@ -119,7 +119,7 @@ def test_broken_frames_in_a_folder_are_passed_over(tmp_path: Path) -> None:
     clip = tmp_path / "door.frames"
     clip.mkdir()
     for number, image in enumerate(ramp(4)):
-        write_png(clip / f"{number}.png", image)
+        (clip / f"{number}.png").write_bytes(encode_png(image))
     (clip / "1.png").write_bytes(b"no image")
     (clip / "2.png").unlink()
     (clip / "2.png").symlink_to(tmp_path / "nothing")
@@ -234,7 +234,7 @@ def test_a_folder_is_known_by_its_frames_in_their_order(tmp_path: Path) -> None:
     for name, levels in (("a", (10, 20)), ("b", (20, 10)), ("c", (10, 20, 30))):
         (tmp_path / name).mkdir()
         for number, level in enumerate(levels):
-            write_png(tmp_path / name / f"{number}.png", gray(level))
+            (tmp_path / name / f"{number}.png").write_bytes(encode_png(gray(level)))
         digests.add(clip_digest(tmp_path / name))
     assert len(digests) == 3
 

@@ -104,13 +104,13 @@ def test_any_name_of_a_clip(footage_root: Path, archives: Path, tmp_path: Path, 
 
 
 def test_a_folder_of_frames_is_a_clip(tmp_path: Path, workspace: Workspace, scenes: dict[str, list[Image]]) -> None:
-    from facerecon.data.images import write_png
+    from facerecon.data.images import encode_png
 
     clip = tmp_path / "hall" / "cam 2.frames"
     clip.mkdir(parents=True)
     for number, image in enumerate(scenes["alone"]):
-        write_png(clip / f"{number}.png", image)
-    write_png(tmp_path / "hall" / "no frame.png", scenes["alone"][0])
+        (clip / f"{number}.png").write_bytes(encode_png(image))
+    (tmp_path / "hall" / "no frame.png").write_bytes(encode_png(scenes["alone"][0]))
     photos = list(footage(tmp_path, workspace_at(workspace.folder, folder_rate=5)))
     assert identities(photos) == {"hall/cam 2.frames#1": "hall/cam 2.frames#1"}
     assert all(photo.time == pytest.approx(photo.frame / 5) for photo in photos)
