@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 
-from ops import dvc_objects
-from ops.dvc_objects import Kept, commits_naming, copies, kept_of, remove, update
+from ops.forget import dvc_objects
+from ops.forget.dvc_objects import Kept, commits_naming, copies, kept_of, remove, update
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -44,7 +44,7 @@ def template(tmp_path_factory) -> Path:
 def project(template, tmp_path, monkeypatch) -> Path:
     """A copy of ``template``; the remote is that of the template."""
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
-    for module in ("ops.dvc_objects", "ops.lineage"):
+    for module in ("ops.forget.dvc_objects", "ops.lineage"):
         monkeypatch.setattr(f"{module}.PROJECT", tmp_path / "project")
     return Path(shutil.copytree(template, tmp_path / "project", symlinks=True))
 

@@ -35,6 +35,10 @@ class Kept:
     def __bool__(self) -> bool:
         return bool(self.objects or self.listings)
 
+    def __or__(self, other: "Kept") -> "Kept":
+        pairs = ((self.objects, other.objects), (self.listings, other.listings))
+        return Kept(*(tuple(sorted({*mine, *theirs})) for mine, theirs in pairs))
+
 
 @dataclass(frozen=True)
 class Copy:

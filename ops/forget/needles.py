@@ -1,0 +1,41 @@
+"""Whether something names a person still."""
+
+import json
+import re
+from pathlib import Path
+
+from ops.forget.record import Survey
+
+
+class Needles:
+    """What must not be found any more: names of photos, digests, the identity's name where it is a word of its own."""
+
+    def __init__(self, found: Survey) -> None:
+        self._digests = {digest.encode() for digest in (*found.sha256s, *found.kept.objects)}
+        words = {trace.uri for trace in found.traces}
+        if found.target.kind != "identity" or _telling(found.target.name):
+            words.add(found.target.name)
+        forms = {form for word in words for form in (word, json.dumps(word)[1:-1])}
+        escaped = b"|".join(re.escape(form.encode("utf-8", "surrogateescape")) for form in sorted(forms))
+        self._words = re.compile(rb"(?<![\w-])(?:" + escaped + rb")(?![\w-])" if forms else rb"(?!)")
+
+    def within_text(self, text: str) -> bool:
+        """Whether any is in a text."""
+        return self.within_bytes(text.encode("utf-8", "surrogateescape"))
+
+    def within_bytes(self, content: bytes) -> bool:
+        """Whether any is in bytes, whatever they are."""
+        digests = re.findall(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])|(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])", content)
+        return not self._digests.isdisjoint(digests) or self._words.search(content) is not None
+
+    def within(self, path: Path) -> bool:
+        """Whether any is in a file; not in one that cannot be read."""
+        try:
+            return self.within_bytes(path.read_bytes())
+        except OSError:
+            return False
+
+
+def _telling(name: str) -> bool:
+    """Whether a name, met as a word, is more than a number that anything may have."""
+    return len(name) >= 4 and not name.isdigit()

@@ -1,0 +1,72 @@
+"""What is found of somebody who is to be forgotten, and the file that keeps it while that is under way."""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from facerecon.data.forget import Target, Trace
+from facerecon.errors import FaceReconError
+from facerecon.files import write_json
+from ops.forget.dvc_objects import Kept
+from ops.paths import state_folder
+
+
+@dataclass
+class Survey:
+    """All that is known of what is to be forgotten; kept on disk while it is under way.
+
+    ``manifests`` maps a manifest's digest to the number of the person's photos by split, ``artifacts`` are ids in
+    ZenML, ``pipelines`` names of its runs, ``runs`` ids in MLflow, ``data`` paths of files in the data that go or are
+    written anew, ``files`` paths of what was published and goes, ``ids`` the tombstones' groups.
+    """
+
+    target: Target
+    traces: list[Trace] = field(default_factory=list)
+    manifests: dict[str, dict[str, int]] = field(default_factory=dict)
+    artifacts: list[str] = field(default_factory=list)
+    pipelines: list[str] = field(default_factory=list)
+    runs: list[str] = field(default_factory=list)
+    data: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    kept: Kept = field(default_factory=Kept)
+    ids: list[str] = field(default_factory=list)
+
+    @property
+    def sha256s(self) -> set[str]:
+        """Of all photos and frames."""
+        return {trace.sha256 for trace in self.traces} - {""}
+
+    def write(self) -> None:
+        """Keep it, in one step, so that who is killed can go on."""
+        write_json(record_path(), dataclasses.asdict(self))
+
+
+def record_path() -> Path:
+    """Where a survey is kept from when removing begins until nothing is left to remove."""
+    return state_folder() / "forgetting.json"
+
+
+def begun(target: Target) -> Survey | None:
+    """The survey of a forgetting of ``target`` that was not finished; None where none is under way.
+
+    Raises:
+        FaceReconError: one of somebody else is under way.
+    """
+    stored = _stored()
+    if stored is not None and stored.target != target:
+        raise FaceReconError(
+            f"an earlier `facerecon forget --{stored.target.kind} {stored.target.name!r}` was not finished: "
+            "give that command again first"
+        )
+    return stored
+
+
+def _stored() -> Survey | None:
+    try:
+        stored = json.loads(record_path().read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    traces = [Trace(**trace) for trace in stored.pop("traces")]
+    kept = Kept(*(tuple(stored["kept"][name]) for name in ("objects", "listings")))
+    return Survey(**stored | {"target": Target(**stored["target"]), "traces": traces, "kept": kept})

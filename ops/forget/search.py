@@ -1,0 +1,59 @@
+"""Looking for everything that this clone keeps of somebody."""
+
+import dataclasses
+from pathlib import Path
+
+import yaml
+
+from facerecon.config.data import DataSettings
+from facerecon.data.forget import Target, files_of, traces_of
+from facerecon.errors import FaceReconError
+from ops.forget import dvc_objects, zenml_artifacts
+from ops.forget.members import find_members
+from ops.forget.mlflow_runs import find_runs, published
+from ops.forget.outputs import find_outputs
+from ops.forget.record import Survey, begun
+from ops.forget.zenml_artifacts import find_artifacts
+from ops.paths import PROJECT, state_folder
+
+
+def survey(target: Target) -> Survey:
+    """Look for everything; nothing is changed.
+
+    Raises:
+        FaceReconError: nothing of that name is known; ZenML, MLflow or DVC does not answer.
+    """
+    earlier = begun(target)
+    manifests = (manifest for manifest, _ in zenml_artifacts.manifests())
+    try:
+        traces = traces_of(target, manifests, _roots(), PROJECT, state_folder() / "frames")
+    except FaceReconError:
+        if earlier is None:
+            raise
+        traces = []
+    found = Survey(target, traces)
+    if earlier is not None:
+        found = dataclasses.replace(
+            earlier, traces=sorted({*earlier.traces, *traces}, key=lambda trace: (trace.root, trace.uri, trace.sha256))
+        )
+    find_artifacts(found)
+    find_members(found)
+    find_runs(found)
+    find_outputs(found)
+    found.data = sorted({*found.data, *map(str, files_of(found.traces, target))})
+    found.kept |= dvc_objects.kept_of(map(Path, found.data), [*map(Path, found.files), *published(found)])
+    return found
+
+
+def _roots() -> list[tuple[str, Path]]:
+    """Every (source, data root) of manifests and named configs; and, of no source, the folder that DVC tracks."""
+    found = {("", str(PROJECT / "data"))}
+    for file in sorted((PROJECT / "configs").glob("*.yaml")):
+        try:
+            data = DataSettings(**(yaml.safe_load(file.read_text(encoding="utf-8"))["parameters"].get("data") or {}))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
+            continue  # a run with it says what is wrong
+        found.add((data.source, str(PROJECT / Path(data.path).expanduser())))
+    for manifest, _ in zenml_artifacts.manifests():
+        found |= {(source, manifest.root) for source in manifest.faces["source"].unique()}
+    return [(source, Path(root)) for source, root in sorted(found)]

@@ -1,0 +1,51 @@
+"""A last look through state and outputs for what still names the person."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from facerecon.data.forget import shown_path
+from ops.forget.needles import Needles
+from ops.forget.record import Survey, record_path
+from ops.paths import PROJECT, outputs_folder, state_folder
+
+
+def sweep(found: Survey) -> list[str]:
+    """Look through state and outputs for what still names the person: logs of runs go, the rest is told."""
+    needles, left = Needles(found), []
+    passed_over = {state_folder() / name for name in ("crops", "frames", "checkpoints", "masks")}
+    for path in _swept(passed_over):
+        if path == record_path() or not needles.within(path):
+            continue
+        if path.suffix == ".log" or "logs" in path.parts:
+            path.unlink(missing_ok=True)
+        elif path.suffix == ".db" and _vacuumed(path) and not needles.within(path):
+            continue
+        else:
+            left.append(f"{shown_path(path, PROJECT)}: names the person still: remove it, or the lines in it")
+    return left
+
+
+def _swept(passed_over: set[Path]) -> Iterator[Path]:
+    from zenml.config.global_config import GlobalConfiguration
+
+    store = GlobalConfiguration().store_configuration.url
+    if store.startswith("sqlite:///"):
+        yield Path(store.removeprefix("sqlite:///"))
+    for top in (state_folder(), outputs_folder()):
+        for path in sorted(top.rglob("*")):
+            if path.is_file() and not passed_over.intersection(path.parents):
+                yield path
+
+
+def _vacuumed(path: Path) -> bool:
+    """Rewrite a database without what was deleted from it; whether that could be done."""
+    try:
+        database = sqlite3.connect(path, timeout=10)
+        try:
+            database.execute("VACUUM")
+        finally:
+            database.close()
+    except sqlite3.Error:
+        return False
+    return True

@@ -1,0 +1,124 @@
+"""What ZenML keeps: manifests with rows about a person, and what was made with those in the same runs."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from facerecon.data.manifest import SPLITS, Manifest
+from ops.forget.needles import Needles
+from ops.forget.record import Survey
+from ops.stack import stack_name
+
+WITHOUT_PICTURES = frozenset(
+    {"TrainingMaterializer", "ExportedModelMaterializer", "MaskSetMaterializer", "BuiltInMaterializer"}
+)
+"""Artifacts of these kinds stay: weights, ONNX files, masks, single values."""
+
+
+def manifests() -> Iterator[tuple[Manifest, list[str]]]:
+    """Each manifest that can still be read, once, with the ids of the artifacts that hold it."""
+    from zenml.client import Client
+
+    same: dict[str, list[Any]] = {}
+    store = _artifact_store()
+    for artifact in [] if store is None else _pages(Client().list_artifact_versions, artifact_store_id=store):
+        if artifact.materializer.attribute == "ManifestMaterializer":
+            same.setdefault(str(artifact.content_hash or artifact.id), []).append(artifact)
+    for artifacts in same.values():
+        for artifact in artifacts:
+            try:
+                manifest = artifact.load()
+            except Exception:  # whatever its reader says: it is gone or damaged; the next may be whole
+                continue
+            yield manifest, [str(one.id) for one in artifacts]
+            break
+
+
+def find_artifacts(found: Survey) -> None:
+    """Manifests that have a row about the person, and what else the runs with them hold."""
+    from zenml.client import Client
+
+    artifacts, uris = set(found.artifacts), {(trace.root, trace.uri) for trace in found.traces}
+    for manifest, ids in manifests():
+        about = _about(manifest, found.sha256s, {uri for root, uri in uris if root == manifest.root})
+        if about is not None:
+            found.manifests[manifest.digest] = about
+            artifacts |= set(ids)
+    steps, runs = _steps(), set()
+    for step in steps:
+        if not artifacts.isdisjoint(str(one.id) for one in (*_made(step), *_given(step))):
+            runs.add(step.pipeline_run_id)
+    for step in steps:
+        if step.pipeline_run_id in runs:
+            artifacts |= {str(one.id) for one in _made(step) if one.materializer.attribute not in WITHOUT_PICTURES}
+    names = {Client().get_pipeline_run(run).name for run in runs}
+    found.artifacts, found.pipelines = sorted(artifacts), sorted({*found.pipelines, *names})
+
+
+def clear_artifacts(found: Survey) -> None:
+    """Contents of artifacts go from the artifact store, what failed steps said of the person with their runs.
+
+    What ZenML's database knows of an artifact, counts and digests, stays: it deletes nothing that a run has used. Its
+    cache passes over steps whose artifacts are gone (``ops.verified_cache``).
+    """
+    from zenml.client import Client
+    from zenml.io import fileio
+
+    client, needles = Client(), Needles(found)
+    for artifact in found.artifacts:
+        try:
+            if fileio.exists(client.get_artifact_version(artifact).uri):
+                client.delete_artifact_version(artifact, delete_metadata=False, delete_from_artifact_store=True)
+        except KeyError:
+            continue  # it went with its run
+    for step in _steps():
+        if needles.within_text(f"{step.exception_info} {step.run_metadata}"):
+            try:
+                client.delete_pipeline_run(step.pipeline_run_id)
+            except KeyError:
+                continue  # with another of its steps
+
+
+def _pages(ask: Callable[..., Any], **options: Any) -> Iterator[Any]:
+    number = 1
+    while True:
+        page = ask(page=number, size=100, **options)
+        yield from page.items
+        if number >= page.total_pages:
+            return
+        number += 1
+
+
+def _artifact_store() -> Any:
+    """The id of this clone's artifact store; None where no stack was registered. ZenML may serve other clones too."""
+    from zenml.client import Client
+    from zenml.enums import StackComponentType
+
+    found = Client().list_stack_components(name=stack_name(), type=StackComponentType.ARTIFACT_STORE).items
+    return found[0].id if found else None
+
+
+def _steps() -> list[Any]:
+    """All steps that ran on this clone's stack."""
+    from zenml.client import Client
+
+    stacks = Client().list_stacks(name=stack_name()).items
+    runs = {run.id for stack in stacks for run in _pages(Client().list_pipeline_runs, stack_id=stack.id)}
+    return [step for run in runs for step in _pages(Client().list_run_steps, pipeline_run_id=run, hydrate=True)]
+
+
+def _about(manifest: Manifest, sha256s: set[str], uris: set[str]) -> dict[str, int] | None:
+    """How many of these photos are in each split of a manifest; None where it has no row about any."""
+    faces, quarantine = manifest.faces, manifest.quarantine
+    rows = faces[faces["sha256"].isin(sha256s) | faces["uri"].isin(uris)]
+    named = quarantine["uri"].isin(uris) | quarantine["reason"].map(lambda reason: any(uri in reason for uri in uris))
+    if rows.empty and not named.any():
+        return None
+    return {split: int(rows[rows["split"] == split]["sha256"].nunique()) for split in SPLITS}
+
+
+def _made(step: Any) -> list[Any]:
+    return [artifact for artifacts in step.outputs.values() for artifact in artifacts]
+
+
+def _given(step: Any) -> list[Any]:
+    return [artifact for artifacts in step.inputs.values() for artifact in artifacts]
