@@ -10,6 +10,7 @@ from facerecon.data.validation import DataDocs
 from facerecon.data.validation import validate as validate_manifest
 from ops.materializers.data_docs import DataDocsMaterializer
 from ops.materializers.manifest import ManifestMaterializer
+from ops.paths import state_folder
 from steps.caching import cache_of
 
 
@@ -24,7 +25,7 @@ def validate(
 
     ``validation`` holds what stands in the file of suites, which thereby is part of the cache key.
     """
-    result = validate_manifest(faces, validation)
+    result = validate_manifest(faces, validation, state_folder() / "data_docs")
     met = sum(outcome.success for outcome in result.docs.outcomes)
     log_metadata(
         {

@@ -3,6 +3,7 @@
 DVC, git and S3's server are real; a small program stands in for ZenML, which `tests/pipelines/test_dvc.py` runs.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -17,7 +18,9 @@ import yaml
 from dvc.cli import main as dvc_main
 from dvc.repo import Repo
 
+from facerecon.data.synthetic import write_dataset
 from facerecon.files import sha256_file
+from facerecon.weights import weights_path
 from ops import lineage
 from ops.paths import PROJECT
 from ops.publishing import write_figures
@@ -306,6 +309,15 @@ def test_the_sample_set_comes_from_the_repository_itself_as_it_is_drawn(
     for photo in drawn:
         assert sha256_file(photo) == sha256_file(pulled / photo.relative_to(sample_faces)), photo.name
     assert json.loads((pulled / "person_0149/truth.json").read_text())["identity_number"] == 149
+
+
+@pytest.mark.slow
+def test_the_whole_sample_set_is_what_is_drawn(tmp_path: Path, needs_sample: None) -> None:
+    write_dataset(tmp_path / "sample", weights_path("face_landmarker"))
+    listing = yaml.safe_load((PROJECT / "data.dvc").read_text())["outs"][0]["md5"]
+    recorded = {entry["relpath"]: entry["md5"] for entry in json.loads(object_path(listing).read_text())}
+    drawn = {path: hashlib.md5(path.read_bytes()).hexdigest() for path in tmp_path.rglob("*") if path.is_file()}
+    assert {str(path.relative_to(tmp_path)): digest for path, digest in drawn.items()} == recorded
 
 
 def test_pulling_the_sample_set_removes_no_photo_of_ones_own(project: Project, needs_sample: None) -> None:

@@ -21,6 +21,7 @@ from facerecon.data.validation.outcomes import DataDocs, Outcome
 from facerecon.data.validation.suites import SEVERITIES, expectations_of
 from facerecon.data.validation.tables import tables
 from facerecon.errors import FaceReconError
+from facerecon.files import write_text
 
 LOG = logging.getLogger(__name__)
 
@@ -39,13 +40,14 @@ class Validation:
     docs: DataDocs
 
 
-def validate(manifest: Manifest, settings: ValidationSettings) -> Validation:
+def validate(manifest: Manifest, settings: ValidationSettings, refused: Path | None = None) -> Validation:
     """Take near-duplicates out of an aligned manifest and check the rest against the suites, which are resolved
     (``resolve_suites``). What is not met with severity ``warn`` is logged.
 
     Raises:
-        FaceReconError: an expectation of severity ``fail`` is not met; the line names it, what was seen, and the first
-            rows. Or the suites were not resolved, or cannot be used.
+        FaceReconError: an expectation of severity ``fail`` is not met; the line names it, what was seen, the first
+            rows, and where the pages about all of it are: in the folder ``refused``, if given. Or the suites were not
+            resolved, or cannot be used.
     """
     if isinstance(settings.suites, str):
         raise FaceReconError(f"validation.suites: {settings.suites} was not read: call resolve_suites first")
@@ -60,22 +62,27 @@ def validate(manifest: Manifest, settings: ValidationSettings) -> Validation:
         source = context.data_sources.add_pandas("manifest")
         for name, suite in suites.items():
             outcomes += _check(context, source, name, data[name], suite, {"size": manifest.size})
-        _refuse(outcomes)
         context.build_data_docs()
         docs = DataDocs(outcomes, read_pages(Path(folder), list(suites)))
+    _refuse(docs, refused)
     for warning in docs.warnings:
         LOG.warning("data: %s", warning.said)
     return Validation(guarded.manifest, docs)
 
 
-def _refuse(outcomes: list[Outcome]) -> None:
-    failed = [outcome for outcome in outcomes if not outcome.success and outcome.severity == "fail"]
-    if failed:
-        first = min(failed, key=lambda outcome: not outcome.checked)  # a missing column spoils others' check
-        more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
-        raise FaceReconError(
-            f"validation: {first.said}{more}: mend the data, or change what parameters.validation.suites asks of it"
-        )
+def _refuse(docs: DataDocs, folder: Path | None) -> None:
+    failed = [outcome for outcome in docs.outcomes if not outcome.success and outcome.severity == "fail"]
+    if not failed:
+        return
+    pages = {} if folder is None else {folder / name: page for name, page in docs.pages.items()}
+    for path, page in pages.items():
+        write_text(path, page)
+    first = min(failed, key=lambda outcome: not outcome.checked)  # a missing column spoils others' check
+    more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+    shown = f" (Data Docs: {folder / 'index.html'})" if folder else ""
+    raise FaceReconError(
+        f"validation: {first.said}{more}: mend the data, or change what parameters.validation.suites asks of it{shown}"
+    )
 
 
 def _check(

@@ -98,6 +98,16 @@ def test_a_warning_beside_a_failure_does_not_hide_it(good: Manifest) -> None:
     assert "more)" not in message
 
 
+def test_a_refusal_leaves_the_pages_about_it(good: Manifest, tmp_path: Path) -> None:
+    asked = asking("faces", BETWEEN, column="yaw", min_value=50)
+    with pytest.raises(FaceReconError, match=rf"\(Data Docs: {tmp_path}/docs/index.html\)$"):
+        validate(good, asked, tmp_path / "docs")
+    assert 'href="faces.html"' in (tmp_path / "docs/index.html").read_text()
+    page = (tmp_path / "docs/faces.html").read_text()
+    assert "greater than or equal to" in page
+    assert "yaw" in page
+
+
 def test_the_default_suite_knows_every_column() -> None:
     assert isinstance(DEFAULT.suites, dict)
     (entry,) = [entry for entry in DEFAULT.suites["faces"] if "column_set" in entry]
