@@ -5,7 +5,7 @@ import torch
 from pydantic import ValidationError
 
 from facerecon.models import build_model
-from facerecon.models.unet_attention import AttentionGate, ConfidenceHead, SelfGate, _share_around
+from facerecon.models.unet_attention import AttentionGate, SelfGate
 
 PUBLISHED = 31_911_811
 """Parameters of the published network that this one follows."""
@@ -30,6 +30,15 @@ def test_the_confidence_head_is_thin() -> None:
 def test_a_published_network_without_the_head_keeps_its_size() -> None:
     with torch.device("meta"):
         assert count(features=[64, 128, 256, 512, 1024], confidence=False) == 31_913_256
+
+
+def test_without_attention_it_is_a_plain_u_net() -> None:
+    plain = build_model("unet_attention", {"features": [4, 8], "attention": False}).eval()
+    gates = count(features=[4, 8]) - count(features=[4, 8], attention=False)
+    assert gates == (8 * 4 + 4 + 4 + 1) + (2 * (4 * 2 + 2) + 2 + 1)
+    image, mask = torch.rand(1, 3, 8, 8), torch.ones(1, 1, 8, 8)
+    assert plain.attention(image, mask) == {}
+    assert plain(image, mask).prediction.shape == image.shape
 
 
 @pytest.mark.parametrize("levels", [2, 3, 5])
@@ -98,28 +107,3 @@ def test_attention_shows_each_gate_enlarged_coarse_to_fine() -> None:
     assert (maps["1/4"] == 1).all()
     assert maps["1/2"].max() < 1e-30
     assert 0 < maps["1/1"].min() < maps["1/1"].max() < 1
-
-
-@pytest.mark.parametrize("size", [1, 3, 5])
-def test_the_share_of_holes_around_a_pixel_is_that_of_its_window(size: int) -> None:
-    mask = (torch.rand(1, 1, 6, 7, generator=torch.Generator().manual_seed(0)) < 0.4).float()
-    around, half = _share_around(mask, size), size // 2
-    for row in range(6):
-        for column in range(7):
-            window = mask[0, 0, max(0, row - half) : row + half + 1, max(0, column - half) : column + half + 1]
-            assert around[0, 0, row, column].item() == pytest.approx(window.mean().item(), abs=1e-6)
-
-
-def test_the_confidence_head_hears_every_scale_the_mask_and_the_prediction() -> None:
-    torch.manual_seed(0)
-    head = ConfidenceHead([16, 8, 4]).eval()
-    inputs, prediction = torch.rand(1, 4, 16, 16), torch.rand(1, 3, 16, 16)
-    decoded = [torch.rand(1, 16, 4, 4), torch.rand(1, 8, 8, 8), torch.rand(1, 4, 16, 16)]
-    with torch.no_grad():
-        before = head(inputs, prediction, decoded)
-        assert before.shape == (1, 1, 16, 16)
-        assert not torch.equal(head(inputs.flip(1), prediction, decoded), before)
-        assert not torch.equal(head(inputs, -prediction, decoded), before)
-        for index in range(3):
-            changed = [-features if index == place else features for place, features in enumerate(decoded)]
-            assert not torch.equal(head(inputs, prediction, changed), before)
