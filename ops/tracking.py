@@ -12,7 +12,8 @@ from PIL import Image
 from facerecon.config.run import RunSettings
 from facerecon.data.manifest import SPLITS, Manifest
 from facerecon.data.validation.outcomes import DataDocs
-from facerecon.evaluation.evaluate import METRICS, Evaluation
+from facerecon.evaluation.evaluate import Evaluation
+from facerecon.evaluation.measuring import METRICS
 from facerecon.evaluation.table import MAIN_FAMILY
 from facerecon.files import digest_of
 from facerecon.training.checkpoints import Row

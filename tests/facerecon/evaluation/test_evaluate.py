@@ -22,14 +22,10 @@ from facerecon.data.parts import PART_LABELS
 from facerecon.data.store import AlignedPhoto, FaceStore
 from facerecon.errors import FaceReconError
 from facerecon.evaluation import evaluate as module
+from facerecon.evaluation import measuring
 from facerecon.evaluation.baselines import BASELINES
-from facerecon.evaluation.evaluate import (
-    METHODS,
-    METRICS,
-    Evaluation,
-    evaluate,
-    reconstruct,
-)
+from facerecon.evaluation.evaluate import METHODS, Evaluation, evaluate
+from facerecon.evaluation.measuring import METRICS, cases_of, reconstruct
 from facerecon.evaluation.metrics import from_uint8, hole_psnr, ssim, to_uint8, whole_psnr
 from facerecon.models import build_model
 from facerecon.perception.identity import load_identity
@@ -200,7 +196,7 @@ def test_figures_do_not_depend_on_how_faces_are_batched(
     masks = MaskSet(64, {key: tiny_masks.masks[key] for key in ((1, "brush"), (3, "held_out"))}, tiny_masks.folder)
     settings = EvaluationSettings(max_faces=3, lpips_backbone="alex", samples=1)
     together = run(settings, masks=masks).figures["table"]
-    monkeypatch.setattr(module, "BATCH", 2)
+    monkeypatch.setattr(measuring, "BATCH", 2)
     apart = run(settings, masks=masks).figures["table"]
     assert len(apart) == len(together)
     for row, other in zip(apart, together, strict=True):
@@ -212,8 +208,8 @@ def test_figures_do_not_depend_on_how_faces_are_batched(
 def test_a_face_keeps_its_masks_whoever_else_is_evaluated(tiny_manifest: Manifest, tiny_masks: MaskSet) -> None:
     many, few = (evaluation_faces(tiny_manifest, "train", most) for most in (8, 3))
     assert 3 == len(few) < len(many)
-    of_many = module._cases(many, tiny_masks, features=True)
-    for case, other in zip(module._cases(few, tiny_masks, features=True), of_many, strict=True):
+    of_many = cases_of(many, tiny_masks, features=True)
+    for case, other in zip(cases_of(few, tiny_masks, features=True), of_many, strict=True):
         assert case.name == other.name
         for mask, sha in zip(case.masks, few.sha256s, strict=True):
             assert np.array_equal(mask, other.masks[many.sha256s.index(sha)])
