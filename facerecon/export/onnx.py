@@ -47,16 +47,14 @@ def to_onnx(trained: TrainedModel, metadata: dict[str, str]) -> bytes:
 
     Inputs ``image`` float32 [N, 3, H, W] in [-1, 1] (hole pixels are ignored) and ``mask`` float32 [N, 1, H, W] in
     {0, 1}, 1 = hole; outputs ``reconstruction`` [N, 3, H, W] in [-1, 1], composited, and ``confidence`` [N, 1, H, W]
-    in [0, 1]. N, H and W are dynamic, H and W multiples of the model's stride. Equal weights and metadata give equal
-    bytes.
+    in [0, 1]. N, H and W are dynamic and may have any size. Equal weights and metadata give equal bytes.
     """
     model = _Contract(trained.build())
     stride = model.model.stride
     # a dimension of the example that is 1, in strides too, would be taken for a constant
     side = max(trained.size, 2 * stride)
     example = (torch.zeros(2, 3, side, side), torch.zeros(2, 1, side, side))
-    batch, height, width = (torch.export.Dim(name, min=1) for name in ("N", "rows", "columns"))
-    shape = {0: batch, 2: stride * height, 3: stride * width}
+    shape = {axis: torch.export.Dim(name, min=1) for axis, name in ((0, "N"), (2, "H"), (3, "W"))}
     exporter = logging.getLogger("torch.onnx")
     level = exporter.level
     try:

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 RIGHT = 16
@@ -32,7 +33,7 @@ class Reconstruction(NamedTuple):
 class ReconstructionModel(nn.Module):
     """Puts missing parts back. Subclasses implement ``predict``; hole removal and compositing are done here once.
 
-    ``stride``: height and width must be multiples of it.
+    ``stride``: what ``predict`` takes is as high and as wide as a multiple of it; images may have any size.
     """
 
     stride: int = 1
@@ -58,8 +59,11 @@ class ReconstructionModel(nn.Module):
 
         What stands in the image under the mask is removed by ``where`` and cannot reach the network, NaN included.
         """
-        prediction, logits = self.predict(_visible(image, mask))
+        height, width = image.shape[2:]
+        prediction, logits = self.predict(self._enlarged(_visible(image, mask)))
+        prediction = prediction[..., :height, :width]
         if logits is not None:
+            logits = logits[..., :height, :width]
             logits = self.confidence_scale * logits + self.confidence_shift
         return Reconstruction(torch.where(mask > 0.5, prediction, image), logits, prediction)
 
@@ -69,7 +73,18 @@ class ReconstructionModel(nn.Module):
         They are named by their scale before they were enlarged to the image, "1/16" to "1/1"; a family without
         attention has none.
         """
-        return self.attention_maps(_visible(image, mask))
+        height, width = image.shape[2:]
+        maps = self.attention_maps(self._enlarged(_visible(image, mask)))
+        return {name: weights[..., :height, :width] for name, weights in maps.items()}
+
+    def _enlarged(self, inputs: Tensor) -> Tensor:
+        """What ``predict`` takes, with hole added on the right and below up to the next multiple of the stride."""
+        height, width = inputs.shape[2:]
+        # in these words the exporter can prove that every level of a network halves evenly
+        below = (height + self.stride - 1) // self.stride * self.stride - height
+        right = (width + self.stride - 1) // self.stride * self.stride - width
+        visible, hole = inputs[:, :3], inputs[:, 3:]
+        return torch.cat((F.pad(visible, (0, right, 0, below)), F.pad(hole, (0, right, 0, below), value=1.0)), dim=1)
 
 
 def _visible(image: Tensor, mask: Tensor) -> Tensor:

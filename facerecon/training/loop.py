@@ -75,7 +75,6 @@ def train(
         faces, val_faces = _faces(manifest, draw_mask, settings, seed)
         torch.manual_seed(seed)
         model = build_model(model_settings.family, model_settings.options)
-        _check_size(model, manifest.size, model_settings.family)
         criterion = fabric.to_device(ReconstructionLoss(settings.losses))
         optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
         network, optimizer = fabric.setup(model, optimizer)
@@ -138,13 +137,6 @@ def _faces(
                 "give more people, or raise the split's share in data.splits"
             )
     return faces, val_faces
-
-
-def _check_size(model: ReconstructionModel, size: int, family: str) -> None:
-    if size % model.stride:
-        raise FaceReconError(
-            f"alignment.size = {size}: model {family} with these options needs a multiple of {model.stride}"
-        )
 
 
 def _loader(fabric: Fabric, faces: TrainingFaces, settings: TrainingSettings, seed: int, start: int) -> Any:

@@ -94,12 +94,11 @@ def test_names_types_and_shapes_are_the_contracts(content: bytes, trained: Train
 
 
 @every_family
-@pytest.mark.parametrize(("count", "height", "width"), [(1, 1, 1), (1, 2, 5), (3, 4, 2)])
+@pytest.mark.parametrize(("count", "height", "width"), [(1, 16, 16), (1, 37, 80), (3, 64, 33)])
 def test_it_computes_what_pytorch_computes_at_any_size(
     content: bytes, trained: TrainedModel, count: int, height: int, width: int
 ) -> None:
-    stride = trained.build().stride
-    image, mask = inputs(count, height * stride, width * stride)
+    image, mask = inputs(count, height, width)
     for got, wanted, peak in zip(run(content, image, mask), in_torch(trained, image, mask), (2, 1), strict=True):
         assert got.shape == wanted.shape
         assert got.dtype == np.float32

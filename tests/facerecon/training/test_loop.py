@@ -496,12 +496,3 @@ def test_a_split_without_faces_is_an_error(split: str, run: Run, tmp_path: Path,
     manifest = Manifest(root="", faces=faces, store=tiny_manifest.store, size=tiny_manifest.size)
     with pytest.raises(FaceReconError, match=rf"the {split} split has no face .*data\.splits"):
         run(tmp_path, manifest=manifest)
-
-
-def test_a_size_that_the_network_cannot_take_is_an_error(
-    tiny_manifest: Manifest, tiny_masks: MaskSet, tmp_path: Path
-) -> None:
-    manifest = Manifest(root="", faces=tiny_manifest.faces, store=tiny_manifest.store, size=80)
-    model = ModelSettings(options={"features": [4] * 6})
-    with pytest.raises(FaceReconError, match=r"alignment\.size = 80: model unet_attention .* multiple of 32"):
-        train(manifest, tiny_masks, TrainingMasks(MaskSettings(), 80), model, quick(), 0, tmp_path, ORIGIN)
