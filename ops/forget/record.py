@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from facerecon.data.forget import Target, Trace
+from facerecon.data.forget import Root, Target, Trace
 from facerecon.errors import FaceReconError
 from facerecon.files import write_json
 from ops.forget.dvc_objects import Kept
@@ -16,13 +16,15 @@ from ops.paths import state_folder
 class Survey:
     """All that is known of what is to be forgotten; kept on disk while it is under way.
 
-    ``manifests`` maps a manifest's digest to the number of the person's photos by split, ``artifacts`` are ids in
-    ZenML, ``pipelines`` names of its runs, ``runs`` ids in MLflow, ``data`` paths of files in the data that go or are
-    written anew, ``files`` paths of what was published and goes, ``ids`` the tombstones' groups.
+    ``roots`` are sources with their data roots, "" for where DVC's data lie, ``manifests`` maps a manifest's digest to
+    the number of the person's photos by split, ``artifacts`` are ids in ZenML, ``pipelines`` names of its runs,
+    ``runs`` ids in MLflow, ``data`` paths of files in the data that go or are written anew, ``files`` paths of what was
+    published and goes, ``ids`` the tombstones' groups.
     """
 
     target: Target
     traces: list[Trace] = field(default_factory=list)
+    roots: list[tuple[str, str]] = field(default_factory=list)
     manifests: dict[str, dict[str, int]] = field(default_factory=dict)
     artifacts: list[str] = field(default_factory=list)
     pipelines: list[str] = field(default_factory=list)
@@ -36,6 +38,11 @@ class Survey:
     def sha256s(self) -> set[str]:
         """Of all photos and frames."""
         return {trace.sha256 for trace in self.traces} - {""}
+
+    @property
+    def data_roots(self) -> list[Root]:
+        """The ``roots`` as the library takes them."""
+        return [(source, Path(root)) for source, root in self.roots]
 
     def write(self) -> None:
         """Keep it, in one step, so that who is killed can go on."""
@@ -68,5 +75,6 @@ def _stored() -> Survey | None:
     except FileNotFoundError:
         return None
     traces = [Trace(**trace) for trace in stored.pop("traces")]
+    roots = [(source, root) for source, root in stored.pop("roots")]
     kept = Kept(*(tuple(stored["kept"][name]) for name in ("objects", "listings")))
-    return Survey(**stored | {"target": Target(**stored["target"]), "traces": traces, "kept": kept})
+    return Survey(**stored | {"target": Target(**stored["target"]), "traces": traces, "roots": roots, "kept": kept})

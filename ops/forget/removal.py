@@ -45,7 +45,7 @@ def forget(found: Survey, reason: str) -> Outcome:
     found.write()
     keep_members(found, tombstones)
     versions = uses(found)
-    left = remove_photos(found.traces, found.target, PROJECT)
+    left = remove_photos(found.traces, found.target, found.data_roots, PROJECT)
     remove_frames(found.traces, found.target, state_folder() / "frames")
     remove_crops(found.sha256s, state_folder() / "crops")
     for path in map(Path, found.files):

@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from facerecon.config.data import DataSettings
-from facerecon.data.forget import Target, files_of, traces_of
+from facerecon.data.forget import Root, Target, files_of, traces_of
 from facerecon.errors import FaceReconError
 from ops.forget import dvc_objects, zenml_artifacts
 from ops.forget.members import find_members
@@ -25,8 +25,9 @@ def survey(target: Target) -> Survey:
     """
     earlier = begun(target)
     manifests = (manifest for manifest, _ in zenml_artifacts.manifests())
+    roots = _roots()
     try:
-        traces = traces_of(target, manifests, _roots(), PROJECT, state_folder() / "frames")
+        traces = traces_of(target, manifests, roots, PROJECT, state_folder() / "frames")
     except FaceReconError:
         if earlier is None:
             raise
@@ -36,16 +37,17 @@ def survey(target: Target) -> Survey:
         found = dataclasses.replace(
             earlier, traces=sorted({*earlier.traces, *traces}, key=lambda trace: (trace.root, trace.uri, trace.sha256))
         )
+    found.roots = sorted({*found.roots, *((source, str(root)) for source, root in roots)})
     find_artifacts(found)
     find_members(found)
     find_runs(found)
     find_outputs(found)
-    found.data = sorted({*found.data, *map(str, files_of(found.traces, target))})
+    found.data = sorted({*found.data, *map(str, files_of(found.traces, target, found.data_roots))})
     found.kept |= dvc_objects.kept_of(map(Path, found.data), [*map(Path, found.files), *published(found)])
     return found
 
 
-def _roots() -> list[tuple[str, Path]]:
+def _roots() -> list[Root]:
     """Every (source, data root) of manifests and named configs; and, of no source, the folder that DVC tracks."""
     found = {("", str(PROJECT / "data"))}
     for file in sorted((PROJECT / "configs").glob("*.yaml")):

@@ -1,17 +1,21 @@
-"""A last look through state and outputs for what still names the person."""
+"""A last look through state, outputs and data for what still names the person."""
 
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 from facerecon.data.forget import shown_path
+from facerecon.data.sources import files
 from ops.forget.needles import Needles
 from ops.forget.record import Survey, record_path
 from ops.paths import PROJECT, outputs_folder, state_folder
 
+TEXTS = frozenset({".csv", ".html", ".json", ".jsonl", ".md", ".tsv", ".txt", ".xml", ".yaml", ".yml"})
+"""Files among the data that can name somebody."""
+
 
 def sweep(found: Survey) -> list[str]:
-    """Look through state and outputs for what still names the person: logs of runs go, the rest is told."""
+    """Look through all that this clone has for what still names the person: logs of runs go, the rest is told."""
     needles, left = Needles(found), []
     passed_over = {state_folder() / name for name in ("crops", "frames", "checkpoints", "masks")}
     for path in _swept(passed_over):
@@ -22,8 +26,18 @@ def sweep(found: Survey) -> list[str]:
         elif path.suffix == ".db" and _vacuumed(path) and not needles.within(path):
             continue
         else:
-            left.append(f"{shown_path(path, PROJECT)}: names the person still: remove it, or the lines in it")
-    return left
+            left.append(_told(path))
+    return left + [_told(path) for path in _texts(found) if needles.within(path)]
+
+
+def _told(path: Path) -> str:
+    return f"{shown_path(path, PROJECT)}: names the person still: remove it, or the lines in it"
+
+
+def _texts(found: Survey) -> list[Path]:
+    """Notes and lists among the data."""
+    roots = {root for _, root in found.data_roots if root.is_dir()}
+    return sorted({path for root in roots for path in files(root) if path.suffix.lower() in TEXTS})
 
 
 def _swept(passed_over: set[Path]) -> Iterator[Path]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerecon.config.data import DataSettings
+from facerecon.data.companions import Companions
 from facerecon.data.manifest import SPLITS
 from facerecon.errors import FaceReconError
 
@@ -66,20 +67,22 @@ Parts = Callable[[Path, str], NDArray[np.uint8] | None]
 
 @dataclass(frozen=True)
 class Source:
-    """A layout: ``photos`` lists what lies under a root, ``parts`` reads a photo's labelled parts where it has them."""
+    """A layout: ``photos`` lists what lies under a root, ``parts`` reads a photo's labelled parts where it has them,
+    ``companions`` names what lies beside photos and tells of them, where there is such."""
 
     photos: Photos
     parts: Parts | None = None
+    companions: Companions | None = None
 
 
 SOURCES: dict[str, Source] = {}
 
 
-def register_source(parts: Parts | None = None) -> Callable[[Photos], Photos]:
+def register_source(parts: Parts | None = None, companions: Companions | None = None) -> Callable[[Photos], Photos]:
     """Register a source under its function's name."""
 
     def register(photos: Photos) -> Photos:
-        SOURCES[photos.__name__] = Source(photos, parts)
+        SOURCES[photos.__name__] = Source(photos, parts, companions)
         return photos
 
     return register

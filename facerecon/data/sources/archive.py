@@ -5,34 +5,27 @@ The same name in two archives is the same person. Zip archives are read in place
 be found without reading all before it, is packed anew once, as a zip without compression in the workspace.
 """
 
-import bz2
-import gzip
 import json
-import lzma
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, cast
 
 from facerecon.data import containers
 from facerecon.data.containers import MEMBER, member_names, path_refusal, read_bytes, write_zip
 from facerecon.data.images import UnreadableImageError
 from facerecon.data.sources import IMAGE_SUFFIXES, Photo, Workspace, files, register_source
+from facerecon.data.tars import BROKEN, tar_members
+from facerecon.data.tars import SUFFIXES as TAR_SUFFIXES
 from facerecon.errors import FaceReconError
 from facerecon.files import digest_of, sha256_file
 
-TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 SUFFIXES = (".zip", *TAR_SUFFIXES)
 
 VERSION = 1
 """Part of a repacked archive's name: one that was packed in another way is packed anew."""
 
 _INDEX = "index.json"
-_OPENERS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
-"""By how a file begins."""
-
-_BROKEN = (tarfile.TarError, EOFError, OSError, ValueError, lzma.LZMAError)
 
 
 @register_source()
@@ -87,13 +80,23 @@ def _hidden(path: PurePosixPath) -> bool:
     return any(part == "__MACOSX" or (part.startswith(".") and part != "..") for part in path.parts)
 
 
+def packed_name(path: Path) -> str:
+    """The name of the zip in the workspace into which a tar archive is packed anew."""
+    return f"{digest_of({'tar': sha256_file(path), 'version': VERSION})[:32]}.zip"
+
+
+def member_name(number: int) -> str:
+    """What the tar archive's member of that number, from 1, is called in that zip."""
+    return f"{number:06d}"
+
+
 def _tar(path: Path, folder: Path) -> dict[str, tuple[str, str]]:
     """As ``_zip``, of a tar archive that is packed anew into ``folder`` unless it was before."""
-    packed = folder / f"{digest_of({'tar': sha256_file(path), 'version': VERSION})[:32]}.zip"
+    packed = folder / packed_name(path)
     if not packed.is_file():
         try:
             write_zip(packed, _unpack(path))
-        except (*_BROKEN, zipfile.BadZipFile) as error:
+        except (*BROKEN, zipfile.BadZipFile) as error:
             if isinstance(error, OSError) and error.errno:
                 raise  # the disk's error, not the archive's
             raise UnreadableImageError(f"no tar archive, or a truncated one: {error}") from error
@@ -104,30 +107,15 @@ def _tar(path: Path, folder: Path) -> dict[str, tuple[str, str]]:
 def _unpack(path: Path) -> Iterator[tuple[str, bytes]]:
     """What is packed anew: the images under names of our own, then the list of [name, our name, reason]."""
     index: dict[str, tuple[str, str]] = {}
-    budget = max(containers.BOMB_BYTES, containers.BOMB_RATIO * path.stat().st_size)
-    with path.open("rb") as raw:
-        start = raw.read(8)
-    opener = next((opener for magic, opener in _OPENERS.items() if start.startswith(magic)), open)
-    with opener(path, "rb") as stream, tarfile.open(fileobj=cast(Any, _Careful(stream)), mode="r:") as tar:
-        seen = 0
-        while (member := tar.next()) is not None:
-            tar.members.clear()  # type: ignore[attr-defined]  # it would keep them all
-            seen += 1
-            if seen > containers.MAX_MEMBERS:
-                raise UnreadableImageError(f"more than {containers.MAX_MEMBERS} entries: split it")
-            budget -= 0 if member.issparse() else member.size
-            if budget < 0:
-                raise UnreadableImageError("a decompression bomb: it unpacks to more than a hundred times its size")
-            if PurePosixPath(member.name).suffix.lower() not in IMAGE_SUFFIXES:
-                if member.name.lower().endswith(SUFFIXES):
-                    index[member.name] = "", ""
-                continue
-            reason = _refusal(member)
-            index[member.name] = "" if reason else f"{seen:06d}", reason
-            if not reason:
-                content = tar.extractfile(member)
-                assert content is not None
-                yield f"{seen:06d}", content.read()
+    for number, member, content, _ in tar_members(path):
+        if PurePosixPath(member.name).suffix.lower() not in IMAGE_SUFFIXES:
+            if member.name.lower().endswith(SUFFIXES):
+                index[member.name] = "", ""
+            continue
+        reason = _refusal(member)
+        index[member.name] = "" if reason else member_name(number), reason
+        if not reason:
+            yield member_name(number), content()
     yield _INDEX, json.dumps([[name, *found] for name, found in index.items()]).encode()
 
 
@@ -139,16 +127,3 @@ def _refusal(member: tarfile.TarInfo) -> str:
     if not member.isreg() or member.issparse():
         return "not a file"
     return f"too large: {member.size} bytes" if member.size > containers.MAX_BYTES else ""
-
-
-class _Careful:
-    """What tarfile reads through: a header that asks for gigabytes (tarfile would fetch them at once) is refused."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self.tell, self.seek, self._read = stream.tell, stream.seek, stream.read
-
-    def read(self, size: int) -> bytes:
-        """As of any file."""
-        if size > containers.MAX_BYTES:
-            raise tarfile.ReadError(f"a header of {size} bytes")
-        return self._read(size)

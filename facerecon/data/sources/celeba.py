@@ -4,20 +4,58 @@ Everything may lie directly under the root or in CelebA's own folders Img, Anno 
 """
 
 from collections.abc import Iterator
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 
+from facerecon.data.companions import Companion, Gone, without_rows, words
 from facerecon.data.containers import MEMBER, member_names
 from facerecon.data.images import UnreadableImageError
-from facerecon.data.sources import Photo, Workspace, register_source
+from facerecon.data.sources import Photo, Workspace, files, register_source
 from facerecon.errors import FaceReconError
 
 SPLITS = {"0": ("train",), "1": ("val", "gate"), "2": ("test",)}
 """The official partition's training, validation and test."""
 
+PHOTOS, IDENTITIES = "img_align_celeba", "identity_CelebA.txt"
+
 _FOLDERS = ("", "Img", "Anno", "Eval")
 
+_OTHER_PHOTOS = ("img_celeba", "img_align_celeba_png")
+"""Folders with other files of the same photos; they are not read."""
 
-@register_source()
+
+def companions(root: Path, gone: Gone) -> Iterator[Companion]:
+    """What CelebA has of photos beside them: the same ones in its other folders, and rows in all its lists.
+
+    Its 7z archives are not opened.
+    """
+    names = {PurePosixPath(uri).name for uri in gone.uris if PHOTOS in uri} | names_of(root, gone.people)
+    for folder in filter(None, (find(root, other) for other in _OTHER_PHOTOS)):
+        found = [folder / f"{PurePosixPath(name).stem}{suffix}" for name in names for suffix in (".jpg", ".png")]
+        yield from (Companion(path) for path in found if path.is_file())
+    yield from rows_of(root, names)
+    if names:
+        yield from (Companion(path, by_hand=True) for path in files(root) if ".7z" in path.suffixes)
+
+
+def names_of(root: Path, people: frozenset[str]) -> set[str]:
+    """The photos of people by CelebA's list of identities; none where it is missing or in another format."""
+    where = find(root, IDENTITIES)
+    if not where or not any(person.startswith("celeba-") for person in people):
+        return set()
+    rows = map(words, where.read_bytes().splitlines())
+    return {row[0] for row in rows if len(row) == 2 and f"celeba-{row[1]}" in people}
+
+
+def rows_of(root: Path, names: set[str]) -> Iterator[Companion]:
+    """Lists in CelebA's folders that have rows about photos of these names, the list of identities as the last one:
+    by it the photos of a person are found again."""
+    lists = [path for folder in _FOLDERS for path in (root / folder).glob("*.*") if path.suffix in (".txt", ".csv")]
+    for path in sorted(lists, key=lambda path: (path.name == IDENTITIES, path)) if names else ():
+        yield Companion(path, partial(without_rows, named=lambda row: row[0] in names))
+
+
+@register_source(companions=companions)
 def celeba(root: Path, workspace: Workspace) -> Iterator[Photo]:
     """The photos of ``img_align_celeba/``, or of ``img_align_celeba.zip``, which is read in place.
 
@@ -54,7 +92,7 @@ def official_lists(root: Path) -> tuple[dict[str, str] | None, dict[str, tuple[s
     Raises:
         FaceReconError: a list is in another format.
     """
-    names, parts = find(root, "identity_CelebA.txt"), find(root, "list_eval_partition.txt")
+    names, parts = find(root, IDENTITIES), find(root, "list_eval_partition.txt")
     people = {photo: f"celeba-{person}" for photo, person in table(names, 2)} if names else None
     partition = {}
     for photo, part in table(parts, 2) if parts else ():
@@ -84,7 +122,7 @@ def table(path: Path, columns: int, header: int = 0) -> Iterator[list[str]]:
 
 def _photos(root: Path) -> str:
     """What the photos' uris begin with."""
-    folder, packed = find(root, "img_align_celeba"), find(root, "img_align_celeba.zip")
+    folder, packed = find(root, PHOTOS), find(root, f"{PHOTOS}.zip")
     if folder:
         return f"{folder.relative_to(root).as_posix()}/"
     if packed is None:
@@ -95,7 +133,7 @@ def _photos(root: Path) -> str:
         inside = member_names(packed)
     except (OSError, UnreadableImageError) as error:
         raise FaceReconError(f"{packed}: {error}: download it again") from error
-    start = "img_align_celeba/" if any(name.startswith("img_align_celeba/") for name in inside) else ""
+    start = f"{PHOTOS}/" if any(name.startswith(f"{PHOTOS}/") for name in inside) else ""
     return f"{packed.relative_to(root).as_posix()}{MEMBER}{start}"
 
 

@@ -7,15 +7,17 @@ who is who and which part of the official partition a photo is in.
 
 import logging
 from collections.abc import Iterator
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
+from facerecon.data.companions import Companion, Gone, without_rows, words
 from facerecon.data.images import UnreadableImageError, read_rgb
 from facerecon.data.parts import PART_LABELS
 from facerecon.data.sources import Photo, Workspace, image_files, register_source
-from facerecon.data.sources.celeba import official_lists, table
+from facerecon.data.sources.celeba import names_of, official_lists, rows_of, table
 from facerecon.errors import FaceReconError
 
 LOG = logging.getLogger(__name__)
@@ -46,14 +48,34 @@ def parts(root: Path, uri: str) -> NDArray[np.uint8] | None:
     return labels
 
 
-@register_source(parts)
+def companions(root: Path, gone: Gone) -> Iterator[Companion]:
+    """What lies beside photos of CelebA-HQ: maps of their parts, rows in its own lists, those in CelebA's about the
+    photos that they were made of, and at last the mapping between both, by which those are found."""
+    numbers = {PurePosixPath(uri).stem for uri in gone.uris if PurePosixPath(uri).parent.name == IMAGES}
+    names, tops = names_of(root, gone.people), _tops(root)
+    mappings = [path for top in tops if (path := top / MAPPING).is_file()]
+    rows = [row for path in mappings for row in map(words, path.read_bytes().splitlines()) if len(row) == 3]
+    numbers |= {number for number, _, original in rows if original in names}
+    names |= {original for number, _, original in rows if number in numbers}
+    for top in tops:
+        for number in sorted(map(int, filter(str.isdecimal, numbers))):
+            found = (top / ANNOTATIONS / str(number // 2000)).glob(f"{number:05d}_*.png")
+            yield from map(Companion, sorted(found))
+        for path in sorted(top.glob("CelebAMask-HQ-*-anno.txt")):
+            yield Companion(path, partial(without_rows, named=lambda row: PurePosixPath(row[0]).stem in numbers))
+    yield from rows_of(root, names)
+    for path in mappings:
+        yield Companion(path, partial(without_rows, named=lambda row: row[0] in numbers))
+
+
+@register_source(parts, companions)
 def celeba_hq(root: Path, workspace: Workspace) -> Iterator[Photo]:
     """The photos of CelebA-HQ; without CelebA's lists nobody is known, and all splits are allowed.
 
     Raises:
         FaceReconError: there is no such folder under ``root``, or a list is in another format.
     """
-    top = next((top for top in (root, root / "CelebAMask-HQ") if (top / IMAGES).is_dir()), None)
+    top = next((top for top in _tops(root) if (top / IMAGES).is_dir()), None)
     if top is None:
         raise FaceReconError(f"data.path {root}: no folder {IMAGES} there: give the folder of CelebAMask-HQ")
     known = _known(root, top / MAPPING)
@@ -73,6 +95,11 @@ def celeba_hq(root: Path, workspace: Workspace) -> Iterator[Photo]:
             yield Photo(uri, *known[path.stem])
         else:
             yield Photo(uri, refused="CelebA's lists do not say who it is")
+
+
+def _tops(root: Path) -> tuple[Path, Path]:
+    """Where CelebAMask-HQ's folders and lists may lie."""
+    return root, root / "CelebAMask-HQ"
 
 
 def _known(root: Path, mapping: Path) -> dict[str, tuple[str, tuple[str, ...]]] | None:

@@ -14,12 +14,14 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from facerecon.data.companions import Companion, Gone, without_rows
 from facerecon.data.containers import MAX_BYTES, MEMBER, member_names, read_bytes, write_zip
 from facerecon.data.images import UnreadableImageError, encode_png
 from facerecon.data.sources import Photo, Workspace, files, register_source
@@ -41,7 +43,15 @@ _AT_ONCE = 4
 """Clips read at a time at most: each can fill MAX_BYTES."""
 
 
-@register_source()
+def companions(root: Path, gone: Gone) -> Iterator[Companion]:
+    """Tables (csv) anywhere under ``root``: rows about a clip, or a person."""
+    clips = {PurePosixPath(uri).stem for uri in gone.uris}
+    for path in files(root):
+        if path.suffix == ".csv":
+            yield Companion(path, partial(without_rows, named=lambda row: not gone.people.union(clips).isdisjoint(row)))
+
+
+@register_source(companions=companions)
 def youtube_faces(root: Path, workspace: Workspace) -> Iterator[Photo]:
     """Frames of all clips under ``root``; all of a clip are one track, all of a person one identity.
 

@@ -169,6 +169,43 @@ def test_what_still_names_the_person_is_told(project, state):
     assert b"Ada" not in (state / "own.db").read_bytes()
 
 
+def test_what_names_the_person_among_the_data_is_told(project, state):
+    data = project / "data"
+    (data / "list.txt").write_text("Bob\nAda Lovelace\n")
+    (data / "Bob" / "0.json").write_text('{"with": "Ada Lovelace/1.png"}')
+    (data / "about.txt").write_text("Ada Lovelacey and Bob")
+    told = ["data/Bob/0.json", "data/list.txt"]
+    line = "{}: names the person still: remove it, or the lines in it"
+    assert forget(survey(ADA), "asked").left == [line.format(path) for path in told]
+
+
+def test_rows_about_the_person_go_from_lists_that_the_source_knows(project, state, monkeypatch):
+    """Killed before the lists, with the manifests gone and no config that names the root: the survey knows it."""
+    faces = project / "lfw"
+    for number, name in enumerate(("Ada_B", "Bob_C")):
+        (faces / name).mkdir(parents=True)
+        pixels = np.random.default_rng(90 + number).integers(0, 255, (40, 40, 3), np.uint8)
+        Image.fromarray(pixels).save(faces / name / f"{name}_0001.jpg")
+    (faces / "people.txt").write_text("2\nAda_B\t1\nBob_C\t1\n")
+    manifest = ingest(DataSettings(source="lfw", path="lfw"), project, state / "frames")
+    monkeypatch.setattr(zenml_artifacts, "manifests", lambda: iter([(manifest, [])]))
+    target = Target("identity", "Ada_B")
+    found = survey(target)
+    assert str(faces / "people.txt") in found.data
+
+    def die(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(removal, "remove_photos", die)
+        with pytest.raises(KeyboardInterrupt):
+            forget(found, "asked")
+    monkeypatch.setattr(zenml_artifacts, "manifests", lambda: iter(()))
+    assert forget(survey(target), "asked").left == []
+    assert (faces / "people.txt").read_text() == "1\nBob_C\t1\n"
+    assert sorted(path.name for path in faces.iterdir()) == ["Bob_C", "people.txt"]
+
+
 def test_a_later_request_knows_the_models_although_the_manifest_is_gone(project, state, monkeypatch):
     forget(survey(ADA), "asked")
     monkeypatch.setattr(zenml_artifacts, "manifests", lambda: iter(()))

@@ -2,7 +2,6 @@
 
 import json
 import os
-import tarfile
 import zipfile
 from pathlib import Path
 
@@ -51,6 +50,10 @@ def find(project: Path, target: Target = ADA, source: str = "folder", manifests=
     return traces_of(target, manifests, [(source, project / "data")], project, project / "frames")
 
 
+def roots(project: Path):
+    return [("folder", project / "data")]
+
+
 def list_photos(project: Path, source: str = "folder"):
     return ingest(DataSettings(source=source, path="data"), project, project / "frames")
 
@@ -66,10 +69,10 @@ def uris(manifest) -> set[str]:
 def test_a_person_goes_with_folder_and_notes_and_nobody_else_does(project):
     traces = find(project)
     assert {trace.uri for trace in traces} == {f"Ada Lovelace/{index}.png" for index in range(3)}
-    assert project / "data/Ada Lovelace/0.json" in files_of(traces, ADA)
-    assert remove_photos(traces, ADA, project) == []
+    assert project / "data/Ada Lovelace/0.json" in files_of(traces, ADA, roots(project))
+    assert remove_photos(traces, ADA, roots(project), project) == []
     assert sorted(path.name for path in (project / "data").iterdir()) == ["Bob"]
-    assert remove_photos(traces, ADA, project) == []
+    assert remove_photos(traces, ADA, roots(project), project) == []
 
 
 def test_notes_of_any_name_go_from_a_folder_in_which_no_photo_is_left(project):
@@ -78,11 +81,11 @@ def test_notes_of_any_name_go_from_a_folder_in_which_no_photo_is_left(project):
     lists = project / "data" / "list.txt"  # in the root: everybody's
     lists.write_text("Bob")
     one = Target("file", "Ada Lovelace/1.png")
-    remove_photos(find(project, one), one, project)
+    remove_photos(find(project, one), one, roots(project), project)
     assert notes.exists(), "two photos are left"
     traces = find(project)
-    assert notes in files_of(traces, ADA)
-    assert remove_photos(traces, ADA, project) == []
+    assert notes in files_of(traces, ADA, roots(project))
+    assert remove_photos(traces, ADA, roots(project), project) == []
     assert sorted(path.name for path in (project / "data").iterdir()) == ["Bob", "list.txt"]
 
 
@@ -91,7 +94,7 @@ def test_one_file_goes_by_uri_or_by_path(project):
         target = Target("file", name)
         traces = find(project, target)
         assert len(traces) == 1
-        remove_photos(traces, target, project)
+        remove_photos(traces, target, roots(project), project)
     assert [path.name for path in (project / "data/Ada Lovelace").glob("*.png")] == ["0.png"]
 
 
@@ -101,7 +104,7 @@ def test_equal_bytes_under_another_name_go_too(project):
     with zipfile.ZipFile(project / "data" / "more.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.write(copy, "x/y.png")
         archive.writestr("note.txt", "kept")
-    assert remove_photos(find(project), ADA, project) == []
+    assert remove_photos(find(project), ADA, roots(project), project) == []
     assert not copy.exists()
     with zipfile.ZipFile(project / "data" / "more.zip") as archive:
         assert archive.namelist() == ["note.txt"]
@@ -120,7 +123,7 @@ def test_what_lies_behind_a_link_is_told_and_left(project, tmp_path_factory):
     (project / "data" / "Ada Lovelace").rename(elsewhere / "Ada Lovelace")
     (project / "data" / "linked").symlink_to(elsewhere)
     traces = traces_of(ADA, [], [("folder", project / "data" / "linked")], project, project / "frames")
-    left = remove_photos(traces, ADA, project)
+    left = remove_photos(traces, ADA, roots(project), project)
     assert len(left) == 4
     assert "data/linked/Ada Lovelace/0.png: lies behind the link data/linked, remove it in" in "".join(left)
     assert len(list((elsewhere / "Ada Lovelace").iterdir())) == 4
@@ -131,7 +134,7 @@ def test_what_cannot_be_written_is_told(project):
     folder = project / "data" / "Ada Lovelace"
     folder.chmod(0o500)
     try:
-        assert "cannot be removed: Permission denied" in remove_photos(find(project), ADA, project)[0]
+        assert "cannot be removed: Permission denied" in remove_photos(find(project), ADA, roots(project), project)[0]
     finally:
         folder.chmod(0o700)
 
@@ -142,7 +145,7 @@ def test_a_forgotten_photo_that_comes_back_is_quarantined_whatever_its_name(proj
     before = source_fingerprint(DataSettings(path="data"), project)
     bury(project, traces)
     assert source_fingerprint(DataSettings(path="data"), project) != before
-    remove_photos(traces, ADA, project)
+    remove_photos(traces, ADA, roots(project), project)
     (project / "data" / "Bob" / "9.png").write_bytes(content)
     manifest = list_photos(project)
     assert uris(manifest) == {f"Bob/{index}.png" for index in range(3)}
@@ -152,27 +155,6 @@ def test_a_forgotten_photo_that_comes_back_is_quarantined_whatever_its_name(proj
 def test_tombstones_come_first_so_a_killed_forgetting_lets_nothing_through(project):
     bury(project, find(project))
     assert uris(list_photos(project)) == {f"Bob/{index}.png" for index in range(3)}
-
-
-def test_a_photo_in_a_tar_archive_is_refused_and_what_to_do_is_told(project):
-    with tarfile.open(project / "photos.tar", "w") as archive:
-        for name in ("Ada Lovelace", "Bob"):
-            archive.add(project / "data" / name, name)
-    for path in (project / "data").rglob("*.png"):
-        path.unlink()
-    (project / "photos.tar").rename(project / "data" / "photos.tar")
-    assert len(list_photos(project, "archive").faces) == 6
-    traces = find(project, source="archive")
-    bury(project, traces)
-    left = remove_photos(traces, ADA, project)
-    assert len(left) == 1
-    assert left[0].startswith("data/photos.tar: 3 photos in it must be taken out by hand: Ada Lovelace/0.png")
-    remove_frames(traces, ADA, project / "frames")
-    for _ in range(2):
-        manifest = list_photos(project, "archive")
-        assert len(manifest.faces) == 3
-        assert set(manifest.quarantine["reason"]) == {"forgotten"}
-        assert len(manifest.quarantine) == 3
 
 
 def write_clip(path: Path, seed: int) -> None:
@@ -191,7 +173,7 @@ def test_frames_of_a_person_go_and_do_not_come_back_when_the_clip_is_read_anew(p
     traces = traces_of(target, [before], [("youtube_faces", project / "data/clips")], project, frames)
     assert len(traces) == 4
     bury(project, traces, target)
-    assert remove_photos(traces, target, project) == []
+    assert remove_photos(traces, target, roots(project), project) == []
     remove_frames(traces, target, frames)
     assert clips_left(traces, target) == [project / "data/clips/Ada_0.npz"]
     digests = []
@@ -216,8 +198,8 @@ def test_a_clip_goes_as_a_whole_and_is_refused_when_it_returns(project):
     content = clip.read_bytes()
     traces = traces_of(target, [ingest(settings, project, frames)], [], project, frames)
     bury(project, traces, target)
-    assert files_of(traces, target) == [clip]
-    remove_photos(traces, target, project)
+    assert files_of(traces, target, roots(project)) == [clip]
+    remove_photos(traces, target, roots(project), project)
     remove_frames(traces, target, frames)
     assert not clip.exists()
     assert len(list(frames.glob("*.zip"))) == 1

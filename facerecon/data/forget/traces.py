@@ -1,0 +1,192 @@
+"""Finding the photos and frames that are to be forgotten."""
+
+import difflib
+import os
+import re
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from facerecon.config.data import DataSettings
+from facerecon.data.containers import MEMBER, read_bytes
+from facerecon.data.images import UnreadableImageError
+from facerecon.data.manifest import Manifest
+from facerecon.data.sources import SOURCES, Photo, Workspace, files
+from facerecon.data.sources.archive import member_name, packed_name
+from facerecon.data.tars import BROKEN, tar_members
+from facerecon.data.tars import SUFFIXES as TAR_SUFFIXES
+from facerecon.data.tombstones import Fact, clip_fact, photo_fact, track_fact
+from facerecon.errors import FaceReconError
+from facerecon.files import sha256_bytes
+
+Kind = Literal["identity", "file", "clip"]
+
+Root = tuple[str, Path]
+"""A source and its data root; the source "" where only equal bytes are looked for."""
+
+_DECODING = frozenset({"footage", "youtube_faces"})
+"""Sources that decode videos to say what they hold: of these only manifests are asked."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is to be forgotten: an identity, a file by its uri (or path in the project), or a clip, by exact name."""
+
+    kind: Kind
+    name: str
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A photo, or a frame of a clip, that is to be forgotten; the fields are those of a manifest's row.
+
+    ``sha256`` is "" where the file cannot be read and no manifest knows it, ``clip_sha256`` where it is of no clip.
+    """
+
+    root: str
+    uri: str
+    sha256: str
+    identity: str
+    clip: str = ""
+    track: str = ""
+    file: str = ""
+    clip_sha256: str = ""
+
+    @property
+    def path(self) -> Path:
+        """The file that holds it: itself, its archive or its clip."""
+        return Path(self.root) / (self.clip or self.uri.partition(MEMBER)[0])
+
+
+def traces_of(
+    target: Target, manifests: Iterable[Manifest], roots: Iterable[Root], project: Path, frames: Path
+) -> list[Trace]:
+    """All photos that ``target`` means, in the manifests and in the folders as they are now.
+
+    In all ``roots`` a photo of equal bytes under another name is one of them. ``frames`` is where sources keep what
+    they take out of videos and tar archives.
+
+    Raises:
+        FaceReconError: there is none; the line has the closest name that there is.
+    """
+    found: dict[tuple[Path, str, str], Trace] = {}
+    known: set[str] = set()
+    sizes: set[int] = set()
+    roots = [(source, root) for source, root in roots if root.is_dir()]
+    for candidate in _candidates(manifests, roots, frames):
+        names = _names(target.kind, candidate, project)
+        known |= names
+        if target.name in names:
+            trace, size = _completed(candidate, frames)
+            found[trace.path, trace.uri.partition(MEMBER)[2], trace.sha256] = trace
+            sizes.add(size)
+    if not found:
+        close = difflib.get_close_matches(target.name, sorted(known), 1)
+        hint = f"did you mean {close[0]}?" if close else "names match exactly, as the folders have them"
+        raise FaceReconError(f"no photo of {target.kind} '{target.name}' is known: {hint}")
+    sha256s = {trace.sha256 for trace in found.values()}
+    for trace in _same_bytes(sha256s - {""}, sizes, {root for _, root in roots}, frames):
+        found.setdefault((trace.path, trace.uri.partition(MEMBER)[2], trace.sha256), trace)
+    return sorted(found.values(), key=lambda trace: (trace.root, trace.uri, trace.sha256))
+
+
+def _names(kind: Kind, trace: Trace, project: Path) -> set[str]:
+    if kind == "identity":
+        return {trace.identity} - {""}
+    name = trace.uri if kind == "file" else trace.clip
+    return {name, os.path.relpath(Path(trace.root) / name, project)} if name else set()
+
+
+def _candidates(manifests: Iterable[Manifest], roots: Iterable[tuple[str, Path]], frames: Path) -> Iterator[Trace]:
+    for manifest in manifests:
+        rows = manifest.faces.drop_duplicates(["uri", "sha256"])
+        columns = (rows[name] for name in ("uri", "sha256", "identity", "clip", "track", "file"))
+        for row in zip(*columns, strict=True):
+            yield Trace(manifest.root, *row)
+    for source, root in roots:
+        for photo in _listed(source, root, frames):
+            yield Trace(str(root), photo.uri, "", photo.identity or "", file=photo.file)
+
+
+def _listed(source: str, root: Path, frames: Path) -> Iterator[Photo]:
+    if source in _DECODING or source not in SOURCES:
+        return
+    try:
+        yield from SOURCES[source].photos(root, Workspace(DataSettings(source=source, path=str(root)), frames))
+    except FaceReconError:
+        return  # it holds nothing of this layout
+
+
+def _completed(trace: Trace, frames: Path) -> tuple[Trace, int]:
+    """The trace with the digests that it lacks, and the photo's size in bytes, -1 where it cannot be read."""
+    try:
+        content = read_bytes(frames, trace.file) if trace.file else read_bytes(Path(trace.root), trace.uri)
+    except (OSError, UnreadableImageError):
+        content = b""
+    sha256 = trace.sha256 or (sha256_bytes(content) if content else "")
+    clip_sha256 = _clip_sha256(trace) if trace.clip else ""
+    return replace(trace, sha256=sha256, clip_sha256=clip_sha256), len(content) if content else -1
+
+
+def _clip_sha256(trace: Trace) -> str:
+    """The digest of a frame's clip; of one that is gone, as the name of its archive has it; "" if nothing does."""
+    # imported when it is used: it brings the video decoder
+    from facerecon.data.footage.decode import UnusableClipError, clip_digest
+
+    try:
+        return clip_digest(trace.path)
+    except (OSError, UnusableClipError):
+        named = re.match(r"[0-9a-f]{64}(?=-)", trace.file)
+        return named[0] if named else ""
+
+
+def _same_bytes(sha256s: set[str], sizes: set[int], roots: Iterable[Path], frames: Path) -> Iterator[Trace]:
+    """Files, and members of archives, under ``roots`` with one of the digests; only what has the size is read."""
+    for root in sorted(roots):
+        for path in files(root):
+            uri = path.relative_to(root).as_posix()
+            try:
+                if path.stat().st_size in sizes and (sha256 := sha256_bytes(read_bytes(root, uri))) in sha256s:
+                    yield Trace(str(root), uri, sha256, "")
+                if path.suffix.lower() == ".zip":
+                    yield from _in_zip(root, uri, sha256s, sizes)
+                elif path.name.lower().endswith(TAR_SUFFIXES) and path.is_file():
+                    yield from _in_tar(root, uri, sha256s, sizes, frames)
+            except (*BROKEN, zipfile.BadZipFile, UnreadableImageError):
+                continue
+
+
+def _in_zip(root: Path, uri: str, sha256s: set[str], sizes: set[int]) -> Iterator[Trace]:
+    with zipfile.ZipFile(root / uri) as archive:
+        names = [info.filename for info in archive.infolist() if info.file_size in sizes]
+    for name in names:
+        if (sha256 := sha256_bytes(read_bytes(root, f"{uri}{MEMBER}{name}"))) in sha256s:
+            yield Trace(str(root), f"{uri}{MEMBER}{name}", sha256, "")
+
+
+def _in_tar(root: Path, uri: str, sha256s: set[str], sizes: set[int], frames: Path) -> Iterator[Trace]:
+    """As ``_in_zip``; where the archive was packed anew, the trace says what the member is called there."""
+    found = [
+        (number, member.name, sha256)
+        for number, member, content, _ in tar_members(root / uri)
+        if member.isreg() and member.size in sizes and (sha256 := sha256_bytes(content())) in sha256s
+    ]
+    packed = packed_name(root / uri) if found else ""
+    for number, name, sha256 in found:
+        file = f"{packed}{MEMBER}{member_name(number)}" if (frames / packed).is_file() else ""
+        yield Trace(str(root), f"{uri}{MEMBER}{name}", sha256, "", file=file)
+
+
+def facts_of(traces: Iterable[Trace], target: Target) -> set[Fact]:
+    """What tombstones are to say: each photo and frame; of footage the tracks, or the whole clip where it is meant."""
+    facts: set[Fact] = set()
+    for trace in traces:
+        if trace.sha256:
+            facts.add(photo_fact(trace.sha256))
+        if trace.clip_sha256 and target.kind == "clip":
+            facts.add(clip_fact(trace.clip_sha256))
+        elif trace.clip_sha256 and target.kind == "identity":
+            facts.add(track_fact(trace.clip_sha256, trace.clip, trace.track))
+    return facts
