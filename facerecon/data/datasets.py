@@ -92,11 +92,15 @@ def collate(samples: list[tuple[Tensor, Tensor, Tensor]]) -> Batch:
 class StepSampler(Sampler[list[Draw]]):
     """Batches from step ``start`` to the run's end: each epoch a permutation by (seed, epoch), without a seam.
 
-    A batch may span two epochs, so every batch has ``batch_size`` faces however few there are.
+    A batch may span two epochs, so every batch has ``batch_size`` faces however few there are. ``share`` is (rank,
+    processes): of each batch a process gets its own faces, all together those that one alone would get.
     """
 
-    def __init__(self, faces: int, batch_size: int, batches: int, seed: int, start: int = 0) -> None:
+    def __init__(
+        self, faces: int, batch_size: int, batches: int, seed: int, start: int = 0, share: tuple[int, int] = (0, 1)
+    ) -> None:
         self.faces, self.batch_size, self.batches, self.seed, self.start = faces, batch_size, batches, seed, start
+        self.rank, self.processes = share
 
     def __len__(self) -> int:
         return self.batches - self.start
@@ -110,7 +114,7 @@ class StepSampler(Sampler[list[Draw]]):
                     epoch = position // self.faces
                     order = generator(self.seed, epoch, "order").permutation(self.faces)
                 draws.append(Draw(int(order[position % self.faces]), epoch, batch / self.batches))
-            yield draws
+            yield draws[self.rank :: self.processes]
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
-"""The training loop: the same lines on CPU and GPU, resumable at any step it was saved at."""
+"""The training loop: the same lines on CPU and GPU and in several processes, resumable at any step it was saved at."""
 
 import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from facerecon.training.checkpoints import (
     save_state,
 )
 from facerecon.training.losses import ReconstructionLoss, hole_l1
+from facerecon.training.processes import launch
 
 
 def learning_rate(step: int, settings: TrainingSettings) -> float:
@@ -68,10 +69,12 @@ def train(
         FaceReconError: no faces to train or validate on, a foreign file in ``folder``, a ``resume_from`` that does
             not fit, or the loss is no longer finite.
     """
-    with own_folder(folder), _own_threads(settings.threads), torch.random.fork_rng():
-        if settings.resume_from:
+    fabric = launch(settings)
+    first = fabric.is_global_zero
+    with own_folder(folder) if first else nullcontext(), _own_threads(settings.threads), torch.random.fork_rng():
+        if settings.resume_from and first:
             adopt(folder, Path(settings.resume_from).expanduser(), origin)
-        fabric = Fabric(accelerator=settings.accelerator, devices=1, precision=settings.precision)
+        fabric.barrier()
         faces, val_faces = _faces(manifest, draw_mask, settings, seed)
         torch.manual_seed(seed)
         model = build_model(model_settings.family, model_settings.options)
@@ -83,11 +86,11 @@ def train(
         start, state = resumed or (0, {"history": [], "best": None, "precision": {}, "origin": origin})
         if state["precision"]:
             fabric.strategy.precision.load_state_dict(state["precision"])
-        for row in state["history"]:
+        for row in state["history"] if first else ():
             log(row)
         loader = _loader(fabric, faces, settings, seed, start)
 
-        meter = _Meter(settings)
+        meter = _Meter(settings, fabric)
         batches = iter(loader)
         for step in track(range(start, settings.steps), "training", settings.steps - start):
             torch.manual_seed(_step_seed(seed, step))
@@ -109,11 +112,12 @@ def train(
             optimizer.zero_grad(set_to_none=True)
             if meter.due(step):
                 row = meter.row(step)
-                if meter.validates(step):
+                if meter.validates(step) and first:
                     row |= validate(model, val_faces, masks, fabric.device)
                 state["history"].append(row)
-                log(row)
-                if meter.validates(step):
+                if first:
+                    log(row)
+                if meter.validates(step) and first:
                     if state["best"] is None or row["val/hole_l1"] < state["best"]:
                         state["best"] = row["val/hole_l1"]
                         best = _trained(model, model_settings, manifest.size, step + 1)
@@ -121,6 +125,7 @@ def train(
                     state["precision"] = fabric.strategy.precision.state_dict()
                     save_state(folder / "last.safetensors", step + 1, model, optimizer, state)
                 meter.clear()
+        fabric.barrier()
         best = calibrated(TrainedModel.read(folder / "best.safetensors"), val_faces, masks, fabric.device)
         return Training(best, state["history"], start)
 
@@ -140,10 +145,11 @@ def _faces(
 
 
 def _loader(fabric: Fabric, faces: TrainingFaces, settings: TrainingSettings, seed: int, start: int) -> Any:
-    batches = settings.steps * settings.accumulate
+    batches, done = settings.steps * settings.accumulate, start * settings.accumulate
+    share = (fabric.global_rank, fabric.world_size)
     return DataLoader(
         faces,
-        batch_sampler=StepSampler(len(faces), settings.batch_size, batches, seed, start * settings.accumulate),
+        batch_sampler=StepSampler(len(faces), settings.batch_size, batches, seed, done, share),
         num_workers=settings.loader_workers,
         collate_fn=collate,
         pin_memory=fabric.device.type == "cuda",
@@ -200,10 +206,10 @@ def validate(model: ReconstructionModel, faces: EvaluationFaces, masks: MaskSet,
 
 
 class _Meter:
-    """Means of the loss terms between two points of the curves, and the speed."""
+    """Means of the loss terms between two points of the curves, and the speed, over all processes."""
 
-    def __init__(self, settings: TrainingSettings) -> None:
-        self.settings = settings
+    def __init__(self, settings: TrainingSettings, fabric: Fabric) -> None:
+        self.settings, self.fabric = settings, fabric
         self.interval = max(1, settings.steps // 100)
         self.clear()
 
@@ -226,6 +232,8 @@ class _Meter:
     def row(self, step: int) -> Row:
         """The point of the curves at ``step``; terms that were not computed since the last one are left out."""
         row: Row = {"step": step + 1, "learning_rate": learning_rate(step, self.settings)}
-        row |= {f"loss/{name}": float(torch.stack(values).mean()) for name, values in self.sums.items()}
-        row["images_per_second"] = self.images / (time.perf_counter() - self.since)
+        for name, values in self.sums.items():
+            mean = self.fabric.all_reduce(torch.stack(values).mean(), reduce_op="mean")
+            row[f"loss/{name}"] = float(torch.as_tensor(mean))
+        row["images_per_second"] = self.images * self.fabric.world_size / (time.perf_counter() - self.since)
         return row

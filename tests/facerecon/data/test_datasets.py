@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -59,6 +60,13 @@ class TestStepSampler:
         assert len(drawn) == len(sampler) == batches
         assert all(len(batch) == size for batch in drawn)
         assert [{draw.progress for draw in batch} for batch in drawn] == [{k / batches} for k in range(batches)]
+
+    @given(processes=st.integers(1, 4), **SAMPLERS)
+    def test_processes_share_every_batch(self, faces: int, size: int, batches: int, seed: int, processes: int) -> None:
+        shares = [StepSampler(faces, size, batches, seed, share=(rank, processes)) for rank in range(processes)]
+        for whole, *parts in zip(StepSampler(faces, size, batches, seed), *shares, strict=True):
+            assert sorted(chain.from_iterable(parts), key=whole.index) == whole
+            assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
     @given(start=st.integers(0, 20), **SAMPLERS)
     def test_a_resumed_run_gets_the_rest_of_the_whole_run(

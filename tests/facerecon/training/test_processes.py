@@ -1,0 +1,64 @@
+"""Training by the library alone: in one process, and in two that torchrun starts, which must come to the same."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner
+
+from facerecon.config.training import TrainingSettings
+from facerecon.errors import FaceReconError
+from facerecon.training.__main__ import main
+from facerecon.training.checkpoints import TrainedModel
+from facerecon.training.processes import launch
+
+PROJECT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def config(sample_faces: Path, tmp_path: Path) -> Path:
+    """Six steps of a network without batch normalisation, whose sums do not depend on who adds them."""
+    content: dict[str, Any] = yaml.safe_load((PROJECT / "configs/ci.yaml").read_text())
+    changed = content["parameters"]
+    changed["data"]["path"] = str(sample_faces)
+    changed["validation"]["suites"] = str(PROJECT / "configs/expectations/ci.yaml")
+    changed["model"] = {"family": "nafnet", "options": {"widths": [8, 16], "blocks": [1, 1], "confidence": False}}
+    changed["training"]["losses"] = {"perceptual": 0, "identity": 0}
+    changed["training"] |= {"accelerator": "cpu", "threads": 1}
+    path = tmp_path / "few.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@pytest.mark.slow
+def test_two_processes_come_to_what_one_comes_to(config: Path, tmp_path: Path) -> None:
+    alone = CliRunner().invoke(main, [str(config), str(tmp_path / "one")], catch_exceptions=False)
+    assert alone.exit_code == 0, alone.output
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["-m", "facerecon.training", str(config), str(tmp_path / "two")]
+    environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
+    two = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+    assert two.returncode == 0, two.stderr[-3000:]
+    assert two.stdout.count("of 6; at the end val/hole_l1") == alone.output.count("of 6; at the end") == 1
+    one, other = (TrainedModel.read(tmp_path / name / "model.safetensors") for name in ("one", "two"))
+    for name, weight in one.weights.items():
+        torch.testing.assert_close(other.weights[name], weight, rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_a_batch_that_the_processes_cannot_share_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(FaceReconError, match=r"training\.batch_size = 16: .* 3 processes: give a multiple of 3"):
+        launch(TrainingSettings(batch_size=16))
+
+
+def test_a_file_that_is_no_runs_file_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text("steps: 3\n")
+    result = CliRunner().invoke(main, [str(path), str(tmp_path / "out")])
+    assert result.exit_code == 1
+    assert "wrong.yaml: not a run's file with `parameters:`" in result.output
