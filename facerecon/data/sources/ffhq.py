@@ -30,16 +30,16 @@ def companions(root: Path, gone: Gone) -> Iterator[Companion]:
 
     Its tfrecords are not opened.
     """
-    folders, people = (*FOLDERS, _OTHER_PHOTOS), {one for one in gone.people if one.startswith("flickr-")}
+    folders = (*FOLDERS, _OTHER_PHOTOS)
     paths = [PurePosixPath(uri) for uri in gone.uris]
     numbers = {path.stem for path in paths if path.parts[0] in folders and path.stem.isdecimal()}
-    if not (numbers or people):
+    if not numbers:
         return
     for number in sorted(map(int, numbers)):
         found = (root / _name(number, folder) for folder in folders)
         yield from (Companion(path) for path in found if path.is_file())
     if (root / LIST).is_file():
-        yield Companion(root / LIST, partial(_without_entries, where=root / LIST, numbers=numbers, people=people))
+        yield Companion(root / LIST, partial(_without_entries, where=root / LIST, numbers=numbers))
     if (root / _RECORDS).is_dir():
         yield Companion(root / _RECORDS, by_hand=True)
 
@@ -68,17 +68,16 @@ def ffhq(root: Path, workspace: Workspace) -> Iterator[Photo]:
     yield from photos
 
 
-def _without_entries(content: bytes, where: Path, numbers: set[str], people: set[str]) -> bytes:
-    """The list without the entries of photos and people; what is between the others stays as it is written."""
+def _without_entries(content: bytes, where: Path, numbers: set[str]) -> bytes:
+    """The list without the entries of photos; what is between the others stays as it is written."""
     decoder, spans = json.JSONDecoder(object_hook=_shortened), list[tuple[int, int, bool]]()
     with _judged(where):
         text = content.decode("utf-8")
         at = _after_blanks(text, text.index("{") + 1)
         while text[at] != "}":
             number, end = decoder.raw_decode(text, at)
-            entry, end = decoder.raw_decode(text, _after_blanks(text, end))
-            going = f"{int(number):05d}" in numbers or _photo(int(number), entry, _OTHER_PHOTOS).identity in people
-            spans.append((at, end, going))
+            _, end = decoder.raw_decode(text, _after_blanks(text, end))
+            spans.append((at, end, f"{int(number):05d}" in numbers))
             at = _after_blanks(text, end)
     kept = [text[start:end] for start, end, going in spans if not going]
     if len(kept) == len(spans):
@@ -120,7 +119,7 @@ def _shortened(found: dict[str, Any]) -> dict[str, Any]:
 
 def _photo(number: int, entry: dict[str, Any], folder: str) -> Photo:
     category, about = entry["category"], entry["metadata"]
-    scale, (x, y) = FOLDERS.get(folder, 1024) / 1024, entry["image"]["between_eyes"]
+    scale, (x, y) = FOLDERS[folder] / 1024, entry["image"]["between_eyes"]
     page = about["photo_url"].rstrip("/").rpartition("/")[2]
     return Photo(
         uri=_name(number, folder),
