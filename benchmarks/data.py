@@ -100,7 +100,8 @@ def growth(folder: Path, count: int, workers: int) -> dict[str, Any]:
     draw_faces(folder, count)
     times = {}
     with tempfile.TemporaryDirectory() as state:
-        for name, photos in (("first", count), ("one_percent_more", count + count // 100), ("nothing_new", 0)):
+        more = count + count // 100
+        for name, photos in (("first", count), ("one_percent_more", more), ("nothing_new", more)):
             draw_faces(folder, photos)
             times[name] = seconds(lambda: align_folder(folder, Path(state), workers))
     share = times["one_percent_more"] / times["first"]

@@ -29,6 +29,9 @@ from facerecon.errors import FaceReconError
 from facerecon.files import digest_of, sha256_bytes, sha256_file
 from facerecon.progress import track
 
+PHOTOS_PER_WORKER = 500
+"""A process of its own pays from so many photos on: starting it takes as long as aligning them."""
+
 SHARD_BYTES = 64_000_000
 """A shard holds no more photos than make up about so many bytes of crops: that much is lost when a run is killed."""
 
@@ -129,10 +132,10 @@ def _task(photo: dict[str, Any], manifest: Manifest) -> _Task:
 
 def _align_all(tasks: list[_Task], context: _Context) -> dict[str, str]:
     """Align the photos of ``tasks`` into the store; the reasons of those that cannot be read, by SHA-256."""
-    workers = min(context.alignment.workers, len(tasks))
+    workers = max(1, min(context.alignment.workers, len(tasks) // PHOTOS_PER_WORKER))
     most = max(1, SHARD_BYTES // (context.alignment.size**2 * 3))
     # few photos are dealt out evenly, many in shards of a fair size
-    each = max(1, min(256, most, -(-len(tasks) // (4 * max(1, workers)))))
+    each = max(1, min(256, most, -(-len(tasks) // (4 * workers))))
     chunks = [tasks[start : start + each] for start in range(0, len(tasks), each)]
     unreadable: dict[str, str] = {}
     for part in track(_in_workers(chunks, context, workers), f"aligning faces, {each} photos at a time", len(chunks)):

@@ -16,6 +16,7 @@ from PIL import Image
 
 from facerecon.config.alignment import AlignmentSettings
 from facerecon.config.data import DataSettings
+from facerecon.data import alignment
 from facerecon.data.alignment import align, store_key
 from facerecon.data.geometry import Square, cut, face_square
 from facerecon.data.images import read_rgb
@@ -461,11 +462,16 @@ def test_opencv_keeps_its_threads(photos: Path, landmark_model: Path) -> None:
 
 @pytest.mark.slow
 def test_the_number_of_workers_changes_nothing(
-    sample_faces: Path, landmark_model: Path, aligned: Manifest, tmp_path: Path
+    sample_faces: Path, landmark_model: Path, aligned: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(alignment, "PHOTOS_PER_WORKER", 8)
+    started: list[int] = []
+    real = alignment.ProcessPoolExecutor
+    monkeypatch.setattr(alignment, "ProcessPoolExecutor", lambda *a: started.append(a[0]) or real(*a))
     save(tmp_path / "photos" / "wall.png", np.full((200, 200, 3), 127, dtype=np.uint8))
     shutil.copytree(sample_faces, tmp_path / "photos", dirs_exist_ok=True)
     two = run(tmp_path / "photos", landmark_model, workers=2)
+    assert started == [2]
     assert two.faces.drop(columns="source").equals(aligned.faces.drop(columns="source"))
     assert reasons(two) == {"wall.png": "no face found"}
     for face in two.faces["face"]:

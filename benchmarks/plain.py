@@ -1,0 +1,95 @@
+"""The plain recipe that a careful tutorial would give: what the project's own training is measured against.
+
+A U-Net without gates, images decoded and masks drawn item by item, fp32, NCHW, Adam at 1e-3 with a cosine, the best
+checkpoint by validation. Augmentation, masks and losses are the project's: only how the work is done differs.
+"""
+
+import math
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from facerecon.config.run import RunSettings
+from facerecon.corruption.frozen import MaskSet
+from facerecon.corruption.training_masks import TrainingMasks
+from facerecon.data.augmentation import augment
+from facerecon.data.datasets import collate, evaluation_faces, to_tensor
+from facerecon.data.manifest import Manifest
+from facerecon.models import build_model
+from facerecon.training.checkpoints import TrainedModel
+from facerecon.training.loop import validate
+from facerecon.training.losses import ReconstructionLoss
+
+LEARNING_RATE = 1e-3
+
+
+class DecodedFaces(Dataset[tuple[Tensor, Tensor, Tensor]]):
+    """The train split as PNG files in ``folder``, decoded whenever one is asked for."""
+
+    def __init__(self, manifest: Manifest, folder: Path, settings: RunSettings) -> None:
+        self.settings, self.draw_mask = settings, TrainingMasks(settings.masks, manifest.size)
+        self.rng, self.progress = np.random.default_rng(settings.seed), 0.0
+        store = manifest.aligned_faces
+        faces = manifest.split("train")["face"].tolist()
+        self.points = [store.few_points(face) for face in faces]
+        self.files = [folder / f"{face}.png" for face in faces]
+        folder.mkdir(parents=True, exist_ok=True)
+        for face, file in zip(faces, self.files, strict=True):
+            if not file.is_file():
+                cv2.imwrite(str(file), store.crop(face)[..., ::-1])
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        image = cv2.cvtColor(cv2.imread(str(self.files[index])), cv2.COLOR_BGR2RGB)
+        five, many = self.points[index]
+        image, five, many, _ = augment(image, five, many, self.settings.training.augmentation, self.rng)
+        mask = self.draw_mask(self.progress, self.rng, many)
+        return to_tensor(image), torch.from_numpy(mask[None].astype(np.float32)), torch.from_numpy(five)
+
+
+def train_plainly(
+    manifest: Manifest, masks: MaskSet, settings: RunSettings, folder: Path, steps: int
+) -> tuple[TrainedModel, float]:
+    """The best model of ``steps`` steps, and the images a second without validation."""
+    torch.manual_seed(settings.seed)
+    training = settings.training
+    faces = DecodedFaces(manifest, folder, settings)
+    loader = DataLoader(faces, training.batch_size, shuffle=True, drop_last=True, collate_fn=collate)
+    val_faces = evaluation_faces(manifest, "val", training.validation_faces)
+    model = build_model(settings.model.family, settings.model.options)
+    criterion = ReconstructionLoss(training.losses)
+    optimizer = torch.optim.Adam(model.parameters(), LEARNING_RATE)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (1 + math.cos(math.pi * step / steps)) / 2)
+    best, lowest, busy, step = None, math.inf, 0.0, 0
+    while step < steps:
+        since = time.perf_counter()
+        for batch in loader:
+            optimizer.zero_grad()
+            criterion(model(batch.image, batch.mask), batch, step).total.backward()
+            optimizer.step()
+            schedule.step()
+            step += 1
+            faces.progress = min(1.0, step / steps)
+            if step % training.validate_every == 0 or step == steps:
+                busy += time.perf_counter() - since
+                error = validate(model, val_faces, masks, torch.device("cpu"))["val/hole_l1"]
+                if error < lowest:
+                    weights = {name: value.clone() for name, value in model.state_dict().items()}
+                    chosen = settings.model
+                    best = TrainedModel(chosen.family, chosen.options, manifest.size, step, weights)
+                    lowest = error
+                since = time.perf_counter()
+            if step == steps:
+                break
+        else:
+            busy += time.perf_counter() - since
+    if best is None:
+        raise SystemExit("the plain recipe's loss is not a number")
+    return best, steps * training.batch_size / busy

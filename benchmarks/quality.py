@@ -1,0 +1,215 @@
+"""Quality at equal cost: the same faces, frozen masks, loss and minutes of one machine for every recipe.
+
+From the project's root: ``python -m benchmarks.quality --photos data/lfw --source lfw --minutes 15``. Recipes are
+``plain`` (see ``benchmarks.plain``), ``plain_tuned`` (the same network with this project's data path and loop, its
+learning rate chosen on val), and ``ours`` (the family and settings given by ``--family``, chosen on val, too); Telea,
+Navier-Stokes and mean fill need no training. People of the test split are in no training. What was trained is kept in
+``--state``, so that an interrupted comparison goes on. Writes JSON and a plot.
+"""
+
+import argparse
+import json
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.plain import LEARNING_RATE, train_plainly
+from benchmarks.plots import plot_quality
+from facerecon.config.data import DataSettings, SplitShares
+from facerecon.config.evaluation import EvaluationSettings
+from facerecon.config.run import RunSettings
+from facerecon.corruption.frozen import MaskSet, build_mask_set
+from facerecon.corruption.training_masks import TrainingMasks
+from facerecon.data.alignment import align
+from facerecon.data.datasets import evaluation_faces
+from facerecon.data.ingest import ingest
+from facerecon.data.manifest import Manifest
+from facerecon.errors import FaceReconError
+from facerecon.evaluation.bootstrap import paired_interval
+from facerecon.evaluation.measuring import METRICS, Filler, Judges, baseline, cases_of, measure, reconstruct
+from facerecon.evaluation.metrics import summarise
+from facerecon.files import atomic_path, digest_of, write_json
+from facerecon.training.checkpoints import TrainedModel
+from facerecon.training.loop import train, validate
+from facerecon.weights import weights_path
+
+FEATURES = [16, 32, 64, 128, 256]
+PLAIN = {"family": "unet_attention", "options": {"features": FEATURES, "attention": False, "confidence": False}}
+RATES = (1e-3, 2e-3, 4e-3)
+LOSSES = {"perceptual_interval": 4, "identity_interval": 8}
+"""The terms that cost most are applied now and then, by every recipe alike."""
+
+PROBE = 40
+"""Steps by which a recipe's speed is found before its number of steps is fixed."""
+
+
+def faces_of(photos: Path, source: str, state: Path, size: int, shares: SplitShares, most: int | None) -> Manifest:
+    """Aligned faces of a folder; what was aligned before is reused."""
+    data = DataSettings(path=str(photos.resolve()), source=source, splits=shares, max_faces=most)
+    settings = RunSettings(data=data, alignment={"size": size})
+    listed = ingest(settings.data, Path.cwd(), state / "frames")
+    return align(listed, settings.alignment, weights_path("face_landmarker"), state / "crops")
+
+
+def settings_of(model: dict[str, Any], rate: float, curriculum: str, steps: int, batch: int, seed: int) -> RunSettings:
+    """A run of ``steps`` steps that validates eight times."""
+    every = max(1, -(-steps // 8))
+    training = {"steps": steps, "batch_size": batch, "learning_rate": rate, "warmup_steps": min(100, steps // 10)}
+    return RunSettings(
+        seed=seed,
+        model=model,
+        masks={"curriculum": {"kind": curriculum}},
+        training=training | {"validate_every": every, "losses": LOSSES},
+    )
+
+
+def train_ours(
+    manifest: Manifest, masks: MaskSet, settings: RunSettings, folder: Path, steps: int
+) -> tuple[TrainedModel, float]:
+    """As ``train_plainly``, by the project's loop."""
+    draw = TrainingMasks(settings.masks, manifest.size)
+    origin = {"benchmark": digest_of(settings.model_dump(mode="json"))}
+    done = train(manifest, masks, draw, settings.model, settings.training, settings.seed, folder, origin)
+    rates = [row["images_per_second"] for row in done.history]
+    return done.best, float(np.median(rates))
+
+
+Train = Callable[[Manifest, MaskSet, RunSettings, Path, int], tuple[TrainedModel, float]]
+
+
+def spend(
+    name: str, minutes: float, train_it: Train, configure: Callable[[int], RunSettings], data: Any, state: Path
+) -> tuple[TrainedModel, dict[str, Any]]:
+    """Train for about so many minutes of wall-clock time; what is told of it holds the minutes that it took."""
+    manifest, masks = data
+    folder = state / "recipes" / f"{name}-{minutes:g}m-{manifest.digest[:8]}-{digest_of(str(configure(PROBE)))[:8]}"
+    note = folder / "about.json"
+    if note.is_file():
+        return TrainedModel.read(folder / "best.safetensors"), json.loads(note.read_text(encoding="utf-8"))
+    since = time.perf_counter()
+    _, rate = train_it(manifest, masks, configure(PROBE), folder / "probe", PROBE)
+    probe = time.perf_counter() - since
+    batch = configure(PROBE).training.batch_size
+    # validations cost too: eight of them, as many as in the probe
+    steps = max(PROBE, int((60 * minutes - (probe - PROBE * batch / rate)) * rate / batch))
+    since = time.perf_counter()
+    trained, rate = train_it(manifest, masks, configure(steps), folder / "run", steps)
+    about = {"steps": steps, "minutes": (time.perf_counter() - since) / 60, "images_per_second": rate}
+    with atomic_path(folder / "best.safetensors") as temporary:
+        temporary.write_bytes(trained.to_bytes())
+    write_json(note, about)
+    return trained, about
+
+
+def val_error(trained: TrainedModel, manifest: Manifest, masks: MaskSet) -> float:
+    """Hole L1 on val over all levels, by which learning rates are chosen."""
+    return validate(trained.build(), evaluation_faces(manifest, "val", 64), masks, torch.device("cpu"))["val/hole_l1"]
+
+
+def compare(methods: dict[str, Filler], manifest: Manifest, masks: MaskSet, most: int) -> dict[str, Any]:
+    """A row for each way of hiding and method, and how ours differs from each other method, with an interval."""
+    faces = evaluation_faces(manifest, "test", most)
+    cases = cases_of(faces, masks, features=False)
+    measured, _ = measure(methods, faces, cases, Judges(EvaluationSettings()))
+    people = faces.rows["identity"].to_numpy()
+    rows, gains = [], []
+    for case in cases:
+        about = {"family": case.family, "level": case.level}
+        for method in methods:
+            values = measured[case.name, method]
+            rows.append({"method": method, **about, **{m: summarise(values[m]).as_dict() for m in METRICS}})
+        for other in (name for name in methods if name != "ours" and "ours" in methods):
+            for metric in METRICS:
+                mine, theirs = (np.array(measured[case.name, who][metric]) for who in ("ours", other))
+                interval = paired_interval(mine - theirs, people, 2000, 0.95, seed=0)
+                gains.append({"over": other, **about, "metric": metric, **asdict(interval)})
+    return {"faces": len(faces), "identities": len(set(people)), "rows": rows, "gains": gains}
+
+
+def main() -> None:
+    """Train, measure, write and tell."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--photos", type=Path, default=Path("data/sample"))
+    parser.add_argument("--source", default="folder")
+    parser.add_argument("--second", type=Path, help="a folder of other faces, measured and never trained on")
+    parser.add_argument("--minutes", type=float, default=2.0)
+    parser.add_argument("--tune-minutes", type=float, default=0.0, help="for each learning rate tried; 0 tries none")
+    parser.add_argument("--recipes", default="plain,plain_tuned,ours")
+    parser.add_argument("--family", default="nafnet")
+    parser.add_argument("--options", type=json.loads, default={}, help="of the family, as JSON")
+    parser.add_argument("--rate", type=float, default=2e-3, help="ours, where none is tried")
+    parser.add_argument("--curriculum", default="none", choices=["none", "published"])
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--faces", type=int, default=200, help="measured, of each set")
+    parser.add_argument("--most", type=int, help="photos taken of the folder, chosen by hash")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--state", type=Path, default=Path(".facerecon/benchmarks"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/quality.json"))
+    asked = parser.parse_args()
+
+    manifest = faces_of(asked.photos, asked.source, asked.state, asked.size, SplitShares(), asked.most)
+    chosen = RunSettings().masks
+    masks = build_mask_set(asked.state / "masks", asked.size, chosen.evaluation_families, chosen.levels, chosen.count)
+    data, ours = (manifest, masks), {"family": asked.family, "options": asked.options}
+
+    def configured(model: dict[str, Any], rate: float) -> Callable[[int], RunSettings]:
+        return lambda steps: settings_of(model, rate, asked.curriculum, steps, asked.batch, asked.seed)
+
+    def tuned(name: str, model: dict[str, Any], rate: float) -> tuple[float, dict[str, float]]:
+        if not asked.tune_minutes:
+            return rate, {}
+        errors = {}
+        for tried in RATES:
+            short = f"{name}-{tried:g}"
+            try:
+                trained, _ = spend(short, asked.tune_minutes, train_ours, configured(model, tried), data, asked.state)
+            except FaceReconError:
+                continue  # this rate is too high for it
+            errors[f"{tried:g}"] = val_error(trained, manifest, masks)
+        return float(min(errors, key=errors.__getitem__)), errors
+
+    recipes: dict[str, Any] = {}
+    models: dict[str, TrainedModel] = {}
+    for name in asked.recipes.split(","):
+        model = ours if name == "ours" else PLAIN
+        rate, tried = (LEARNING_RATE, {}) if name == "plain" else tuned(name, model, asked.rate)
+        how = train_plainly if name == "plain" else train_ours
+        models[name], about = spend(name, asked.minutes, how, configured(model, rate), data, asked.state)
+        recipes[name] = {**model, "learning_rate": rate, "val_hole_l1_by_rate": tried, **about}
+        print(json.dumps({name: recipes[name]}), flush=True)
+
+    methods: dict[str, Filler] = {name: baseline(name) for name in ("telea", "navier_stokes", "mean_fill")}
+    methods |= {name: partial(reconstruct, trained.build()) for name, trained in models.items()}
+    sets = {"people never seen": compare(methods, manifest, masks, asked.faces)}
+    if asked.second:
+        everyone = SplitShares(train=0, val=0, gate=0, test=1)
+        other = faces_of(asked.second, "folder", asked.state, asked.size, everyone, None)
+        sets["another set"] = compare(methods, other, masks, asked.faces)
+    result = {
+        "machine": {"processor": platform.machine(), "threads": torch.get_num_threads(), "torch": torch.__version__},
+        "minutes": asked.minutes,
+        "size": asked.size,
+        "losses": RunSettings(training={"losses": LOSSES}).training.losses.model_dump(),
+        "curriculum": asked.curriculum,
+        "trained_on": {
+            "photos": len(manifest.split("train")),
+            "people": int(manifest.split("train")["identity"].nunique()),
+        },
+        "recipes": recipes,
+        "sets": sets,
+    }
+    write_json(asked.out, result)
+    plot_quality(result, asked.out.with_suffix(".png"))
+    print(asked.out)
+
+
+if __name__ == "__main__":
+    main()
