@@ -13,6 +13,11 @@ def state_folder() -> Path:
     return Path(os.environ.get("FACERECON_STATE") or PROJECT / ".facerecon").resolve()
 
 
+def refused_docs_folder() -> Path:
+    """Data Docs of the data that validation refused last."""
+    return state_folder() / "data_docs"
+
+
 def outputs_folder() -> Path:
     """What runs publish: ``$FACERECON_OUTPUTS``, else ``outputs``."""
     return Path(os.environ.get("FACERECON_OUTPUTS") or PROJECT / "outputs").resolve()

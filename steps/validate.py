@@ -10,7 +10,7 @@ from facerecon.data.validation import DataDocs
 from facerecon.data.validation import validate as validate_manifest
 from ops.materializers.data_docs import DataDocsMaterializer
 from ops.materializers.manifest import ManifestMaterializer
-from ops.paths import state_folder
+from ops.paths import refused_docs_folder
 from steps.caching import cache_of
 
 
@@ -25,7 +25,7 @@ def validate(
 
     ``validation`` holds what stands in the file of suites, which thereby is part of the cache key.
     """
-    result = validate_manifest(faces, validation, state_folder() / "data_docs")
+    result = validate_manifest(faces, validation, refused_docs_folder())
     met = sum(outcome.success for outcome in result.docs.outcomes)
     log_metadata(
         {

@@ -8,20 +8,23 @@ from facerecon.data.forget import shown_path
 from facerecon.data.sources import files
 from ops.forget.needles import Needles
 from ops.forget.record import Survey, record_path
-from ops.paths import PROJECT, outputs_folder, state_folder
+from ops.paths import PROJECT, outputs_folder, refused_docs_folder, state_folder
 
 TEXTS = frozenset({".csv", ".html", ".json", ".jsonl", ".md", ".tsv", ".txt", ".xml", ".yaml", ".yml"})
 """Files among the data that can name somebody."""
 
 
 def sweep(found: Survey) -> list[str]:
-    """Look through all that this clone has for what still names the person: logs of runs go, the rest is told."""
+    """Look through all that this clone has for what still names the person.
+
+    Logs of runs and pages about refused data go, the rest is told.
+    """
     needles, left = Needles(found), []
     passed_over = {state_folder() / name for name in ("crops", "frames", "checkpoints", "masks")}
     for path in _swept(passed_over):
         if path == record_path() or not needles.within(path):
             continue
-        if path.suffix == ".log" or "logs" in path.parts:
+        if path.suffix == ".log" or "logs" in path.parts or refused_docs_folder() in path.parents:
             path.unlink(missing_ok=True)
         elif path.suffix == ".db" and _vacuumed(path) and not needles.within(path):
             continue

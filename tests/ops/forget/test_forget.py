@@ -72,6 +72,8 @@ def project(zenml, state, tmp_path, monkeypatch) -> Path:
         (published / "metrics.json").write_text(json.dumps({"data": digest}))
     (state / "logs").mkdir()
     (state / "logs" / "run.log").write_text("aligning Ada Lovelace/1.png")
+    (state / "data_docs").mkdir()
+    (state / "data_docs" / "photos.html").write_text("<td>Ada Lovelace/1.png</td>")
     return folder
 
 
@@ -96,6 +98,7 @@ def assert_forgotten(project: Path, state: Path, shas: list[str]) -> None:
     assert left == {"with/metrics.json", "with/model_card.md", *untouched}
     assert not (state / "forgetting.json").exists()
     assert not (state / "logs" / "run.log").exists()
+    assert not (state / "data_docs" / "photos.html").exists()
     stones = Tombstones.read(project)
     assert all(stones.hold(("photo", sha)) for sha in shas)
     assert "Ada" not in (project / "forgotten.json").read_text()
