@@ -71,12 +71,13 @@ lock: install  ## resolve pyproject.toml into requirements.lock anew
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-annotate \
 		--custom-compile-command "make lock" --output-file requirements.lock --quiet
 
-bench: install  ## measure the mask makers, the data side, and what the pipeline costs beside a bare script
+bench: weights sample  ## measure masks, data, the pipeline's cost, and quality at equal cost (its short form)
 	$(BIN)/python -m benchmarks.masks
 	$(BIN)/python -m benchmarks.data speed
 	$(BIN)/python -m benchmarks.data growth
 	$(BIN)/python -m benchmarks.data loader
 	$(BIN)/python -m benchmarks.overhead
+	$(BIN)/python -m benchmarks.quality
 
 clean:  ## remove what runs left: crops, checkpoints, runs, outputs (not data, not .venv)
 	rm -rf .facerecon outputs
