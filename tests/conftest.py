@@ -18,6 +18,11 @@ settings.register_profile("facerecon", deadline=None)
 settings.load_profile("facerecon")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole pipelines first: they take longest, and begun last they would keep one process busy alone."""
+    items.sort(key=lambda item: "pipelines" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def landmark_model() -> Path:
     """The bundle of MediaPipe's FaceLandmarker."""

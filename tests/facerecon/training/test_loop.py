@@ -14,6 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from lightning_fabric import Fabric
 from pydantic import BaseModel
 from torch import Tensor, nn
 
@@ -148,7 +149,7 @@ def test_log_gets_each_point_as_it_comes(run: Run, tmp_path: Path, undisturbed: 
 
 
 def test_a_long_run_has_a_hundred_points_not_thousands() -> None:
-    meter = loop._Meter(TrainingSettings(steps=30_000, validate_every=1000))
+    meter = loop._Meter(TrainingSettings(steps=30_000, validate_every=1000), Fabric(accelerator="cpu"))
     due = [step + 1 for step in range(30_000) if meter.due(step)]
     assert 100 <= len(due) <= 130
     assert set(range(1000, 30_001, 1000)) <= set(due)
