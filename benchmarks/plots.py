@@ -11,8 +11,22 @@ from facerecon.files import atomic_path
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-LABELS = {"plain": "plain", "plain_tuned": "plain, our loop, tuned", "ours": "ours", "navier_stokes": "Navier-Stokes"}
-COLOURS = {"navier_stokes": "#b9b4a7", "plain": "#8fa7b3", "plain_tuned": "#4f7d95", "ours": "#0b6b76"}
+LABELS = {
+    "navier_stokes": "Navier-Stokes",
+    "first_fill": "first fill alone",
+    "plain": "plain",
+    "plain_tuned": "plain, our loop, tuned",
+    "ours_third": "ours, a third of the time",
+    "ours": "ours",
+}
+COLOURS = {
+    "navier_stokes": "#b9b4a7",
+    "first_fill": "#d9b36c",
+    "plain": "#8fa7b3",
+    "plain_tuned": "#4f7d95",
+    "ours_third": "#5fb3a5",
+    "ours": "#0b6b76",
+}
 
 
 def plot_quality(result: dict[str, Any], path: Path) -> None:
@@ -37,6 +51,28 @@ def plot_quality(result: dict[str, Any], path: Path) -> None:
         panel.set_title(f"{title}: {measured['faces']} faces of {measured['identities']} people", fontsize=10)
     panels[0, 0].legend(frameon=False, fontsize=8)
     figure.suptitle(f"{result['minutes']:g} minutes of training on the same machine, {result['size']} px", fontsize=11)
+    figure.tight_layout()
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=110)
+    plt.close(figure)
+
+
+def plot_inference(result: dict[str, Any], path: Path) -> None:
+    """Median latency of each way and model, a panel for each size."""
+    sizes = sorted({row["size"] for row in result["rows"]})
+    figure, panels = plt.subplots(1, len(sizes), figsize=(4.2 * len(sizes), 3.8), squeeze=False)
+    ways = list(dict.fromkeys(row["way"] for row in result["rows"]))
+    models = list(dict.fromkeys(row["model"] for row in result["rows"]))
+    colours = plt.get_cmap("viridis")(np.linspace(0.15, 0.85, len(models)))
+    for panel, size in zip(panels[0], sizes, strict=True):
+        for place, (model, colour) in enumerate(zip(models, colours, strict=True)):
+            found = {row["way"]: row["ms"] for row in result["rows"] if (row["model"], row["size"]) == (model, size)}
+            x = np.arange(len(ways)) + (place - (len(models) - 1) / 2) * 0.8 / len(models)
+            panel.bar(x, [found[way]["50"] for way in ways], 0.8 / len(models), label=model, color=colour)
+        panel.set_xticks(np.arange(len(ways)), [way.replace("_", "\n") for way in ways], fontsize=7)
+        panel.set_title(f"{size} px", fontsize=10)
+        panel.set_ylabel("ms an image (median)")
+    panels[0, 0].legend(frameon=False, fontsize=8)
     figure.tight_layout()
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=110)

@@ -2,23 +2,26 @@
 
 From the project's root: ``python -m benchmarks.quality --photos data/lfw --source lfw --minutes 15``. Recipes are
 ``plain`` (see ``benchmarks.plain``), ``plain_tuned`` (the same network with this project's data path and loop, its
-learning rate chosen on val), and ``ours`` (the family and settings given by ``--family``, chosen on val, too); Telea,
-Navier-Stokes and mean fill need no training. People of the test split are in no training. What was trained is kept in
-``--state``, so that an interrupted comparison goes on. Writes JSON and a plot.
+learning rate chosen on val), ``ours`` (the family given by ``--family``, first on images of half the size) and
+``ours_third`` (the same in a third of the time); Telea, Navier-Stokes, mean fill and the first fill that ours starts
+from need no training. People of the test split are in no training. What was trained is kept in ``--state``, so that an
+interrupted comparison goes on. Writes JSON and a plot.
 """
 
 import argparse
 import json
 import platform
 import time
-from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.plain import LEARNING_RATE, train_plainly
 from benchmarks.plots import plot_quality
@@ -33,9 +36,20 @@ from facerecon.data.ingest import ingest
 from facerecon.data.manifest import Manifest
 from facerecon.errors import FaceReconError
 from facerecon.evaluation.bootstrap import paired_interval
-from facerecon.evaluation.measuring import METRICS, Filler, Judges, baseline, cases_of, measure, reconstruct
-from facerecon.evaluation.metrics import summarise
+from facerecon.evaluation.measuring import (
+    METRICS,
+    Filler,
+    Judges,
+    as_tensor,
+    baseline,
+    cases_of,
+    measure,
+    reconstruct,
+)
+from facerecon.evaluation.metrics import from_uint8, summarise, to_uint8
 from facerecon.files import atomic_path, digest_of, write_json
+from facerecon.models import build_model
+from facerecon.models.first_fill import first_fill
 from facerecon.training.checkpoints import TrainedModel
 from facerecon.training.loop import train, validate
 from facerecon.weights import weights_path
@@ -43,10 +57,10 @@ from facerecon.weights import weights_path
 FEATURES = [16, 32, 64, 128, 256]
 PLAIN = {"family": "unet_attention", "options": {"features": FEATURES, "attention": False, "confidence": False}}
 RATES = (1e-3, 2e-3, 4e-3)
-LOSSES = {"perceptual_interval": 4, "identity_interval": 8}
+LOSSES = {"perceptual_interval": 4, "identity_interval": 16}
 """The terms that cost most are applied now and then, by every recipe alike."""
 
-PROBE = 40
+PROBE = 64
 """Steps by which a recipe's speed is found before its number of steps is fixed."""
 
 
@@ -58,14 +72,32 @@ def faces_of(photos: Path, source: str, state: Path, size: int, shares: SplitSha
     return align(listed, settings.alignment, weights_path("face_landmarker"), state / "crops")
 
 
-def settings_of(model: dict[str, Any], rate: float, curriculum: str, steps: int, batch: int, seed: int) -> RunSettings:
+@dataclass(frozen=True)
+class Recipe:
+    """What is trained, and how."""
+
+    model: dict[str, Any]
+    rate: float
+    coarse: float = 0.0
+    curriculum: str = "none"
+    batch: int = 16
+    seed: int = 0
+
+
+def settings_of(recipe: Recipe, steps: int) -> RunSettings:
     """A run of ``steps`` steps that validates eight times."""
     every = max(1, -(-steps // 8))
-    training = {"steps": steps, "batch_size": batch, "learning_rate": rate, "warmup_steps": min(100, steps // 10)}
+    training = {
+        "steps": steps,
+        "batch_size": recipe.batch,
+        "learning_rate": recipe.rate,
+        "warmup_steps": min(100, steps // 10),
+        "coarse_share": recipe.coarse,
+    }
     return RunSettings(
-        seed=seed,
-        model=model,
-        masks={"curriculum": {"kind": curriculum}},
+        seed=recipe.seed,
+        model=recipe.model,
+        masks={"curriculum": {"kind": recipe.curriculum}},
         training=training | {"validate_every": every, "losses": LOSSES},
     )
 
@@ -77,35 +109,64 @@ def train_ours(
     draw = TrainingMasks(settings.masks, manifest.size)
     origin = {"benchmark": digest_of(settings.model_dump(mode="json"))}
     done = train(manifest, masks, draw, settings.model, settings.training, settings.seed, folder, origin)
-    rates = [row["images_per_second"] for row in done.history]
-    return done.best, float(np.median(rates))
+    seconds, before = 0.0, 0.0
+    for row in done.history:
+        seconds += (row["step"] - before) * settings.training.batch_size / row["images_per_second"]
+        before = row["step"]
+    return done.best, steps * settings.training.batch_size / seconds
 
 
-Train = Callable[[Manifest, MaskSet, RunSettings, Path, int], tuple[TrainedModel, float]]
+Train = Any
+"""(manifest, masks, settings, folder, steps) -> the best model and the images a second without validation."""
+
+Trained = tuple[TrainedModel, dict[str, Any]]
 
 
-def spend(
-    name: str, minutes: float, train_it: Train, configure: Callable[[int], RunSettings], data: Any, state: Path
-) -> tuple[TrainedModel, dict[str, Any]]:
+def speed_of(train_it: Train, recipe: Recipe, data: Any, state: Path) -> tuple[float, float]:
+    """Images a second, and the seconds around the steps: eight validations above all, whatever the number of steps."""
+    manifest, masks = data
+    folder = state / "probes" / f"{train_it.__name__}-{manifest.digest[:8]}-{digest_of(str(recipe))[:8]}"
+    note = folder / "about.json"
+    if not note.is_file():
+        since = time.perf_counter()
+        _, rate = train_it(manifest, masks, settings_of(recipe, PROBE), folder, PROBE)
+        write_json(note, [rate, time.perf_counter() - since - PROBE * recipe.batch / rate])
+    rate, around = json.loads(note.read_text(encoding="utf-8"))
+    return rate, around
+
+
+def spend(name: str, minutes: float, train_it: Train, recipe: Recipe, data: Any, state: Path) -> Trained:
     """Train for about so many minutes of wall-clock time; what is told of it holds the minutes that it took."""
     manifest, masks = data
-    folder = state / "recipes" / f"{name}-{minutes:g}m-{manifest.digest[:8]}-{digest_of(str(configure(PROBE)))[:8]}"
+    folder = state / "recipes" / f"{name}-{minutes:g}m-{manifest.digest[:8]}-{digest_of(str(recipe))[:8]}"
     note = folder / "about.json"
     if note.is_file():
         return TrainedModel.read(folder / "best.safetensors"), json.loads(note.read_text(encoding="utf-8"))
+    rate, around = speed_of(train_it, replace(recipe, rate=LEARNING_RATE), data, state)
+    steps = max(PROBE, int((60 * minutes - around) * rate / recipe.batch))
     since = time.perf_counter()
-    _, rate = train_it(manifest, masks, configure(PROBE), folder / "probe", PROBE)
-    probe = time.perf_counter() - since
-    batch = configure(PROBE).training.batch_size
-    # validations cost too: eight of them, as many as in the probe
-    steps = max(PROBE, int((60 * minutes - (probe - PROBE * batch / rate)) * rate / batch))
-    since = time.perf_counter()
-    trained, rate = train_it(manifest, masks, configure(steps), folder / "run", steps)
+    trained, rate = train_it(manifest, masks, settings_of(recipe, steps), folder / "run", steps)
     about = {"steps": steps, "minutes": (time.perf_counter() - since) / 60, "images_per_second": rate}
     with atomic_path(folder / "best.safetensors") as temporary:
         temporary.write_bytes(trained.to_bytes())
     write_json(note, about)
     return trained, about
+
+
+def gmac(trained: TrainedModel) -> float:
+    """Multiplications of one image, in 10^9, without those of its confidence."""
+    options = {**trained.options, "confidence": False}
+    model = build_model(trained.family, options).eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, 3, trained.size, trained.size), torch.ones(1, 1, trained.size, trained.size))
+    return float(counter.get_total_flops() / 2e9)
+
+
+def fill_only(images: NDArray[np.uint8], masks: NDArray[np.uint8]) -> tuple[Tensor, Tensor | None]:
+    """The first fill that ours starts from, as if it were a method."""
+    image, mask = from_uint8(images), as_tensor(masks)
+    filled = first_fill(torch.cat((image * (1 - mask), mask), dim=1))
+    return to_uint8(torch.where(mask > 0.5, filled, image)), None
 
 
 def val_error(trained: TrainedModel, manifest: Manifest, masks: MaskSet) -> float:
@@ -141,10 +202,12 @@ def main() -> None:
     parser.add_argument("--second", type=Path, help="a folder of other faces, measured and never trained on")
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--tune-minutes", type=float, default=0.0, help="for each learning rate tried; 0 tries none")
-    parser.add_argument("--recipes", default="plain,plain_tuned,ours")
-    parser.add_argument("--family", default="nafnet")
+    parser.add_argument("--tune", default="plain_tuned", help="recipes whose learning rate is chosen on val")
+    parser.add_argument("--recipes", default="plain,plain_tuned,ours,ours_third")
+    parser.add_argument("--family", default="unet_fill")
     parser.add_argument("--options", type=json.loads, default={}, help="of the family, as JSON")
-    parser.add_argument("--rate", type=float, default=2e-3, help="ours, where none is tried")
+    parser.add_argument("--rate", type=float, default=2e-3, help="where none is tried")
+    parser.add_argument("--coarse", type=float, default=0.75, help="ours: share of steps on images of half the size")
     parser.add_argument("--curriculum", default="none", choices=["none", "published"])
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--batch", type=int, default=16)
@@ -160,33 +223,44 @@ def main() -> None:
     masks = build_mask_set(asked.state / "masks", asked.size, chosen.evaluation_families, chosen.levels, chosen.count)
     data, ours = (manifest, masks), {"family": asked.family, "options": asked.options}
 
-    def configured(model: dict[str, Any], rate: float) -> Callable[[int], RunSettings]:
-        return lambda steps: settings_of(model, rate, asked.curriculum, steps, asked.batch, asked.seed)
-
-    def tuned(name: str, model: dict[str, Any], rate: float) -> tuple[float, dict[str, float]]:
-        if not asked.tune_minutes:
-            return rate, {}
+    def best_rate(name: str, recipe: Recipe) -> tuple[Recipe, dict[str, float]]:
+        if not asked.tune_minutes or name not in asked.tune.split(","):
+            return recipe, {}
         errors = {}
         for tried in RATES:
-            short = f"{name}-{tried:g}"
             try:
-                trained, _ = spend(short, asked.tune_minutes, train_ours, configured(model, tried), data, asked.state)
+                trained, _ = spend(name, asked.tune_minutes, train_ours, replace(recipe, rate=tried), data, asked.state)
             except FaceReconError:
                 continue  # this rate is too high for it
             errors[f"{tried:g}"] = val_error(trained, manifest, masks)
-        return float(min(errors, key=errors.__getitem__)), errors
+            print(json.dumps({name: {"val_hole_l1": errors}}), flush=True)
+        return replace(recipe, rate=float(min(errors, key=errors.__getitem__))), errors
 
     recipes: dict[str, Any] = {}
     models: dict[str, TrainedModel] = {}
     for name in asked.recipes.split(","):
-        model = ours if name == "ours" else PLAIN
-        rate, tried = (LEARNING_RATE, {}) if name == "plain" else tuned(name, model, asked.rate)
+        is_ours = name.startswith("ours")
+        recipe = Recipe(
+            model=ours if is_ours else PLAIN,
+            rate=LEARNING_RATE if name == "plain" else asked.rate,
+            coarse=asked.coarse if is_ours else 0.0,
+            curriculum=asked.curriculum,
+            batch=asked.batch,
+            seed=asked.seed,
+        )
+        if name == "ours_third" and "ours" in recipes:
+            recipe, tried = replace(recipe, rate=recipes["ours"]["rate"]), {}
+        else:
+            recipe, tried = best_rate(name, recipe)
         how = train_plainly if name == "plain" else train_ours
-        models[name], about = spend(name, asked.minutes, how, configured(model, rate), data, asked.state)
-        recipes[name] = {**model, "learning_rate": rate, "val_hole_l1_by_rate": tried, **about}
+        minutes = asked.minutes / 3 if name == "ours_third" else asked.minutes
+        models[name], about = spend(name, minutes, how, recipe, data, asked.state)
+        cost = {"parameters": sum(value.numel() for value in models[name].weights.values()), "gmac": gmac(models[name])}
+        recipes[name] = {**asdict(recipe), **cost, "val_hole_l1_by_rate": tried, **about}
         print(json.dumps({name: recipes[name]}), flush=True)
 
     methods: dict[str, Filler] = {name: baseline(name) for name in ("telea", "navier_stokes", "mean_fill")}
+    methods["first_fill"] = fill_only
     methods |= {name: partial(reconstruct, trained.build()) for name, trained in models.items()}
     sets = {"people never seen": compare(methods, manifest, masks, asked.faces)}
     if asked.second:

@@ -37,6 +37,7 @@ class TrainingSettings(Settings):
     """The length is given in optimiser steps. ``learning_rate`` falls to ``final_learning_rate`` along a cosine."""
 
     steps: int = Field(600, ge=1, le=100_000_000)
+    coarse_share: Share = Field(0.0, description="share of the steps, the first ones, on images of half the size")
     batch_size: int = Field(16, ge=1, le=4096)
     accumulate: int = Field(1, ge=1, le=1024, description="batches per optimiser step")
     learning_rate: float = Field(2e-3, gt=0, le=1)

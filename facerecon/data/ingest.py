@@ -13,6 +13,7 @@ import pandas as pd
 from facerecon.config.data import DataSettings
 from facerecon.data.containers import MEMBER, read_bytes
 from facerecon.data.images import UnreadableImageError, check_header
+from facerecon.data.known import KnownPhotos
 from facerecon.data.manifest import PHOTO_COLUMNS, Manifest
 from facerecon.data.sources import SOURCES, Photo, Workspace, files
 from facerecon.data.splits import split_of
@@ -55,12 +56,13 @@ def source_fingerprint(data: DataSettings, project: Path) -> str:
 
 
 def ingest(data: DataSettings, project: Path, frames: Path) -> Manifest:
-    """Read every photo of the source once and list those that can be used, as far as their first bytes tell.
+    """Read every new photo of the source once and list those that can be used, as far as their first bytes tell.
 
     A photo that cannot be read, or whose bytes were seen before, goes to the quarantine list with its reason. A
     photo of a person not named is its own identity (by content). ``frames`` is where a source keeps what it takes out
-    of videos. What ``project`` has a tombstone for is refused; a forgotten track is passed over, and what a source has
-    taken out of a clip anew is removed again.
+    of videos; a list there says which photos were read before and need not be read again. What ``project`` has a
+    tombstone for is refused; a forgotten track is passed over, and what a source has taken out of a clip anew is
+    removed again.
 
     Raises:
         FaceReconError: the folder is missing, holds no image, or no image that can be read.
@@ -76,7 +78,8 @@ def ingest(data: DataSettings, project: Path, frames: Path) -> Manifest:
     refused: list[dict[str, str]] = []
     first_with: dict[str, str] = {}
     graveyard, taken_out, whole = _Graveyard(Tombstones.read(project), root), [], set()
-    examined = track(_examine_all(root, frames, photos), "reading photos", len(photos))
+    known = KnownPhotos(frames, root)
+    examined = track(_examine_all(root, frames, photos, known), "reading photos", len(photos))
     for photo, (sha256, reason) in zip(photos, examined, strict=True):
         if what := graveyard.holds(photo, sha256):
             taken_out.append(photo.file)
@@ -101,6 +104,7 @@ def ingest(data: DataSettings, project: Path, frames: Path) -> Manifest:
     for archive in whole:
         archive.unlink(missing_ok=True)
     remove_kept(frames, filter(None, taken_out))
+    known.write()
     if not rows:
         raise FaceReconError(
             f"data.path: none of the {len(photos)} images under {root} can be read "
@@ -146,11 +150,11 @@ class _Graveyard:
         return self._clips[clip]
 
 
-def _examine_all(root: Path, frames: Path, photos: list[Photo]) -> Iterator[tuple[str, str]]:
+def _examine_all(root: Path, frames: Path, photos: list[Photo], known: KnownPhotos) -> Iterator[tuple[str, str]]:
     """``_examine`` of each photo, in order, by threads; only so many wait at a time, however many there are."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(photos), _AT_ONCE):
-            yield from pool.map(lambda photo: _examine(root, frames, photo), photos[start : start + _AT_ONCE])
+            yield from pool.map(lambda photo: _examine(root, frames, photo, known), photos[start : start + _AT_ONCE])
 
 
 def _printable(name: str) -> str:
@@ -158,12 +162,15 @@ def _printable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _examine(root: Path, frames: Path, photo: Photo) -> tuple[str, str]:
+def _examine(root: Path, frames: Path, photo: Photo, known: KnownPhotos) -> tuple[str, str]:
     """The SHA-256 of a photo's bytes and the reason why it cannot be used, "" if it can."""
     if _printable(photo.uri) != photo.uri:
         return "", "its name is not valid UTF-8"
     if photo.refused:
         return "", photo.refused
+    sha256, state = ("", None) if photo.file else known.find(root / photo.uri)
+    if sha256:
+        return sha256, ""
     try:
         content = read_bytes(frames, photo.file) if photo.file else read_bytes(root, photo.uri)
         check_header(content)
@@ -171,4 +178,6 @@ def _examine(root: Path, frames: Path, photo: Photo) -> tuple[str, str]:
         return "", f"cannot be read: {error.strerror}"
     except UnreadableImageError as error:
         return "", str(error)
-    return sha256_bytes(content), ""
+    sha256 = sha256_bytes(content)
+    known.add(state, sha256)
+    return sha256, ""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from facerecon.config.base import Settings
 from facerecon.models import register_model
 from facerecon.models.base import ReconstructionModel
+from facerecon.models.blocks import double_convolution
 from facerecon.models.confidence import ConfidenceHead
 
 
@@ -28,17 +29,6 @@ class UNetAttentionOptions(Settings):
         if not 2 <= len(features) <= 7 or any(width < 4 or width % 2 for width in features):
             raise ValueError("needs 2 to 7 levels of even width, at least 4")
         return features
-
-
-def _double_convolution(inputs: int, outputs: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for channels in (inputs, outputs):
-        layers += [
-            nn.Conv2d(channels, outputs, 3, padding=1, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(inplace=True),
-        ]
-    return nn.Sequential(*layers)
 
 
 class AttentionGate(nn.Module):
@@ -79,7 +69,7 @@ class UNetAttention(ReconstructionModel):
         widths = options.features
         self.stride = 2 ** (len(widths) - 1)
         self.encoders = nn.ModuleList(
-            _double_convolution(before, width) for before, width in zip((4, *widths[:-1]), widths, strict=True)
+            double_convolution(before, width) for before, width in zip((4, *widths[:-1]), widths, strict=True)
         )
         self.pool = nn.MaxPool2d(2)
         self.attends = options.attention
@@ -89,7 +79,7 @@ class UNetAttention(ReconstructionModel):
         self.upsamplers = nn.ModuleList(nn.ConvTranspose2d(below, width, 2, 2) for below, width in coarse_to_fine)
         if self.attends:
             self.gates = nn.ModuleList(AttentionGate(width, width) for _, width in coarse_to_fine)
-        self.decoders = nn.ModuleList(_double_convolution(2 * width, width) for _, width in coarse_to_fine)
+        self.decoders = nn.ModuleList(double_convolution(2 * width, width) for _, width in coarse_to_fine)
         self.image_head = nn.Conv2d(widths[0], 3, 1)
         self.confidence_head = ConfidenceHead(list(widths[::-1])) if options.confidence else None
 

@@ -41,7 +41,8 @@ class ReconstructionLoss(nn.Module):
 
     L1 over all pixels is taken on the network's raw prediction (so that known pixels teach it too), the others on
     the composite. The hole term is normalised by the hole's area. A term of interval k is applied on steps divisible
-    by k, with k times its weight.
+    by k, with k times its weight. ``coarse`` batches, of half the size, teach no identity: so small a face has little
+    of it, and the network that looks at it costs as much as for a large one.
     """
 
     def __init__(self, settings: LossSettings) -> None:
@@ -50,7 +51,7 @@ class ReconstructionLoss(nn.Module):
         self.lpips = LPIPS("alex") if settings.perceptual else None
         self.identity = load_teacher(settings.identity_network) if settings.identity else None
 
-    def forward(self, output: Reconstruction, batch: Batch, step: int) -> LossTerms:
+    def forward(self, output: Reconstruction, batch: Batch, step: int, coarse: bool = False) -> LossTerms:
         weights, hole = self.settings, batch.mask > 0.5
         terms = {
             "l1": F.l1_loss(output.prediction, batch.image),
@@ -63,7 +64,7 @@ class ReconstructionLoss(nn.Module):
             shown = self.lpips.features(output.reconstruction)
             terms["perceptual"] = self.lpips.distance(shown, wanted).mean()
             total = total + weights.perceptual * weights.perceptual_interval * terms["perceptual"]
-        if self.identity is not None and step % weights.identity_interval == 0:
+        if self.identity is not None and not coarse and step % weights.identity_interval == 0:
             with torch.no_grad():
                 person = self.identity.embed(batch.image, batch.points)
             cosine = (self.identity.embed(output.reconstruction, batch.points) * person).sum(dim=1)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from facerecon.data.containers import MEMBER
 from facerecon.data.forget.traces import Target, Trace
+from facerecon.data.known import forget_known
 from facerecon.data.sources.archive import packed_name
 from facerecon.data.store import FaceStore
 from facerecon.data.tombstones import remove_kept
@@ -16,7 +17,8 @@ from facerecon.files import remove_temporary
 def remove_frames(traces: Iterable[Trace], target: Target, frames: Path) -> None:
     """Remove what sources have taken out of clips and tar archives; with a clip all that was taken out of it.
 
-    What was packed of a tar archive that is another now names who was in it, and goes as a whole.
+    What was packed of a tar archive that is another now names who was in it, and goes as a whole; so do the lists of
+    photos that were read.
     """
     traces = list(traces)
     kept = {trace.file for trace in traces if trace.file}
@@ -24,6 +26,7 @@ def remove_frames(traces: Iterable[Trace], target: Target, frames: Path) -> None
     for archive in whole:
         (frames / archive).unlink(missing_ok=True)
     remove_temporary(frames)
+    forget_known(frames)
     remove_kept(frames, kept)
 
 

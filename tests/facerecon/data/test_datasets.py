@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from facerecon.config.masks import MaskSettings
 from facerecon.config.training import AugmentationSettings
 from facerecon.corruption.training_masks import TrainingMasks
-from facerecon.data.datasets import Draw, StepSampler, TrainingFaces, collate, evaluation_faces, to_tensor
+from facerecon.data.datasets import Batch, Draw, StepSampler, TrainingFaces, collate, evaluation_faces, to_tensor
 from facerecon.data.manifest import Manifest
 
 STILL = AugmentationSettings(flip=0, rotation=0, brightness=0, contrast=0, colour=0, blur=0)
@@ -209,3 +209,13 @@ class TestEvaluationFaces:
         assert faces.images.shape == (0, 64, 64, 3)
         assert faces.sha256s == []
         assert faces.points5().shape == (0, 5, 2)
+
+
+def test_half_the_size_shows_nothing_hidden_as_known() -> None:
+    image = torch.arange(16.0).reshape(1, 1, 4, 4).expand(1, 3, 4, 4)
+    mask = torch.zeros(1, 1, 4, 4)
+    mask[..., 0, 3] = 1
+    halved = Batch(image, mask, torch.tensor([[[2.0, 3.0]]])).halved()
+    assert halved.image[0, 0].tolist() == [[2.5, 4.5], [10.5, 12.5]]
+    assert halved.mask[0, 0].tolist() == [[0, 1], [0, 0]], "a pixel with one hidden part is hidden"
+    assert halved.points.tolist() == [[[1.0, 1.5]]]

@@ -32,7 +32,7 @@ from facerecon.files import sha256_file
 from facerecon.models import ReconstructionModel, register_model
 from facerecon.training import loop
 from facerecon.training.checkpoints import Row, TrainedModel, Training
-from facerecon.training.loop import learning_rate, train, validate
+from facerecon.training.loop import is_coarse, learning_rate, train, validate
 
 TINY = ModelSettings(options={"features": [4, 8]})
 ORIGIN = {"settings": "s", "data": "d", "masks": "m", "code": "c"}
@@ -97,10 +97,14 @@ def stop_at(step: int) -> Callable[[Row], None]:
     warmup=st.integers(0, 100),
     high=st.floats(1e-6, 1),
     share=st.floats(0, 1),
+    coarse=st.floats(0, 1),
 )
 @hypothesis_settings(deadline=None)
-def test_learning_rate_warms_up_and_then_only_falls(steps: int, warmup: int, high: float, share: float) -> None:
-    settings = TrainingSettings(steps=steps, warmup_steps=warmup, learning_rate=high, final_learning_rate=high * share)
+def test_learning_rate_warms_up_and_then_only_falls(
+    steps: int, warmup: int, high: float, share: float, coarse: float
+) -> None:
+    rates_end = {"learning_rate": high, "final_learning_rate": high * share}
+    settings = TrainingSettings(steps=steps, warmup_steps=warmup, coarse_share=coarse, **rates_end)
     rates = [learning_rate(step, settings) for step in range(steps)]
     assert all(0 <= rate <= high * (1 + 1e-12) for rate in rates)
     assert rates[0] > 0
@@ -114,6 +118,16 @@ def test_learning_rate_is_a_line_and_half_a_cosine() -> None:
     assert learning_rate(9, settings) == learning_rate(10, settings) == pytest.approx(1e-3)
     assert learning_rate(60, settings) == pytest.approx((1e-3 + 1e-5) / 2), "half way through the cosine"
     assert learning_rate(110, settings) == pytest.approx(1e-5), "the last step"
+
+
+def test_a_coarse_step_moves_the_learning_rate_by_its_share_of_the_pixels() -> None:
+    coarse = TrainingSettings(steps=100, warmup_steps=0, coarse_share=0.8, learning_rate=1, final_learning_rate=0)
+    assert [is_coarse(step, coarse) for step in (0, 79, 80, 99)] == [True, True, False, False]
+    whole = TrainingSettings(steps=40, warmup_steps=0, learning_rate=1, final_learning_rate=0)
+    for step in range(40):
+        # 80 coarse steps are the work of 20
+        alike = 4 * step if step < 20 else 60 + step
+        assert learning_rate(alike, coarse) == pytest.approx(learning_rate(step, whole))
 
 
 # ------------------------------------------------------------------------------------------------------------ curves
@@ -294,6 +308,32 @@ def test_a_network_that_rolls_dice_is_resumed_bit_for_bit_too(run: Run, tmp_path
     assert timeless(result.history) == timeless(whole.history)
 
 
+# ---------------------------------------------------------------------------------------------------- coarse, then fine
+
+
+def test_the_first_steps_see_half_the_size_and_a_killed_run_goes_on_bit_for_bit(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sides: list[int] = []
+    forward = loop.ReconstructionLoss.forward
+
+    def watch(self: Any, output: Any, batch: Any, step: int, coarse: bool) -> Any:
+        sides.append(batch.image.shape[-1])
+        assert output.prediction.shape == batch.image.shape
+        assert coarse == (sides[-1] == 32)
+        return forward(self, output, batch, step, coarse)
+
+    monkeypatch.setattr(loop.ReconstructionLoss, "forward", watch)
+    settings = quick(coarse_share=0.6)
+    whole = run(tmp_path / "whole", settings)
+    assert sides == [32] * 5 + [64] * 2
+    with pytest.raises(StopError):
+        run(tmp_path / "killed", settings, log=stop_at(3))
+    result = run(tmp_path / "killed", settings)
+    assert result.best.digest == whole.best.digest
+    assert timeless(result.history) == timeless(whole.history)
+
+
 # ----------------------------------------------------------------------------------------------- batches and precision
 
 
@@ -391,7 +431,7 @@ def test_a_run_on_a_gpu_is_resumed(precision: str, run: Run, tmp_path: Path) -> 
 
 def test_the_best_checkpoint_has_the_lowest_hole_l1(run: Run, tmp_path: Path, tiny_masks: MaskSet) -> None:
     # so high a rate, which does not fall, that the last step is not the best
-    rough = quick(steps=12, validate_every=1, learning_rate=0.3, final_learning_rate=0.3, warmup_steps=0)
+    rough = quick(steps=12, validate_every=1, learning_rate=0.5, final_learning_rate=0.5, warmup_steps=0)
     result = run(tmp_path, rough)
     errors = [row["val/hole_l1"] for row in result.history]
     assert errors[-1] > min(errors), "this run says nothing: choose another rate"

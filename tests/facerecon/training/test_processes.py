@@ -27,7 +27,7 @@ def config(sample_faces: Path, tmp_path: Path) -> Path:
     changed = content["parameters"]
     changed["data"]["path"] = str(sample_faces)
     changed["validation"]["suites"] = str(PROJECT / "configs/expectations/ci.yaml")
-    changed["model"] = {"family": "nafnet", "options": {"widths": [8, 16], "blocks": [1, 1], "confidence": False}}
+    changed["model"] = {"family": "two_convolutions", "options": {}}
     changed["training"]["losses"] = {"perceptual": 0, "identity": 0}
     changed["training"] |= {"accelerator": "cpu", "threads": 1}
     path = tmp_path / "few.yaml"
@@ -37,14 +37,14 @@ def config(sample_faces: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_two_processes_come_to_what_one_comes_to(config: Path, tmp_path: Path) -> None:
-    alone = CliRunner().invoke(main, [str(config), str(tmp_path / "one")], catch_exceptions=False)
-    assert alone.exit_code == 0, alone.output
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += ["-m", "facerecon.training", str(config), str(tmp_path / "two")]
+    script = str(Path(__file__).with_name("two_processes.py"))
     environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
-    two = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
-    assert two.returncode == 0, two.stderr[-3000:]
-    assert two.stdout.count("of 6; at the end val/hole_l1") == alone.output.count("of 6; at the end") == 1
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    for name, command in (("one", [script]), ("two", [*torchrun, script])):
+        command = [sys.executable, *command, str(config), str(tmp_path / name)]
+        done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert done.stdout.count("of 6; at the end val/hole_l1") == 1
     one, other = (TrainedModel.read(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     for name, weight in one.weights.items():
         torch.testing.assert_close(other.weights[name], weight, rtol=1e-3, atol=1e-4, msg=name)

@@ -1,0 +1,292 @@
+"""Inference on this machine's CPU: how fast, how large, how much memory, and what each way loses.
+
+From the project's root: ``python -m benchmarks.inference``, of models that ``benchmarks.quality`` has trained
+(``--model NAME=FILE.safetensors``, as often as wanted), or of networks without training. Ways are PyTorch eager and
+compiled, ONNX Runtime in fp32 and int8, OpenVINO if it is installed. Each way runs in a process of its own, so that its
+peak memory is its own; the ways of one size run one after the other, ``--rounds`` times in turn, and what is told is of
+all rounds. Writes JSON and a plot.
+"""
+
+import argparse
+import json
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.plots import plot_inference
+from benchmarks.quality import faces_of
+from facerecon.config.data import SplitShares
+from facerecon.config.masks import MaskSettings
+from facerecon.corruption.frozen import MaskSet, build_mask_set
+from facerecon.data.datasets import EvaluationFaces, evaluation_faces
+from facerecon.evaluation.metrics import channels_first, hole_psnr, to_uint8
+from facerecon.export.onnx import to_onnx
+from facerecon.export.parity import parity_inputs
+from facerecon.files import write_json
+from facerecon.models import build_model, list_models
+from facerecon.training.checkpoints import TrainedModel, save_model
+
+FILES = {
+    **dict.fromkeys(("eager", "compiled"), ".safetensors"),
+    **dict.fromkeys(("onnxruntime", "openvino"), ".onnx"),
+    "onnxruntime_int8": ".int8.onnx",
+}
+"""The file that each way reads."""
+
+WAYS = tuple(FILES)
+Run = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
+
+
+def example(size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """An image [1, 3, size, size] in [-1, 1] and a mask with a hole of a quarter of the image in its middle."""
+    rng = np.random.default_rng(0)
+    image = rng.uniform(-1, 1, (1, 3, size, size)).astype(np.float32)
+    mask = np.zeros((1, 1, size, size), np.float32)
+    mask[:, :, size // 4 : 3 * size // 4, size // 4 : 3 * size // 4] = 1
+    return image, mask
+
+
+def eager(model: Path, threads: int) -> Run:
+    network = TrainedModel.read(model).build()
+    return _of_torch(network)
+
+
+def compiled(model: Path, threads: int) -> Run:
+    return _of_torch(torch.compile(TrainedModel.read(model).build()))
+
+
+def _of_torch(network: Any) -> Run:
+    @torch.inference_mode()
+    def run(image: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
+        output: NDArray[np.float32] = network(torch.from_numpy(image), torch.from_numpy(mask)).reconstruction.numpy()
+        return output
+
+    return run
+
+
+def onnxruntime(model: Path, threads: int) -> Run:
+    from facerecon.export.onnx import open_session
+
+    session = open_session(model.with_suffix(".onnx").read_bytes(), threads)
+
+    def run(image: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
+        output: NDArray[np.float32] = session.run(["reconstruction"], {"image": image, "mask": mask})[0]
+        return output
+
+    return run
+
+
+def onnxruntime_int8(model: Path, threads: int) -> Run:
+    return onnxruntime(model.with_suffix(".int8.safetensors"), threads)
+
+
+def openvino(model: Path, threads: int) -> Run:
+    import openvino as ov
+
+    core = ov.Core()
+    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
+    network = core.compile_model(str(model.with_suffix(".onnx")), "CPU", settings)
+
+    def run(image: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
+        output: NDArray[np.float32] = network({"image": image, "mask": mask})["reconstruction"]
+        return output
+
+    return run
+
+
+def once(way: str, model: Path, size: int, seconds: float, threads: int) -> dict[str, Any]:
+    """Latencies in ms of single images for so many seconds, and this process's peak memory in MiB before and after."""
+    torch.set_num_threads(threads)
+    inputs = example(size)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    start = time.perf_counter()
+    run = globals()[way](model, threads)
+    for _ in range(3):
+        run(*inputs)
+    ready = time.perf_counter() - start
+    times = []
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until or len(times) < 5:
+        since = time.perf_counter()
+        run(*inputs)
+        times.append((time.perf_counter() - since) * 1000)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"ms": times, "ready_s": ready, "libraries_mib": before, "peak_mib": peak}
+
+
+class _Calibration:
+    """Feeds ONNX Runtime's quantiser one real face after the other."""
+
+    def __init__(self, images: NDArray[np.uint8], masks: NDArray[np.uint8]) -> None:
+        self.feeds = iter([feed_of(image, mask) for image, mask in zip(images, masks, strict=True)])
+
+    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+        return next(self.feeds, None)
+
+
+def feed_of(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+    """What the exported file takes, of one face uint8 [H, W, 3] and its mask [H, W]."""
+    pixels = image.transpose(2, 0, 1)[None].astype(np.float32) / 127.5 - 1
+    return {"image": pixels, "mask": mask[None, None].astype(np.float32)}
+
+
+def quantised(file: Path, images: NDArray[np.uint8], masks: NDArray[np.uint8]) -> Path:
+    """The ONNX ``file`` with convolutions in 8 bits, its ranges taken from the faces; written beside it."""
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    prepared, target = file.with_suffix(".prepared"), file.with_suffix(".int8")
+    quant_pre_process(file, prepared, skip_symbolic_shape=True)
+    quantize_static(
+        prepared,
+        target,
+        _Calibration(images, masks),
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=["Conv", "ConvTranspose"],
+        per_channel=True,
+        reduce_range=True,  # without VNNI sums of products of 8 bits overflow
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        calibrate_method=CalibrationMethod.MinMax,
+    )
+    prepared.unlink()
+    return target.rename(target.with_suffix(".int8.onnx"))
+
+
+def prepared(folder: Path, models: list[tuple[str, TrainedModel]], calibration: Any) -> dict[str, Path]:
+    """Each model as safetensors, ONNX and int8 ONNX under ``folder``; the first by its name."""
+    files = {}
+    for name, model in models:
+        files[name] = folder / f"{name}.safetensors"
+        save_model(files[name], model)
+        onnx_file = files[name].with_suffix(".onnx")
+        onnx_file.write_bytes(to_onnx(model, {}))
+        quantised(onnx_file, *calibration)
+    return files
+
+
+def timed(file: Path, way: str, size: int, seconds: float, threads: int) -> dict[str, Any]:
+    """``once`` in a process of its own."""
+    about = [
+        "--file",
+        str(file),
+        "--way",
+        way,
+        "--sizes",
+        str(size),
+        "--seconds",
+        str(seconds),
+        "--threads",
+        str(threads),
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.inference", *about], stdout=subprocess.PIPE, text=True, check=True
+    )
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def summary(rounds: list[dict[str, Any]], file: Path) -> dict[str, Any]:
+    """What is told of one way at one size."""
+    times = np.concatenate([one["ms"] for one in rounds])
+    return {
+        "ms": {str(share): float(np.percentile(times, share)) for share in (5, 50, 95)},
+        "calls": len(times),
+        "ready_s": float(np.median([one["ready_s"] for one in rounds])),
+        "peak_mib": max(one["peak_mib"] for one in rounds),
+        "libraries_mib": max(one["libraries_mib"] for one in rounds),
+        "file_bytes": file.stat().st_size,
+    }
+
+
+def lost(file: Path, faces: EvaluationFaces, masks: MaskSet) -> dict[str, float]:
+    """Mean hole PSNR of PyTorch minus that of ONNX Runtime in fp32 and in int8, in dB, over faces and frozen masks."""
+    runs = {way: globals()[way](file, 0) for way in ("eager", "onnxruntime", "onnxruntime_int8")}
+    found: dict[str, list[float]] = {way: [] for way in runs}
+    truth = channels_first(faces.images)
+    for level, family in sorted(masks.masks):
+        for number, sha in enumerate(faces.sha256s):
+            mask = masks.for_face(sha, level, family)
+            feed = feed_of(faces.images[number], mask)
+            for way, run in runs.items():
+                filled = to_uint8(torch.from_numpy(run(feed["image"], feed["mask"])))
+                psnr = hole_psnr(filled, truth[number : number + 1], torch.from_numpy(feed["mask"]))
+                found[way].append(float(psnr))
+    means = {way: float(np.mean(values)) for way, values in found.items()}
+    return {way: means["eager"] - means[way] for way in ("onnxruntime", "onnxruntime_int8")}
+
+
+def untrained(family: str, size: int) -> TrainedModel:
+    """A network as it is drawn: as fast as a trained one, and good for nothing else."""
+    torch.manual_seed(0)
+    return TrainedModel(family, {}, size, 0, build_model(family, {}).state_dict())
+
+
+def main() -> None:
+    """Measure, write and tell."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--model", action="append", default=[], help="NAME=FILE.safetensors; else untrained networks")
+    parser.add_argument("--photos", type=Path, default=Path("data/sample"))
+    parser.add_argument("--source", default="folder")
+    parser.add_argument("--faces", type=int, default=32, help="on which the loss of quality is measured")
+    parser.add_argument("--sizes", default="128,256,512")
+    parser.add_argument("--seconds", type=float, default=3.0, help="for each way, model, size and round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--state", type=Path, default=Path(".facerecon/benchmarks"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/inference.json"))
+    parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    sizes = [int(size) for size in asked.sizes.split(",")]
+    if asked.way:
+        print(json.dumps(once(asked.way, asked.file, sizes[0], asked.seconds, asked.threads)))
+        return
+
+    pairs = [entry.partition("=") for entry in asked.model]
+    models = [(name, TrainedModel.read(Path(file))) for name, _, file in pairs]
+    size = models[0][1].size if models else 64
+    models = models or [(family, untrained(family, size)) for family in list_models()]
+    manifest = faces_of(asked.photos, asked.source, asked.state, size, SplitShares(), None)
+    chosen = MaskSettings()
+    masks = build_mask_set(asked.state / "masks", size, chosen.evaluation_families, chosen.levels, chosen.count)
+    ways = [way for way in WAYS if way != "openvino" or find_spec("openvino")]
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        files = prepared(Path(folder), models, parity_inputs(manifest, masks, 32))
+        for side in sizes:
+            rounds: dict[tuple[str, str], list[dict[str, Any]]] = {(m, w): [] for m in files for w in ways}
+            for _ in range(asked.rounds):
+                for (name, way), found in rounds.items():
+                    found.append(timed(files[name], way, side, asked.seconds, asked.threads))
+            for (name, way), found in rounds.items():
+                stored = files[name].with_suffix(FILES[way])
+                rows.append({"model": name, "way": way, "size": side, **summary(found, stored)})
+                print(json.dumps(rows[-1]), flush=True)
+        test = evaluation_faces(manifest, "test", asked.faces)
+        loses = {name: lost(files[name], test, masks) for name, _ in pairs and models}
+    result = {
+        "machine": {"processor": platform.machine(), "threads": asked.threads, "torch": torch.__version__},
+        "models": {name: {"family": model.family, "options": model.options} for name, model in models},
+        "rows": rows,
+        "faces": len(test),
+        "hole_psnr_lost_db": loses,
+    }
+    write_json(asked.out, result)
+    plot_inference(result, asked.out.with_suffix(".png"))
+    print(asked.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""A U-Net that improves on a smooth first fill, with pixels folded into channels.
+
+A stem without parameters (pixel unshuffle, Shi et al., 2016) halves the sides, so nothing runs at full size, where a
+U-Net spends most of its time on its fewest channels. The network starts near the first fill: what it learns is the
+difference.
+"""
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, field_validator
+from torch import Tensor, nn
+
+from facerecon.config.base import Settings
+from facerecon.models import register_model
+from facerecon.models.base import ReconstructionModel
+from facerecon.models.blocks import double_convolution
+from facerecon.models.confidence import ConfidenceHead
+from facerecon.models.first_fill import first_fill
+
+INSIDE = 0.98
+"""The first fill is brought so far inside [-1, 1] before tanh is undone: at the ends it would be infinite."""
+
+
+SMALL = 0.1
+"""What the network adds to the first fill begins this many times smaller than such layers are drawn."""
+
+
+class UNetFillOptions(Settings):
+    """``features``: channels of each level, from the finest, at 1 / ``fold`` of the image's size, to the bottleneck."""
+
+    features: tuple[int, ...] = (32, 64, 128, 256)
+    fold: int = Field(2, description="pixels of a row that are folded into channels: 1, 2, 4 or 8")
+    first_fill: bool = Field(True, description="start from a smooth fill; without: holes are 0, as for other families")
+    confidence: bool = Field(True, description="with a head that says how sure the model is of each pixel")
+
+    @field_validator("features")
+    @classmethod
+    def _levels(cls, features: tuple[int, ...]) -> tuple[int, ...]:
+        if not 2 <= len(features) <= 7 or any(width < 4 or width % 2 for width in features):
+            raise ValueError("needs 2 to 7 levels of even width, at least 4")
+        return features
+
+    @field_validator("fold")
+    @classmethod
+    def _fold(cls, fold: int) -> int:
+        if fold not in (1, 2, 4, 8):
+            raise ValueError("needs 1, 2, 4 or 8")
+        return fold
+
+
+class UNetFill(ReconstructionModel):
+    """The network."""
+
+    def __init__(self, options: UNetFillOptions) -> None:
+        super().__init__()
+        widths, self.fold = options.features, options.fold
+        self.fills = options.first_fill
+        self.stride = self.fold * 2 ** (len(widths) - 1)
+        self.encoders = nn.ModuleList(
+            double_convolution(before, width)
+            for before, width in zip((4 * self.fold**2, *widths[:-1]), widths, strict=True)
+        )
+        self.pool = nn.MaxPool2d(2)
+        coarse_to_fine = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
+        self.upsamplers = nn.ModuleList(nn.ConvTranspose2d(below, width, 2, 2) for below, width in coarse_to_fine)
+        self.decoders = nn.ModuleList(double_convolution(2 * width, width) for _, width in coarse_to_fine)
+        self.image_head = nn.Conv2d(widths[0], 3 * self.fold**2, 1)
+        if self.fills:
+            with torch.no_grad():
+                self.image_head.weight *= SMALL
+                self.image_head.bias *= SMALL
+        self.confidence_head = ConfidenceHead(list(widths[::-1]), self.fold) if options.confidence else None
+
+    def predict(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
+        seen = torch.cat((first_fill(inputs), inputs[:, 3:]), dim=1) if self.fills else inputs
+        features = F.pixel_unshuffle(seen, self.fold)
+        skips: list[Tensor] = []
+        for encoder in self.encoders:
+            if skips:
+                features = self.pool(features)
+            features = encoder(features)
+            skips.append(features)
+        decoded = [skips.pop()]
+        for upsample, decoder in zip(self.upsamplers, self.decoders, strict=True):
+            decoded.append(decoder(torch.cat((skips.pop(), upsample(decoded[-1])), dim=1)))
+        change = F.pixel_shuffle(self.image_head(decoded[-1]), self.fold)
+        if self.fills:
+            change = change + torch.atanh(INSIDE * seen[:, :3])
+        prediction = torch.tanh(change)
+        return prediction, None if self.confidence_head is None else self.confidence_head(inputs, prediction, decoded)
+
+
+@register_model(UNetFillOptions)
+def unet_fill(options: UNetFillOptions) -> UNetFill:
+    """Build the U-Net that improves on a first fill."""
+    return UNetFill(options)

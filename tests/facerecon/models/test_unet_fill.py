@@ -1,0 +1,51 @@
+"""The U-Net that improves on a first fill: where it starts, its size, its options."""
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch.utils.flop_counter import FlopCounterMode
+
+from facerecon.models import build_model
+from facerecon.models.first_fill import first_fill
+
+
+def multiplications(family: str) -> float:
+    """Of one image of 64 x 64."""
+    model = build_model(family, {}).eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, 3, 64, 64), torch.ones(1, 1, 64, 64))
+    return counter.get_total_flops() / 2
+
+
+def test_it_costs_less_than_the_attention_u_net_of_this_size() -> None:
+    small = build_model("unet_attention", {"features": [16, 32, 64, 128, 256]}).eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        small(torch.zeros(1, 3, 64, 64), torch.ones(1, 1, 64, 64))
+    assert 0.5 < multiplications("unet_fill") / (counter.get_total_flops() / 2) < 0.9
+
+
+@pytest.mark.parametrize(("levels", "fold"), [(2, 1), (3, 2), (2, 4)])
+def test_stride_follows_fold_and_levels(levels: int, fold: int) -> None:
+    model = build_model("unet_fill", {"features": [8] * levels, "fold": fold}).eval()
+    side = fold * 2 ** (levels - 1)
+    assert model.stride == side
+    with torch.no_grad():
+        assert model(torch.zeros(1, 3, side, side), torch.ones(1, 1, side, side)).prediction.shape[-1] == side
+
+
+@pytest.mark.parametrize("options", [{"features": [16]}, {"features": [16, 17]}, {"features": [2, 4]}, {"fold": 3}])
+def test_impossible_sizes_are_refused(options: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match=r"features|fold"):
+        build_model("unet_fill", options)
+
+
+@pytest.mark.parametrize("fills", [True, False])
+def test_without_training_it_is_nearly_the_first_fill(fills: bool) -> None:
+    torch.manual_seed(0)
+    model = build_model("unet_fill", {"first_fill": fills, "confidence": False}).eval()
+    image, mask = torch.full((1, 3, 64, 64), 0.6), torch.zeros(1, 1, 64, 64)
+    mask[..., 16:48, 16:48] = 1
+    filled = first_fill(torch.cat((image * (1 - mask), mask), dim=1))
+    with torch.no_grad():
+        error = (model(image, mask).reconstruction - filled).abs().max()
+    assert (float(error) < 0.1) == fills
