@@ -5,6 +5,7 @@ STAMP  := .venv/.installed
 # a thread each: the processes share the cores; files in the order of tests/conftest.py, the longest first
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile \
           --no-loadscope-reorder
+OPENVINO := openvino==2026.4.1
 UV     := $(shell sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)
 
 # telemetry off: faces are private (ops/__init__.py sets the same for what is started without make)
@@ -72,13 +73,34 @@ lock: install  ## resolve pyproject.toml into requirements.lock anew
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-annotate \
 		--custom-compile-command "make lock" --output-file requirements.lock --quiet
 
-bench: weights sample  ## measure masks, data, the pipeline's cost, and quality at equal cost (its short form)
+# the short form goes through everything in minutes and says little; its figures do not replace those that are kept
+SHORT := outputs/benchmarks
+PHOTOS ?= data/lfw
+bench: weights sample  ## run all benchmarks, in minutes; LONG=1 PHOTOS=data/lfw: as docs/benchmarks.md states them
+ifdef LONG
+	$(BIN)/uv pip install --quiet --python $(BIN)/python "$(OPENVINO)"
+	$(BIN)/python -m benchmarks.quality --photos $(PHOTOS) --source lfw --minutes 15 --tune-minutes 2 \
+		--tune plain_tuned,ours --faces 120
+	$(BIN)/python -m benchmarks.ablations --photos $(PHOTOS) --source lfw
+	$(BIN)/python -m benchmarks.training --photos $(PHOTOS) --source lfw
+	$(BIN)/python -m benchmarks.inference
+	$(BIN)/python -m benchmarks.cost
+	$(BIN)/python -m benchmarks.data growth --count 10000
+	$(BIN)/python -m benchmarks.data memory
+	$(BIN)/python -m benchmarks.overhead --repeats 3
+else
 	$(BIN)/python -m benchmarks.masks
 	$(BIN)/python -m benchmarks.data speed
 	$(BIN)/python -m benchmarks.data growth
 	$(BIN)/python -m benchmarks.data loader
 	$(BIN)/python -m benchmarks.overhead
-	$(BIN)/python -m benchmarks.quality
+	$(BIN)/python -m benchmarks.training --steps 16 --rounds 2 --out $(SHORT)/training.json
+	$(BIN)/python -m benchmarks.inference --sizes 64,128 --seconds 1 --rounds 1 --out $(SHORT)/inference.json
+	$(BIN)/python -m benchmarks.cost --seconds 0.5 --rounds 1 --out $(SHORT)/cost.json
+	$(BIN)/python -m benchmarks.ablations --rows "as it is,no first fill" --minutes 0.5 --seeds 1 --faces 16 \
+		--out $(SHORT)/ablations.json
+	$(BIN)/python -m benchmarks.quality --minutes 0.5 --faces 16 --out $(SHORT)/quality.json
+endif
 
 clean:  ## remove what runs left: crops, checkpoints, runs, outputs (not data, not .venv)
 	rm -rf .facerecon outputs

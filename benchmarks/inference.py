@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.plots import plot_inference
-from benchmarks.quality import faces_of
+from benchmarks.recipes import faces_of
 from facerecon.config.data import SplitShares
 from facerecon.config.masks import MaskSettings
 from facerecon.corruption.frozen import MaskSet, build_mask_set

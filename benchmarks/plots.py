@@ -77,3 +77,25 @@ def plot_inference(result: dict[str, Any], path: Path) -> None:
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=110)
     plt.close(figure)
+
+
+def plot_cost(result: dict[str, Any], path: Path) -> None:
+    """Seconds and memory against the multiplications of a step, a line for what is varied."""
+    figure, panels = plt.subplots(1, 3, figsize=(12, 3.6))
+    shown = (("train_s", "training step, s"), ("fill_s", "reconstruction, s"), ("peak_mib", "peak memory, MiB"))
+    for panel, (figure_name, label) in zip(panels, shown, strict=True):
+        for axis, colour in zip(("size", "width", "batch"), ("#0b6b76", "#d9822b", "#5a5f66"), strict=True):
+            rows = [row for row in result["rows"] if row["axis"] == axis]
+            panel.plot(
+                [row["gmac"] for row in rows], [row[figure_name] for row in rows], "o-", color=colour, label=axis
+            )
+        panel.set_xscale("log")
+        if figure_name != "peak_mib":
+            panel.set_yscale("log")
+        panel.set_xlabel("GMAC of the batch, forward")
+        panel.set_ylabel(label)
+    panels[0].legend(frameon=False, fontsize=8)
+    figure.tight_layout()
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=110)
+    plt.close(figure)

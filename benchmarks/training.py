@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from benchmarks.plain import train_plainly
-from benchmarks.quality import PLAIN, Recipe, faces_of, settings_of, train_ours
+from benchmarks.recipes import PLAIN, Recipe, faces_of, settings_of, train_ours
 from facerecon.config.data import SplitShares
 from facerecon.config.run import RunSettings
 from facerecon.corruption.frozen import MaskSet, build_mask_set

@@ -12,7 +12,7 @@ from facerecon.models import model_options
 class ModelSettings(Settings):
     """Which network. ``options`` are the family's own and are checked by it."""
 
-    family: str = "unet_attention"
+    family: str = "unet_fill"
     options: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")

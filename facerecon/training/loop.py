@@ -129,13 +129,13 @@ def train(
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             if meter.due(step):
-                row = meter.row(step)
-                if meter.validates(step) and first:
+                row, validates = meter.row(step), first and meter.validates(step)
+                if validates:
                     row |= validate(model, val_faces, masks, fabric.device)
                 state["history"].append(row)
                 if first:
                     log(row)
-                if meter.validates(step) and first:
+                if validates:
                     if state["best"] is None or row["val/hole_l1"] < state["best"]:
                         state["best"] = row["val/hole_l1"]
                         best = _trained(model, model_settings, manifest.size, step + 1)

@@ -1,0 +1,152 @@
+"""One change at a time: what each part of the training is worth, in minutes of one machine, on people not trained on.
+
+From the project's root: ``python -m benchmarks.ablations --photos data/lfw --source lfw``. Every row trains for
+``--minutes`` from the start with one setting changed; the rows that matter most are trained with three seeds. Figures
+are of the val split: what is chosen by them must not have been seen in the test split. What was trained is kept in
+``--state``, so that the table can be continued (``--rows`` names some of them). Writes JSON and Markdown.
+"""
+
+import argparse
+import json
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.recipes import FEATURES, Recipe, faces_of, gmac, spend, train_ours
+from facerecon.config.data import SplitShares
+from facerecon.config.evaluation import EvaluationSettings
+from facerecon.config.masks import MaskSettings
+from facerecon.corruption.frozen import build_mask_set
+from facerecon.data.datasets import EvaluationFaces, evaluation_faces
+from facerecon.evaluation.measuring import Case, Judges, cases_of, measure, reconstruct
+from facerecon.files import write_json, write_text
+from facerecon.training.checkpoints import TrainedModel
+
+SHOWN = ("hole_psnr", "ssim", "lpips", "identity")
+U_NET = {"family": "unet_attention", "options": {"features": FEATURES}}
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is changed: the model's family and options, settings by dotted name, the coarse share."""
+
+    name: str
+    model: dict[str, Any] = field(default_factory=dict)
+    changes: dict[str, Any] = field(default_factory=dict)
+    coarse: float | None = None
+    curriculum: str | None = None
+    seeds: int = 1
+
+
+ROWS = (
+    Row("as it is", seeds=3),
+    Row("no first fill", model={"options": {"first_fill": False}}, seeds=3),
+    Row("no coarse steps", coarse=0.0, seeds=3),
+    Row("not folded", model={"options": {"fold": 1, "features": FEATURES}}),
+    Row("curriculum, published", curriculum="published", seeds=3),
+    Row("wide masks only", changes={"masks.training_families": ["brush", "boxes"]}),
+    Row("scattered pixels only", changes={"masks.training_families": ["scatter", "noise"]}),
+    Row("perceptual 0", changes={"training.losses.perceptual": 0}),
+    Row("perceptual 2.0", changes={"training.losses.perceptual": 2.0}),
+    Row("identity 0", changes={"training.losses.identity": 0}),
+    Row("identity 0.5", changes={"training.losses.identity": 0.5}),
+    Row("identity every 4th step", changes={"training.losses.identity_interval": 4}),
+    Row("hole weight 1", changes={"training.losses.hole": 1.0}),
+    Row("hole weight 20", changes={"training.losses.hole": 20.0}),
+    Row("constant learning rate", changes={"training.final_learning_rate": 2e-3}),
+    Row("batches of 8", changes={"training.batch_size": 8}),
+    Row("U-Net with attention", model=U_NET),
+    Row("U-Net without attention", model={**U_NET, "options": {"features": FEATURES, "attention": False}}),
+)
+
+
+def figures(trained: TrainedModel, faces: EvaluationFaces, cases: list[Case], judges: Judges) -> dict[str, Any]:
+    """Means over faces: on brush masks by level, and over the held-out family."""
+    measured, _ = measure({"model": partial(reconstruct, trained.build())}, faces, cases, judges)
+    found: dict[str, Any] = {}
+    for title, chosen in (
+        *((f"brush {level}", [c for c in cases if (c.family, c.level) == ("brush", level)]) for level in (1, 2, 3)),
+        ("held out", [c for c in cases if c.family == "held_out"]),
+    ):
+        if chosen:
+            values = {m: np.concatenate([measured[case.name, "model"][m] for case in chosen]) for m in SHOWN}
+            found[title] = {metric: float(np.nanmean(each)) for metric, each in values.items()}
+    return found
+
+
+def table(result: dict[str, Any]) -> str:
+    """The rows as Markdown: the mean over seeds, and how far it lies from the first row's."""
+    shown = ("brush 2: hole PSNR", "brush 2: LPIPS", "brush 2: identity", "held out: hole PSNR")
+    lines = [f"| changed | seeds | {' | '.join(shown)} | steps |", "|---" * 7 + "|"]
+    first: dict[tuple[str, str], float] = {}
+    for row in result["rows"]:
+        cells = []
+        for case, metric, digits in (
+            ("brush 2", "hole_psnr", 2),
+            ("brush 2", "lpips", 4),
+            ("brush 2", "identity", 3),
+            ("held out", "hole_psnr", 2),
+        ):
+            values = [run["figures"][case][metric] for run in row["runs"]]
+            mean = float(np.mean(values))
+            spread = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
+            difference = mean - first.setdefault((case, metric), mean)
+            told = f" ({difference:+.{digits}f})" if row is not result["rows"][0] else ""
+            cells.append(f"{mean:.{digits}f}{spread}{told}")
+        steps = round(float(np.mean([run["steps"] for run in row["runs"]])))
+        lines.append(f"| {row['name']} | {len(row['runs'])} | {' | '.join(cells)} | {steps} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Train, measure, write and tell."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--photos", type=Path, default=Path("data/sample"))
+    parser.add_argument("--source", default="folder")
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--rows", default=",".join(row.name for row in ROWS), help="names, with commas between them")
+    parser.add_argument("--seeds", type=int, default=3, help="at most so many, of rows that have several")
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--coarse", type=float, default=0.75)
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--faces", type=int, default=120)
+    parser.add_argument("--state", type=Path, default=Path(".facerecon/benchmarks"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/ablations.json"))
+    asked = parser.parse_args()
+    wanted = [row for name in asked.rows.split(",") for row in ROWS if row.name == name.strip()]
+    if not wanted:
+        parser.error(f"--rows: none of {', '.join(row.name for row in ROWS)}")
+
+    manifest = faces_of(asked.photos, asked.source, asked.state, asked.size, SplitShares(), None)
+    chosen = MaskSettings()
+    masks = build_mask_set(asked.state / "masks", asked.size, chosen.evaluation_families, chosen.levels, chosen.count)
+    faces = evaluation_faces(manifest, "val", asked.faces)
+    cases = [case for case in cases_of(faces, masks, features=False) if case.family in ("brush", "held_out")]
+    judges = Judges(EvaluationSettings())
+    result: dict[str, Any] = {"minutes": asked.minutes, "size": asked.size, "faces": len(faces), "rows": []}
+    for row in wanted:
+        runs = []
+        for seed in range(min(row.seeds, asked.seeds)):
+            recipe = Recipe(
+                model={"family": "unet_fill", "options": {}} | row.model,
+                rate=asked.rate,
+                coarse=asked.coarse if row.coarse is None else row.coarse,
+                curriculum=row.curriculum or "none",
+                seed=seed,
+                changes=row.changes,
+            )
+            name = f"ablation-{row.name.replace(' ', '_')}"
+            trained, about = spend(name, asked.minutes, train_ours, recipe, (manifest, masks), asked.state)
+            runs.append({"seed": seed, **about, "figures": figures(trained, faces, cases, judges)})
+        result["rows"].append({"name": row.name, **asdict(row), "gmac": gmac(trained), "runs": runs})
+        print(json.dumps({row.name: runs[-1]["figures"]["brush 2"]}), flush=True)
+        write_json(asked.out, result)
+        write_text(asked.out.with_suffix(".md"), table(result))
+    print(asked.out)
+
+
+if __name__ == "__main__":
+    main()

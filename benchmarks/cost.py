@@ -1,0 +1,104 @@
+"""Cost against work: how time and memory grow with the image, the network and the batch.
+
+From the project's root: ``python -m benchmarks.cost``. Each point runs in a process of its own, ``--rounds`` times in
+turn. The data's own growth is measured by ``benchmarks.data``. Writes JSON and a plot.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.plots import plot_cost
+from facerecon.files import write_json
+from facerecon.models import build_model
+
+WIDTHS = {"half": [16, 32, 64, 128], "as it is": [32, 64, 128, 256], "twice": [64, 128, 256, 512]}
+USUAL = {"size": 128, "width": "as it is", "batch": 8}
+POINTS = {
+    "size": [64, 128, 256],
+    "width": list(WIDTHS),
+    "batch": [2, 8, 32],
+}
+
+
+def once(family: str, size: int, width: str, batch: int, seconds: float) -> dict[str, float]:
+    """Median seconds of a training step (pixel loss) and of a reconstruction, its GMAC, and the peak memory in MiB."""
+    torch.manual_seed(0)
+    model = build_model(family, {"features": WIDTHS[width], "confidence": False})
+    model = model.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(model.parameters())
+    image, mask = torch.rand(batch, 3, size, size) * 2 - 1, torch.zeros(batch, 1, size, size)
+    mask[..., size // 4 : size // 2, size // 4 : size // 2] = 1
+
+    def train() -> None:
+        (model(image, mask).reconstruction - image).abs().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    @torch.inference_mode()
+    def fill() -> None:
+        model(image, mask)
+
+    times = {"train_s": _median(train, seconds)}
+    model.eval()
+    times["fill_s"] = _median(fill, seconds)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(image, mask)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {**times, "gmac": counter.get_total_flops() / 2e9, "peak_mib": peak}
+
+
+def _median(call: Any, seconds: float) -> float:
+    call()
+    times: list[float] = []
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until or len(times) < 3:
+        since = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - since)
+    return float(np.median(times))
+
+
+def main() -> None:
+    """Measure, write and tell."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--family", default="unet_fill")
+    parser.add_argument("--seconds", type=float, default=3.0, help="for each of two measurements of a point")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/cost.json"))
+    parser.add_argument("--point", type=json.loads, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.point:
+        print(json.dumps(once(asked.family, **asked.point, seconds=asked.seconds)))
+        return
+    points = [(axis, USUAL | {axis: value}) for axis, values in POINTS.items() for value in values]
+    found: list[list[dict[str, float]]] = [[] for _ in points]
+    for _ in range(asked.rounds):
+        for (_, point), rounds in zip(points, found, strict=True):
+            command = [sys.executable, "-m", "benchmarks.cost", "--family", asked.family, "--point", json.dumps(point)]
+            done = subprocess.run(
+                [*command, "--seconds", str(asked.seconds)], stdout=subprocess.PIPE, text=True, check=True
+            )
+            rounds.append(json.loads(done.stdout.splitlines()[-1]))
+    rows = [
+        {"axis": axis, **point, **{name: float(np.median([one[name] for one in rounds])) for name in rounds[0]}}
+        for (axis, point), rounds in zip(points, found, strict=True)
+    ]
+    result = {"family": asked.family, "threads": torch.get_num_threads(), "rows": rows}
+    write_json(asked.out, result)
+    plot_cost(result, asked.out.with_suffix(".png"))
+    for row in rows:
+        print(json.dumps(row))
+
+
+if __name__ == "__main__":
+    main()
