@@ -67,8 +67,8 @@ class UNetFill(ReconstructionModel):
         self.image_head = nn.Conv2d(widths[0], 3 * self.fold**2, 1)
         if self.fills:
             with torch.no_grad():
-                self.image_head.weight *= SMALL
-                self.image_head.bias *= SMALL
+                for value in self.image_head.parameters():
+                    value *= SMALL
         self.confidence_head = ConfidenceHead(list(widths[::-1]), self.fold) if options.confidence else None
 
     def predict(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
