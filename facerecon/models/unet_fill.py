@@ -68,7 +68,7 @@ class UNetFill(ReconstructionModel):
         if self.fills:
             with torch.no_grad():
                 for value in self.image_head.parameters():
-                    value *= SMALL
+                    value.mul_(SMALL)
         self.confidence_head = ConfidenceHead(list(widths[::-1]), self.fold) if options.confidence else None
 
     def predict(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
