@@ -43,7 +43,7 @@ from facerecon.evaluation.measuring import (
     reconstruct,
 )
 from facerecon.evaluation.metrics import from_uint8, summarise, to_uint8
-from facerecon.files import write_json
+from facerecon.files import write_json, write_text
 from facerecon.models.first_fill import first_fill
 from facerecon.training.checkpoints import TrainedModel
 
@@ -75,6 +75,41 @@ def compare(methods: dict[str, Filler], manifest: Manifest, masks: MaskSet, most
                 interval = paired_interval(mine - theirs, people, 2000, 0.95, seed=0)
                 gains.append({"over": other, **about, "metric": metric, **asdict(interval)})
     return {"faces": len(faces), "identities": len(set(people)), "rows": rows, "gains": gains}
+
+
+def table(result: dict[str, Any]) -> str:
+    """Hole PSNR, LPIPS and identity as Markdown, for each set, and what ours gains over the stronger plain recipe."""
+    lines: list[str] = []
+    for title, found in result["sets"].items():
+        rows = {(row["family"], row["level"], row["method"]): row for row in found["rows"]}
+        methods = list(dict.fromkeys(method for *_, method in rows))
+        kinds = list(dict.fromkeys((family, level) for family, level, _ in rows))
+        lines += [f"### {title}: {found['faces']} faces of {found['identities']} people", ""]
+        for metric, label, digits, better in (
+            ("hole_psnr", "hole PSNR, dB", 2, 1),
+            ("lpips", "LPIPS", 3, -1),
+            ("identity", "identity, cosine", 3, 1),
+        ):
+            lines += [f"| {label} | {' | '.join(methods)} | ours over the stronger plain one |"]
+            lines += ["|---" * (len(methods) + 2) + "|"]
+            for kind in kinds:
+                means = {method: rows[*kind, method][metric]["mean"] for method in methods}
+                gains = {
+                    gain["over"]: gain
+                    for gain in found["gains"]
+                    if (gain["family"], gain["level"], gain["metric"]) == (*kind, metric)
+                }
+                plain = [method for method in ("plain", "plain_tuned") if method in gains]
+                told = ""
+                if plain:
+                    stronger = gains[max(plain, key=lambda method: better * means[method])]
+                    ends = [stronger[end] for end in ("low", "high") if stronger[end] is not None]
+                    told = f"{stronger['mean']:+.{digits}f}"
+                    told += f" ({' to '.join(f'{end:+.{digits}f}' for end in ends)})" if ends else ""
+                cells = " | ".join(f"{means[method]:.{digits}f}" for method in methods)
+                lines.append(f"| {kind[0]} {kind[1]} | {cells} | {told} |")
+            lines.append("")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -164,6 +199,7 @@ def main() -> None:
         "sets": sets,
     }
     write_json(asked.out, result)
+    write_text(asked.out.with_suffix(".md"), table(result))
     plot_quality(result, asked.out.with_suffix(".png"))
     print(asked.out)
 

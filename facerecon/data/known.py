@@ -50,7 +50,7 @@ class KnownPhotos:
         """Keep the list of what is under the root now."""
         if self._now.keys() == self._before.keys():
             return
-        rows = np.array([(*state, sha256) for state, sha256 in self._now.items()], dtype=_ROW)
+        rows = np.array([(*state, sha256) for state, sha256 in sorted(self._now.items())], dtype=_ROW)
         with atomic_path(self._path) as temporary, temporary.open("wb") as stream:
             np.save(stream, rows)
 

@@ -260,7 +260,7 @@ def test_never_trained_on_follows_the_settings(page: Page) -> None:
 
 
 def test_parameters_are_those_of_the_network(page: Page) -> None:
-    model = build_model("unet_attention", {"features": [8, 16]})
+    model = build_model("unet_fill", {"features": [8, 16]})
     count = sum(parameter.numel() for parameter in model.parameters())
     assert f"{count:,} parameters" in page.said
 

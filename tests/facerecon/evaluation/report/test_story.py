@@ -35,7 +35,7 @@ def test_weights_that_were_not_used_are_not_listed(make_story: MakeStory) -> Non
 
 
 def test_parameters_are_those_of_the_network(make_story: MakeStory) -> None:
-    model = build_model("unet_attention", {"features": [8, 16]})
+    model = build_model("unet_fill", {"features": [8, 16]})
     assert make_story().parameters == sum(parameter.numel() for parameter in model.parameters())
 
 
