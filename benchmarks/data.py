@@ -137,7 +137,7 @@ def loader(folder: Path, count: int, steps: int) -> dict[str, Any]:
     import torch
 
     draw_faces(folder, count)
-    settings = RunSettings(model={"options": {"features": [16, 32, 64, 128, 256]}})
+    settings = RunSettings(model={"family": "unet_attention", "options": {"features": [16, 32, 64, 128, 256]}})
     with tempfile.TemporaryDirectory() as state:
         manifest = align_folder(folder, Path(state), workers=2)
         masks = TrainingMasks(settings.masks, settings.alignment.size)

@@ -5,7 +5,7 @@ From the project's root: ``python -m benchmarks.quality --photos data/lfw --sour
 learning rate chosen on val), ``ours`` (the family given by ``--family``, first on images of half the size) and
 ``ours_third`` (the same in a third of the time); Telea, Navier-Stokes, mean fill and the first fill that ours starts
 from need no training. People of the test split are in no training. What was trained is kept in ``--state``, so that an
-interrupted comparison goes on. Writes JSON and a plot.
+interrupted comparison goes on. Writes JSON, Markdown and a plot.
 """
 
 import argparse

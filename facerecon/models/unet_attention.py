@@ -6,29 +6,22 @@ itself: one 1x1 convolution to half the channels, ReLU, 1x1 convolution, sigmoid
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor, nn
 
 from facerecon.config.base import Settings
 from facerecon.models import register_model
 from facerecon.models.base import ReconstructionModel
-from facerecon.models.blocks import double_convolution
+from facerecon.models.blocks import Features, double_convolution
 from facerecon.models.confidence import ConfidenceHead
 
 
 class UNetAttentionOptions(Settings):
     """``features``: channels of each level, from the finest to the bottleneck."""
 
-    features: tuple[int, ...] = (16, 32, 64, 128, 256)
+    features: Features = (16, 32, 64, 128, 256)
     attention: bool = Field(True, description="with gates on the skips and at the bottleneck; without: a plain U-Net")
     confidence: bool = Field(True, description="with a head that says how sure the model is of each pixel")
-
-    @field_validator("features")
-    @classmethod
-    def _levels(cls, features: tuple[int, ...]) -> tuple[int, ...]:
-        if not 2 <= len(features) <= 7 or any(width < 4 or width % 2 for width in features):
-            raise ValueError("needs 2 to 7 levels of even width, at least 4")
-        return features
 
 
 class AttentionGate(nn.Module):

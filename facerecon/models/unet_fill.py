@@ -5,21 +5,22 @@ U-Net spends most of its time on its fewest channels. The network starts near th
 difference.
 """
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor, nn
 
 from facerecon.config.base import Settings
 from facerecon.models import register_model
 from facerecon.models.base import ReconstructionModel
-from facerecon.models.blocks import double_convolution
+from facerecon.models.blocks import Features, double_convolution
 from facerecon.models.confidence import ConfidenceHead
 from facerecon.models.first_fill import first_fill
 
 INSIDE = 0.98
 """The first fill is brought so far inside [-1, 1] before tanh is undone: at the ends it would be infinite."""
-
 
 SMALL = 0.1
 """What the network adds to the first fill begins this many times smaller than such layers are drawn."""
@@ -28,24 +29,10 @@ SMALL = 0.1
 class UNetFillOptions(Settings):
     """``features``: channels of each level, from the finest, at 1 / ``fold`` of the image's size, to the bottleneck."""
 
-    features: tuple[int, ...] = (32, 64, 128, 256)
-    fold: int = Field(2, description="pixels of a row that are folded into channels: 1, 2, 4 or 8")
+    features: Features = (32, 64, 128, 256)
+    fold: Literal[1, 2, 4, 8] = Field(2, description="pixels of a row that are folded into channels")
     first_fill: bool = Field(True, description="start from a smooth fill; without: holes are 0, as for other families")
     confidence: bool = Field(True, description="with a head that says how sure the model is of each pixel")
-
-    @field_validator("features")
-    @classmethod
-    def _levels(cls, features: tuple[int, ...]) -> tuple[int, ...]:
-        if not 2 <= len(features) <= 7 or any(width < 4 or width % 2 for width in features):
-            raise ValueError("needs 2 to 7 levels of even width, at least 4")
-        return features
-
-    @field_validator("fold")
-    @classmethod
-    def _fold(cls, fold: int) -> int:
-        if fold not in (1, 2, 4, 8):
-            raise ValueError("needs 1, 2, 4 or 8")
-        return fold
 
 
 class UNetFill(ReconstructionModel):
