@@ -43,7 +43,8 @@ class Row:
 
 ROWS = (
     Row("as it is", seeds=3),
-    Row("no first fill", model={"options": {"first_fill": False}}, seeds=3),
+    Row("smooth first fill, no prior", model={"options": {"first_fill": "smooth"}}, seeds=3),
+    Row("no first fill", model={"options": {"first_fill": "none"}}),
     Row("no coarse steps", coarse=0.0, seeds=3),
     Row("not folded", model={"options": {"fold": 1, "features": FEATURES}}),
     Row("curriculum, published", curriculum="published", seeds=3),

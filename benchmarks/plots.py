@@ -13,7 +13,8 @@ import matplotlib.pyplot as plt
 
 LABELS = {
     "navier_stokes": "Navier-Stokes",
-    "first_fill": "first fill alone",
+    "smooth_fill": "smooth fill",
+    "prior_alone": "ours before training",
     "plain": "plain",
     "plain_tuned": "plain, our loop, tuned",
     "ours_third": "ours, a third of the time",
@@ -21,7 +22,8 @@ LABELS = {
 }
 COLOURS = {
     "navier_stokes": "#b9b4a7",
-    "first_fill": "#d9b36c",
+    "smooth_fill": "#d9b36c",
+    "prior_alone": "#c0803a",
     "plain": "#8fa7b3",
     "plain_tuned": "#4f7d95",
     "ours_third": "#5fb3a5",

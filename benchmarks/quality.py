@@ -3,14 +3,15 @@
 From the project's root: ``python -m benchmarks.quality --photos data/lfw --source lfw --minutes 15``. Recipes are
 ``plain`` (see ``benchmarks.plain``), ``plain_tuned`` (the same network with this project's data path and loop, its
 learning rate chosen on val), ``ours`` (the family given by ``--family``, first on images of half the size) and
-``ours_third`` (the same in a third of the time); Telea, Navier-Stokes, mean fill and the first fill that ours starts
-from need no training. People of the test split are in no training. What was trained is kept in ``--state``, so that an
-interrupted comparison goes on. Writes JSON, Markdown and a plot.
+``ours_third`` (the same in a third of the time); Telea, Navier-Stokes, mean fill and a smooth fill need no training,
+and the prior that ours starts from stands alone beside it. People of the test split are in no training. What was
+trained is kept in ``--state``, so that an interrupted comparison goes on. Writes JSON, Markdown and a plot.
 """
 
 import argparse
 import json
 import platform
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -44,16 +45,21 @@ from facerecon.evaluation.measuring import (
 )
 from facerecon.evaluation.metrics import from_uint8, summarise, to_uint8
 from facerecon.files import write_json, write_text
+from facerecon.models.face_prior import FacePrior
 from facerecon.models.first_fill import first_fill
 from facerecon.training.checkpoints import TrainedModel
 
 RATES = (1e-3, 2e-3, 4e-3)
 
+Fill = Callable[[Tensor], Tensor]
+"""Images with holes of 0 and masks [N, 4, H, W] -> filled images [N, 3, H, W]."""
 
-def fill_only(images: NDArray[np.uint8], masks: NDArray[np.uint8]) -> tuple[Tensor, Tensor | None]:
-    """The first fill that ours starts from, as if it were a method."""
+
+def fill_only(fill: Fill, images: NDArray[np.uint8], masks: NDArray[np.uint8]) -> tuple[Tensor, Tensor | None]:
+    """What a network starts from, as if it were a method."""
     image, mask = from_uint8(images), as_tensor(masks)
-    filled = first_fill(torch.cat((image * (1 - mask), mask), dim=1))
+    with torch.inference_mode():
+        filled = fill(torch.cat((image * (1 - mask), mask), dim=1))
     return to_uint8(torch.where(mask > 0.5, filled, image)), None
 
 
@@ -178,8 +184,11 @@ def main() -> None:
         print(json.dumps({name: recipes[name]}), flush=True)
 
     methods: dict[str, Filler] = {name: baseline(name) for name in ("telea", "navier_stokes", "mean_fill")}
-    methods["first_fill"] = fill_only
-    methods |= {name: partial(reconstruct, trained.build()) for name, trained in models.items()}
+    methods["smooth_fill"] = partial(fill_only, first_fill)
+    built = {name: trained.build() for name, trained in models.items()}
+    if isinstance(prior := getattr(built.get("ours"), "prior", None), FacePrior):
+        methods["prior_alone"] = partial(fill_only, prior)
+    methods |= {name: partial(reconstruct, model) for name, model in built.items()}
     sets = {"people never seen": compare(methods, manifest, masks, asked.faces)}
     if asked.second:
         everyone = SplitShares(train=0, val=0, gate=0, test=1)

@@ -84,6 +84,12 @@ class TrainingFaces(Dataset[tuple[Tensor, Tensor, Tensor]]):
         mask = self.draw_mask(draw.progress, mask_rng, points68, parts)
         return to_tensor(image), torch.from_numpy(mask[None].astype(np.float32)), torch.from_numpy(points5)
 
+    def unchanged(self, most: int, batch_size: int = 64) -> Iterator[Tensor]:
+        """At most ``most`` faces, evenly from all, as they are: batches [N, 3, H, W] in [-1, 1]."""
+        chosen = self.faces[:: -(-len(self.faces) // most)]
+        for start in range(0, len(chosen), batch_size):
+            yield torch.stack([to_tensor(self.store.crop(face)) for face in chosen[start : start + batch_size]])
+
     def __getitems__(self, draws: list[Draw]) -> list[tuple[Tensor, Tensor, Tensor]]:
         return [self[draw] for draw in draws]
 

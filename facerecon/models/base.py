@@ -1,6 +1,7 @@
 """The interface of all model families."""
 
 from abc import abstractmethod
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -49,6 +50,12 @@ class ReconstructionModel(nn.Module):
     @abstractmethod
     def predict(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
         """From [N, 4, H, W] (image with holes set to 0, mask) to prediction in [-1, 1] and confidence log-odds."""
+
+    def learn(self, faces: Iterable[Tensor]) -> None:
+        """Take from training faces, batches [N, 3, H, W] in [-1, 1], what is computed and not trained.
+
+        Called once before the first step of a training; a family without such a part leaves it out.
+        """
 
     def attention_maps(self, inputs: Tensor) -> dict[str, Tensor]:
         """As ``attention``, from what ``predict`` takes; a family that has such maps implements this."""

@@ -1,10 +1,11 @@
-"""A U-Net that improves on a smooth first fill, with pixels folded into channels.
+"""A U-Net that improves on a first fill, with pixels folded into channels.
 
 A stem without parameters (pixel unshuffle, Shi et al., 2016) halves the sides, so nothing runs at full size, where a
-U-Net spends most of its time on its fewest channels. The network starts near the first fill: what it learns is the
-difference.
+U-Net spends most of its time on its fewest channels. The network starts near the first fill, by default what is to be
+expected of an aligned face (see ``face_prior``): what it learns is the difference.
 """
 
+from collections.abc import Iterable
 from typing import Literal
 
 import torch
@@ -17,6 +18,7 @@ from facerecon.models import register_model
 from facerecon.models.base import ReconstructionModel
 from facerecon.models.blocks import Features, double_convolution
 from facerecon.models.confidence import ConfidenceHead
+from facerecon.models.face_prior import FacePrior
 from facerecon.models.first_fill import first_fill
 
 INSIDE = 0.98
@@ -31,7 +33,12 @@ class UNetFillOptions(Settings):
 
     features: Features = (32, 64, 128, 256)
     fold: Literal[1, 2, 4, 8] = Field(2, description="pixels of a row that are folded into channels")
-    first_fill: bool = Field(True, description="start from a smooth fill; without: holes are 0, as for other families")
+    first_fill: Literal["prior", "smooth", "none"] = Field(
+        "prior", description="start from what is to be expected of a face, from a smooth fill, or from holes of 0"
+    )
+    prior_grid: Literal[8, 16, 24, 32, 48] = Field(32, description="cells in a row of the faces the prior is over")
+    prior_components: int = Field(300, ge=1, le=2048, description="variations of faces that the prior knows at most")
+    prior_iterations: int = Field(20, ge=1, le=200, description="steps in which the prior's fill is approached")
     confidence: bool = Field(True, description="with a head that says how sure the model is of each pixel")
 
 
@@ -41,7 +48,10 @@ class UNetFill(ReconstructionModel):
     def __init__(self, options: UNetFillOptions) -> None:
         super().__init__()
         widths, self.fold = options.features, options.fold
-        self.fills = options.first_fill
+        self.fills = options.first_fill != "none"
+        uses_prior = options.first_fill == "prior"
+        size = (options.prior_grid, options.prior_components, options.prior_iterations)
+        self.prior = FacePrior(*size) if uses_prior else None
         self.stride = self.fold * 2 ** (len(widths) - 1)
         self.encoders = nn.ModuleList(
             double_convolution(before, width)
@@ -58,8 +68,12 @@ class UNetFill(ReconstructionModel):
                     value.mul_(SMALL)
         self.confidence_head = ConfidenceHead(list(widths[::-1]), self.fold) if options.confidence else None
 
+    def learn(self, faces: Iterable[Tensor]) -> None:
+        if self.prior is not None:
+            self.prior.learn(faces)
+
     def predict(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
-        seen = torch.cat((first_fill(inputs), inputs[:, 3:]), dim=1) if self.fills else inputs
+        seen = torch.cat((self._filled(inputs), inputs[:, 3:]), dim=1) if self.fills else inputs
         features = F.pixel_unshuffle(seen, self.fold)
         skips: list[Tensor] = []
         for encoder in self.encoders:
@@ -75,6 +89,9 @@ class UNetFill(ReconstructionModel):
             change = change + torch.atanh(INSIDE * seen[:, :3])
         prediction = torch.tanh(change)
         return prediction, None if self.confidence_head is None else self.confidence_head(inputs, prediction, decoded)
+
+    def _filled(self, inputs: Tensor) -> Tensor:
+        return first_fill(inputs) if self.prior is None else self.prior(inputs)
 
 
 @register_model(UNetFillOptions)

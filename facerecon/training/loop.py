@@ -38,6 +38,9 @@ from facerecon.training.checkpoints import (
 from facerecon.training.losses import ReconstructionLoss, hole_l1
 from facerecon.training.processes import launch
 
+LEARNED_FROM = 20_000
+"""Faces at most from which a model takes what is computed and not trained: more would change little."""
+
 
 def is_coarse(step: int, settings: TrainingSettings) -> bool:
     """Whether ``step`` is one of the first, on images of half the size."""
@@ -93,6 +96,8 @@ def train(
         torch.manual_seed(seed)
         # the layout that convolutions are fastest in, on CPU and GPU
         model = build_model(model_settings.family, model_settings.options).to(memory_format=torch.channels_last)
+        if not (folder / "last.safetensors").is_file():
+            model.learn(faces.unchanged(LEARNED_FROM))
         criterion = fabric.to_device(ReconstructionLoss(settings.losses))
         optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
         network, optimizer = fabric.setup(model, optimizer)

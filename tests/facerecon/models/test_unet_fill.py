@@ -39,13 +39,25 @@ def test_impossible_sizes_are_refused(options: dict[str, object]) -> None:
         build_model("unet_fill", options)
 
 
-@pytest.mark.parametrize("fills", [True, False])
-def test_without_training_it_is_nearly_the_first_fill(fills: bool) -> None:
+@pytest.mark.parametrize(("start", "fills"), [("prior", True), ("smooth", True), ("none", False)])
+def test_without_training_it_is_nearly_the_first_fill(start: str, fills: bool) -> None:
     torch.manual_seed(0)
-    model = build_model("unet_fill", {"first_fill": fills, "confidence": False}).eval()
+    model = build_model("unet_fill", {"first_fill": start, "confidence": False}).eval()
     image, mask = torch.full((1, 3, 64, 64), 0.6), torch.zeros(1, 1, 64, 64)
     mask[..., 16:48, 16:48] = 1
     filled = first_fill(torch.cat((image * (1 - mask), mask), dim=1))
     with torch.no_grad():
         error = (model(image, mask).reconstruction - filled).abs().max()
     assert (float(error) < 0.1) == fills
+
+
+def test_what_it_learned_of_faces_is_kept_with_its_weights() -> None:
+    faces = torch.rand((60, 3, 64, 64), generator=torch.Generator().manual_seed(0)) * 2 - 1
+    options = {"prior_grid": 8, "prior_components": 6, "confidence": False}
+    model, other = build_model("unet_fill", options).eval(), build_model("unet_fill", options).eval()
+    model.learn(faces.split(20))
+    assert float(model.state_dict()["prior.basis"].abs().max()) > 0
+    other.load_state_dict(model.state_dict())
+    mask = torch.ones(1, 1, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(model(faces[:1], mask).reconstruction, other(faces[:1], mask).reconstruction)

@@ -1,0 +1,135 @@
+"""The prior of aligned faces: it finds what faces have in common, and fills holes with what to expect."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from facerecon.models.face_prior import FACES_PER_COMPONENT, FacePrior
+from facerecon.models.first_fill import first_fill
+
+GRID = 8
+
+
+def alike(count: int, seed: int = 0) -> Tensor:
+    """Faces [count, 3, 16, 16] that differ in four ways, smooth over the picture."""
+    ways = torch.randn((4, 3, 4, 4), generator=torch.Generator().manual_seed(7)) * 0.15
+    amounts = torch.randn((count, 4), generator=torch.Generator().manual_seed(seed))
+    coarse = torch.einsum("nk,kchw->nchw", amounts, ways) + torch.linspace(-0.3, 0.3, 4)[:, None]
+    return torch.nn.functional.interpolate(coarse, size=(16, 16), mode="bilinear").clamp(-1, 1)
+
+
+def learned(faces: Tensor, components: int = 8, iterations: int = 20, grid: int = GRID) -> FacePrior:
+    prior = FacePrior(grid, components, iterations)
+    prior.learn(faces.split(50))
+    return prior
+
+
+def hidden(images: Tensor, mask: Tensor) -> Tensor:
+    return torch.cat((torch.where(mask > 0.5, 0.0, images), mask), dim=1)
+
+
+def half_hidden(images: Tensor) -> Tensor:
+    mask = torch.zeros(len(images), 1, *images.shape[2:])
+    mask[..., : images.shape[3] // 2] = 1
+    return mask
+
+
+def test_it_knows_what_a_smooth_fill_cannot() -> None:
+    prior, others = learned(alike(400)), alike(50, seed=1)
+    mask = half_hidden(others)
+    errors = [
+        float((filled - others).abs().mean())
+        for filled in (prior(hidden(others, mask)), first_fill(hidden(others, mask)))
+    ]
+    assert errors[0] < 0.25 * errors[1]
+
+
+def test_what_it_expects_is_the_mean_of_its_gaussian_given_what_is_seen() -> None:
+    prior, others = learned(alike(400), iterations=60), alike(5, seed=1)[..., ::2, ::2]
+    mask = half_hidden(others)
+    seen = np.repeat(1 - mask.numpy()[:, 0], 3, axis=0).reshape(len(others), -1) > 0.5
+    basis, mean, noise = prior.basis.double().numpy(), prior.mean.double().numpy(), float(prior.noise)
+    for one, known, expected in zip(
+        others.flatten(1).double().numpy(), seen, prior._expected(others, 1 - mask).flatten(1), strict=True
+    ):
+        covariance = basis @ basis.T
+        among = covariance[np.ix_(known, known)] + noise * np.eye(known.sum())
+        exact = mean + covariance[:, known] @ np.linalg.solve(among, one[known] - mean[known])
+        np.testing.assert_allclose(expected.numpy(), exact, atol=2e-3)
+
+
+def test_before_it_has_learned_it_is_the_smooth_fill() -> None:
+    images = alike(3)
+    inputs = hidden(images, half_hidden(images))
+    assert torch.equal(FacePrior(GRID, 8, 20)(inputs), first_fill(inputs))
+    empty = FacePrior(GRID, 8, 20)
+    empty.learn(iter(()))
+    assert torch.equal(empty(inputs), first_fill(inputs))
+
+
+@given(
+    seed=st.integers(0, 2**31),
+    height=st.integers(1, 40),
+    width=st.integers(1, 40),
+    share=st.floats(0, 1),
+    big=st.booleans(),
+)
+@settings(deadline=None, max_examples=40)
+def test_known_pixels_stay_in_images_of_any_size(seed: int, height: int, width: int, share: float, big: bool) -> None:
+    prior = learned(alike(100))
+    rng = torch.Generator().manual_seed(seed)
+    images = (torch.rand((2, 3, height, width), generator=rng) * 2 - 1) * (1.0 if big else 1e-3)
+    mask = (torch.rand((2, 1, height, width), generator=rng) < share).float()
+    filled = prior(hidden(images, mask))
+    known = (mask < 0.5).expand_as(images)
+    assert torch.equal(filled[known], images[known])
+    assert bool(filled.isfinite().all())
+    assert float(filled.abs().max()) <= 1
+
+
+def test_a_mirrored_face_is_filled_with_the_mirror_image() -> None:
+    prior, others = learned(alike(400)), alike(5, seed=1)
+    inputs = hidden(others, half_hidden(others))
+    torch.testing.assert_close(prior(inputs.flip(3)), prior(inputs).flip(3), atol=1e-4, rtol=0)
+
+
+def test_of_a_face_that_is_all_hole_it_expects_the_mean_face() -> None:
+    faces = alike(200)
+    filled = learned(faces)(hidden(faces[:1], torch.ones(1, 1, 16, 16)))
+    mean = (faces + faces.flip(3)).mean(0, keepdim=True) / 2
+    assert float((filled - mean).abs().max()) < 0.05
+
+
+def test_it_does_not_depend_on_how_faces_come_in_batches() -> None:
+    faces = alike(120)
+    one, two = FacePrior(GRID, 8, 20), FacePrior(GRID, 8, 20)
+    one.learn(faces.split(120))
+    two.learn(faces.split(7))
+    inputs = hidden(faces, half_hidden(faces))
+    torch.testing.assert_close(one(inputs), two(inputs), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(("count", "kept"), [(1, 1), (5, 1), (40, 5), (400, 8)])
+def test_few_faces_give_few_variations(count: int, kept: int) -> None:
+    prior = learned(alike(count) + 0.05 * torch.randn(count, 3, 16, 16, generator=torch.Generator().manual_seed(3)))
+    assert int((prior.basis.abs().amax(0) > 0).sum()) <= kept
+    assert kept <= max(1, count // FACES_PER_COMPONENT)
+    assert bool(prior(hidden(alike(2), half_hidden(alike(2)))).isfinite().all())
+
+
+def test_faces_that_are_all_the_same_are_filled_in() -> None:
+    faces = alike(1).expand(40, -1, -1, -1)
+    same = (faces + faces.flip(3)) / 2
+    filled = learned(same)(hidden(same[:1], half_hidden(same[:1])))
+    assert float((filled - same[:1]).abs().mean()) < 0.03
+
+
+def test_where_a_computation_is_in_16_bits_it_is_not() -> None:
+    prior, others = learned(alike(400)), alike(5, seed=1)
+    inputs = hidden(others, half_hidden(others))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        filled = prior(inputs)
+    assert torch.equal(filled, prior(inputs))
