@@ -19,6 +19,9 @@ FACES_PER_COMPONENT = 8
 LEAST_NOISE = 1e-4
 """Of a cell's variance, in [-1, 1]: without it faces that are all alike would leave none."""
 
+CORRECTED = 4
+"""Levels of the fill by which known pixels correct the prior: 16 pixels into a hole it knows better."""
+
 
 class FacePrior(nn.Module):
     """Images with their holes filled by what is to be expected of an aligned face that looks so elsewhere.
@@ -26,8 +29,8 @@ class FacePrior(nn.Module):
     The Gaussian is over ``grid`` x ``grid`` cells, to which images of any size are averaged, and has at most
     ``components`` variations. What to expect is approached in ``iterations`` steps of conjugate gradients: they are
     products of matrices, which every runtime has, and to stop early does for regularisation what noise does. Known
-    pixels then correct it: how it misses them is continued into the holes. Before ``learn`` it expects nothing, and
-    the correction, a smooth fill, is all there is.
+    pixels then correct it: how it misses them is continued some pixels into the holes. Before ``learn`` it expects
+    nothing, and the correction is all there is.
     """
 
     mean: Tensor
@@ -95,7 +98,7 @@ class FacePrior(nn.Module):
         cells = self._averaged(seen) / share.clamp(min=1e-6)
         expected = F.interpolate(self._expected(cells, share), size=seen.shape[2:], mode="bilinear")
         missed = torch.cat(((seen - expected) * (1 - mask), mask), dim=1)
-        return torch.where(mask > 0.5, (expected + first_fill(missed)).clamp(-1, 1), seen)
+        return torch.where(mask > 0.5, (expected + first_fill(missed, CORRECTED)).clamp(-1, 1), seen)
 
     def _expected(self, cells: Tensor, share: Tensor) -> Tensor:
         """The Gaussian's mean [N, 3, grid, grid], given ``cells`` of which ``share`` [N, 1, grid, grid] is known."""

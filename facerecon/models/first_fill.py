@@ -8,18 +8,18 @@ LEVELS = 8
 """Of ever coarser grids: a hole of up to 256 pixels takes its colours from around it."""
 
 
-def first_fill(inputs: Tensor) -> Tensor:
+def first_fill(inputs: Tensor, levels: int = LEVELS) -> Tensor:
     """Images [N, 3, H, W] with their holes filled by the means of what is known around them; known pixels as they are.
 
     ``inputs`` [N, 4, H, W] are images with holes set to 0, and masks (1 = hole); H and W are of any size. Pull and push
     (Gortler et al., The Lumigraph, 1996): known pixels are averaged to ever coarser grids, and each place without a
-    known pixel takes the value that the next coarser grid has there, bilinearly. What no grid knows gets the mean of
-    the coarsest; of an image that is all hole every pixel is 0.
+    known pixel takes the value that the next coarser grid has there, bilinearly. What none of ``levels`` grids knows gets
+    the mean of the coarsest; of an image that is all hole every pixel is 0.
     """
     known = 1 - inputs[:, 3:]
     values = inputs[:, :3] * known
     grids = [(values, known)]
-    for _ in range(LEVELS):
+    for _ in range(levels):
         pooled = F.avg_pool2d(_even(torch.cat((values, known), dim=1)), 2)
         share = pooled[:, 3:]
         known = (share > 0).to(share.dtype)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from facerecon.models.face_prior import FACES_PER_COMPONENT, FacePrior
+from facerecon.models.face_prior import CORRECTED, FACES_PER_COMPONENT, FacePrior
 from facerecon.models.first_fill import first_fill
 
 GRID = 8
@@ -64,10 +64,10 @@ def test_what_it_expects_is_the_mean_of_its_gaussian_given_what_is_seen() -> Non
 def test_before_it_has_learned_it_is_the_smooth_fill() -> None:
     images = alike(3)
     inputs = hidden(images, half_hidden(images))
-    assert torch.equal(FacePrior(GRID, 8, 20)(inputs), first_fill(inputs))
+    assert torch.equal(FacePrior(GRID, 8, 20)(inputs), first_fill(inputs, CORRECTED))
     empty = FacePrior(GRID, 8, 20)
     empty.learn(iter(()))
-    assert torch.equal(empty(inputs), first_fill(inputs))
+    assert torch.equal(empty(inputs), first_fill(inputs, CORRECTED))
 
 
 @given(

@@ -30,11 +30,12 @@ from facerecon.data.store import FaceStore
 from facerecon.errors import FaceReconError
 from facerecon.files import sha256_file
 from facerecon.models import ReconstructionModel, register_model
+from facerecon.models.unet_fill import UNetFill
 from facerecon.training import loop
 from facerecon.training.checkpoints import Row, TrainedModel, Training
 from facerecon.training.loop import is_coarse, learning_rate, train, validate
 
-TINY = ModelSettings(options={"features": [4, 8]})
+TINY = ModelSettings(options={"features": [4, 8], "prior_grid": 8, "prior_components": 4})
 ORIGIN = {"settings": "s", "data": "d", "masks": "m", "code": "c"}
 PIXELS_ONLY = LossSettings(perceptual=0, identity=0)
 Run = Callable[..., Training]
@@ -207,6 +208,28 @@ def test_only_train_and_val_people_are_read(
     result = run(tmp_path / "run", manifest=manifest)
     assert result.best.digest == undisturbed.best.digest
     assert timeless(result.history) == timeless(undisturbed.history)
+
+
+def test_the_prior_is_of_the_train_peoples_faces_as_they_are(tiny_manifest: Manifest, undisturbed: Training) -> None:
+    people = tiny_manifest.split("train")["face"]
+    faces = np.stack([tiny_manifest.aligned_faces.crop(face) for face in people]).astype(np.float64) / 127.5 - 1
+    cells = faces.reshape(len(faces), 8, 8, 8, 8, 3).mean(axis=(2, 4))
+    mean = (cells + cells[:, :, ::-1]).mean(axis=0) / 2
+    found = undisturbed.best.weights["prior.mean"].numpy().reshape(3, 8, 8).transpose(1, 2, 0)
+    np.testing.assert_allclose(found, mean, atol=1e-5)
+    assert float(undisturbed.best.weights["prior.basis"].abs().max()) > 0
+
+
+def test_of_many_faces_the_prior_sees_some_evenly(
+    run: Run, tmp_path: Path, tiny_manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(loop, "LEARNED_FROM", 3)
+    monkeypatch.setattr(UNetFill, "learn", lambda self, faces: seen.extend(len(batch) for batch in faces))
+    run(tmp_path)
+    people = len(tiny_manifest.split("train"))
+    assert people > 3
+    assert 1 < sum(seen) <= 3
 
 
 # ---------------------------------------------------------------------------------------------------------- resuming
