@@ -79,8 +79,7 @@ PHOTOS ?= data/lfw
 bench: weights sample  ## run all benchmarks, in minutes; LONG=1 PHOTOS=data/lfw: hours, and figures to keep
 ifdef LONG
 	$(BIN)/uv pip install --quiet --python $(BIN)/python "$(OPENVINO)"
-	$(BIN)/python -m benchmarks.quality --photos $(PHOTOS) --source lfw --minutes 15 --tune-minutes 2 \
-		--tune plain_tuned,ours --faces 64
+	$(BIN)/python -m benchmarks.quality --photos $(PHOTOS) --source lfw --minutes 15 --tune-minutes 2 --faces 64
 	$(BIN)/python -m benchmarks.ablations --photos $(PHOTOS) --source lfw
 	$(BIN)/python -m benchmarks.training --photos $(PHOTOS) --source lfw
 	$(BIN)/python -m benchmarks.inference

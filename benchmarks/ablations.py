@@ -43,11 +43,13 @@ class Row:
 
 ROWS = (
     Row("as it is", seeds=3),
-    Row("smooth first fill, no prior", model={"options": {"first_fill": "smooth"}}, seeds=3),
+    Row("smooth fill for the prior", model={"options": {"first_fill": "smooth"}}, seeds=3),
+    Row("U-Net with attention", model=U_NET),
+    Row("U-Net without attention", model={**U_NET, "options": {"features": FEATURES, "attention": False}}),
     Row("no first fill", model={"options": {"first_fill": "none"}}),
     Row("no coarse steps", coarse=0.0, seeds=3),
     Row("not folded", model={"options": {"fold": 1, "features": FEATURES}}),
-    Row("curriculum, published", curriculum="published", seeds=3),
+    Row("published curriculum", curriculum="published", seeds=3),
     Row("wide masks only", changes={"masks.training_families": ["brush", "boxes"]}),
     Row("scattered pixels only", changes={"masks.training_families": ["scatter", "noise"]}),
     Row("perceptual 0", changes={"training.losses.perceptual": 0}),
@@ -57,10 +59,8 @@ ROWS = (
     Row("identity every 4th step", changes={"training.losses.identity_interval": 4}),
     Row("hole weight 1", changes={"training.losses.hole": 1.0}),
     Row("hole weight 20", changes={"training.losses.hole": 20.0}),
-    Row("constant learning rate", changes={"training.final_learning_rate": 2e-3}),
+    Row("constant learning rate", changes={"training.final_learning_rate": 1e-3}),
     Row("batches of 8", changes={"training.batch_size": 8}),
-    Row("U-Net with attention", model=U_NET),
-    Row("U-Net without attention", model={**U_NET, "options": {"features": FEATURES, "attention": False}}),
 )
 
 
@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--rows", default=",".join(row.name for row in ROWS), help="names, with commas between them")
     parser.add_argument("--seeds", type=int, default=3, help="at most so many, of rows that have several")
-    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--coarse", type=float, default=0.75)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--faces", type=int, default=120)

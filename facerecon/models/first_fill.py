@@ -13,8 +13,8 @@ def first_fill(inputs: Tensor, levels: int = LEVELS) -> Tensor:
 
     ``inputs`` [N, 4, H, W] are images with holes set to 0, and masks (1 = hole); H and W are of any size. Pull and push
     (Gortler et al., The Lumigraph, 1996): known pixels are averaged to ever coarser grids, and each place without a
-    known pixel takes the value that the next coarser grid has there, bilinearly. What none of ``levels`` grids knows gets
-    the mean of the coarsest; of an image that is all hole every pixel is 0.
+    known pixel takes the value that the next coarser grid has there, bilinearly. What none of ``levels`` grids knows
+    gets the mean of the coarsest; of an image that is all hole every pixel is 0.
     """
     known = 1 - inputs[:, 3:]
     values = inputs[:, :3] * known

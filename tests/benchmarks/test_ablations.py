@@ -26,6 +26,7 @@ def test_rows_tell_their_mean_their_spread_and_how_they_differ_from_the_first() 
 def test_every_row_is_a_run_that_settings_allow() -> None:
     assert len({row.name for row in ROWS}) == len(ROWS)
     for row in ROWS:
+        assert "," not in row.name, "--rows has commas between them"
         assert asdict(row) != asdict(Row(row.name, seeds=row.seeds)) or row is ROWS[0], "a row changes something"
         model = {"family": "unet_fill", "options": {}} | row.model
         recipe = Recipe(model, 1e-3, coarse=row.coarse or 0, curriculum=row.curriculum or "none", changes=row.changes)

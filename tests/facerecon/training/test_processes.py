@@ -1,5 +1,6 @@
 """Training by the library alone: in one process, and in two that torchrun starts, which must come to the same."""
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -62,3 +63,24 @@ def test_a_file_that_is_no_runs_file_is_an_error(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, [str(path), str(tmp_path / "out")])
     assert result.exit_code == 1
     assert "wrong.yaml: not a run's file with `parameters:`" in result.output
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="needs glibc")
+@pytest.mark.parametrize("keeps", [True, False])
+def test_what_a_step_frees_is_kept_for_the_next(keeps: bool) -> None:
+    program = f"""
+import resource
+from pathlib import Path
+import numpy as np
+from facerecon.training.processes import keep_freed_memory
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+if {keeps}:
+    keep_freed_memory()
+before = resident()
+array = np.ones(25_000_000)
+del array
+print(resident() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert (int(done.stdout) > 150e6) == keeps
