@@ -53,8 +53,8 @@ def plot_quality(result: dict[str, Any], path: Path) -> None:
         panel.set_xticks(np.arange(len(kinds)), [f"{family}\nlevel {level}" for family, level in kinds], fontsize=7)
         panel.set_ylabel("hole PSNR over Telea, dB")
         panel.set_title(f"{title}: {measured['faces']} faces of {measured['identities']} people", fontsize=10)
-        panel.set_ylim(top=1.25 * panel.get_ylim()[1])  # room for the legend
-    panels[0, 0].legend(frameon=False, fontsize=8, ncols=len(COLOURS), loc="upper left")
+        panel.set_ylim(top=1.35 * panel.get_ylim()[1])  # room for the legend
+    panels[0, 0].legend(frameon=False, fontsize=8, ncols=4, loc="upper left")
     figure.suptitle(f"{result['minutes']:g} minutes of training on the same machine, {result['size']} px", fontsize=11)
     figure.tight_layout()
     with atomic_path(path) as temporary:
