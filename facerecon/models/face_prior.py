@@ -19,6 +19,9 @@ FACES_PER_COMPONENT = 8
 LEAST_NOISE = 1e-4
 """Of a cell's variance, in [-1, 1]: without it faces that are all alike would leave none."""
 
+TINY = 1e-20
+"""Instead of 0, where something is divided by it."""
+
 CORRECTED = 4
 """Levels of the fill by which known pixels correct the prior: 16 pixels into a hole it knows better."""
 
@@ -55,7 +58,7 @@ class FacePrior(nn.Module):
         total = torch.zeros(side, dtype=torch.float64)
         products = [torch.zeros((side, side), dtype=torch.float64) for _ in range(2)]
         for batch in faces:
-            cells = self._averaged(batch).double()
+            cells = self._averaged(batch.double())
             left, right = cells[..., :half], cells[..., half:].flip(3)
             even, odd = ((part / 2**0.5).flatten(1) for part in (left + right, left - right))
             for product, part in zip(products, (even, odd), strict=True):
@@ -94,9 +97,10 @@ class FacePrior(nn.Module):
             with torch.autocast(inputs.device.type, enabled=False):
                 return self.forward(inputs.float())
         seen, mask = inputs[:, :3], inputs[:, 3:]
-        share = self._averaged(1 - mask)
-        cells = self._averaged(seen) / share.clamp(min=1e-6)
-        expected = F.interpolate(self._expected(cells, share), size=seen.shape[2:], mode="bilinear")
+        known = self._averaged(torch.cat((seen, 1 - mask), dim=1))
+        share = known[:, 3:]
+        expected = self._expected(known[:, :3] / share.clamp(min=1e-6), share)
+        expected = F.interpolate(expected, size=seen.shape[2:], mode="bilinear")
         missed = torch.cat(((seen - expected) * (1 - mask), mask), dim=1)
         return torch.where(mask > 0.5, (expected + first_fill(missed, CORRECTED)).clamp(-1, 1), seen)
 
@@ -106,13 +110,19 @@ class FacePrior(nn.Module):
         wanted = (precision * (cells.flatten(1) - self.mean)) @ self.basis
         found, left, direction = torch.zeros_like(wanted), wanted, wanted
         length = left.square().sum(1, keepdim=True)
+        ways: list[Tensor] = []
         for _ in range(self.iterations):
+            ways.append((left * torch.rsqrt(length.clamp(min=TINY)))[:, None])
             moved = direction + (precision * (direction @ self.basis.T)) @ self.basis
             # 0 by 0 once nothing is left to improve
-            step = length / (direction * moved).sum(1, keepdim=True).clamp(min=1e-20)
+            step = length / (direction * moved).sum(1, keepdim=True).clamp(min=TINY)
             found, left = found + step * direction, left - step * moved
+            # of what is left, nothing lies in the ways gone so far, but for rounding, which would grow thousandfold at
+            # each step: every machine would end up somewhere else
+            gone = torch.cat(ways, dim=1)
+            left = left - ((gone @ left[:, :, None]).transpose(1, 2) @ gone)[:, 0]
             before, length = length, left.square().sum(1, keepdim=True)
-            direction = left + length / before.clamp(min=1e-20) * direction
+            direction = left + length / before.clamp(min=TINY) * direction
         return (self.mean + found @ self.basis.T).view_as(cells)
 
     def _averaged(self, images: Tensor) -> Tensor:

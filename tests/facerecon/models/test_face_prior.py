@@ -1,5 +1,7 @@
 """The prior of aligned faces: it finds what faces have in common, and fills holes with what to expect."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -125,6 +127,14 @@ def test_faces_that_are_all_the_same_are_filled_in() -> None:
     same = (faces + faces.flip(3)) / 2
     filled = learned(same)(hidden(same[:1], half_hidden(same[:1])))
     assert float((filled - same[:1]).abs().mean()) < 0.03
+
+
+def test_rounding_does_not_grow_in_it() -> None:
+    faces = alike(400) * 3 + 0.02 * torch.randn(400, 3, 16, 16, generator=torch.Generator().manual_seed(3))
+    prior = learned(faces, components=40)
+    exact = copy.deepcopy(prior).double()
+    inputs = hidden(faces[:20], half_hidden(faces[:20]))
+    torch.testing.assert_close(prior(inputs).double(), exact(inputs.double()), atol=1e-4, rtol=0)
 
 
 def test_where_a_computation_is_in_16_bits_it_is_not() -> None:
