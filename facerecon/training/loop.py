@@ -96,7 +96,7 @@ def train(
         torch.manual_seed(seed)
         # the layout that convolutions are fastest in, on CPU and GPU
         model = build_model(model_settings.family, model_settings.options).to(memory_format=torch.channels_last)
-        if not (folder / "last.safetensors").is_file():
+        if not (folder / "last.safetensors").is_file():  # which holds what was learned
             model.learn(faces.unchanged(LEARNED_FROM))
         criterion = fabric.to_device(ReconstructionLoss(settings.losses))
         optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
