@@ -117,7 +117,7 @@ class FacePrior(nn.Module):
             # 0 by 0 once nothing is left to improve
             step = length / (direction * moved).sum(1, keepdim=True).clamp(min=TINY)
             found, left = found + step * direction, left - step * moved
-            # of what is left, nothing lies in the ways gone so far, but for rounding, which would grow thousandfold at
+            # of what is left, nothing lies in the ways gone so far, but for rounding, which would grow manyfold at
             # each step: every machine would end up somewhere else
             gone = torch.cat(ways, dim=1)
             left = left - ((gone @ left[:, :, None]).transpose(1, 2) @ gone)[:, 0]
