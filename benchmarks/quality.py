@@ -11,7 +11,6 @@ goes on. Writes JSON, Markdown and a plot.
 
 import argparse
 import json
-import platform
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
@@ -23,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmarks.machine import about_machine
 from benchmarks.plain import LEARNING_RATE, train_plainly
 from benchmarks.plots import plot_quality
 from benchmarks.recipes import LOSSES, PLAIN, Recipe, faces_of, gmac, spend, train_ours, val_error
@@ -200,7 +200,7 @@ def main() -> None:
         other = faces_of(asked.second, "folder", asked.state, asked.size, everyone, None)
         sets["another set"] = compare(methods, other, masks, asked.faces)
     result = {
-        "machine": {"processor": platform.machine(), "threads": torch.get_num_threads(), "torch": torch.__version__},
+        "machine": about_machine(),
         "minutes": asked.minutes,
         "size": asked.size,
         "losses": RunSettings(training={"losses": LOSSES}).training.losses.model_dump(),

@@ -1,5 +1,6 @@
 """Recipes: what is trained and how, in so many minutes of one machine, kept so that a comparison goes on."""
 
+import inspect
 import json
 import time
 from dataclasses import dataclass, field, replace
@@ -18,11 +19,12 @@ from facerecon.data.alignment import align
 from facerecon.data.datasets import evaluation_faces
 from facerecon.data.ingest import ingest
 from facerecon.data.manifest import Manifest
-from facerecon.files import atomic_path, digest_of, write_json
+from facerecon.files import atomic_path, digest_of, sha256_file, write_json
 from facerecon.models import build_model
 from facerecon.training.checkpoints import TrainedModel
 from facerecon.training.loop import train, validate
 from facerecon.weights import weights_path
+from ops.code import code_digest
 
 FEATURES = [16, 32, 64, 128, 256]
 PLAIN = {"family": "unet_attention", "options": {"features": FEATURES, "attention": False, "confidence": False}}
@@ -105,10 +107,20 @@ Train = Any
 Trained = tuple[TrainedModel, dict[str, Any]]
 
 
+def kept_under(train_it: Train, recipe: Recipe, data: Any) -> str:
+    """Digests of all that makes a recipe's result: of the faces, the settings, and the code and libraries that train.
+
+    On one machine: elsewhere the same minutes are other steps.
+    """
+    manifest, masks = data
+    code = digest_of([code_digest("facerecon.training.loop"), sha256_file(Path(inspect.getfile(train_it)))])
+    return "-".join((manifest.digest[:8], masks.digest[:8], code[:8], recipe.digest))
+
+
 def speed_of(train_it: Train, recipe: Recipe, data: Any, state: Path) -> tuple[float, float]:
     """Images a second, and the seconds around the steps: eight validations above all, whatever the number of steps."""
     manifest, masks = data
-    folder = state / "probes" / f"{train_it.__name__}-{manifest.digest[:8]}-{recipe.digest}"
+    folder = state / "probes" / f"{train_it.__name__}-{kept_under(train_it, recipe, data)}"
     note = folder / "about.json"
     if not note.is_file():
         since = time.perf_counter()
@@ -121,7 +133,7 @@ def speed_of(train_it: Train, recipe: Recipe, data: Any, state: Path) -> tuple[f
 def spend(name: str, minutes: float, train_it: Train, recipe: Recipe, data: Any, state: Path) -> Trained:
     """Train for about so many minutes of wall-clock time; what is told of it holds the minutes that it took."""
     manifest, masks = data
-    folder = state / "recipes" / f"{name}-{minutes:g}m-{manifest.digest[:8]}-{recipe.digest}"
+    folder = state / "recipes" / f"{name}-{minutes:g}m-{kept_under(train_it, recipe, data)}"
     note = folder / "about.json"
     if note.is_file():
         return TrainedModel.read(folder / "best.safetensors"), json.loads(note.read_text(encoding="utf-8"))

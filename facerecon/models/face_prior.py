@@ -30,10 +30,11 @@ class FacePrior(nn.Module):
     """Images with their holes filled by what is to be expected of an aligned face that looks so elsewhere.
 
     The Gaussian is over ``grid`` x ``grid`` cells, to which images of any size are averaged, and has at most
-    ``components`` variations. What to expect is approached in ``iterations`` steps of conjugate gradients: they are
-    products of matrices, which every runtime has, and to stop early does for regularisation what noise does. Known
-    pixels then correct it: how it misses them is continued some pixels into the holes. Before ``learn`` it expects
-    nothing, and the correction is all there is.
+    ``components`` variations: half of them even (the same on both sides of the face), half odd. On even and odd parts,
+    each half a face long, products with them cost half as much as on whole faces. What to expect is approached in
+    ``iterations`` steps of conjugate gradients: they are products of matrices, which every runtime has, and to stop
+    early does for regularisation what noise does. Known pixels then correct it: how it misses them is continued some
+    pixels into the holes. Before ``learn`` it expects nothing, and the correction is all there is.
     """
 
     mean: Tensor
@@ -44,7 +45,8 @@ class FacePrior(nn.Module):
         super().__init__()
         self.grid, self.iterations = grid, iterations
         self.register_buffer("mean", torch.zeros(3 * grid * grid))
-        self.register_buffer("basis", torch.zeros(3 * grid * grid, components))
+        # [even or odd, place in the left half, variation]
+        self.register_buffer("basis", torch.zeros(2, 3 * grid * grid // 2, (components + 1) // 2))
         self.register_buffer("noise", torch.ones(()))
 
     def learn(self, faces: Iterable[Tensor]) -> None:
@@ -52,40 +54,41 @@ class FacePrior(nn.Module):
 
         Mirroring makes variations even or odd: the two kinds are found apart, each half as long.
         """
-        half = self.grid // 2
-        side = 3 * self.grid * half
+        side = self.basis.shape[1]
         count = 0
         total = torch.zeros(side, dtype=torch.float64)
-        products = [torch.zeros((side, side), dtype=torch.float64) for _ in range(2)]
+        products = torch.zeros((2, side, side), dtype=torch.float64)
         for batch in faces:
-            cells = self._averaged(batch.double())
-            left, right = cells[..., :half], cells[..., half:].flip(3)
-            even, odd = ((part / 2**0.5).flatten(1) for part in (left + right, left - right))
-            for product, part in zip(products, (even, odd), strict=True):
-                product.addmm_(part.T, part)
-            total += even.sum(0)
+            parts = self._parts(self._averaged(batch.double()))
+            products.baddbmm_(parts.transpose(1, 2), parts)
+            total += parts[0].sum(0)
             count += len(batch)
         if not count:
             return
         # the mean of mirrored faces is even
-        mean = total / count
-        covariances = (products[0] / count - torch.outer(mean, mean), products[1] / count)
-        kinds = [torch.linalg.eigh(covariance) for covariance in covariances]
-        variances = torch.cat([found.eigenvalues for found in kinds])
-        kept = min(self.basis.shape[1], max(1, count // FACES_PER_COMPONENT), len(variances) - 1)
-        order = variances.argsort(descending=True)
-        noise = variances[order[kept:]].mean().clamp(min=LEAST_NOISE)
-        spread = torch.block_diag(*(found.eigenvectors for found in kinds))[:, order[:kept]]
-        spread = spread * (variances[order[:kept]] - noise).clamp(min=0).sqrt()
+        mean = torch.stack((total / count, torch.zeros_like(total)))
+        found = torch.linalg.eigh(products / count - mean[:, :, None] * mean[:, None])
+        variances, ways = found.eigenvalues.flip(1), found.eigenvectors.flip(2)
+        kept = min(2 * self.basis.shape[2], max(1, count // FACES_PER_COMPONENT), 2 * side - 1)
+        chosen = ((kept + 1) // 2, kept // 2)
+        rest = torch.cat([variances[kind, chosen[kind] :] for kind in range(2)])
+        noise = rest.mean().clamp(min=LEAST_NOISE)
         self.basis.zero_()
-        self.basis[:, :kept] = self._whole(spread[:side].T, spread[side:].T).T
-        self.mean.copy_(self._whole(mean[None], torch.zeros_like(mean)[None])[0])
+        for kind, number in enumerate(chosen):
+            spread = (variances[kind, :number] - noise).clamp(min=0).sqrt()
+            self.basis[kind, :, :number] = ways[kind, :, :number] * spread
+        self.mean.copy_(self._whole(mean[:, None]).flatten())
         self.noise.copy_(noise)
 
-    def _whole(self, even: Tensor, odd: Tensor) -> Tensor:
-        """Left halves [N, 3 * grid * grid / 2] of an even and an odd part as the sum of both, whole, one row each."""
-        even, odd = (part.unflatten(1, (3, self.grid, self.grid // 2)) / 2**0.5 for part in (even, odd))
-        return torch.cat((even + odd, (even - odd).flip(3)), dim=3).flatten(1)
+    def _parts(self, cells: Tensor) -> Tensor:
+        """Cells [N, 3, grid, grid] as the left halves [2, N, 3 * grid * grid / 2] of their even and odd parts."""
+        half = self.grid // 2
+        return _swapped(torch.stack((cells[..., :half], cells[..., half:].flip(3))).flatten(2))
+
+    def _whole(self, parts: Tensor) -> Tensor:
+        """What ``_parts`` took apart."""
+        left, right = _swapped(parts).unflatten(2, (3, self.grid, self.grid // 2))
+        return torch.cat((left, right.flip(3)), dim=3)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Filled images [N, 3, H, W] in [-1, 1] of ``inputs`` [N, 4, H, W]: images with holes set to 0, and masks.
@@ -106,14 +109,19 @@ class FacePrior(nn.Module):
 
     def _expected(self, cells: Tensor, share: Tensor) -> Tensor:
         """The Gaussian's mean [N, 3, grid, grid], given ``cells`` of which ``share`` [N, 1, grid, grid] is known."""
-        precision = (share / self.noise).expand_as(cells).flatten(1)
-        wanted = (precision * (cells.flatten(1) - self.mean)) @ self.basis
+        precision = share / self.noise
+        wanted = self._to_variations(self._parts(precision * (cells - self.mean.view_as(cells[0]))))
+        # of each side of the face, the right one mirrored
+        half = self.grid // 2
+        sides = torch.stack((precision[..., :half], precision[..., half:].flip(3)))
+        sides = sides.expand(-1, -1, 3, -1, -1).flatten(2)
         found, left, direction = torch.zeros_like(wanted), wanted, wanted
         length = left.square().sum(1, keepdim=True)
         ways: list[Tensor] = []
         for _ in range(self.iterations):
             ways.append((left * torch.rsqrt(length.clamp(min=TINY)))[:, None])
-            moved = direction + (precision * (direction @ self.basis.T)) @ self.basis
+            weighted = sides * _swapped(self._from_variations(direction))
+            moved = direction + self._to_variations(_swapped(weighted))
             # 0 by 0 once nothing is left to improve
             step = length / (direction * moved).sum(1, keepdim=True).clamp(min=TINY)
             found, left = found + step * direction, left - step * moved
@@ -123,12 +131,26 @@ class FacePrior(nn.Module):
             left = left - ((gone @ left[:, :, None]).transpose(1, 2) @ gone)[:, 0]
             before, length = length, left.square().sum(1, keepdim=True)
             direction = left + length / before.clamp(min=TINY) * direction
-        return (self.mean + found @ self.basis.T).view_as(cells)
+        return self.mean.view_as(cells[0]) + self._whole(self._from_variations(found))
+
+    def _to_variations(self, parts: Tensor) -> Tensor:
+        """Parts [2, N, places] times the variations: [N, variations], the even ones first."""
+        return (parts @ self.basis).transpose(0, 1).flatten(1)
+
+    def _from_variations(self, amounts: Tensor) -> Tensor:
+        """The sum of the variations, each so many times: [N, variations] to parts [2, N, places]."""
+        return amounts.unflatten(1, (2, -1)).transpose(0, 1) @ self.basis.transpose(1, 2)
 
     def _averaged(self, images: Tensor) -> Tensor:
         """Means over the cells of the grid: [N, C, H, W] to [N, C, grid, grid], for any H and W."""
         rows, columns = (_shares(side, self.grid, images) for side in images.shape[2:])
         return rows @ images @ columns.T
+
+
+def _swapped(halves: Tensor) -> Tensor:
+    """The even and the odd part [2, ...] of a left and a right side, or the other way round, by the same formula."""
+    one, other = halves
+    return torch.stack((one + other, one - other)) / 2**0.5
 
 
 def _shares(side: int, cells: int, like: Tensor) -> Tensor:

@@ -37,8 +37,8 @@ class UNetFillOptions(Settings):
         "prior", description="start from what is to be expected of a face, from a smooth fill, or from holes of 0"
     )
     prior_grid: Literal[8, 16, 24, 32, 48] = Field(32, description="cells in a row of the faces the prior is over")
-    prior_components: int = Field(300, ge=1, le=2048, description="variations of faces that the prior knows at most")
-    prior_iterations: int = Field(16, ge=1, le=200, description="steps in which the prior's fill is approached")
+    prior_components: int = Field(500, ge=1, le=2048, description="variations of faces that the prior knows at most")
+    prior_iterations: int = Field(20, ge=1, le=200, description="steps in which the prior's fill is approached")
     confidence: bool = Field(True, description="with a head that says how sure the model is of each pixel")
 
 
