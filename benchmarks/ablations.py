@@ -1,20 +1,25 @@
 """One change at a time: what each part of the training is worth, in minutes of one machine, on people not trained on.
 
 From the project's root: ``python -m benchmarks.ablations --photos data/lfw --source lfw``. Every row trains for
-``--minutes`` from the start with one setting changed; the rows that matter most are trained with three seeds. Figures
-are of the val split: what is chosen by them must not have been seen in the test split. What was trained is kept in
-``--state``, so that the table can be continued (``--rows`` names some of them). Writes JSON and Markdown.
+``--minutes`` from the start with one setting changed; the rows that matter most are trained with three seeds.
+``--at-once`` trainings share the machine's cores evenly, all rows alike. Figures are of the val split: what is chosen
+by them must not have been seen in the test split. The table is continued: what ``--out`` already holds, made under the
+same conditions, is not trained again (``--rows`` names some of them). Writes JSON and Markdown.
 """
 
 import argparse
 import json
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
+from benchmarks.machine import about_machine
 from benchmarks.recipes import FEATURES, Recipe, faces_of, gmac, spend, train_ours
 from facerecon.config.data import SplitShares
 from facerecon.config.evaluation import EvaluationSettings
@@ -24,6 +29,7 @@ from facerecon.data.datasets import EvaluationFaces, evaluation_faces
 from facerecon.evaluation.measuring import Case, Judges, cases_of, measure, reconstruct
 from facerecon.files import write_json, write_text
 from facerecon.training.checkpoints import TrainedModel
+from ops.code import code_digest
 
 SHOWN = ("hole_psnr", "ssim", "lpips", "identity")
 U_NET = {"family": "unet_attention", "options": {"features": FEATURES}}
@@ -46,6 +52,8 @@ ROWS = (
     Row("smooth fill for the prior", model={"options": {"first_fill": "smooth"}}, seeds=3),
     Row("U-Net with attention", model=U_NET),
     Row("U-Net without attention", model={**U_NET, "options": {"features": FEATURES, "attention": False}}),
+    Row("half as wide", model={"options": {"features": [16, 32, 64, 128]}}),
+    Row("smaller prior", model={"options": {"prior_components": 300, "prior_iterations": 16}}),
     Row("no first fill", model={"options": {"first_fill": "none"}}),
     Row("no coarse steps", coarse=0.0, seeds=3),
     Row("not folded", model={"options": {"fold": 1, "features": FEATURES}}),
@@ -60,6 +68,8 @@ ROWS = (
     Row("hole weight 1", changes={"training.losses.hole": 1.0}),
     Row("hole weight 20", changes={"training.losses.hole": 20.0}),
     Row("constant learning rate", changes={"training.final_learning_rate": 1e-3}),
+    Row("16 bits", changes={"training.precision": "bf16-mixed"}),
+    Row("no rotation", changes={"training.augmentation.rotation": 0}),
     Row("batches of 8", changes={"training.batch_size": 8}),
 )
 
@@ -79,12 +89,12 @@ def figures(trained: TrainedModel, faces: EvaluationFaces, cases: list[Case], ju
 
 
 def table(result: dict[str, Any]) -> str:
-    """The rows as Markdown: the mean over seeds, and how far it lies from the first row's."""
+    """The rows as Markdown: the mean over seeds, and how far it lies from that of what nothing was changed of."""
     shown = ("brush 2: hole PSNR", "brush 2: LPIPS", "brush 2: identity", "held out: hole PSNR")
     lines = [f"| changed | seeds | {' | '.join(shown)} | steps |", "|---" * 7 + "|"]
-    first: dict[tuple[str, str], float] = {}
+    unchanged: dict[tuple[str, str], float] = {}
     for row in result["rows"]:
-        cells = []
+        cells, told = [], ""
         for case, metric, digits in (
             ("brush 2", "hole_psnr", 2),
             ("brush 2", "lpips", 4),
@@ -94,8 +104,11 @@ def table(result: dict[str, Any]) -> str:
             values = [run["figures"][case][metric] for run in row["runs"]]
             mean = float(np.mean(values))
             spread = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
-            difference = mean - first.setdefault((case, metric), mean)
-            told = f" ({difference:+.{digits}f})" if row is not result["rows"][0] else ""
+            if row["name"] == ROWS[0].name:
+                unchanged[case, metric] = mean
+                told = ""
+            elif (case, metric) in unchanged:
+                told = f" ({mean - unchanged[case, metric]:+.{digits}f})"
             cells.append(f"{mean:.{digits}f}{spread}{told}")
         steps = round(float(np.mean([run["steps"] for run in row["runs"]])))
         lines.append(f"| {row['name']} | {len(row['runs'])} | {' | '.join(cells)} | {steps} |")
@@ -114,6 +127,7 @@ def main() -> None:
     parser.add_argument("--coarse", type=float, default=0.75)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--faces", type=int, default=120)
+    parser.add_argument("--at-once", type=int, default=1, help="trainings that run side by side")
     parser.add_argument("--state", type=Path, default=Path(".facerecon/benchmarks"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/ablations.json"))
     asked = parser.parse_args()
@@ -121,32 +135,70 @@ def main() -> None:
     if not wanted:
         parser.error(f"--rows: none of {', '.join(row.name for row in ROWS)}")
 
+    threads = max(1, torch.get_num_threads() // asked.at_once)
+    manifest = faces_of(asked.photos, asked.source, asked.state, asked.size, SplitShares(), None)
+    conditions = {
+        "minutes": asked.minutes,
+        "size": asked.size,
+        "rate": asked.rate,
+        "coarse": asked.coarse,
+        "faces": min(asked.faces, len(manifest.split("val"))),
+        "data": manifest.digest,
+        "code": code_digest("facerecon.training.loop"),
+        "at_once": asked.at_once,
+        "machine": {**about_machine(), "threads": threads},
+    }
+    result = continued(asked.out, conditions)
+    known = {(row["name"], run["seed"]) for row in result["rows"] for run in row["runs"]}
+    tasks = [(row, seed) for row in wanted for seed in range(min(row.seeds, asked.seeds))]
+    tasks = [(row, seed) for row, seed in tasks if (row.name, seed) not in known]
+    with ProcessPoolExecutor(asked.at_once, get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
+        started = {pool.submit(trained_and_measured, row, seed, asked): (row, seed) for row, seed in tasks}
+        for done in as_completed(started):
+            row, seed = started[done]
+            add(result, row, done.result())
+            print(json.dumps({row.name: seed, **done.result()["figures"]["brush 2"]}), flush=True)
+            write_json(asked.out, result)
+            write_text(asked.out.with_suffix(".md"), table(result))
+    print(asked.out)
+
+
+def trained_and_measured(row: Row, seed: int, asked: argparse.Namespace) -> dict[str, Any]:
+    """One training of a row, and its figures on val."""
     manifest = faces_of(asked.photos, asked.source, asked.state, asked.size, SplitShares(), None)
     chosen = MaskSettings()
     masks = build_mask_set(asked.state / "masks", asked.size, chosen.evaluation_families, chosen.levels, chosen.count)
+    recipe = Recipe(
+        model={"family": "unet_fill", "options": {}} | row.model,
+        rate=asked.rate,
+        coarse=asked.coarse if row.coarse is None else row.coarse,
+        curriculum=row.curriculum or "none",
+        seed=seed,
+        changes=row.changes,
+    )
+    name = f"ablation-{row.name.replace(' ', '_')}-{torch.get_num_threads()}"
+    trained, about = spend(name, asked.minutes, train_ours, recipe, (manifest, masks), asked.state)
     faces = evaluation_faces(manifest, "val", asked.faces)
     cases = [case for case in cases_of(faces, masks, features=False) if case.family in ("brush", "held_out")]
-    judges = Judges(EvaluationSettings())
-    result: dict[str, Any] = {"minutes": asked.minutes, "size": asked.size, "faces": len(faces), "rows": []}
-    for row in wanted:
-        runs = []
-        for seed in range(min(row.seeds, asked.seeds)):
-            recipe = Recipe(
-                model={"family": "unet_fill", "options": {}} | row.model,
-                rate=asked.rate,
-                coarse=asked.coarse if row.coarse is None else row.coarse,
-                curriculum=row.curriculum or "none",
-                seed=seed,
-                changes=row.changes,
-            )
-            name = f"ablation-{row.name.replace(' ', '_')}"
-            trained, about = spend(name, asked.minutes, train_ours, recipe, (manifest, masks), asked.state)
-            runs.append({"seed": seed, **about, "figures": figures(trained, faces, cases, judges)})
-        result["rows"].append({"name": row.name, **asdict(row), "gmac": gmac(trained), "runs": runs})
-        print(json.dumps({row.name: runs[-1]["figures"]["brush 2"]}), flush=True)
-        write_json(asked.out, result)
-        write_text(asked.out.with_suffix(".md"), table(result))
-    print(asked.out)
+    found = figures(trained, faces, cases, Judges(EvaluationSettings()))
+    return {"seed": seed, **about, "gmac": gmac(trained), "figures": found}
+
+
+def continued(file: Path, conditions: dict[str, Any]) -> dict[str, Any]:
+    """The table in ``file`` if it was made under the same conditions, else one without rows."""
+    try:
+        before: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        before = {}
+    return before if before.get("conditions") == conditions else {"conditions": conditions, "rows": []}
+
+
+def add(result: dict[str, Any], row: Row, run: dict[str, Any]) -> None:
+    """Put a run into its row, rows in the order of ``ROWS``, runs in that of their seeds."""
+    rows = {known["name"]: known for known in result["rows"]}
+    mine = rows.setdefault(row.name, {**asdict(row), "runs": []})
+    mine["runs"] = sorted([*mine["runs"], run], key=lambda one: one["seed"])
+    result["rows"] = [rows[each.name] for each in ROWS if each.name in rows]
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ turn. The data's own growth is measured by ``benchmarks.data``. Writes JSON and 
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.machine import about_machine, peak_mib
 from benchmarks.plots import plot_cost
 from facerecon.files import write_json
 from facerecon.models import build_model
@@ -53,8 +53,7 @@ def once(family: str, size: int, width: str, batch: int, seconds: float) -> dict
     times["fill_s"] = _median(fill, seconds)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(image, mask)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {**times, "gmac": counter.get_total_flops() / 2e9, "peak_mib": peak}
+    return {**times, "gmac": counter.get_total_flops() / 2e9, "peak_mib": peak_mib()}
 
 
 def _median(call: Any, seconds: float) -> float:
@@ -93,7 +92,7 @@ def main() -> None:
         {"axis": axis, **point, **{name: float(np.median([one[name] for one in rounds])) for name in rounds[0]}}
         for (axis, point), rounds in zip(points, found, strict=True)
     ]
-    result = {"family": asked.family, "threads": torch.get_num_threads(), "rows": rows}
+    result = {"family": asked.family, "machine": about_machine(), "rows": rows}
     write_json(asked.out, result)
     plot_cost(result, asked.out.with_suffix(".png"))
     for row in rows:

@@ -7,7 +7,6 @@ and the identity of its original. Prints JSON.
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from benchmarks.machine import PeakOfChildren, peak_mib
 from facerecon.config.alignment import AlignmentSettings
 from facerecon.config.data import DataSettings
 from facerecon.config.run import RunSettings
@@ -121,14 +121,11 @@ def memory(folder: Path, counts: list[int], workers: int) -> dict[str, Any]:
 
 def once(folder: Path, count: int, workers: int) -> dict[str, Any]:
     """Ingest and align ``count`` of the photos, and tell the peak memory of this process and of its largest worker."""
-    with tempfile.TemporaryDirectory() as state:
+    with tempfile.TemporaryDirectory() as state, PeakOfChildren() as workers_peak:
         start = time.perf_counter()
         manifest = align_folder(folder, Path(state), workers, count)
         elapsed = time.perf_counter() - start
-    peaks = {
-        who: round(resource.getrusage(which).ru_maxrss / 1024)
-        for who, which in (("this_process_mib", resource.RUSAGE_SELF), ("worker_mib", resource.RUSAGE_CHILDREN))
-    }
+    peaks = {"this_process_mib": round(peak_mib()), "worker_mib": round(workers_peak.mib)}
     return {"photos": count, "faces": len(manifest.faces), "seconds": round(elapsed, 1), **peaks}
 
 

@@ -4,13 +4,12 @@ From the project's root: ``python -m benchmarks.inference``, of models that ``be
 (``--model NAME=FILE.safetensors``, as often as wanted), or of networks without training. Ways are PyTorch eager and
 compiled, ONNX Runtime in fp32 and int8, OpenVINO if it is installed. Each way runs in a process of its own, so that its
 peak memory is its own; the ways of one size run one after the other, ``--rounds`` times in turn, and what is told is of
-all rounds. Writes JSON and a plot.
+all rounds. The first model is the one that the others are compared with, as PyTorch runs it eagerly. Writes JSON,
+Markdown and a plot.
 """
 
 import argparse
 import json
-import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.machine import about_machine, peak_mib
 from benchmarks.plots import plot_inference
 from benchmarks.recipes import faces_of
 from facerecon.config.data import SplitShares
@@ -33,7 +33,7 @@ from facerecon.data.datasets import EvaluationFaces, evaluation_faces
 from facerecon.evaluation.metrics import channels_first, hole_psnr, to_uint8
 from facerecon.export.onnx import to_onnx
 from facerecon.export.parity import parity_inputs
-from facerecon.files import write_json
+from facerecon.files import write_json, write_text
 from facerecon.models import build_model, list_models
 from facerecon.training.checkpoints import TrainedModel, save_model
 
@@ -109,7 +109,7 @@ def once(way: str, model: Path, size: int, seconds: float, threads: int) -> dict
     """Latencies in ms of single images for so many seconds, and this process's peak memory in MiB before and after."""
     torch.set_num_threads(threads)
     inputs = example(size)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    before = peak_mib()
     start = time.perf_counter()
     run = globals()[way](model, threads)
     for _ in range(3):
@@ -121,8 +121,7 @@ def once(way: str, model: Path, size: int, seconds: float, threads: int) -> dict
         since = time.perf_counter()
         run(*inputs)
         times.append((time.perf_counter() - since) * 1000)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"ms": times, "ready_s": ready, "libraries_mib": before, "peak_mib": peak}
+    return {"ms": times, "ready_s": ready, "libraries_mib": before, "peak_mib": peak_mib()}
 
 
 class _Calibration:
@@ -178,21 +177,9 @@ def prepared(folder: Path, models: list[tuple[str, TrainedModel]], calibration: 
 
 def timed(file: Path, way: str, size: int, seconds: float, threads: int) -> dict[str, Any]:
     """``once`` in a process of its own."""
-    about = [
-        "--file",
-        str(file),
-        "--way",
-        way,
-        "--sizes",
-        str(size),
-        "--seconds",
-        str(seconds),
-        "--threads",
-        str(threads),
-    ]
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.inference", *about], stdout=subprocess.PIPE, text=True, check=True
-    )
+    about = {"file": file, "way": way, "sizes": size, "seconds": seconds, "threads": threads}
+    command = [sys.executable, "-m", "benchmarks.inference", *(f"--{name}={value}" for name, value in about.items())]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
@@ -227,6 +214,28 @@ def lost(file: Path, faces: EvaluationFaces, masks: MaskSet) -> dict[str, float]
     return {way: means["eager"] - means[way] for way in ("onnxruntime", "onnxruntime_int8")}
 
 
+def table(result: dict[str, Any]) -> str:
+    """The rows as Markdown: latency, how many times faster than the first model run eagerly, memory, size, loss."""
+    head = ("image", "model", "way", "ms (5 / 50 / 95 %)", "times faster", "memory, MiB", "file, MB", "dB lost")
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    first = next(iter(result["models"]))
+    eagerly = {row["size"]: row["ms"]["50"] for row in result["rows"] if (row["model"], row["way"]) == (first, "eager")}
+    for row in result["rows"]:
+        ms, lost_db = row["ms"], result["hole_psnr_lost_db"].get(row["model"], {}).get(row["way"])
+        cells = (
+            f"{row['size']} px",
+            row["model"],
+            row["way"],
+            " / ".join(f"{ms[share]:.1f}" for share in ("5", "50", "95")),
+            f"{eagerly[row['size']] / ms['50']:.2f}" if row["size"] in eagerly else "",
+            f"{row['peak_mib'] - row['libraries_mib']:.0f}",
+            f"{row['file_bytes'] / 1e6:.1f}",
+            "" if lost_db is None else f"{lost_db:.3f}",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def untrained(family: str, size: int) -> TrainedModel:
     """A network as it is drawn: as fast as a trained one, and good for nothing else."""
     torch.manual_seed(0)
@@ -241,6 +250,7 @@ def main() -> None:
     parser.add_argument("--source", default="folder")
     parser.add_argument("--faces", type=int, default=32, help="on which the loss of quality is measured")
     parser.add_argument("--sizes", default="128,256,512")
+    parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--seconds", type=float, default=3.0, help="for each way, model, size and round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -261,7 +271,7 @@ def main() -> None:
     manifest = faces_of(asked.photos, asked.source, asked.state, size, SplitShares(), None)
     chosen = MaskSettings()
     masks = build_mask_set(asked.state / "masks", size, chosen.evaluation_families, chosen.levels, chosen.count)
-    ways = [way for way in WAYS if way != "openvino" or find_spec("openvino")]
+    ways = [way for way in asked.ways.split(",") if way != "openvino" or find_spec("openvino")]
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         files = prepared(Path(folder), models, parity_inputs(manifest, masks, 32))
@@ -277,13 +287,14 @@ def main() -> None:
         test = evaluation_faces(manifest, "test", asked.faces)
         loses = {name: lost(files[name], test, masks) for name, _ in pairs and models}
     result = {
-        "machine": {"processor": platform.machine(), "threads": asked.threads, "torch": torch.__version__},
+        "machine": {**about_machine(), "threads": asked.threads},
         "models": {name: {"family": model.family, "options": model.options} for name, model in models},
         "rows": rows,
         "faces": len(test),
         "hole_psnr_lost_db": loses,
     }
     write_json(asked.out, result)
+    write_text(asked.out.with_suffix(".md"), table(result))
     plot_inference(result, asked.out.with_suffix(".png"))
     print(asked.out)
 

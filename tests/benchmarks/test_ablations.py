@@ -1,9 +1,11 @@
 """The table of one change at a time."""
 
 from dataclasses import asdict
+from pathlib import Path
 
-from benchmarks.ablations import ROWS, Row, table
+from benchmarks.ablations import ROWS, Row, add, continued, table
 from benchmarks.recipes import Recipe, settings_of
+from facerecon.files import write_json
 
 
 def run(psnr: float, held_out: float) -> dict[str, object]:
@@ -21,6 +23,32 @@ def test_rows_tell_their_mean_their_spread_and_how_they_differ_from_the_first() 
     assert "| 18.00 ± 0.00 |" in first
     assert second.startswith("| other | 1 | 19.00 (-1.50) | 0.1000 (+0.0000) |")
     assert "| 18.50 (+0.50) |" in second
+
+
+def test_without_what_nothing_was_changed_of_no_difference_is_told() -> None:
+    assert (
+        table({"rows": [{"name": "other", "runs": [run(19.0, 18.5)]}]})
+        .splitlines()[2]
+        .startswith("| other | 1 | 19.00 | 0.1000 |")
+    )
+
+
+def test_a_table_is_continued_under_the_same_conditions_only(tmp_path: Path) -> None:
+    file, conditions = tmp_path / "ablations.json", {"minutes": 5.0, "code": "1f"}
+    assert continued(file, conditions) == {"conditions": conditions, "rows": []}
+    result = continued(file, conditions)
+    add(result, ROWS[0], run(20.0, 18.0) | {"seed": 0})
+    write_json(file, result)
+    assert continued(file, conditions)["rows"][0]["runs"][0]["seed"] == 0
+    assert continued(file, conditions | {"code": "2e"})["rows"] == []
+
+
+def test_rows_stand_in_their_order_whichever_was_done_first() -> None:
+    result: dict[str, object] = {"rows": []}
+    for row, seed in ((ROWS[3], 0), (ROWS[0], 1), (ROWS[1], 0), (ROWS[0], 0)):
+        add(result, row, {"seed": seed})
+    told = [(row["name"], [run["seed"] for run in row["runs"]]) for row in result["rows"]]
+    assert told == [(ROWS[0].name, [0, 1]), (ROWS[1].name, [0]), (ROWS[3].name, [0])]
 
 
 def test_every_row_is_a_run_that_settings_allow() -> None:

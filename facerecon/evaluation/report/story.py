@@ -7,7 +7,8 @@ import torch
 from numpy.typing import NDArray
 
 from facerecon.evaluation.table import PART_FAMILIES
-from facerecon.models import build_model
+from facerecon.models import ReconstructionModel, build_model
+from facerecon.models.face_prior import FacePrior
 
 LIMITS = (
     "A reconstruction is a plausible guess. It is not evidence of who a person is: the network invents what it "
@@ -24,6 +25,10 @@ LIMITS = (
 
 CONFIDENCE_LIMIT = (
     "Confidence is learned on training faces. On pictures unlike those it can be wrong and sure of itself."
+)
+PRIOR_LIMIT = (
+    "Holes are first filled with what the training faces have in common, place by place: faces that are aligned "
+    "otherwise, and people unlike those, are filled worse, and all are drawn towards the mean of those."
 )
 ATTENTION_LIMIT = (
     "Attention maps show how strongly the network's gates let features through. They do not explain why it paints what "
@@ -61,18 +66,29 @@ class Story:
 
     @property
     def parameters(self) -> int:
-        """The model's number of parameters."""
+        """The model's number of trained parameters."""
+        return sum(parameter.numel() for parameter in self._model.parameters())
+
+    @property
+    def prior_values(self) -> int:
+        """How many numbers the model took from its training faces without training; 0 of one without a prior."""
+        priors = (module for module in self._model.modules() if isinstance(module, FacePrior))
+        return sum(values.numel() for prior in priors for values in prior.buffers())
+
+    @property
+    def _model(self) -> ReconstructionModel:
         # the meta device has shapes and no values: nothing is drawn, nothing is allocated
         with torch.device("meta"):
-            model = build_model(self.settings["model"]["family"], self.settings["model"]["options"])
-        return sum(parameter.numel() for parameter in model.parameters())
+            return build_model(self.settings["model"]["family"], self.settings["model"]["options"])
 
     @property
     def limits(self) -> tuple[str, ...]:
-        """What the figures do not say; of confidence and attention only where the model has them."""
+        """What the figures do not say; of confidence, prior and attention only where the model has them."""
         told = list(LIMITS)
         if self.figures["confidence"]:
             told.append(CONFIDENCE_LIMIT)
+        if self.prior_values:
+            told.append(PRIOR_LIMIT)
         if self.figures["model"]["attention"]:
             told.append(ATTENTION_LIMIT)
         return tuple(told)

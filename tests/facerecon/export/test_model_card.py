@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from facerecon.evaluation.report import Story
-from facerecon.evaluation.report.story import ATTENTION_LIMIT, CONFIDENCE_LIMIT, LIMITS
+from facerecon.evaluation.report.story import ATTENTION_LIMIT, CONFIDENCE_LIMIT, LIMITS, PRIOR_LIMIT
 from facerecon.export.model_card import code, escape_markdown, render_model_card
 from facerecon.export.onnx import to_onnx
 from facerecon.models import build_model
@@ -54,6 +54,12 @@ def test_figures_of_every_family(card: str) -> None:
     assert len([row for row in rows if row[1] in ("model", "Telea", "mean fill", "hidden input")]) == 10 * 4
 
 
+def test_it_says_what_the_model_took_from_its_faces_untrained(make_story: MakeStory, bare_story: Story) -> None:
+    story = make_story()
+    assert f"{story.prior_values:,} numbers computed from them, not trained." in render_model_card(story)
+    assert "not trained" not in render_model_card(bare_story)
+
+
 def test_it_says_that_the_model_is_worse(card: str) -> None:
     assert "worse than Telea inpainting at level 1 and better at levels 2 and 3." in card
     assert "- level 1 (10-30 % hidden): 17.4 dB in the holes, 0.9 dB worse than Telea" in card
@@ -64,7 +70,7 @@ def test_it_names_use_limits_data_judges_licences_and_digests(card: str) -> None
     for heading in ("Intended use", "Misuse", "How to use it", "Training data", "Figures", "Limits", "Provenance"):
         assert f"## {heading}\n" in card
     assert "**As evidence.**" in card
-    assert all(f"- {limit}" in card for limit in (*LIMITS, CONFIDENCE_LIMIT, ATTENTION_LIMIT))
+    assert all(f"- {limit}" in card for limit in (*LIMITS, CONFIDENCE_LIMIT, PRIOR_LIMIT, ATTENTION_LIMIT))
     assert "licence: **CC0**" in card
     rows = cells(card)
     assert ["1234", "11", "13", "12", "77", "5"] in rows

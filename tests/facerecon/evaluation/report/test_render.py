@@ -265,6 +265,13 @@ def test_parameters_are_those_of_the_network(page: Page) -> None:
     assert f"{count:,} parameters" in page.said
 
 
+def test_what_the_model_took_from_its_faces_untrained_is_told(
+    page: Page, bare_page: Page, make_story: MakeStory
+) -> None:
+    assert f"{make_story().prior_values:,} numbers computed from them, not trained" in page.said
+    assert "not trained" not in bare_page.said
+
+
 def test_what_was_expected_of_the_data_and_not_met_is_told(page: Page, bare_page: Page) -> None:
     assert "2 of 3 expectations of the data were met, but not these:" in page.said
     few = "splits: expect_column_values_to_be_between(identities): 1 of 4 values such as 5; first rows: val<b>"

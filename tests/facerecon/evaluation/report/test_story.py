@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from facerecon.evaluation.report import Story
-from facerecon.evaluation.report.story import ATTENTION_LIMIT, CONFIDENCE_LIMIT, LIMITS
+from facerecon.evaluation.report.story import ATTENTION_LIMIT, CONFIDENCE_LIMIT, LIMITS, PRIOR_LIMIT
 from facerecon.models import build_model
 
 MakeStory = Callable[..., Story]
@@ -39,6 +39,13 @@ def test_parameters_are_those_of_the_network(make_story: MakeStory) -> None:
     assert make_story().parameters == sum(parameter.numel() for parameter in model.parameters())
 
 
+def test_what_the_prior_took_from_faces_is_counted_apart(make_story: MakeStory, bare_story: Story) -> None:
+    story = make_story()
+    story.settings["model"]["options"] |= {"prior_grid": 8, "prior_components": 6}
+    assert story.prior_values == 3 * 8 * 8 * (1 + 6 / 2) + 1, "a mean, and on half a face six ways to differ; the noise"
+    assert bare_story.prior_values == 0
+
+
 def test_a_loss_that_weighs_nothing_is_not_named(make_story: MakeStory) -> None:
     story = make_story()
     story.settings["training"]["losses"] |= {"perceptual": 0.0, "perceptual_interval": 4}
@@ -46,7 +53,7 @@ def test_a_loss_that_weighs_nothing_is_not_named(make_story: MakeStory) -> None:
 
 
 def test_limits_of_what_the_model_has(make_story: MakeStory, bare_story: Story) -> None:
-    assert make_story().limits == (*LIMITS, CONFIDENCE_LIMIT, ATTENTION_LIMIT)
+    assert make_story().limits == (*LIMITS, CONFIDENCE_LIMIT, PRIOR_LIMIT, ATTENTION_LIMIT)
     assert bare_story.limits == LIMITS
 
 

@@ -1,0 +1,31 @@
+"""The table of ways to run a model."""
+
+from benchmarks.inference import table
+
+
+def row(model: str, way: str, ms: float) -> dict[str, object]:
+    spread = {"5": ms - 1, "50": ms, "95": ms + 3}
+    about = {"model": model, "way": way, "size": 128, "ms": spread}
+    return {**about, "peak_mib": 700.0, "libraries_mib": 500.0, "file_bytes": 2_500_000}
+
+
+def test_ways_are_compared_with_the_first_model_run_eagerly() -> None:
+    rows = [
+        row("plain", "eager", 40),
+        row("plain", "onnxruntime", 20),
+        row("ours", "eager", 50),
+        row("ours", "int8", 8),
+    ]
+    lost = {"ours": {"int8": 0.0421}}
+    lines = table({"models": {"plain": {}, "ours": {}}, "rows": rows, "hole_psnr_lost_db": lost}).splitlines()
+    assert lines[2:] == [
+        "| 128 px | plain | eager | 39.0 / 40.0 / 43.0 | 1.00 | 200 | 2.5 |  |",
+        "| 128 px | plain | onnxruntime | 19.0 / 20.0 / 23.0 | 2.00 | 200 | 2.5 |  |",
+        "| 128 px | ours | eager | 49.0 / 50.0 / 53.0 | 0.80 | 200 | 2.5 |  |",
+        "| 128 px | ours | int8 | 7.0 / 8.0 / 11.0 | 5.00 | 200 | 2.5 | 0.042 |",
+    ]
+
+
+def test_without_the_way_to_compare_with_nothing_is_compared() -> None:
+    rows = [row("plain", "onnxruntime", 20)]
+    assert "| 19.0 / 20.0 / 23.0 |  | 200 |" in table({"models": {"plain": {}}, "rows": rows, "hole_psnr_lost_db": {}})
