@@ -75,18 +75,23 @@ lock: install  ## resolve pyproject.toml into requirements.lock anew
 
 # the short form goes through everything in minutes and says little; its figures do not replace those that are kept
 SHORT := outputs/benchmarks
+QUICK_WAYS := eager,onnxruntime,onnxruntime_int8
 PHOTOS ?= data/lfw
-bench: weights sample  ## run all benchmarks, in minutes; LONG=1 PHOTOS=data/lfw: hours, and figures to keep
+SECOND ?=
+# what benchmarks.quality has trained
+TRAINED := $(foreach name,plain ours ours_small,--model $(name)=.facerecon/benchmarks/models/$(name).safetensors)
+bench: weights sample  ## run all benchmarks, in minutes; LONG=1 PHOTOS=data/lfw SECOND=FOLDER: hours, and figures to keep
 ifdef LONG
 	$(BIN)/uv pip install --quiet --python $(BIN)/python "$(OPENVINO)"
-	$(BIN)/python -m benchmarks.quality --photos $(PHOTOS) --source lfw --minutes 15 --tune-minutes 2 --faces 64
-	$(BIN)/python -m benchmarks.ablations --photos $(PHOTOS) --source lfw
+	$(BIN)/python -m benchmarks.quality --photos $(PHOTOS) --source lfw --minutes 15 --tune-minutes 2 --faces 64 \
+		$(if $(SECOND),--second $(SECOND))
+	$(BIN)/python -m benchmarks.inference --photos $(PHOTOS) --source lfw $(TRAINED)
 	$(BIN)/python -m benchmarks.training --photos $(PHOTOS) --source lfw
-	$(BIN)/python -m benchmarks.inference
 	$(BIN)/python -m benchmarks.cost
 	$(BIN)/python -m benchmarks.data growth --count 10000
 	$(BIN)/python -m benchmarks.data memory
 	$(BIN)/python -m benchmarks.overhead --repeats 3
+	$(BIN)/python -m benchmarks.ablations --photos $(PHOTOS) --source lfw --at-once 2
 else
 	$(BIN)/python -m benchmarks.masks
 	$(BIN)/python -m benchmarks.data speed
@@ -94,9 +99,9 @@ else
 	$(BIN)/python -m benchmarks.data loader
 	$(BIN)/python -m benchmarks.overhead
 	$(BIN)/python -m benchmarks.training --steps 16 --rounds 2 --out $(SHORT)/training.json
-	$(BIN)/python -m benchmarks.inference --sizes 64,128 --seconds 1 --rounds 1 --out $(SHORT)/inference.json
+	$(BIN)/python -m benchmarks.inference --sizes 64,128 --seconds 1 --rounds 1 --ways $(QUICK_WAYS) --out $(SHORT)/inference.json
 	$(BIN)/python -m benchmarks.cost --seconds 0.5 --rounds 1 --out $(SHORT)/cost.json
-	$(BIN)/python -m benchmarks.ablations --rows "as it is,no first fill" --minutes 0.5 --seeds 1 --faces 16 \
+	$(BIN)/python -m benchmarks.ablations --rows "as it is,smooth fill for the prior" --minutes 0.5 --seeds 1 --faces 16 \
 		--out $(SHORT)/ablations.json
 	$(BIN)/python -m benchmarks.quality --minutes 0.5 --faces 16 --out $(SHORT)/quality.json
 endif

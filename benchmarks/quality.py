@@ -6,7 +6,7 @@ learning rate chosen on val), ``ours`` (the family given by ``--family``, first 
 ``ours_third`` (the same in a third of the time) and ``ours_small`` (half as wide, in a third of the time). Telea,
 Navier-Stokes, mean fill and a smooth fill need no training; the prior that ours starts from stands alone beside it.
 People of the test split are in no training. What was trained is kept in ``--state``, so that an interrupted comparison
-goes on. Writes JSON, Markdown and a plot.
+goes on, and its models lie in ``models`` there. Writes JSON, Markdown and a plot.
 """
 
 import argparse
@@ -48,7 +48,7 @@ from facerecon.evaluation.metrics import from_uint8, summarise, to_uint8
 from facerecon.files import write_json, write_text
 from facerecon.models.face_prior import FacePrior
 from facerecon.models.first_fill import first_fill
-from facerecon.training.checkpoints import TrainedModel
+from facerecon.training.checkpoints import TrainedModel, save_model
 
 RATES = (1e-3, 2e-3, 4e-3)
 SMALL = {"features": [16, 32, 64, 128]}
@@ -184,6 +184,7 @@ def main() -> None:
         how = train_plainly if name == "plain" else train_ours
         minutes = asked.minutes / 3 if name in THIRD else asked.minutes
         models[name], about = spend(name, minutes, how, recipe, data, asked.state)
+        save_model(asked.state / "models" / f"{name}.safetensors", models[name])
         cost = {"parameters": sum(value.numel() for value in models[name].weights.values()), "gmac": gmac(models[name])}
         recipes[name] = {**asdict(recipe), **cost, "val_hole_l1_by_rate": tried, **about}
         print(json.dumps({name: recipes[name]}), flush=True)

@@ -320,7 +320,7 @@ def make_story() -> Callable[..., Story]:
 
 @pytest.fixture(scope="session")
 def bare_story(make_story: Callable[..., Story], make_samples: Callable[..., dict[str, np.ndarray]]) -> Story:
-    """A run with no optional part: no prior, confidence, attention, lighting, champion, comparison, and no worst case."""
+    """A run with no optional part: no prior, confidence, attention, lighting, champion, comparison, no worst case."""
     samples = make_samples(worst=0)
     samples["attention"] = samples["attention"][:, :0]
     samples["confidence"] = np.full_like(samples["confidence"], 255)
