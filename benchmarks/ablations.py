@@ -16,18 +16,20 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 
 from benchmarks.machine import about_machine
-from benchmarks.recipes import FEATURES, Recipe, faces_of, gmac, spend, train_ours
+from benchmarks.recipes import CODE, FEATURES, Recipe, faces_of, gmac, spend, train_ours
 from facerecon.config.data import SplitShares
 from facerecon.config.evaluation import EvaluationSettings
 from facerecon.config.masks import MaskSettings
 from facerecon.corruption.frozen import build_mask_set
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
+from facerecon.errors import FaceReconError
 from facerecon.evaluation.measuring import Case, Judges, cases_of, measure, reconstruct
-from facerecon.files import write_json, write_text
+from facerecon.files import digest_of, write_json, write_text
 from facerecon.training.checkpoints import TrainedModel
 from ops.code import code_digest
 
@@ -144,7 +146,8 @@ def main() -> None:
         "coarse": asked.coarse,
         "faces": min(asked.faces, len(manifest.split("val"))),
         "data": manifest.digest,
-        "code": code_digest("facerecon.training.loop"),
+        "rows": digest_of([asdict(row) for row in ROWS]),
+        "code": digest_of([CODE, code_digest("facerecon.evaluation.measuring")]),
         "at_once": asked.at_once,
         "machine": {**about_machine(), "threads": threads},
     }
@@ -152,15 +155,28 @@ def main() -> None:
     known = {(row["name"], run["seed"]) for row in result["rows"] for run in row["runs"]}
     tasks = [(row, seed) for row in wanted for seed in range(min(row.seeds, asked.seeds))]
     tasks = [(row, seed) for row, seed in tasks if (row.name, seed) not in known]
-    with ProcessPoolExecutor(asked.at_once, get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
+    with ProcessPoolExecutor(asked.at_once, get_context("spawn"), _own_threads, (threads,)) as pool:
         started = {pool.submit(trained_and_measured, row, seed, asked): (row, seed) for row, seed in tasks}
-        for done in as_completed(started):
-            row, seed = started[done]
-            add(result, row, done.result())
-            print(json.dumps({row.name: seed, **done.result()["figures"]["brush 2"]}), flush=True)
-            write_json(asked.out, result)
-            write_text(asked.out.with_suffix(".md"), table(result))
+        try:
+            for done in as_completed(started):
+                row, seed = started[done]
+                try:
+                    run = done.result()
+                except FaceReconError as error:  # its loss is no longer a number: the other rows go on
+                    print(json.dumps({row.name: seed, "failed": error.message}), flush=True)
+                    continue
+                add(result, row, run)
+                print(json.dumps({row.name: seed, **run["figures"]["brush 2"]}), flush=True)
+                write_json(asked.out, result)
+                write_text(asked.out.with_suffix(".md"), table(result))
+        finally:
+            pool.shutdown(cancel_futures=True)
     print(asked.out)
+
+
+def _own_threads(threads: int) -> None:
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
 
 
 def trained_and_measured(row: Row, seed: int, asked: argparse.Namespace) -> dict[str, Any]:
@@ -176,7 +192,7 @@ def trained_and_measured(row: Row, seed: int, asked: argparse.Namespace) -> dict
         seed=seed,
         changes=row.changes,
     )
-    name = f"ablation-{row.name.replace(' ', '_')}-{torch.get_num_threads()}"
+    name = f"ablation-{row.name.replace(' ', '_')}"
     trained, about = spend(name, asked.minutes, train_ours, recipe, (manifest, masks), asked.state)
     faces = evaluation_faces(manifest, "val", asked.faces)
     cases = [case for case in cases_of(faces, masks, features=False) if case.family in ("brush", "held_out")]
@@ -185,12 +201,18 @@ def trained_and_measured(row: Row, seed: int, asked: argparse.Namespace) -> dict
 
 
 def continued(file: Path, conditions: dict[str, Any]) -> dict[str, Any]:
-    """The table in ``file`` if it was made under the same conditions, else one without rows."""
+    """The table in ``file``; without rows if there is none.
+
+    One that was made under other conditions is not touched: the process ends with an error.
+    """
     try:
         before: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        before = {}
-    return before if before.get("conditions") == conditions else {"conditions": conditions, "rows": []}
+        return {"conditions": conditions, "rows": []}
+    if before["conditions"] != conditions:
+        differ = ", ".join(key for key in conditions if before["conditions"].get(key) != conditions[key])
+        raise SystemExit(f"{file} was made under other conditions ({differ}): name another --out, or remove it")
+    return before
 
 
 def add(result: dict[str, Any], row: Row, run: dict[str, Any]) -> None:

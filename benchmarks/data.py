@@ -125,7 +125,7 @@ def once(folder: Path, count: int, workers: int) -> dict[str, Any]:
         start = time.perf_counter()
         manifest = align_folder(folder, Path(state), workers, count)
         elapsed = time.perf_counter() - start
-    peaks = {"this_process_mib": round(peak_mib()), "worker_mib": round(workers_peak.mib)}
+    peaks = {"this_process_mib": round(peak_mib()), "worker_mib": round(workers_peak.mib) or None}
     return {"photos": count, "faces": len(manifest.faces), "seconds": round(elapsed, 1), **peaks}
 
 

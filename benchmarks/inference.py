@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.machine import about_machine, peak_mib
+from benchmarks.machine import about_machine, fresh_peak_mib, peak_mib
 from benchmarks.plots import plot_inference
 from benchmarks.recipes import faces_of
 from facerecon.config.data import SplitShares
@@ -33,8 +34,8 @@ from facerecon.data.datasets import EvaluationFaces, evaluation_faces
 from facerecon.evaluation.metrics import channels_first, hole_psnr, to_uint8
 from facerecon.export.onnx import to_onnx
 from facerecon.export.parity import parity_inputs
-from facerecon.files import write_json, write_text
-from facerecon.models import build_model, list_models
+from facerecon.files import sha256_file, write_json, write_text
+from facerecon.models import ReconstructionModel, build_model, list_models
 from facerecon.training.checkpoints import TrainedModel, save_model
 
 FILES = {
@@ -58,12 +59,16 @@ def example(size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 
 def eager(model: Path, threads: int) -> Run:
-    network = TrainedModel.read(model).build()
-    return _of_torch(network)
+    return _of_torch(_network(model))
 
 
 def compiled(model: Path, threads: int) -> Run:
-    return _of_torch(torch.compile(TrainedModel.read(model).build()))
+    return _of_torch(torch.compile(_network(model)))
+
+
+def _network(model: Path) -> ReconstructionModel:
+    """The trained network in the layout in which PyTorch is fastest with it."""
+    return TrainedModel.read(model).build().to(memory_format=torch.channels_last)
 
 
 def _of_torch(network: Any) -> Run:
@@ -106,10 +111,12 @@ def openvino(model: Path, threads: int) -> Run:
 
 
 def once(way: str, model: Path, size: int, seconds: float, threads: int) -> dict[str, Any]:
-    """Latencies in ms of single images for so many seconds, and this process's peak memory in MiB before and after."""
+    """Latencies in ms of single images for so many seconds, and by how many MiB this process's memory grew for them."""
     torch.set_num_threads(threads)
     inputs = example(size)
-    before = peak_mib()
+    if way == "openvino":
+        import_module(way)  # as the others' libraries are by now
+    before = fresh_peak_mib()
     start = time.perf_counter()
     run = globals()[way](model, threads)
     for _ in range(3):
@@ -121,7 +128,7 @@ def once(way: str, model: Path, size: int, seconds: float, threads: int) -> dict
         since = time.perf_counter()
         run(*inputs)
         times.append((time.perf_counter() - since) * 1000)
-    return {"ms": times, "ready_s": ready, "libraries_mib": before, "peak_mib": peak_mib()}
+    return {"ms": times, "ready_s": ready, "mib": peak_mib() - before}
 
 
 class _Calibration:
@@ -191,8 +198,7 @@ def summary(rounds: list[dict[str, Any]], file: Path) -> dict[str, Any]:
         "ms": {str(share): float(np.percentile(times, share)) for share in (5, 50, 95)},
         "calls": len(times),
         "ready_s": float(np.median([one["ready_s"] for one in rounds])),
-        "peak_mib": max(one["peak_mib"] for one in rounds),
-        "libraries_mib": max(one["libraries_mib"] for one in rounds),
+        "mib": max(one["mib"] for one in rounds),
         "file_bytes": file.stat().st_size,
     }
 
@@ -215,24 +221,27 @@ def lost(file: Path, faces: EvaluationFaces, masks: MaskSet) -> dict[str, float]
 
 
 def table(result: dict[str, Any]) -> str:
-    """The rows as Markdown: latency, how many times faster than the first model run eagerly, memory, size, loss."""
-    head = ("image", "model", "way", "ms (5 / 50 / 95 %)", "times faster", "memory, MiB", "file, MB", "dB lost")
+    """The rows as Markdown: latency, times faster than the first model run eagerly, memory, size; the losses."""
+    head = ("image", "model", "way", "ms (5 / 50 / 95 %)", "times faster", "memory, MiB", "file, MB")
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     first = next(iter(result["models"]))
     eagerly = {row["size"]: row["ms"]["50"] for row in result["rows"] if (row["model"], row["way"]) == (first, "eager")}
     for row in result["rows"]:
-        ms, lost_db = row["ms"], result["hole_psnr_lost_db"].get(row["model"], {}).get(row["way"])
+        ms = row["ms"]
         cells = (
             f"{row['size']} px",
             row["model"],
             row["way"],
             " / ".join(f"{ms[share]:.1f}" for share in ("5", "50", "95")),
             f"{eagerly[row['size']] / ms['50']:.2f}" if row["size"] in eagerly else "",
-            f"{row['peak_mib'] - row['libraries_mib']:.0f}",
+            f"{row['mib']:.0f}",
             f"{row['file_bytes'] / 1e6:.1f}",
-            "" if lost_db is None else f"{lost_db:.3f}",
         )
         lines.append(f"| {' | '.join(cells)} |")
+    for name, lost_db in result["hole_psnr_lost_db"].items():
+        told = ", ".join(f"{way} {lost:.3f} dB" for way, lost in lost_db.items())
+        faces = f"{result['faces']} faces of {result['models'][name]['size']} px"
+        lines += ["", f"Hole PSNR that {name} loses, on {faces}: {told}."]
     return "\n".join(lines) + "\n"
 
 
@@ -286,9 +295,19 @@ def main() -> None:
                 print(json.dumps(rows[-1]), flush=True)
         test = evaluation_faces(manifest, "test", asked.faces)
         loses = {name: lost(files[name], test, masks) for name, _ in pairs and models}
+        digests = {name: sha256_file(file) for name, file in files.items()}
     result = {
         "machine": {**about_machine(), "threads": asked.threads},
-        "models": {name: {"family": model.family, "options": model.options} for name, model in models},
+        "models": {
+            name: {
+                "family": model.family,
+                "options": model.options,
+                "size": model.size,
+                "step": model.step,
+                "digest": digests[name],
+            }
+            for name, model in models
+        },
         "rows": rows,
         "faces": len(test),
         "hole_psnr_lost_db": loses,

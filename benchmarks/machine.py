@@ -31,6 +31,12 @@ def peak_mib(process: int | str = "self") -> float:
     return int(found[1]) / 1024 if found else 0.0
 
 
+def fresh_peak_mib() -> float:
+    """Set this process's peak back to what it holds now, and tell that: what comes on top is ``peak_mib`` minus it."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    return peak_mib()
+
+
 class PeakOfChildren:
     """The largest resident memory, in MiB, that any process started below this one meanwhile had: ``mib`` at the end.
 
@@ -51,10 +57,14 @@ class PeakOfChildren:
         self._watch.join()
 
     def _look(self) -> None:
+        this = psutil.Process()
+        command = this.cmdline()
         while not self._ended.wait(0.2):
-            for child in psutil.Process().children(recursive=True):
-                with suppress(OSError):  # it has ended
-                    self.mib = max(self.mib, peak_mib(child.pid))
+            for child in this.children(recursive=True):
+                with suppress(OSError, psutil.Error):  # it has ended
+                    # until a child has become another program, its memory is this process's own
+                    if child.cmdline() != command:
+                        self.mib = max(self.mib, peak_mib(child.pid))
 
 
 def _processor() -> str:

@@ -1,6 +1,5 @@
 """Recipes: what is trained and how, in so many minutes of one machine, kept so that a comparison goes on."""
 
-import inspect
 import json
 import time
 from dataclasses import dataclass, field, replace
@@ -31,8 +30,8 @@ PLAIN = {"family": "unet_attention", "options": {"features": FEATURES, "attentio
 LOSSES = {"perceptual_interval": 4, "identity_interval": 16}
 """The terms that cost most are applied now and then, by every recipe alike."""
 
-PROBE = 64
-"""Steps by which a recipe's speed is found before its number of steps is fixed."""
+PROBE = 256
+"""Steps by which a recipe's speed is found before its number of steps is fixed; with 64 it was a seventh off."""
 
 
 def faces_of(photos: Path, source: str, state: Path, size: int, shares: SplitShares, most: int | None) -> Manifest:
@@ -55,11 +54,6 @@ class Recipe:
     seed: int = 0
     changes: dict[str, Any] = field(default_factory=dict, repr=False)
     """Settings by their dotted names, on top of all else."""
-
-    @property
-    def digest(self) -> str:
-        """What its results are kept under."""
-        return digest_of([str(self), self.changes] if self.changes else str(self))[:8]
 
 
 def settings_of(recipe: Recipe, steps: int) -> RunSettings:
@@ -107,20 +101,27 @@ Train = Any
 Trained = tuple[TrainedModel, dict[str, Any]]
 
 
-def kept_under(train_it: Train, recipe: Recipe, data: Any) -> str:
-    """Digests of all that makes a recipe's result: of the faces, the settings, and the code and libraries that train.
+CODE = digest_of(
+    [
+        *map(code_digest, ("facerecon.training.loop", "facerecon.corruption.training_masks")),
+        *(sha256_file(Path(__file__).with_name(name)) for name in ("recipes.py", "plain.py")),
+    ]
+)
+"""Of the code and the libraries that train, as they were when this process began."""
 
-    On one machine: elsewhere the same minutes are other steps.
-    """
+
+def kept_under(train_it: Train, recipe: Recipe, data: Any) -> str:
+    """Digests of all that makes a recipe's result, but for the machine: faces, masks, code, settings, threads."""
     manifest, masks = data
-    code = digest_of([code_digest("facerecon.training.loop"), sha256_file(Path(inspect.getfile(train_it)))])
-    return "-".join((manifest.digest[:8], masks.digest[:8], code[:8], recipe.digest))
+    settings = settings_of(recipe, PROBE).model_dump(mode="json")
+    made = digest_of([CODE, train_it.__name__, settings, torch.get_num_threads()])
+    return "-".join((manifest.digest[:8], masks.digest[:8], made[:8]))
 
 
 def speed_of(train_it: Train, recipe: Recipe, data: Any, state: Path) -> tuple[float, float]:
     """Images a second, and the seconds around the steps: eight validations above all, whatever the number of steps."""
     manifest, masks = data
-    folder = state / "probes" / f"{train_it.__name__}-{kept_under(train_it, recipe, data)}"
+    folder = state / "probes" / kept_under(train_it, recipe, data)
     note = folder / "about.json"
     if not note.is_file():
         since = time.perf_counter()

@@ -30,11 +30,11 @@ class FacePrior(nn.Module):
     """Images with their holes filled by what is to be expected of an aligned face that looks so elsewhere.
 
     The Gaussian is over ``grid`` x ``grid`` cells, to which images of any size are averaged, and has at most
-    ``components`` variations: half of them even (the same on both sides of the face), half odd. On even and odd parts,
-    each half a face long, products with them cost half as much as on whole faces. What to expect is approached in
-    ``iterations`` steps of conjugate gradients: they are products of matrices, which every runtime has, and to stop
-    early does for regularisation what noise does. Known pixels then correct it: how it misses them is continued some
-    pixels into the holes. Before ``learn`` it expects nothing, and the correction is all there is.
+    ``components`` variations: the strongest even ones (the same on both sides of the face) and as many odd ones. On
+    even and odd parts, each half a face long, products with them cost half as much as on whole faces. What to expect is
+    approached in ``iterations`` steps of conjugate gradients: they are products of matrices, which every runtime has,
+    and to stop early does for regularisation what noise does. Known pixels then correct it: how it misses them is
+    continued some pixels into the holes. Before ``learn`` it expects nothing, and the correction is all there is.
     """
 
     mean: Tensor
@@ -43,7 +43,7 @@ class FacePrior(nn.Module):
 
     def __init__(self, grid: int, components: int, iterations: int) -> None:
         super().__init__()
-        self.grid, self.iterations = grid, iterations
+        self.grid, self.components, self.iterations = grid, components, iterations
         self.register_buffer("mean", torch.zeros(3 * grid * grid))
         # [even or odd, place in the left half, variation]
         self.register_buffer("basis", torch.zeros(2, 3 * grid * grid // 2, (components + 1) // 2))
@@ -69,7 +69,7 @@ class FacePrior(nn.Module):
         mean = torch.stack((total / count, torch.zeros_like(total)))
         found = torch.linalg.eigh(products / count - mean[:, :, None] * mean[:, None])
         variances, ways = found.eigenvalues.flip(1), found.eigenvectors.flip(2)
-        kept = min(2 * self.basis.shape[2], max(1, count // FACES_PER_COMPONENT), 2 * side - 1)
+        kept = min(self.components, max(1, count // FACES_PER_COMPONENT), 2 * side - 1)
         chosen = ((kept + 1) // 2, kept // 2)
         rest = torch.cat([variances[kind, chosen[kind] :] for kind in range(2)])
         noise = rest.mean().clamp(min=LEAST_NOISE)

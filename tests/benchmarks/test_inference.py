@@ -6,7 +6,7 @@ from benchmarks.inference import table
 def row(model: str, way: str, ms: float) -> dict[str, object]:
     spread = {"5": ms - 1, "50": ms, "95": ms + 3}
     about = {"model": model, "way": way, "size": 128, "ms": spread}
-    return {**about, "peak_mib": 700.0, "libraries_mib": 500.0, "file_bytes": 2_500_000}
+    return {**about, "mib": 200.0, "file_bytes": 2_500_000}
 
 
 def test_ways_are_compared_with_the_first_model_run_eagerly() -> None:
@@ -16,13 +16,16 @@ def test_ways_are_compared_with_the_first_model_run_eagerly() -> None:
         row("ours", "eager", 50),
         row("ours", "int8", 8),
     ]
+    models = {"plain": {"size": 64}, "ours": {"size": 64}}
     lost = {"ours": {"int8": 0.0421}}
-    lines = table({"models": {"plain": {}, "ours": {}}, "rows": rows, "hole_psnr_lost_db": lost}).splitlines()
+    lines = table({"models": models, "rows": rows, "faces": 32, "hole_psnr_lost_db": lost}).splitlines()
     assert lines[2:] == [
-        "| 128 px | plain | eager | 39.0 / 40.0 / 43.0 | 1.00 | 200 | 2.5 |  |",
-        "| 128 px | plain | onnxruntime | 19.0 / 20.0 / 23.0 | 2.00 | 200 | 2.5 |  |",
-        "| 128 px | ours | eager | 49.0 / 50.0 / 53.0 | 0.80 | 200 | 2.5 |  |",
-        "| 128 px | ours | int8 | 7.0 / 8.0 / 11.0 | 5.00 | 200 | 2.5 | 0.042 |",
+        "| 128 px | plain | eager | 39.0 / 40.0 / 43.0 | 1.00 | 200 | 2.5 |",
+        "| 128 px | plain | onnxruntime | 19.0 / 20.0 / 23.0 | 2.00 | 200 | 2.5 |",
+        "| 128 px | ours | eager | 49.0 / 50.0 / 53.0 | 0.80 | 200 | 2.5 |",
+        "| 128 px | ours | int8 | 7.0 / 8.0 / 11.0 | 5.00 | 200 | 2.5 |",
+        "",
+        "Hole PSNR that ours loses, on 32 faces of 64 px: int8 0.042 dB.",
     ]
 
 

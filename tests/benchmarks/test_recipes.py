@@ -1,9 +1,12 @@
 """What a recipe trains is what it says."""
 
+from types import SimpleNamespace
+
 import pytest
+import torch
 from pydantic import ValidationError
 
-from benchmarks.recipes import LOSSES, PLAIN, Recipe, settings_of
+from benchmarks.recipes import LOSSES, PLAIN, Recipe, kept_under, settings_of
 
 
 def test_a_recipe_becomes_the_settings_of_a_run() -> None:
@@ -34,7 +37,12 @@ def test_a_change_of_nothing_that_exists_is_refused() -> None:
         settings_of(Recipe(PLAIN, 1e-3, changes={"training.losses.colour": 1}), 100)
 
 
+def train_it() -> None:
+    """Stands for what trains."""
+
+
 def test_results_are_kept_apart_by_all_that_makes_them() -> None:
+    faces, masks = SimpleNamespace(digest="1" * 64), SimpleNamespace(digest="2" * 64)
     recipes = [
         Recipe(PLAIN, 1e-3),
         Recipe(PLAIN, 2e-3),
@@ -43,5 +51,13 @@ def test_results_are_kept_apart_by_all_that_makes_them() -> None:
         Recipe(PLAIN, 1e-3, changes={"training.losses.hole": 1}),
         Recipe(PLAIN, 1e-3, changes={"training.losses.hole": 2}),
     ]
-    assert len({recipe.digest for recipe in recipes}) == len(recipes)
-    assert Recipe(PLAIN, 1e-3).digest == recipes[0].digest
+    keys = {kept_under(train_it, recipe, (faces, masks)) for recipe in recipes}
+    assert len(keys) == len(recipes)
+    assert kept_under(train_it, Recipe(PLAIN, 1e-3), (faces, masks)) in keys
+    keys.add(kept_under(train_it, Recipe(PLAIN, 1e-3), (faces, SimpleNamespace(digest="3" * 64))))
+    keys.add(kept_under(settings_of, Recipe(PLAIN, 1e-3), (faces, masks)))
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    keys.add(kept_under(train_it, Recipe(PLAIN, 1e-3), (faces, masks)))
+    torch.set_num_threads(before)
+    assert len(keys) == len(recipes) + 3

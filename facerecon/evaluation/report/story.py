@@ -71,7 +71,7 @@ class Story:
 
     @property
     def prior_values(self) -> int:
-        """How many numbers the model took from its training faces without training; 0 of one without a prior."""
+        """How many numbers the model takes from its faces untrained, at most: of few faces fewer. 0 without a prior."""
         priors = (module for module in self._model.modules() if isinstance(module, FacePrior))
         return sum(values.numel() for prior in priors for values in prior.buffers())
 
