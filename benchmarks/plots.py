@@ -10,6 +10,7 @@ from facerecon.files import atomic_path
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 LABELS = {
     "navier_stokes": "Navier-Stokes",
@@ -97,6 +98,10 @@ def plot_cost(result: dict[str, Any], path: Path) -> None:
         panel.set_xscale("log")
         if figure_name != "peak_mib":
             panel.set_yscale("log")
+        for axis in (panel.xaxis, panel.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)) if axis.get_scale() == "log" else MaxNLocator(6))
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter(NullFormatter())
         panel.set_xlabel("GMAC of the batch, forward")
         panel.set_ylabel(label)
     panels[0].legend(frameon=False, fontsize=8)
