@@ -55,7 +55,7 @@ ROWS = (
     Row("U-Net with attention", model=U_NET),
     Row("U-Net without attention", model={**U_NET, "options": {"features": FEATURES, "attention": False}}),
     Row("half as wide", model={"options": {"features": [16, 32, 64, 128]}}),
-    Row("smaller prior", model={"options": {"prior_components": 300, "prior_iterations": 16}}),
+    Row("coarser prior", model={"options": {"prior_grid": 32, "prior_iterations": 20}}),
     Row("no first fill", model={"options": {"first_fill": "none"}}),
     Row("no coarse steps", coarse=0.0, seeds=3),
     Row("not folded", model={"options": {"fold": 1, "features": FEATURES}}),

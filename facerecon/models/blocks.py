@@ -16,13 +16,24 @@ Features = Annotated[tuple[int, ...], AfterValidator(_levels)]
 """Channels of each level of a U-Net."""
 
 
-def double_convolution(inputs: int, outputs: int) -> nn.Sequential:
-    """Twice a 3x3 convolution, batch normalisation and ReLU: [N, inputs, H, W] to [N, outputs, H, W]."""
-    layers: list[nn.Module] = []
-    for channels in (inputs, outputs):
-        layers += [
-            nn.Conv2d(channels, outputs, 3, padding=1, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(inplace=True),
-        ]
-    return nn.Sequential(*layers)
+def double_convolution(inputs: int, outputs: int, fold: int = 1) -> nn.Sequential:
+    """Twice a 3x3 convolution, batch normalisation and ReLU: [N, inputs, H, W] to [N, outputs, H / fold, W / fold].
+
+    ``fold`` pixels in a row are seen as so many channels by the first one (see ``folded_convolution``).
+    """
+    return nn.Sequential(
+        folded_convolution(inputs, outputs, fold),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+        folded_convolution(outputs, outputs),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+def folded_convolution(inputs: int, outputs: int, fold: int = 1) -> nn.Conv2d:
+    """A 3x3 convolution without bias over images whose pixels are folded into channels (pixel unshuffle).
+
+    As one convolution with a stride it has the same weights in another order, and nothing has to be moved in memory.
+    """
+    return nn.Conv2d(inputs, outputs, 3 * fold, stride=fold, padding=fold, bias=False)

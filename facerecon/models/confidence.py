@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from facerecon.models.blocks import folded_convolution
+
 
 class ConfidenceHead(nn.Module):
     """Log-odds [N, 1, H, W] that a pixel's error is small, from what the network saw, thought and painted.
@@ -20,9 +22,8 @@ class ConfidenceHead(nn.Module):
     def __init__(self, channels: list[int], fold: int = 1) -> None:
         super().__init__()
         self.coarse = nn.ModuleList(nn.Conv2d(width, self.WIDTH, 1, bias=False) for width in channels[:-1])
-        self.folded: nn.Module = nn.PixelUnshuffle(fold) if fold > 1 else nn.Identity()
-        seen = channels[-1] + (4 + 3 + len(self.WINDOWS)) * fold**2
-        self.fine = nn.Conv2d(seen, self.WIDTH, 3, padding=1, bias=False)
+        self.fine = folded_convolution(channels[-1], self.WIDTH)
+        self.pixels = folded_convolution(4 + 3 + len(self.WINDOWS), self.WIDTH, fold)
         self.output = nn.Sequential(
             nn.BatchNorm2d(self.WIDTH),
             nn.LeakyReLU(0.1),
@@ -37,8 +38,7 @@ class ConfidenceHead(nn.Module):
         # detached: confidence is learned from what the network does, and must not shape what it paints
         *coarse, fine = (features.detach() for features in decoded)
         around = [share_around(inputs[:, 3:], size) for size in self.WINDOWS]
-        pixels = self.folded(torch.cat((inputs, prediction.detach(), *around), dim=1))
-        seen = self.fine(torch.cat((fine, pixels), dim=1))
+        seen = self.fine(fine) + self.pixels(torch.cat((inputs, prediction.detach(), *around), dim=1))
         # enlarged step by step and added on the way: enlarging each to the full size would cost three times as much
         hidden = self.coarse[0](coarse[0])
         for layer, features in zip(self.coarse[1:], coarse[1:], strict=True):

@@ -1,11 +1,13 @@
 """A U-Net that improves on a first fill, with pixels folded into channels.
 
-A stem without parameters (pixel unshuffle, Shi et al., 2016) halves the sides, so nothing runs at full size, where a
-U-Net spends most of its time on its fewest channels. The network starts near the first fill, by default what is to be
-expected of an aligned face (see ``face_prior``): what it learns is the difference.
+The first convolution folds pixels into channels (pixel unshuffle, Shi et al., 2016, and a 3x3 convolution in one): this
+halves the sides, and nothing runs at full size, where a U-Net spends most of its time on its fewest channels. The
+network starts near the first fill, by default what is to be expected of an aligned face (see ``face_prior``): what it
+learns is the difference.
 """
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -22,7 +24,7 @@ from facerecon.models.face_prior import FacePrior
 from facerecon.models.first_fill import first_fill
 
 INSIDE = 0.98
-"""The first fill is brought so far inside [-1, 1] before tanh is undone: at the ends it would be infinite."""
+"""The first fill is brought so far inside [-1, 1]: at the ends nothing that is learned could move it."""
 
 SMALL = 0.1
 """What the network adds to the first fill begins this many times smaller than such layers are drawn."""
@@ -36,9 +38,9 @@ class UNetFillOptions(Settings):
     first_fill: Literal["prior", "smooth", "none"] = Field(
         "prior", description="start from what is to be expected of a face, from a smooth fill, or from holes of 0"
     )
-    prior_grid: Literal[8, 16, 24, 32, 48] = Field(32, description="cells in a row of the faces the prior is over")
+    prior_grid: Literal[8, 16, 24, 32, 48, 64] = Field(48, description="cells in a row of the faces the prior is over")
     prior_components: int = Field(500, ge=1, le=2048, description="variations of faces that the prior knows at most")
-    prior_iterations: int = Field(20, ge=1, le=200, description="steps in which the prior's fill is approached")
+    prior_iterations: int = Field(24, ge=1, le=200, description="steps in which the prior's fill is approached")
     confidence: bool = Field(True, description="with a head that says how sure the model is of each pixel")
 
 
@@ -53,10 +55,8 @@ class UNetFill(ReconstructionModel):
         size = (options.prior_grid, options.prior_components, options.prior_iterations)
         self.prior = FacePrior(*size) if uses_prior else None
         self.stride = self.fold * 2 ** (len(widths) - 1)
-        self.encoders = nn.ModuleList(
-            double_convolution(before, width)
-            for before, width in zip((4 * self.fold**2, *widths[:-1]), widths, strict=True)
-        )
+        self.encoders = nn.ModuleList([double_convolution(4, widths[0], self.fold)])
+        self.encoders.extend(double_convolution(*pair) for pair in pairwise(widths))
         self.pool = nn.MaxPool2d(2)
         coarse_to_fine = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
         self.upsamplers = nn.ModuleList(nn.ConvTranspose2d(below, width, 2, 2) for below, width in coarse_to_fine)
@@ -74,7 +74,7 @@ class UNetFill(ReconstructionModel):
 
     def predict(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
         seen = torch.cat((self._filled(inputs), inputs[:, 3:]), dim=1) if self.fills else inputs
-        features = F.pixel_unshuffle(seen, self.fold)
+        features = seen
         skips: list[Tensor] = []
         for encoder in self.encoders:
             if skips:
@@ -84,10 +84,11 @@ class UNetFill(ReconstructionModel):
         decoded = [skips.pop()]
         for upsample, decoder in zip(self.upsamplers, self.decoders, strict=True):
             decoded.append(decoder(torch.cat((skips.pop(), upsample(decoded[-1])), dim=1)))
-        change = F.pixel_shuffle(self.image_head(decoded[-1]), self.fold)
+        prediction = torch.tanh(F.pixel_shuffle(self.image_head(decoded[-1]), self.fold))
         if self.fills:
-            change = change + torch.atanh(INSIDE * seen[:, :3])
-        prediction = torch.tanh(change)
+            start = INSIDE * seen[:, :3]
+            # tanh of a sum whose one part is the first fill's inverse tanh, which runtimes are slow at
+            prediction = (prediction + start) / (1 + prediction * start)
         return prediction, None if self.confidence_head is None else self.confidence_head(inputs, prediction, decoded)
 
     def _filled(self, inputs: Tensor) -> Tensor:

@@ -2,14 +2,21 @@
 
 import copy
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from facerecon.models.face_prior import CORRECTED, FACES_PER_COMPONENT, FacePrior
+from facerecon.models.face_prior import (
+    COLOUR_SHARE,
+    CORRECTED,
+    FACES_PER_COMPONENT,
+    FacePrior,
+    Variations,
+    _drawn,
+    _opponents,
+)
 from facerecon.models.first_fill import first_fill
 
 GRID = 8
@@ -23,7 +30,7 @@ def alike(count: int, seed: int = 0) -> Tensor:
     return torch.nn.functional.interpolate(coarse, size=(16, 16), mode="bilinear").clamp(-1, 1)
 
 
-def learned(faces: Tensor, components: int = 8, iterations: int = 20, grid: int = GRID) -> FacePrior:
+def learned(faces: Tensor, components: int = 20, iterations: int = 20, grid: int = GRID) -> FacePrior:
     prior = FacePrior(grid, components, iterations)
     prior.learn(faces.split(50))
     return prior
@@ -49,21 +56,50 @@ def test_it_knows_what_a_smooth_fill_cannot() -> None:
     assert errors[0] < 0.25 * errors[1]
 
 
-def test_what_it_expects_is_the_mean_of_its_gaussian_given_what_is_seen() -> None:
+def test_what_it_expects_is_the_mean_of_its_gaussians_given_what_is_seen() -> None:
     prior, others = learned(alike(400), iterations=60), alike(5, seed=1)[..., ::2, ::2]
-    mask = half_hidden(others)
-    seen = np.repeat(1 - mask.numpy()[:, 0], 3, axis=0).reshape(len(others), -1) > 0.5
-    even, odd = prior.basis.double().transpose(1, 2)
-    parts = torch.stack((torch.cat((even, 0 * even)), torch.cat((0 * odd, odd))))
-    basis = prior._whole(parts).flatten(1).T.numpy()
-    mean, noise = prior.mean.double().numpy(), float(prior.noise)
-    for one, known, expected in zip(
-        others.flatten(1).double().numpy(), seen, prior._expected(others, 1 - mask).flatten(1), strict=True
-    ):
-        covariance = basis @ basis.T
-        among = covariance[np.ix_(known, known)] + noise * np.eye(known.sum())
-        exact = mean + covariance[:, known] @ np.linalg.solve(among, one[known] - mean[known])
-        np.testing.assert_allclose(expected.numpy(), exact, atol=2e-3)
+    known = 1 - half_hidden(others)
+    images = _opponents(others)
+    expected = prior._expected(images * known, known)
+    for gaussian, kind in ((prior.brightness, slice(1)), (prior.colour, slice(1, 3))):
+        cells, share = gaussian.averaged(images[:, kind]), gaussian.averaged(known)
+        exact = torch.stack([exactly(gaussian, *each) for each in zip(cells, share, strict=True)])
+        drawn = _drawn(exact, *others.shape[2:])
+        torch.testing.assert_close(expected[:, kind], drawn, atol=2e-3, rtol=0)
+
+
+def exactly(gaussian: Variations, cells: Tensor, share: Tensor) -> Tensor:
+    """The mean of a Gaussian given those cells [C, grid, grid] whose share [1, grid, grid] is not 0, solved in one."""
+    even, odd = gaussian.even.T, gaussian.odd.T
+    ways = gaussian.whole(torch.cat((even, 0 * odd)), torch.cat((0 * even, odd))).flatten(1).double()
+    covariance = ways.T @ ways
+    seen = share.expand_as(cells).flatten() > 0.5
+    missed = (cells - gaussian.mean).flatten().double()[seen]
+    among = covariance[seen][:, seen] + gaussian.noise * torch.eye(int(seen.sum()))
+    return gaussian.mean + (covariance[:, seen] @ torch.linalg.solve(among, missed)).float().view_as(cells)
+
+
+def test_the_rotation_of_colours_loses_nothing() -> None:
+    images = alike(3)
+    torch.testing.assert_close(_opponents(_opponents(images), back=True), images, atol=1e-6, rtol=0)
+    grey = torch.full((1, 3, 2, 2), 0.5)
+    assert float(_opponents(grey)[:, 1:].abs().max()) < 1e-7, "grey has no colour"
+
+
+@given(cells=st.integers(1, 12), height=st.integers(1, 40), width=st.integers(1, 40))
+def test_cells_are_drawn_as_they_are_at_their_own_size_and_even_ones_even_at_any(
+    cells: int, height: int, width: int
+) -> None:
+    values = torch.randn((2, 3, cells, cells), generator=torch.Generator().manual_seed(cells))
+    torch.testing.assert_close(_drawn(values, cells, cells), values)
+    even = torch.full((1, 1, cells, cells), 0.3)
+    torch.testing.assert_close(_drawn(even, height, width), torch.full((1, 1, height, width), 0.3))
+
+
+def test_a_slope_is_drawn_as_a_slope() -> None:
+    slope = torch.arange(8.0).expand(1, 1, 8, 8)
+    drawn = _drawn(slope, 8, 32)[0, 0, 0]
+    torch.testing.assert_close(drawn[8:24], (torch.arange(8, 24) + 0.5) / 4 - 0.5)
 
 
 def test_before_it_has_learned_it_is_the_smooth_fill() -> None:
@@ -123,9 +159,10 @@ def test_it_does_not_depend_on_how_faces_come_in_batches() -> None:
 def test_few_faces_give_few_variations(count: int, asked: int, kept: int) -> None:
     noise = torch.randn(count, 3, 16, 16, generator=torch.Generator().manual_seed(3))
     prior = learned(alike(count) + 0.05 * noise, components=asked)
-    variations = (prior.basis.abs().amax(1) > 0).sum(1)
-    assert int(variations.sum()) <= kept
-    assert int(variations[0]) >= int(variations[1]), "the even ones and as many odd ones"
+    for gaussian, most in ((prior.brightness, kept), (prior.colour, max(1, round(COLOUR_SHARE * asked)))):
+        even, odd = (int((kind.abs().amax(0) > 0).sum()) for kind in (gaussian.even, gaussian.odd))
+        assert even + odd <= min(kept, most)
+        assert even >= odd, "the even ones and as many odd ones"
     assert kept <= max(1, count // FACES_PER_COMPONENT)
     assert bool(prior(hidden(alike(2), half_hidden(alike(2)))).isfinite().all())
 

@@ -56,7 +56,7 @@ def test_what_it_learned_of_faces_is_kept_with_its_weights() -> None:
     options = {"prior_grid": 8, "prior_components": 6, "confidence": False}
     model, other = build_model("unet_fill", options).eval(), build_model("unet_fill", options).eval()
     model.learn(faces.split(20))
-    assert float(model.state_dict()["prior.basis"].abs().max()) > 0
+    assert float(model.state_dict()["prior.brightness.even"].abs().max()) > 0
     other.load_state_dict(model.state_dict())
     mask = torch.ones(1, 1, 64, 64)
     with torch.no_grad():

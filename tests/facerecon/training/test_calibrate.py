@@ -64,7 +64,7 @@ def test_only_the_confidence_changes_and_its_order_stays(
     torch.testing.assert_close(
         torch.from_numpy(expit(scale * logit(before[hole].double().numpy()) + shift)).float(),
         now[hole],
-        atol=1e-5,
+        atol=1e-3,
         rtol=0,
     )
     changed = {name for name in after.weights if not torch.equal(after.weights[name], tiny_model.weights[name])}

@@ -42,7 +42,8 @@ def test_parameters_are_those_of_the_network(make_story: MakeStory) -> None:
 def test_what_the_prior_took_from_faces_is_counted_apart(make_story: MakeStory, bare_story: Story) -> None:
     story = make_story()
     story.settings["model"]["options"] |= {"prior_grid": 8, "prior_components": 6}
-    assert story.prior_values == 3 * 8 * 8 * (1 + 6 / 2) + 1, "a mean, and on half a face six ways to differ; the noise"
+    brightness, colour = 8 * 8 * (1 + 6 / 2), 2 * 4 * 4 * (1 + 2 / 2)
+    assert story.prior_values == brightness + colour + 2, "a mean and, on half a face, ways to differ; the noise"
     assert bare_story.prior_values == 0
 
 
