@@ -70,6 +70,7 @@ ROWS = (
     Row("hole weight 1", changes={"training.losses.hole": 1.0}),
     Row("hole weight 20", changes={"training.losses.hole": 20.0}),
     Row("constant learning rate", changes={"training.final_learning_rate": 1e-3}),
+    Row("running mean of the weights", changes={"training.ema_decay": 0.995}),
     Row("16 bits", changes={"training.precision": "bf16-mixed"}),
     Row("no rotation", changes={"training.augmentation.rotation": 0}),
     Row("batches of 8", changes={"training.batch_size": 8}),

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -46,6 +47,9 @@ FILES = {
 """The file that each way reads."""
 
 WAYS = tuple(FILES)
+HEAD = "confidence_head."
+"""What the names of the confidence head's weights begin with."""
+
 Run = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 
 
@@ -245,6 +249,14 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def without_confidence(model: TrainedModel) -> TrainedModel:
+    """The same reconstructions, and no word on how sure they are; of a model without that head, itself."""
+    if not any(name.startswith(HEAD) for name in model.weights):
+        return model
+    weights = {name: value for name, value in model.weights.items() if not name.startswith(HEAD)}
+    return replace(model, options={**model.options, "confidence": False}, weights=weights)
+
+
 def untrained(family: str, size: int) -> TrainedModel:
     """A network as it is drawn: as fast as a trained one, and good for nothing else."""
     torch.manual_seed(0)
@@ -262,6 +274,7 @@ def main() -> None:
     parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--seconds", type=float, default=3.0, help="for each way, model, size and round")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--no-confidence", action="store_true", help="leave the confidence heads out: plain has none")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--state", type=Path, default=Path(".facerecon/benchmarks"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/inference.json"))
@@ -277,6 +290,8 @@ def main() -> None:
     models = [(name, TrainedModel.read(Path(file))) for name, _, file in pairs]
     size = models[0][1].size if models else 64
     models = models or [(family, untrained(family, size)) for family in list_models()]
+    if asked.no_confidence:
+        models = [(name, without_confidence(model)) for name, model in models]
     manifest = faces_of(asked.photos, asked.source, asked.state, size, SplitShares(), None)
     chosen = MaskSettings()
     masks = build_mask_set(asked.state / "masks", size, chosen.evaluation_families, chosen.levels, chosen.count)

@@ -45,6 +45,7 @@ class TrainingSettings(Settings):
     warmup_steps: int = Field(20, ge=0)
     weight_decay: float = Field(1e-5, ge=0, le=1)
     clip_norm: float = Field(1.0, gt=0)
+    ema_decay: float = Field(0.0, ge=0, lt=1, description="of a running mean of the weights, which is kept; 0: of none")
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     threads: int | None = Field(None, ge=1, description="CPU threads; null leaves it to PyTorch")

@@ -4,6 +4,7 @@ import fcntl
 import json
 import logging
 import shutil
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -163,10 +164,12 @@ def _about(path: Path) -> dict[str, Any] | None:
 
 
 def save_state(
-    path: Path, step: int, model: torch.nn.Module, optimizer: torch.optim.Optimizer, extra: dict[str, Any]
+    path: Path, step: int, modules: dict[str, torch.nn.Module], optimizer: torch.optim.Optimizer, extra: dict[str, Any]
 ) -> None:
-    """Write all that is needed to go on after ``step``; ``extra`` must be JSON-able."""
-    tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
+    """Write all that is needed to go on after ``step``: ``modules`` by names without a slash, of which none is
+    "optimizer"; ``extra`` must be JSON-able.
+    """
+    tensors = {f"{kind}/{name}": value for kind, each in modules.items() for name, value in each.state_dict().items()}
     plain = {}
     for index, state in optimizer.state_dict()["state"].items():
         for name, value in state.items():
@@ -181,9 +184,9 @@ def save_state(
 
 
 def load_state(
-    path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer
+    path: Path, modules: dict[str, torch.nn.Module], optimizer: torch.optim.Optimizer
 ) -> tuple[int, dict[str, Any]] | None:
-    """Put a saved state into ``model`` and ``optimizer``; returns its step and ``extra``, None if there is none.
+    """Put a saved state into ``modules`` and ``optimizer``; returns its step and ``extra``, None if there is none.
 
     Raises:
         FaceReconError: the file holds something else.
@@ -193,9 +196,14 @@ def load_state(
         return None
     try:
         tensors = load(path.read_bytes())
-        model.load_state_dict({name[6:]: value for name, value in tensors.items() if name.startswith("model/")})
+        parts: dict[str, dict[str, Tensor]] = defaultdict(dict)
+        for key, value in tensors.items():
+            kind, _, name = key.partition("/")
+            parts[kind][name] = value
+        for kind, module in modules.items():
+            module.load_state_dict(parts[kind])
         states: dict[int, dict[str, Any]] = {}
-        for key, value in [(k[10:], v) for k, v in tensors.items() if k.startswith("optimizer/")]:
+        for key, value in parts["optimizer"].items():
             index, _, name = key.partition("/")
             states.setdefault(int(index), {})[name] = value
         for key, value in about["optimizer"].items():

@@ -23,6 +23,7 @@ from facerecon.evaluation.metrics import from_uint8, hole_psnr, to_uint8
 from facerecon.models import ReconstructionModel, build_model
 from facerecon.progress import track
 from facerecon.randomness import generator
+from facerecon.training.averaging import running_mean
 from facerecon.training.calibrate import calibrated
 from facerecon.training.checkpoints import (
     Origin,
@@ -101,8 +102,11 @@ def train(
         criterion = fabric.to_device(ReconstructionLoss(settings.losses))
         optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
         network, optimizer = fabric.setup(model, optimizer)
+        mean = running_mean(model, settings.ema_decay) if settings.ema_decay else None
+        modules = {"model": model} if mean is None else {"model": model, "mean": mean}
+        kept = model if mean is None else mean.module
         # after setup, so that the optimiser's state lands on the device on which the parameters now are
-        resumed = load_state(folder / "last.safetensors", model, optimizer)
+        resumed = load_state(folder / "last.safetensors", modules, optimizer)
         start, state = resumed or (0, {"history": [], "best": None, "precision": {}, "origin": origin})
         if state["precision"]:
             fabric.strategy.precision.load_state_dict(state["precision"])
@@ -133,20 +137,22 @@ def train(
                 _check_finite("gradient", norm, loss.terms, step)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+            if mean is not None:
+                mean.update_parameters(model)
             if meter.due(step):
                 row, validates = meter.row(step), first and meter.validates(step)
                 if validates:
-                    row |= validate(model, val_faces, masks, fabric.device)
+                    row |= validate(kept, val_faces, masks, fabric.device)
                 state["history"].append(row)
                 if first:
                     log(row)
                 if validates:
                     if state["best"] is None or row["val/hole_l1"] < state["best"]:
                         state["best"] = row["val/hole_l1"]
-                        best = _trained(model, model_settings, manifest.size, step + 1)
+                        best = _trained(kept, model_settings, manifest.size, step + 1)
                         save_model(folder / "best.safetensors", best)
                     state["precision"] = fabric.strategy.precision.state_dict()
-                    save_state(folder / "last.safetensors", step + 1, model, optimizer, state)
+                    save_state(folder / "last.safetensors", step + 1, modules, optimizer, state)
                 meter.clear()
         fabric.barrier()
         best = calibrated(TrainedModel.read(folder / "best.safetensors"), val_faces, masks, fabric.device)

@@ -1,6 +1,8 @@
-"""The table of ways to run a model."""
+"""The table of ways to run a model, and what of it is run."""
 
-from benchmarks.inference import table
+import torch
+
+from benchmarks.inference import table, untrained, without_confidence
 
 
 def row(model: str, way: str, ms: float) -> dict[str, object]:
@@ -32,3 +34,15 @@ def test_ways_are_compared_with_the_first_model_run_eagerly() -> None:
 def test_without_the_way_to_compare_with_nothing_is_compared() -> None:
     rows = [row("plain", "onnxruntime", 20)]
     assert "| 19.0 / 20.0 / 23.0 |  | 200 |" in table({"models": {"plain": {}}, "rows": rows, "hole_psnr_lost_db": {}})
+
+
+def test_without_its_confidence_a_model_reconstructs_the_same() -> None:
+    model = untrained("unet_fill", 64)
+    image, mask = torch.rand(1, 3, 64, 64), torch.ones(1, 1, 64, 64)
+    bare = without_confidence(model)
+    with torch.no_grad():
+        full, less = (each.build()(image, mask) for each in (model, bare))
+    assert torch.equal(full.reconstruction, less.reconstruction)
+    assert full.confidence_logits is not None
+    assert less.confidence_logits is None
+    assert without_confidence(bare) is bare

@@ -17,20 +17,20 @@ OPTIONS = {"features": [4, 8]}
 EXTRA = {"history": [{"step": 1, "loss/total": 0.1 + 0.2}], "best": 1 / 3}
 
 
-def network_and_optimizer(seed: int, steps: int = 0) -> tuple[torch.nn.Module, torch.optim.AdamW]:
+def network_and_optimizer(seed: int, steps: int = 0) -> tuple[dict[str, torch.nn.Module], torch.optim.AdamW]:
     """A network after so many steps of training towards black."""
     torch.manual_seed(seed)
     model = build_model("unet_attention", OPTIONS)
     optimizer = torch.optim.AdamW(model.parameters(), 1e-2)
     for _ in range(steps):
-        step(model, optimizer)
-    return model, optimizer
+        step({"model": model}, optimizer)
+    return {"model": model}, optimizer
 
 
-def step(model: torch.nn.Module, optimizer: torch.optim.AdamW) -> None:
+def step(modules: dict[str, torch.nn.Module], optimizer: torch.optim.AdamW) -> None:
     image, mask = torch.linspace(-1, 1, 2 * 3 * 64).reshape(2, 3, 8, 8), torch.ones(2, 1, 8, 8)
     mask[..., :4] = 0
-    (model(image, mask).prediction + 1).square().mean().backward()
+    (modules["model"](image, mask).prediction + 1).square().mean().backward()
     optimizer.step()
     optimizer.zero_grad()
 
@@ -131,15 +131,15 @@ def test_weights_of_another_network_are_refused(changes: dict[str, object], tiny
 
 def test_a_state_comes_back_and_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
     path = tmp_path / "last.safetensors"
-    model, optimizer = network_and_optimizer(0, 3)
-    save_state(path, 3, model, optimizer, EXTRA)
+    modules, optimizer = network_and_optimizer(0, 3)
+    save_state(path, 3, modules, optimizer, EXTRA)
     other, other_optimizer = network_and_optimizer(1, 1)
     assert load_state(path, other, other_optimizer) == (3, EXTRA)
-    assert same(other.state_dict(), model.state_dict())
+    assert same(other["model"].state_dict(), modules["model"].state_dict())
     for _ in range(3):
-        step(model, optimizer)
+        step(modules, optimizer)
         step(other, other_optimizer)
-    assert same(other.state_dict(), model.state_dict())
+    assert same(other["model"].state_dict(), modules["model"].state_dict())
 
 
 def test_a_state_before_the_first_step_comes_back(tmp_path: Path) -> None:
@@ -154,11 +154,11 @@ def test_no_state_is_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize("what", foreign_files(b"").keys())
 def test_what_is_no_state_is_refused(what: str, tmp_path: Path) -> None:
     path = tmp_path / "last.safetensors"
-    model, optimizer = network_and_optimizer(0, 1)
-    save_state(path, 1, model, optimizer, EXTRA)
+    modules, optimizer = network_and_optimizer(0, 1)
+    save_state(path, 1, modules, optimizer, EXTRA)
     path.write_bytes(foreign_files(path.read_bytes())[what])
     with pytest.raises(FaceReconError, match=r"last\.safetensors: .* remove it"):
-        load_state(path, model, optimizer)
+        load_state(path, modules, optimizer)
 
 
 def test_a_state_of_another_network_is_refused(tmp_path: Path) -> None:
@@ -166,16 +166,16 @@ def test_a_state_of_another_network_is_refused(tmp_path: Path) -> None:
     save_state(path, 1, *network_and_optimizer(0, 1), EXTRA)
     other = build_model("unet_attention", {"features": [4, 16]})
     with pytest.raises(FaceReconError, match="remove it"):
-        load_state(path, other, torch.optim.AdamW(other.parameters()))
+        load_state(path, {"model": other}, torch.optim.AdamW(other.parameters()))
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, tiny_model: TrainedModel) -> None:
     path = tmp_path / "last.safetensors"
-    model, optimizer = network_and_optimizer(0, 1)
-    save_state(path, 1, model, optimizer, EXTRA)
+    modules, optimizer = network_and_optimizer(0, 1)
+    save_state(path, 1, modules, optimizer, EXTRA)
     before = path.read_bytes()
     with pytest.raises(TypeError):
-        save_state(path, 2, model, optimizer, {"not JSON": object()})
+        save_state(path, 2, modules, optimizer, {"not JSON": object()})
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["last.safetensors"]
 

@@ -282,6 +282,20 @@ def test_a_run_killed_twice_with_accumulation_and_workers(run: Run, tmp_path: Pa
     assert timeless(result.history) == timeless(whole.history)
 
 
+def test_a_running_mean_of_the_weights_is_kept_and_resumed(run: Run, tmp_path: Path, undisturbed: Training) -> None:
+    settings = quick(ema_decay=0.9)
+    whole = run(tmp_path / "whole", settings)
+    with pytest.raises(StopError):
+        run(tmp_path / "killed", settings, log=stop_at(5))
+    result = run(tmp_path / "killed", settings)
+    assert result.resumed_at == 4
+    assert result.best.digest == whole.best.digest
+    assert timeless(result.history) == timeless(whole.history)
+    losses = [[row["loss/total"] for row in training.history] for training in (whole, undisturbed)]
+    assert losses[0] == losses[1], "the weights themselves go their way"
+    assert whole.best.digest != undisturbed.best.digest, "what is kept is their mean"
+
+
 def test_a_finished_run_is_not_trained_again(run: Run, tmp_path: Path, undisturbed: Training) -> None:
     first = run(tmp_path)
     logged: list[Row] = []
