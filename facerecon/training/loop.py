@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
@@ -103,8 +103,8 @@ def train(
         optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
         network, optimizer = fabric.setup(model, optimizer)
         mean = running_mean(model, settings.ema_decay) if settings.ema_decay else None
-        modules = {"model": model} if mean is None else {"model": model, "mean": mean}
-        kept = model if mean is None else mean.module
+        modules: dict[str, torch.nn.Module] = {"model": model} if mean is None else {"model": model, "mean": mean}
+        kept = model if mean is None else cast(ReconstructionModel, mean.module)
         # after setup, so that the optimiser's state lands on the device on which the parameters now are
         resumed = load_state(folder / "last.safetensors", modules, optimizer)
         start, state = resumed or (0, {"history": [], "best": None, "precision": {}, "origin": origin})

@@ -17,7 +17,7 @@ def walked(decay: float, values: list[float]) -> float:
         for value in values:
             weight.fill_(value)
             mean.update_parameters(model)
-    return float(mean.module.weight)
+    return float(mean.module.weight.detach())
 
 
 def test_it_forgets_what_was_drawn() -> None:
