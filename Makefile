@@ -86,7 +86,7 @@ ifdef LONG
 	$(BIN)/uv pip install --quiet --python $(BIN)/python "$(OPENVINO)"
 	$(BIN)/python -m benchmarks.quality --photos $(PHOTOS) --source lfw --minutes 15 --tune-minutes 2 --faces 64 \
 		$(if $(SECOND),--second $(SECOND))
-	$(BIN)/python -m benchmarks.inference --photos $(PHOTOS) --source lfw $(TRAINED)
+	$(BIN)/python -m benchmarks.inference --photos $(PHOTOS) --source lfw --no-confidence $(TRAINED)
 	$(BIN)/python -m benchmarks.training --photos $(PHOTOS) --source lfw
 	$(BIN)/python -m benchmarks.cost
 	$(BIN)/python -m benchmarks.data growth --count 10000
