@@ -100,8 +100,10 @@ class Moments:
         variances, ways = found.eigenvalues.flip(1), found.eigenvectors.flip(2)
         kept = min(variations.components, max(1, self.count // FACES_PER_COMPONENT), 2 * side - 1)
         numbers = ((kept + 1) // 2, kept // 2)
-        rest = torch.cat([left[number:] for left, number in zip(variances, numbers, strict=True)])
-        noise = rest.mean().clamp(min=LEAST_NOISE)
+        rest = torch.cat([left[number:] for left, number in zip(variances, numbers, strict=True)]).clamp(min=0)
+        # what is left is alike in neighbouring cells, so that as many of them tell less than if it were not: not its
+        # mean variance counts but that in the ways which it goes
+        noise = (rest.square().sum() / rest.sum().clamp(min=TINY)).clamp(min=LEAST_NOISE)
         for kind, number, each, way in zip((variations.even, variations.odd), numbers, variances, ways, strict=True):
             kind.zero_()
             kind[:, :number] = way[:, :number] * (each[:number] - noise).clamp(min=0).sqrt()

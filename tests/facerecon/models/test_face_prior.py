@@ -68,10 +68,50 @@ def test_what_it_expects_is_the_mean_of_its_gaussians_given_what_is_seen() -> No
         torch.testing.assert_close(expected[:, kind], drawn, atol=2e-3, rtol=0)
 
 
+def test_its_noise_is_the_variance_of_what_is_left_in_the_ways_that_this_goes() -> None:
+    faces = varied(300)
+    prior = learned(faces, components=6)
+    for gaussian, kind in ((prior.brightness, slice(1)), (prior.colour, slice(1, 3))):
+        cells = gaussian.averaged(_opponents(torch.cat((faces, faces.flip(3))).double())[:, kind]).flatten(1)
+        kept = torch.cat((both_sides(gaussian), cells.new_zeros((1, cells.shape[1])))).double()
+        left = cells - cells.mean(0)
+        left = left - left @ torch.linalg.pinv(kept) @ kept
+        covariance = left.T @ left / len(left)
+        expected = covariance.square().sum() / covariance.trace()
+        torch.testing.assert_close(gaussian.noise.double(), expected, rtol=0.01, atol=0)
+
+
+def test_of_few_faces_it_is_as_sure_as_it_may_be() -> None:
+    prior, others = learned(varied(80)), varied(200, seed=1)
+    inputs = hidden(others, half_hidden(others))
+    errors = []
+    for factor in (1, 0.2, 5):
+        other = copy.deepcopy(prior)
+        for gaussian in (other.brightness, other.colour):
+            gaussian.noise *= factor
+        errors.append(float((other(inputs) - others).square().mean()))
+    assert errors[0] < errors[1] * 0.95
+    assert errors[0] < errors[2] * 0.99
+
+
+def varied(count: int, seed: int = 0) -> Tensor:
+    """Faces [count, 3, 16, 16] that differ in many ways, each less than the one before, smooth over the picture."""
+    values = torch.randn((count, 3, 16, 16), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    rows, columns = torch.fft.fftfreq(16)[:, None], torch.fft.fftfreq(16)
+    smooth = torch.fft.fft2(values) / (1 + 100 * (rows**2 + columns**2))
+    return 0.5 * torch.fft.ifft2(smooth).real.float()
+
+
+def both_sides(gaussian: Variations) -> Tensor:
+    """The variations that are kept [K, places]."""
+    even, odd = gaussian.even.T, gaussian.odd.T
+    ways = gaussian.whole(torch.cat((even, 0 * odd)), torch.cat((0 * even, odd))).flatten(1)
+    return ways[ways.abs().amax(1) > 0]
+
+
 def exactly(gaussian: Variations, cells: Tensor, share: Tensor) -> Tensor:
     """The mean of a Gaussian given those cells [C, grid, grid] whose share [1, grid, grid] is not 0, solved in one."""
-    even, odd = gaussian.even.T, gaussian.odd.T
-    ways = gaussian.whole(torch.cat((even, 0 * odd)), torch.cat((0 * even, odd))).flatten(1).double()
+    ways = both_sides(gaussian).double()
     covariance = ways.T @ ways
     seen = share.expand_as(cells).flatten() > 0.5
     missed = (cells - gaussian.mean).flatten().double()[seen]
