@@ -13,10 +13,7 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import replace
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,7 +22,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.machine import about_machine, fresh_peak_mib, peak_mib
+from benchmarks.latency import FILES, WAYS, run_of
+from benchmarks.machine import about_machine
 from benchmarks.plots import plot_inference
 from benchmarks.recipes import faces_of
 from facerecon.config.data import SplitShares
@@ -36,103 +34,11 @@ from facerecon.evaluation.metrics import channels_first, hole_psnr, to_uint8
 from facerecon.export.onnx import to_onnx
 from facerecon.export.parity import parity_inputs
 from facerecon.files import sha256_file, write_json, write_text
-from facerecon.models import ReconstructionModel, build_model, list_models
+from facerecon.models import build_model, list_models
 from facerecon.training.checkpoints import TrainedModel, save_model
 
-FILES = {
-    **dict.fromkeys(("eager", "compiled"), ".safetensors"),
-    **dict.fromkeys(("onnxruntime", "openvino"), ".onnx"),
-    "onnxruntime_int8": ".int8.onnx",
-}
-"""The file that each way reads."""
-
-WAYS = tuple(FILES)
 HEAD = "confidence_head."
 """What the names of the confidence head's weights begin with."""
-
-Run = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
-
-
-def example(size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """An image [1, 3, size, size] in [-1, 1] and a mask with a hole of a quarter of the image in its middle."""
-    rng = np.random.default_rng(0)
-    image = rng.uniform(-1, 1, (1, 3, size, size)).astype(np.float32)
-    mask = np.zeros((1, 1, size, size), np.float32)
-    mask[:, :, size // 4 : 3 * size // 4, size // 4 : 3 * size // 4] = 1
-    return image, mask
-
-
-def eager(model: Path, threads: int) -> Run:
-    return _of_torch(_network(model))
-
-
-def compiled(model: Path, threads: int) -> Run:
-    return _of_torch(torch.compile(_network(model)))
-
-
-def _network(model: Path) -> ReconstructionModel:
-    """The trained network in the layout in which PyTorch is fastest with it."""
-    return TrainedModel.read(model).build().to(memory_format=torch.channels_last)
-
-
-def _of_torch(network: Any) -> Run:
-    @torch.inference_mode()
-    def run(image: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
-        output: NDArray[np.float32] = network(torch.from_numpy(image), torch.from_numpy(mask)).reconstruction.numpy()
-        return output
-
-    return run
-
-
-def onnxruntime(model: Path, threads: int) -> Run:
-    from facerecon.export.onnx import open_session
-
-    session = open_session(model.with_suffix(".onnx").read_bytes(), threads)
-
-    def run(image: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
-        output: NDArray[np.float32] = session.run(["reconstruction"], {"image": image, "mask": mask})[0]
-        return output
-
-    return run
-
-
-def onnxruntime_int8(model: Path, threads: int) -> Run:
-    return onnxruntime(model.with_suffix(".int8.safetensors"), threads)
-
-
-def openvino(model: Path, threads: int) -> Run:
-    import openvino as ov
-
-    core = ov.Core()
-    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
-    network = core.compile_model(str(model.with_suffix(".onnx")), "CPU", settings)
-
-    def run(image: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
-        output: NDArray[np.float32] = network({"image": image, "mask": mask})["reconstruction"]
-        return output
-
-    return run
-
-
-def once(way: str, model: Path, size: int, seconds: float, threads: int) -> dict[str, Any]:
-    """Latencies in ms of single images for so many seconds, and by how many MiB this process's memory grew for them."""
-    torch.set_num_threads(threads)
-    inputs = example(size)
-    if way == "openvino":
-        import_module(way)  # as the others' libraries are by now
-    before = fresh_peak_mib()
-    start = time.perf_counter()
-    run = globals()[way](model, threads)
-    for _ in range(3):
-        run(*inputs)
-    ready = time.perf_counter() - start
-    times = []
-    until = time.perf_counter() + seconds
-    while time.perf_counter() < until or len(times) < 5:
-        since = time.perf_counter()
-        run(*inputs)
-        times.append((time.perf_counter() - since) * 1000)
-    return {"ms": times, "ready_s": ready, "mib": peak_mib() - before}
 
 
 class _Calibration:
@@ -187,9 +93,8 @@ def prepared(folder: Path, models: list[tuple[str, TrainedModel]], calibration: 
 
 
 def timed(file: Path, way: str, size: int, seconds: float, threads: int) -> dict[str, Any]:
-    """``once`` in a process of its own."""
-    about = {"file": file, "way": way, "sizes": size, "seconds": seconds, "threads": threads}
-    command = [sys.executable, "-m", "benchmarks.inference", *(f"--{name}={value}" for name, value in about.items())]
+    """``latency.once`` in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.latency", way, *map(str, (file, size, seconds, threads))]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
@@ -209,7 +114,7 @@ def summary(rounds: list[dict[str, Any]], file: Path) -> dict[str, Any]:
 
 def lost(file: Path, faces: EvaluationFaces, masks: MaskSet) -> dict[str, float]:
     """Mean hole PSNR of PyTorch minus that of ONNX Runtime in fp32 and in int8, in dB, over faces and frozen masks."""
-    runs = {way: globals()[way](file, 0) for way in ("eager", "onnxruntime", "onnxruntime_int8")}
+    runs = {way: run_of(way, file, 0) for way in ("eager", "onnxruntime", "onnxruntime_int8")}
     found: dict[str, list[float]] = {way: [] for way in runs}
     truth = channels_first(faces.images)
     for level, family in sorted(masks.masks):
@@ -278,14 +183,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--state", type=Path, default=Path(".facerecon/benchmarks"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/inference.json"))
-    parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     sizes = [int(size) for size in asked.sizes.split(",")]
-    if asked.way:
-        print(json.dumps(once(asked.way, asked.file, sizes[0], asked.seconds, asked.threads)))
-        return
-
     pairs = [entry.partition("=") for entry in asked.model]
     models = [(name, TrainedModel.read(Path(file))) for name, _, file in pairs]
     size = models[0][1].size if models else 64
