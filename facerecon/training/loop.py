@@ -5,6 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +17,15 @@ from torch.utils.data import DataLoader
 from facerecon.config.model import ModelSettings
 from facerecon.config.training import TrainingSettings
 from facerecon.corruption.frozen import MaskSet
-from facerecon.data.datasets import EvaluationFaces, MaskDrawer, StepSampler, TrainingFaces, collate, evaluation_faces
+from facerecon.data.datasets import (
+    Batch,
+    EvaluationFaces,
+    MaskDrawer,
+    StepSampler,
+    TrainingFaces,
+    collate,
+    evaluation_faces,
+)
 from facerecon.data.manifest import Manifest
 from facerecon.errors import FaceReconError
 from facerecon.evaluation.metrics import from_uint8, hole_psnr, to_uint8
@@ -114,29 +123,11 @@ def train(
             log(row)
         loader = _loader(fabric, faces, settings, seed, start)
 
-        meter = _Meter(settings, fabric)
+        steps, meter = _Steps(fabric, network, criterion, optimizer, settings), _Meter(settings, fabric)
         batches = iter(loader)
         for step in track(range(start, settings.steps), "training", settings.steps - start):
             torch.manual_seed(_step_seed(seed, step))
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(step, settings)
-            for part in range(settings.accumulate):
-                batch = next(batches).to(fabric.device)
-                coarse = is_coarse(step, settings)
-                if coarse:
-                    batch = batch.halved()
-                with fabric.no_backward_sync(network, enabled=part + 1 < settings.accumulate):
-                    with fabric.autocast():
-                        loss = criterion(network(batch.image, batch.mask), batch, step, coarse)
-                    _check_finite("loss", loss.total, loss.terms, step)
-                    fabric.backward(loss.total / settings.accumulate)
-                meter.add(loss.total, loss.terms, len(batch.image))
-            norm = fabric.clip_gradients(network, optimizer, max_norm=settings.clip_norm, error_if_nonfinite=False)
-            if norm is not None and settings.precision != "16-mixed":
-                # in 16 bits an overflow is expected now and then: the scaler skips the step
-                _check_finite("gradient", norm, loss.terms, step)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            steps.take(step, batches, meter)
             if mean is not None:
                 mean.update_parameters(model)
             if meter.due(step):
@@ -157,6 +148,46 @@ def train(
         fabric.barrier()
         best = calibrated(TrainedModel.read(folder / "best.safetensors"), val_faces, masks, fabric.device)
         return Training(best, state["history"], start)
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """What each step of a training does: from batches to changed weights."""
+
+    fabric: Fabric
+    network: Any
+    criterion: Any
+    optimizer: Any
+    settings: TrainingSettings
+
+    def take(self, step: int, batches: Iterator[Batch], meter: "_Meter") -> None:
+        """Change the weights by as many batches as are accumulated; their losses go to ``meter``.
+
+        Raises:
+            FaceReconError: the loss or the gradient is no longer finite.
+        """
+        fabric, settings = self.fabric, self.settings
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(step, settings)
+        coarse = is_coarse(step, settings)
+        for part in range(settings.accumulate):
+            batch = next(batches).to(fabric.device)
+            if coarse:
+                batch = batch.halved()
+            with fabric.no_backward_sync(self.network, enabled=part + 1 < settings.accumulate):
+                with fabric.autocast():
+                    loss = self.criterion(self.network(batch.image, batch.mask), batch, step, coarse)
+                _check_finite("loss", loss.total, loss.terms, step)
+                fabric.backward(loss.total / settings.accumulate)
+            meter.add(loss.total, loss.terms, len(batch.image))
+        norm = fabric.clip_gradients(
+            self.network, self.optimizer, max_norm=settings.clip_norm, error_if_nonfinite=False
+        )
+        if norm is not None and settings.precision != "16-mixed":
+            # in 16 bits an overflow is expected now and then: the scaler skips the step
+            _check_finite("gradient", norm, loss.terms, step)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
 
 
 def _faces(
