@@ -84,9 +84,9 @@ TRAINED := $(foreach name,plain ours ours_small,--model $(name)=.facerecon/bench
 bench: weights sample  ## run all benchmarks, in minutes; LONG=1 PHOTOS=data/lfw SECOND=FOLDER: hours, and figures to keep
 ifdef LONG
 	$(BIN)/uv pip install --quiet --python $(BIN)/python "$(OPENVINO)"
-	$(BIN)/python -m benchmarks.quality --photos $(PHOTOS) --source lfw --minutes 15 --tune-minutes 2 --faces 64 \
-		$(if $(SECOND),--second $(SECOND))
-	$(BIN)/python -m benchmarks.inference --photos $(PHOTOS) --source lfw --no-confidence $(TRAINED)
+	$(BIN)/python -m benchmarks.quality --photos $(PHOTOS) --source lfw --minutes 15 --tune-minutes 2 \
+		--tune plain_tuned --faces 64 --recipes plain,plain_tuned,ours,ours_small $(if $(SECOND),--second $(SECOND))
+	$(BIN)/python -m benchmarks.inference --photos $(PHOTOS) --source lfw --no-confidence --rounds 2 --seconds 2 $(TRAINED)
 	$(BIN)/python -m benchmarks.training --photos $(PHOTOS) --source lfw
 	$(BIN)/python -m benchmarks.cost
 	$(BIN)/python -m benchmarks.data growth --count 10000
