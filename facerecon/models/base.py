@@ -57,6 +57,13 @@ class ReconstructionModel(nn.Module):
         Called once before the first step of a training; a family without such a part leaves it out.
         """
 
+    def begin_step(self, progress: float) -> None:
+        """Prepare for a training step at ``progress`` in [0, 1), the share of the training's steps that is done.
+
+        A family that does not change during the training leaves it out. The call alone must settle the state, whatever
+        the steps before: a resumed training begins anywhere.
+        """
+
     def attention_maps(self, inputs: Tensor) -> dict[str, Tensor]:
         """As ``attention``, from what ``predict`` takes; a family that has such maps implements this."""
         return {}

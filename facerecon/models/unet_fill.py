@@ -8,7 +8,7 @@ learns is the difference.
 
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -41,6 +41,13 @@ class UNetFillOptions(Settings):
     prior_grid: Literal[8, 16, 24, 32, 48, 64] = Field(48, description="cells in a row of the faces the prior is over")
     prior_components: int = Field(500, ge=1, le=2048, description="variations of faces that the prior knows at most")
     prior_iterations: int = Field(24, ge=1, le=200, description="steps in which the prior's fill is approached")
+    prior_from: float = Field(
+        0.6,
+        ge=0,
+        lt=1,
+        description="share of a training's steps before which it starts from a smooth fill in place of the prior: "
+        "of what the prior already tells it, a network learns little",
+    )
     confidence: bool = Field(True, description="with a head that says how sure the model is of each pixel")
 
 
@@ -54,6 +61,7 @@ class UNetFill(ReconstructionModel):
         uses_prior = options.first_fill == "prior"
         size = (options.prior_grid, options.prior_components, options.prior_iterations)
         self.prior = FacePrior(*size) if uses_prior else None
+        self.prior_from, self.before_prior = options.prior_from, False
         self.stride = self.fold * 2 ** (len(widths) - 1)
         self.encoders = nn.ModuleList([double_convolution(4, widths[0], self.fold)])
         self.encoders.extend(double_convolution(*pair) for pair in pairwise(widths))
@@ -71,6 +79,9 @@ class UNetFill(ReconstructionModel):
     def learn(self, faces: Iterable[Tensor]) -> None:
         if self.prior is not None:
             self.prior.learn(faces)
+
+    def begin_step(self, progress: float) -> None:
+        self.before_prior = progress < self.prior_from
 
     def predict(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
         seen = torch.cat((self._filled(inputs), inputs[:, 3:]), dim=1) if self.fills else inputs
@@ -92,7 +103,9 @@ class UNetFill(ReconstructionModel):
         return prediction, None if self.confidence_head is None else self.confidence_head(inputs, prediction, decoded)
 
     def _filled(self, inputs: Tensor) -> Tensor:
-        return first_fill(inputs) if self.prior is None else self.prior(inputs)
+        if self.prior is None or (self.training and self.before_prior):
+            return first_fill(inputs)
+        return cast(Tensor, self.prior(inputs))
 
 
 @register_model(UNetFillOptions)

@@ -127,6 +127,7 @@ def train(
         batches = iter(loader)
         for step in track(range(start, settings.steps), "training", settings.steps - start):
             torch.manual_seed(_step_seed(seed, step))
+            model.begin_step(step / settings.steps)
             steps.take(step, batches, meter)
             if mean is not None:
                 mean.update_parameters(model)

@@ -3,9 +3,10 @@
 import pytest
 import torch
 from pydantic import ValidationError
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from facerecon.models import build_model
+from facerecon.models import ReconstructionModel, build_model
 from facerecon.models.first_fill import first_fill
 
 
@@ -61,3 +62,28 @@ def test_what_it_learned_of_faces_is_kept_with_its_weights() -> None:
     mask = torch.ones(1, 1, 64, 64)
     with torch.no_grad():
         assert torch.equal(model(faces[:1], mask).reconstruction, other(faces[:1], mask).reconstruction)
+
+
+def test_training_joins_the_prior_late_and_whoever_uses_the_model_always_has_it() -> None:
+    torch.manual_seed(0)
+    faces = torch.rand((60, 3, 64, 64)) * 2 - 1
+    options = {"prior_grid": 8, "prior_components": 6, "confidence": False, "prior_from": 0.5}
+    model = build_model("unet_fill", options)
+    model.learn(faces.split(20))
+    smooth = build_model("unet_fill", options | {"first_fill": "smooth"})
+    smooth.load_state_dict({name: value for name, value in model.state_dict().items() if "prior" not in name})
+    mask = torch.zeros(4, 1, 64, 64)
+    mask[..., 8:56, 8:56] = 1
+
+    def shown(network: ReconstructionModel, progress: float) -> Tensor:
+        network.begin_step(progress)
+        with torch.no_grad():
+            return network(faces[:4], mask).reconstruction
+
+    # out of order, as resumed trainings and later ones may come
+    for progress, early in ((0.49, True), (0.5, False), (0.0, True), (0.99, False)):
+        assert torch.equal(shown(model, progress), shown(smooth, progress)) == early, progress
+    model.eval()
+    smooth.eval()
+    assert torch.equal(shown(model, 0.0), shown(model, 0.99))
+    assert not torch.equal(shown(model, 0.0), shown(smooth, 0.0))

@@ -232,6 +232,19 @@ def test_of_many_faces_the_prior_sees_some_evenly(
     assert 1 < sum(seen) <= 3
 
 
+def test_the_model_is_told_how_far_the_training_is_also_after_a_resumption(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[float] = []
+    monkeypatch.setattr(UNetFill, "begin_step", lambda self, progress: told.append(progress))
+    with pytest.raises(StopError):
+        run(tmp_path, log=stop_at(5))
+    assert told == [step / 7 for step in range(5)]
+    told.clear()
+    run(tmp_path)
+    assert told == [step / 7 for step in range(4, 7)]
+
+
 # ---------------------------------------------------------------------------------------------------------- resuming
 
 
