@@ -52,6 +52,7 @@ class Row:
 ROWS = (
     Row("as it is", seeds=3),
     Row("smooth fill for the prior", model={"options": {"first_fill": "smooth"}}, seeds=3),
+    Row("prior from the first step", model={"options": {"prior_from": 0}}, seeds=3),
     Row("U-Net with attention", model=U_NET),
     Row("U-Net without attention", model={**U_NET, "options": {"features": FEATURES, "attention": False}}),
     Row("half as wide", model={"options": {"features": [16, 32, 64, 128]}}),
@@ -72,7 +73,7 @@ ROWS = (
     Row("constant learning rate", changes={"training.final_learning_rate": 1e-3}),
     Row("running mean of the weights", changes={"training.ema_decay": 0.995}),
     Row("16 bits", changes={"training.precision": "bf16-mixed"}),
-    Row("no rotation", changes={"training.augmentation.rotation": 0}),
+    Row("rotation by 15 degrees", changes={"training.augmentation.rotation": 15}),
     Row("batches of 8", changes={"training.batch_size": 8}),
 )
 

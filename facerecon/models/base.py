@@ -58,7 +58,7 @@ class ReconstructionModel(nn.Module):
         """
 
     def begin_step(self, progress: float) -> None:
-        """Prepare for a training step at ``progress`` in [0, 1), the share of the training's steps that is done.
+        """Prepare for a training step at ``progress`` in [0, 1), the share of the training's work that is done.
 
         A family that does not change during the training leaves it out. The call alone must settle the state, whatever
         the steps before: a resumed training begins anywhere.

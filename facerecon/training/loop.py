@@ -57,20 +57,20 @@ def is_coarse(step: int, settings: TrainingSettings) -> bool:
     return step < settings.coarse_share * settings.steps
 
 
+def work(steps: int, settings: TrainingSettings) -> float:
+    """What so many steps from the first on cost, in steps at full size: a coarse one has a quarter of the pixels."""
+    return steps - 0.75 * min(steps, math.ceil(settings.coarse_share * settings.steps))
+
+
 def learning_rate(step: int, settings: TrainingSettings) -> float:
     """The rate at ``step``: a linear warm-up, then a half cosine down to the final rate at the last step.
 
-    Along the cosine a coarse step counts by its pixels, a quarter: its share of the work is no larger.
+    Along the cosine a step counts by its ``work``.
     """
     if step < settings.warmup_steps:
         return settings.learning_rate * (step + 1) / settings.warmup_steps
-    coarse = math.ceil(settings.coarse_share * settings.steps)
-
-    def work(steps: int) -> float:
-        return steps - 0.75 * min(steps, coarse)
-
-    begun = work(settings.warmup_steps)
-    done = (work(step) - begun) / max(work(1), work(settings.steps - 1) - begun)
+    begun = work(settings.warmup_steps, settings)
+    done = (work(step, settings) - begun) / max(work(1, settings), work(settings.steps - 1, settings) - begun)
     low, high = settings.final_learning_rate, settings.learning_rate
     return low + (high - low) * (1 + math.cos(math.pi * min(1.0, done))) / 2
 
@@ -127,7 +127,7 @@ def train(
         batches = iter(loader)
         for step in track(range(start, settings.steps), "training", settings.steps - start):
             torch.manual_seed(_step_seed(seed, step))
-            model.begin_step(step / settings.steps)
+            model.begin_step(work(step, settings) / work(settings.steps, settings))
             steps.take(step, batches, meter)
             if mean is not None:
                 mean.update_parameters(model)

@@ -4,6 +4,7 @@ import ctypes
 import os
 
 from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
 
 from facerecon.config.training import TrainingSettings
 from facerecon.errors import FaceReconError
@@ -41,7 +42,8 @@ def launch(settings: TrainingSettings) -> Fabric:
         accelerator=settings.accelerator,
         devices=int(os.environ.get("LOCAL_WORLD_SIZE", 1)),
         num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", 1)),
-        strategy="ddp" if processes > 1 else "auto",
+        # some steps leave parts of a network out
+        strategy=DDPStrategy(find_unused_parameters=True) if processes > 1 else "auto",
         precision=settings.precision,
     )
     fabric.launch()
