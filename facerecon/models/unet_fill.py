@@ -3,7 +3,7 @@
 The first convolution folds pixels into channels (pixel unshuffle, Shi et al., 2016, and a 3x3 convolution in one): this
 halves the sides, and nothing runs at full size, where a U-Net spends most of its time on its fewest channels. The
 network starts near the first fill, by default what is to be expected of an aligned face (see ``face_prior``): what it
-learns is the difference.
+learns is the difference. In training that prior joins late: given it from the first step, the network hardly learns.
 """
 
 from collections.abc import Iterable
