@@ -68,7 +68,7 @@ def test_a_misspelt_model_option_is_named_with_the_familys_own() -> None:
     message = refusal({"model": {"options": {"featurs": [16, 32]}}})
     assert message.endswith(
         "parameters.model: options.featurs: no such key; allowed here: features, fold, first_fill, prior_grid, "
-        "prior_components, prior_iterations, prior_from, confidence"
+        "prior_components, prior_iterations, prior_from, confidence, confidence_from"
     )
 
 
