@@ -4,7 +4,6 @@ import ctypes
 import os
 
 from lightning_fabric import Fabric
-from lightning_fabric.strategies import DDPStrategy
 
 from facerecon.config.training import TrainingSettings
 from facerecon.errors import FaceReconError
@@ -42,8 +41,8 @@ def launch(settings: TrainingSettings) -> Fabric:
         accelerator=settings.accelerator,
         devices=int(os.environ.get("LOCAL_WORLD_SIZE", 1)),
         num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", 1)),
-        # some steps leave parts of a network out
-        strategy=DDPStrategy(find_unused_parameters=True) if processes > 1 else "auto",
+        # a family may leave parts of its network out of some steps, as ``begin_step`` settles
+        strategy="ddp_find_unused_parameters_true" if processes > 1 else "auto",
         precision=settings.precision,
     )
     fabric.launch()
