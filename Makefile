@@ -86,7 +86,7 @@ ifdef LONG
 	$(BIN)/uv pip install --quiet --python $(BIN)/python "$(OPENVINO)"
 	$(BIN)/python -m benchmarks.quality --photos $(PHOTOS) --source lfw --minutes 15 --tune-minutes 2 \
 		--tune plain_tuned --faces 64 --recipes plain,plain_tuned,ours,ours_small \
-		--options '{"confidence_from": 0.65}' $(if $(SECOND),--second $(SECOND))
+		$(if $(SECOND),--second $(SECOND))
 	$(BIN)/python -m benchmarks.inference --photos $(PHOTOS) --source lfw --no-confidence --rounds 2 --seconds 2 $(TRAINED)
 	$(BIN)/python -m benchmarks.training --photos $(PHOTOS) --source lfw
 	$(BIN)/python -m benchmarks.cost
