@@ -72,7 +72,7 @@ ROWS = (
     Row("hole weight 20", changes={"training.losses.hole": 20.0}),
     Row("constant learning rate", changes={"training.final_learning_rate": 1e-3}),
     Row("running mean of the weights", changes={"training.ema_decay": 0.995}),
-    Row("16 bits", changes={"training.precision": "bf16-mixed"}),
+    Row("32 bits", changes={"training.precision": "32-true"}),
     Row("rotation by 15 degrees", changes={"training.augmentation.rotation": 15}),
     Row("batches of 8", changes={"training.batch_size": 8}),
 )

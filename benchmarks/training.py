@@ -38,7 +38,7 @@ from facerecon.training.processes import keep_freed_memory
 
 SIDES: dict[str, tuple[Train, dict[str, Any]]] = {
     "plain": (train_plainly, {}),
-    "ours": (train_ours, {}),
+    "ours": (train_ours, {"training.precision": "32-true"}),
     "ours_bf16": (train_ours, {"training.precision": "bf16-mixed"}),
 }
 """How each side trains, and what it changes."""

@@ -118,7 +118,8 @@ def _run(version: ModelVersion) -> Run | None:
 def _run_of(run: Run | None) -> list[tuple[str, str]]:
     if run is None:
         return [("run", "unknown: it was deleted, or the version was registered by hand")]
-    chosen = _chosen(run.data.tags, ("config", "config_digest", "seed", "device", "threads", "trained_in_run"))
+    names = ("config", "config_digest", "seed", "device", "threads", "precision", "trained_in_run")
+    chosen = _chosen(run.data.tags, names)
     return [("name", run.info.run_name or ""), ("id", run.info.run_id), ("begun", _time(run.info.start_time)), *chosen]
 
 

@@ -11,6 +11,7 @@ import torch
 from facerecon import weights
 from facerecon.config.run import RunSettings
 from facerecon.files import digest_of, sha256_bytes, sha256_file
+from facerecon.training.precision import precision_of
 from ops.code import LOCK
 from ops.paths import PROJECT
 
@@ -93,6 +94,7 @@ def run_tags(
         "seed": str(settings.seed),
         "device": device_name(settings.training.accelerator),
         "threads": str(settings.training.threads or torch.get_num_threads()),
+        "precision": precision_of(settings.training),
         **{f"code_digest.{step}": digest for step, digest in code.items()},
     }
 

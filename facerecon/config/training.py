@@ -49,7 +49,9 @@ class TrainingSettings(Settings):
     clip_norm: float = Field(1.0, gt=0)
     ema_decay: float = Field(0.0, ge=0, lt=1, description="of a running mean of the weights, which is kept; 0: of none")
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
+        "auto", description="auto: bf16-mixed where the device has instructions for it, else 32-true"
+    )
     threads: int | None = Field(None, ge=1, description="CPU threads; null leaves it to PyTorch")
     loader_workers: int = Field(0, ge=0, le=128)
     validate_every: int = Field(100, ge=1, description="steps between validations and checkpoints")

@@ -68,8 +68,8 @@ class UNetFill(ReconstructionModel):
         uses_prior = options.first_fill == "prior"
         size = (options.prior_grid, options.prior_components, options.prior_iterations)
         self.prior = FacePrior(*size) if uses_prior else None
-        self.prior_from, self.before_prior = options.prior_from, False
-        self.confidence_from, self.before_confidence = options.confidence_from, False
+        self.prior_from, self.confidence_from = options.prior_from, options.confidence_from
+        self.progress = 1.0
         self.stride = self.fold * 2 ** (len(widths) - 1)
         self.encoders = nn.ModuleList([double_convolution(4, widths[0], self.fold)])
         self.encoders.extend(double_convolution(*pair) for pair in pairwise(widths))
@@ -89,8 +89,7 @@ class UNetFill(ReconstructionModel):
             self.prior.learn(faces)
 
     def begin_step(self, progress: float) -> None:
-        self.before_prior = progress < self.prior_from
-        self.before_confidence = progress < self.confidence_from
+        self.progress = progress
 
     def predict(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
         seen = torch.cat((self._filled(inputs), inputs[:, 3:]), dim=1) if self.fills else inputs
@@ -109,12 +108,12 @@ class UNetFill(ReconstructionModel):
             start = INSIDE * seen[:, :3]
             # tanh of a sum whose one part is the first fill's inverse tanh, which runtimes are slow at
             prediction = (prediction + start) / (1 + prediction * start)
-        if self.confidence_head is None or (self.training and self.before_confidence):
+        if self.confidence_head is None or (self.training and self.progress < self.confidence_from):
             return prediction, None
         return prediction, self.confidence_head(inputs, prediction, decoded)
 
     def _filled(self, inputs: Tensor) -> Tensor:
-        if self.prior is None or (self.training and self.before_prior):
+        if self.prior is None or (self.training and self.progress < self.prior_from):
             return first_fill(inputs)
         return cast(Tensor, self.prior(inputs))
 

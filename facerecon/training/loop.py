@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -156,9 +157,9 @@ class _Steps:
     """What each step of a training does: from batches to changed weights."""
 
     fabric: Fabric
-    network: Any
-    criterion: Any
-    optimizer: Any
+    network: _FabricModule
+    criterion: torch.nn.Module
+    optimizer: torch.optim.Optimizer
     settings: TrainingSettings
 
     def take(self, step: int, batches: Iterator[Batch], meter: "_Meter") -> None:

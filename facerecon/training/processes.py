@@ -7,6 +7,7 @@ from lightning_fabric import Fabric
 
 from facerecon.config.training import TrainingSettings
 from facerecon.errors import FaceReconError
+from facerecon.training.precision import precision_of
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 """Names of glibc's ``malloc.h``."""
@@ -43,7 +44,7 @@ def launch(settings: TrainingSettings) -> Fabric:
         num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", 1)),
         # a family may leave parts of its network out of some steps, as ``begin_step`` settles
         strategy="ddp_find_unused_parameters_true" if processes > 1 else "auto",
-        precision=settings.precision,
+        precision=precision_of(settings),
     )
     fabric.launch()
     return fabric

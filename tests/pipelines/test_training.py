@@ -111,7 +111,7 @@ def test_mlflow_knows_what_made_the_run(clone, first_run):
     run = runs(clone)[0]
     for tag in (
         *("config", "git_commit", "git_diff_digest", "config_digest", "data_dvc_digest", "manifest_digest"),
-        *("masks_digest", "weights_digest", "pretrained", "lock_digest", "seed", "device", "threads"),
+        *("masks_digest", "weights_digest", "pretrained", "lock_digest", "seed", "device", "threads", "precision"),
     ):
         assert run.data.tags[tag], tag
     head = clone.run("git", "rev-parse", "HEAD").stdout.strip()

@@ -43,8 +43,9 @@ Run = Callable[..., Training]
 
 def quick(**changes: Any) -> TrainingSettings:
     """Seven steps of four faces, validation every second one, the pixel terms only."""
-    few = {"steps": 7, "batch_size": 4, "warmup_steps": 2, "validate_every": 2, "accelerator": "cpu", "threads": 1}
-    return TrainingSettings(**({**few, "losses": PIXELS_ONLY} | changes))
+    few = {"steps": 7, "batch_size": 4, "warmup_steps": 2, "validate_every": 2, "losses": PIXELS_ONLY}
+    machine = {"accelerator": "cpu", "threads": 1, "precision": "32-true"}
+    return TrainingSettings(**(few | machine | changes))
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ def config(sample_faces: Path, tmp_path: Path) -> Path:
     changed["validation"]["suites"] = str(PROJECT / "configs/expectations/ci.yaml")
     changed["model"] = {"family": "two_convolutions", "options": {}}
     changed["training"]["losses"] = {"perceptual": 0, "identity": 0}
-    changed["training"] |= {"accelerator": "cpu", "threads": 1}
+    changed["training"] |= {"accelerator": "cpu", "threads": 1, "precision": "32-true"}
     path = tmp_path / "few.yaml"
     path.write_text(yaml.safe_dump(content))
     return path

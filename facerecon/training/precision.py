@@ -1,0 +1,23 @@
+"""In how many bits a training computes, as this machine is able to."""
+
+from typing import Literal
+
+import torch
+
+from facerecon.config.training import TrainingSettings
+
+
+def precision_of(settings: TrainingSettings) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
+    """The precision that ``settings`` ask for, on this machine.
+
+    Of a processor's instructions those of AMX (Intel) and AVX-512 (both) count: without them PyTorch computes 16 bits
+    by converting to 32 and back, which is slower.
+    """
+    if settings.precision != "auto":
+        return settings.precision
+    if settings.accelerator != "cpu" and torch.cuda.is_available():
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        able = torch.cpu.get_capabilities()
+        fast = bool(able.get("amx_bf16") or able.get("avx512_bf16"))
+    return "bf16-mixed" if fast else "32-true"
