@@ -25,7 +25,7 @@ from torch import Tensor
 from benchmarks.machine import about_machine
 from benchmarks.plain import LEARNING_RATE, train_plainly
 from benchmarks.plots import plot_quality
-from benchmarks.recipes import LOSSES, PLAIN, Recipe, faces_of, gmac, spend, train_ours, val_error
+from benchmarks.recipes import LOSSES, PLAIN, Recipe, faces_of, gmac, settings_of, spend, train_ours, val_error
 from facerecon.config.data import SplitShares
 from facerecon.config.evaluation import EvaluationSettings
 from facerecon.config.run import RunSettings
@@ -49,6 +49,7 @@ from facerecon.files import write_json, write_text
 from facerecon.models.face_prior import FacePrior
 from facerecon.models.first_fill import first_fill
 from facerecon.training.checkpoints import TrainedModel, save_model
+from facerecon.training.precision import precision_of
 
 RATES = (1e-3, 2e-3, 4e-3)
 SMALL = {"features": [16, 32, 64, 128], "prior_grid": 32, "prior_iterations": 20}
@@ -93,9 +94,9 @@ def table(result: dict[str, Any]) -> str:
 
     The last column is what ours gains over the stronger plain recipe.
     """
-    lines = ["| recipe | steps | minutes | images/s | GMAC | learning rate |", "|---" * 6 + "|"]
+    lines = ["| recipe | steps | minutes | images/s | GMAC | learning rate | precision |", "|---" * 7 + "|"]
     for name, recipe in result["recipes"].items():
-        cells = (name, recipe["steps"], *(f"{recipe[key]:.3g}" for key in SPENT), recipe["rate"])
+        cells = (name, recipe["steps"], *(f"{recipe[key]:.3g}" for key in SPENT), recipe["rate"], recipe["precision"])
         lines.append(f"| {' | '.join(map(str, cells))} |")
     lines.append("")
     for title, found in result["sets"].items():
@@ -193,8 +194,14 @@ def main() -> None:
         minutes = asked.minutes / 3 if name in THIRD else asked.minutes
         models[name], about = spend(name, minutes, how, recipe, data, asked.state)
         save_model(asked.state / "models" / f"{name}.safetensors", models[name])
-        cost = {"parameters": sum(value.numel() for value in models[name].weights.values()), "gmac": gmac(models[name])}
-        recipes[name] = {**asdict(recipe), **cost, "val_hole_l1_by_rate": tried, **about}
+        recipes[name] = {
+            **asdict(recipe),
+            "precision": "32-true" if name == "plain" else precision_of(settings_of(recipe, 1).training),
+            "parameters": sum(value.numel() for value in models[name].weights.values()),
+            "gmac": gmac(models[name]),
+            "val_hole_l1_by_rate": tried,
+            **about,
+        }
         print(json.dumps({name: recipes[name]}), flush=True)
 
     methods: dict[str, Filler] = {name: baseline(name) for name in ("telea", "navier_stokes", "mean_fill")}
