@@ -202,16 +202,20 @@ def load_state(
             parts[kind][name] = value
         for kind, module in modules.items():
             module.load_state_dict(parts[kind])
+        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
         states: dict[int, dict[str, Any]] = {}
         for key, value in parts["optimizer"].items():
             index, _, name = key.partition("/")
-            states.setdefault(int(index), {})[name] = value
+            weight = weights[int(index)]
+            # laid out in memory as the weight it is of: a fused optimiser goes through both as they lie there
+            laid_out = torch.empty_like(weight, device="cpu").copy_(value) if value.shape == weight.shape else value
+            states.setdefault(int(index), {})[name] = laid_out
         for key, value in about["optimizer"].items():
             index, _, name = key.partition("/")
             states.setdefault(int(index), {})[name] = value
         optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
         return about["step"], about["extra"]
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+    except (OSError, SafetensorError, KeyError, IndexError, ValueError, TypeError, RuntimeError) as error:
         raise FaceReconError(
             f"{path}: not a state that this training can go on from ({error}): remove it to begin anew"
         ) from error

@@ -47,6 +47,7 @@ from facerecon.training.checkpoints import (
     save_state,
 )
 from facerecon.training.losses import ReconstructionLoss, hole_l1
+from facerecon.training.precision import precision_of
 from facerecon.training.processes import launch
 
 LEARNED_FROM = 20_000
@@ -110,7 +111,13 @@ def train(
         if not (folder / "last.safetensors").is_file():  # which holds what was learned
             model.learn(faces.unchanged(LEARNED_FROM))
         criterion = fabric.to_device(ReconstructionLoss(settings.losses))
-        optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+        optimizer = torch.optim.AdamW(
+            model.parameters(),
+            settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            # all weights in one pass; with a scaler of gradients Fabric could not clip them
+            fused=precision_of(settings) != "16-mixed",
+        )
         network, optimizer = fabric.setup(model, optimizer)
         mean = running_mean(model, settings.ema_decay) if settings.ema_decay else None
         modules: dict[str, torch.nn.Module] = {"model": model} if mean is None else {"model": model, "mean": mean}
@@ -185,7 +192,7 @@ class _Steps:
         norm = fabric.clip_gradients(
             self.network, self.optimizer, max_norm=settings.clip_norm, error_if_nonfinite=False
         )
-        if norm is not None and settings.precision != "16-mixed":
+        if norm is not None and precision_of(settings) != "16-mixed":
             # in 16 bits an overflow is expected now and then: the scaler skips the step
             _check_finite("gradient", norm, loss.terms, step)
         self.optimizer.step()
