@@ -73,7 +73,7 @@ def parts(manifest: Manifest, settings: RunSettings) -> dict[str, float]:
     torch.manual_seed(settings.seed)
     model = build_model(settings.model.family, settings.model.options).to(memory_format=torch.channels_last)
     criterion = ReconstructionLoss(training.losses)
-    optimizer = torch.optim.AdamW(model.parameters(), training.learning_rate)
+    optimizer = torch.optim.AdamW(model.parameters(), training.learning_rate, fused=True)
     spent: defaultdict[str, float] = defaultdict(float)
     since = time.perf_counter()
 
