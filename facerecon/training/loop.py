@@ -47,7 +47,6 @@ from facerecon.training.checkpoints import (
     save_state,
 )
 from facerecon.training.losses import ReconstructionLoss, hole_l1
-from facerecon.training.precision import precision_of
 from facerecon.training.processes import launch
 
 LEARNED_FROM = 20_000
@@ -116,7 +115,7 @@ def train(
             settings.learning_rate,
             weight_decay=settings.weight_decay,
             # all weights in one pass; with a scaler of gradients Fabric could not clip them
-            fused=precision_of(settings) != "16-mixed",
+            fused=settings.precision != "16-mixed",
         )
         network, optimizer = fabric.setup(model, optimizer)
         mean = running_mean(model, settings.ema_decay) if settings.ema_decay else None
@@ -192,7 +191,7 @@ class _Steps:
         norm = fabric.clip_gradients(
             self.network, self.optimizer, max_norm=settings.clip_norm, error_if_nonfinite=False
         )
-        if norm is not None and precision_of(settings) != "16-mixed":
+        if norm is not None and settings.precision != "16-mixed":
             # in 16 bits an overflow is expected now and then: the scaler skips the step
             _check_finite("gradient", norm, loss.terms, step)
         self.optimizer.step()

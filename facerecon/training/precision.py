@@ -10,8 +10,7 @@ from facerecon.config.training import TrainingSettings
 def precision_of(settings: TrainingSettings) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
     """The precision that ``settings`` ask for, on this machine.
 
-    Of a processor's instructions those of AMX (Intel) and AVX-512 (both) count: without them PyTorch computes 16 bits
-    by converting to 32 and back, which is slower.
+    "auto" takes bf16 on GPUs that compute in it, and on processors whose AMX or AVX-512 do; it never takes fp16.
     """
     if settings.precision != "auto":
         return settings.precision
