@@ -38,7 +38,6 @@ def bare(state: Path) -> None:
     from facerecon.files import write_json
     from facerecon.training.loop import train
     from facerecon.weights import weights_path
-    from ops.lineage import weights_in_loss
 
     file = state / "run.yaml"
     settings = parse_settings(yaml.safe_load(file.read_text(encoding="utf-8"))["parameters"], str(file))
@@ -53,7 +52,7 @@ def bare(state: Path) -> None:
     folder = state / "checkpoint"
     trained = train(faces, masks, draw, settings.model, settings.training, settings.seed, folder, {})
     figures = evaluate(
-        trained.best, faces, masks, settings.evaluation, chosen.evaluate_features, weights_in_loss(settings)
+        trained.best, faces, masks, settings.evaluation, chosen.evaluate_features, settings.training.losses.networks
     )
     images, holes = parity_inputs(faces, masks, settings.onnx.parity_faces)
     exported = export(trained.best, {}, images, holes, settings.onnx.min_parity_psnr)

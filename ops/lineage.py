@@ -54,17 +54,11 @@ def dvc_digest() -> str:
         return ",".join(f"{out.hash_info.value}{' (changed since)' if out.workspace_status() else ''}" for out in outs)
 
 
-def weights_in_loss(settings: RunSettings) -> list[str]:
-    """Names of the pretrained networks that the training loss uses."""
-    losses = settings.training.losses
-    return (["lpips_alex"] if losses.perceptual else []) + ([losses.identity_network] if losses.identity else [])
-
-
 def weights_used(settings: RunSettings) -> list[str]:
     """Names of all pretrained weights that a run with these settings uses."""
     evaluation = settings.evaluation
     judges = [f"lpips_{evaluation.lpips_backbone}", evaluation.identity_network, *settings.promotion.judges]
-    return sorted({"face_landmarker", *weights_in_loss(settings), *judges})
+    return sorted({"face_landmarker", *settings.training.losses.networks, *judges})
 
 
 def settings_digest(settings: RunSettings) -> str:

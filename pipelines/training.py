@@ -13,7 +13,7 @@ from facerecon.config.validation import ValidationSettings
 from facerecon.data.ingest import source_fingerprint
 from facerecon.data.validation import resolve_suites
 from ops.code import code_digest
-from ops.lineage import onnx_metadata, weights_in_loss, weights_used
+from ops.lineage import onnx_metadata, weights_used
 from ops.paths import PROJECT
 from ops.pipeline import CheckedPipeline
 from steps.align import align
@@ -67,7 +67,7 @@ def run_training(
         masks=frozen,
         mask_settings=masks,
         evaluation=evaluation,
-        taught_by=weights_in_loss(settings),
+        taught_by=settings.training.losses.networks,
     )
     exported, model_uri = export(
         training=trained, faces=faces, masks=frozen, onnx=onnx, metadata=onnx_metadata(settings)

@@ -1,8 +1,8 @@
 """A whole run. Unknown keys and values out of range are refused."""
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from facerecon.config.alignment import AlignmentSettings
 from facerecon.config.base import Settings, first_problem
@@ -39,6 +39,13 @@ class RunSettings(Settings):
         if data.source not in SOURCES:
             raise ValueError(f"source: '{data.source}' not among {', '.join(sorted(SOURCES))}")
         return data
+
+    @model_validator(mode="after")
+    def _the_gate_is_not_the_teacher(self) -> Self:
+        if both := set(self.promotion.judges) & set(self.training.losses.networks):
+            taught = ", ".join(sorted(both))
+            raise ValueError(f"promotion: {taught} teaches in training.losses and must not judge: choose another there")
+        return self
 
 
 def parse_settings(parameters: dict[str, Any], where: str) -> RunSettings:

@@ -15,11 +15,18 @@ class LossSettings(Settings):
     l1: Weight = 1.0
     hole: Weight = 6.0
     perceptual: Weight = 0.8
+    perceptual_backbone: Literal["alex", "vgg"] = "alex"
     perceptual_interval: int = Field(1, ge=1, le=1000)
     identity: Weight = 0.1
     identity_interval: int = Field(1, ge=1, le=1000)
     identity_network: Literal["sface", "facenet"] = "sface"
     confidence: Weight = 0.1
+
+    @property
+    def networks(self) -> list[str]:
+        """The names of the pretrained weights that teach."""
+        perceptual = [f"lpips_{self.perceptual_backbone}"] if self.perceptual else []
+        return perceptual + ([self.identity_network] if self.identity else [])
 
 
 class AugmentationSettings(Settings):

@@ -48,7 +48,7 @@ class ReconstructionLoss(nn.Module):
     def __init__(self, settings: LossSettings) -> None:
         super().__init__()
         self.settings = settings
-        self.lpips = LPIPS("alex") if settings.perceptual else None
+        self.lpips = LPIPS(settings.perceptual_backbone) if settings.perceptual else None
         self.identity = load_teacher(settings.identity_network) if settings.identity else None
 
     def forward(self, output: Reconstruction, batch: Batch, step: int, coarse: bool = False) -> LossTerms:

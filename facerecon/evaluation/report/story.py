@@ -99,7 +99,7 @@ class Story:
         losses, judges = self.settings["training"]["losses"], self.figures["judges"]
         uses: dict[str, list[str]] = {"face_landmarker": ["alignment"]}
         if losses["perceptual"]:
-            uses.setdefault("lpips_alex", []).append("perceptual loss")
+            uses.setdefault(f"lpips_{losses['perceptual_backbone']}", []).append("perceptual loss")
         if losses["identity"]:
             uses.setdefault(losses["identity_network"], []).append("identity loss")
         for figure, label in (("lpips", "LPIPS"), ("identity", "identity")):

@@ -137,6 +137,18 @@ def test_what_does_not_exist_or_fit_together_is_named(parameters: Any, parts: li
         assert part in message
 
 
+@pytest.mark.parametrize(
+    ("losses", "network"),
+    [({"perceptual_backbone": "vgg"}, "lpips_vgg"), ({"identity_network": "facenet"}, "facenet")],
+)
+def test_the_gate_is_not_judged_by_what_the_loss_was_taught_by(losses: dict[str, Any], network: str) -> None:
+    chosen = {"lpips_backbone": "vgg", "identity_network": "facenet"}
+    message = refusal({"training": {"losses": losses}, "promotion": chosen})
+    assert f"promotion: {network} teaches in training.losses and must not judge" in message
+    off = {"perceptual": 0, "identity": 0}
+    parse_settings({"training": {"losses": losses | off}, "promotion": chosen}, "configs/mine.yaml")
+
+
 def test_shares_may_be_zero_and_their_rounding_is_forgiven() -> None:
     splits = {"train": 0.1 + 0.2, "val": 0.7, "gate": 0.0, "test": 0.0}
     assert parse_settings(nested("data.splits", splits), "here").data.splits.gate == 0

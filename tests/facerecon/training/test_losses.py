@@ -13,6 +13,7 @@ from facerecon.config.training import LossSettings
 from facerecon.data.datasets import Batch
 from facerecon.errors import FaceReconError
 from facerecon.models import Reconstruction, build_model
+from facerecon.perception.lpips import LPIPS
 from facerecon.training import losses
 from facerecon.training.losses import ReconstructionLoss, confidence_target, hole_l1
 
@@ -143,6 +144,20 @@ def test_total_is_the_weighted_sum_of_the_terms_that_apply(
     torch.testing.assert_close(loss.total, total)
     assert all(value > 0 for value in loss.terms.values())
     assert not any(value.requires_grad for value in loss.terms.values())
+
+
+def test_the_networks_that_teach_are_those_of_the_terms_that_weigh_something() -> None:
+    assert LossSettings().networks == ["lpips_alex", "sface"]
+    assert LossSettings(perceptual_backbone="vgg", identity_network="facenet").networks == ["lpips_vgg", "facenet"]
+    assert LossSettings(perceptual=0, identity=0).networks == []
+
+
+def test_the_perceptual_distance_is_that_of_the_backbone_that_was_chosen(batch: Batch) -> None:
+    output, only = output_of(batch), {"identity": 0, "perceptual_interval": 1}
+    for backbone in ("alex", "vgg"):
+        found = ReconstructionLoss(LossSettings(perceptual_backbone=backbone, **only))(output, batch, 0).terms
+        wanted = LPIPS(backbone)(output.reconstruction, batch.image).mean()
+        torch.testing.assert_close(found["perceptual"], wanted)
 
 
 def test_l1_is_of_the_prediction_and_the_rest_of_the_composite(batch: Batch, everything: ReconstructionLoss) -> None:
