@@ -49,7 +49,15 @@ class ReconstructionModel(nn.Module):
 
     @abstractmethod
     def predict(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
-        """From [N, 4, H, W] (image with holes set to 0, mask) to prediction in [-1, 1] and confidence log-odds."""
+        """From what ``begin`` returned, enlarged to the stride, to prediction in [-1, 1] and confidence log-odds."""
+
+    def begin(self, inputs: Tensor) -> Tensor:
+        """What the network is given [N, 4, H, W], of images with holes set to 0 and masks, before they are enlarged.
+
+        A family that fills the holes with a first guess does it here, where the image has its own size. Known pixels
+        and masks stay as they are.
+        """
+        return inputs
 
     def learn(self, faces: Iterable[Tensor]) -> None:
         """Take from training faces, batches [N, 3, H, W] in [-1, 1], what is computed and not trained.
@@ -74,7 +82,7 @@ class ReconstructionModel(nn.Module):
         What stands in the image under the mask is removed by ``where`` and cannot reach the network, NaN included.
         """
         height, width = image.shape[2:]
-        prediction, logits = self.predict(self._enlarged(_visible(image, mask)))
+        prediction, logits = self.predict(self._enlarged(self.begin(_visible(image, mask))))
         prediction = prediction[..., :height, :width]
         if logits is not None:
             logits = logits[..., :height, :width]
@@ -88,17 +96,16 @@ class ReconstructionModel(nn.Module):
         attention has none.
         """
         height, width = image.shape[2:]
-        maps = self.attention_maps(self._enlarged(_visible(image, mask)))
+        maps = self.attention_maps(self._enlarged(self.begin(_visible(image, mask))))
         return {name: weights[..., :height, :width] for name, weights in maps.items()}
 
     def _enlarged(self, inputs: Tensor) -> Tensor:
-        """What ``predict`` takes, with hole added on the right and below up to the next multiple of the stride."""
+        """What ``predict`` takes: the last column and row repeated up to the next multiple of the stride."""
         height, width = inputs.shape[2:]
         # in these words the exporter can prove that every level of a network halves evenly
         below = (height + self.stride - 1) // self.stride * self.stride - height
         right = (width + self.stride - 1) // self.stride * self.stride - width
-        visible, hole = inputs[:, :3], inputs[:, 3:]
-        return torch.cat((F.pad(visible, (0, right, 0, below)), F.pad(hole, (0, right, 0, below), value=1.0)), dim=1)
+        return F.pad(inputs, (0, right, 0, below), mode="replicate")
 
 
 def _visible(image: Tensor, mask: Tensor) -> Tensor:

@@ -91,9 +91,11 @@ class UNetFill(ReconstructionModel):
     def begin_step(self, progress: float) -> None:
         self.progress = progress
 
+    def begin(self, inputs: Tensor) -> Tensor:
+        return torch.cat((self._filled(inputs), inputs[:, 3:]), dim=1) if self.fills else inputs
+
     def predict(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
-        seen = torch.cat((self._filled(inputs), inputs[:, 3:]), dim=1) if self.fills else inputs
-        features = seen
+        features = inputs
         skips: list[Tensor] = []
         for encoder in self.encoders:
             if skips:
@@ -105,12 +107,14 @@ class UNetFill(ReconstructionModel):
             decoded.append(decoder(torch.cat((skips.pop(), upsample(decoded[-1])), dim=1)))
         prediction = torch.tanh(F.pixel_shuffle(self.image_head(decoded[-1]), self.fold))
         if self.fills:
-            start = INSIDE * seen[:, :3]
+            start = INSIDE * inputs[:, :3]
             # tanh of a sum whose one part is the first fill's inverse tanh, which runtimes are slow at
             prediction = (prediction + start) / (1 + prediction * start)
         if self.confidence_head is None or (self.training and self.progress < self.confidence_from):
             return prediction, None
-        return prediction, self.confidence_head(inputs, prediction, decoded)
+        image, mask = inputs[:, :3], inputs[:, 3:]
+        visible = torch.where(mask > 0.5, torch.zeros_like(image), image)
+        return prediction, self.confidence_head(torch.cat((visible, mask), dim=1), prediction, decoded)
 
     def _filled(self, inputs: Tensor) -> Tensor:
         if self.prior is None or (self.training and self.progress < self.prior_from):

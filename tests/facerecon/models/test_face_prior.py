@@ -11,7 +11,6 @@ from torch import Tensor
 from facerecon.models.face_prior import (
     COLOUR_SHARE,
     CORRECTED,
-    FACES_PER_COMPONENT,
     FacePrior,
     Variations,
     _drawn,
@@ -201,9 +200,9 @@ def test_few_faces_give_few_variations(count: int, asked: int, kept: int) -> Non
     prior = learned(alike(count) + 0.05 * noise, components=asked)
     for gaussian, most in ((prior.brightness, kept), (prior.colour, max(1, round(COLOUR_SHARE * asked)))):
         even, odd = (int((kind.abs().amax(0) > 0).sum()) for kind in (gaussian.even, gaussian.odd))
-        assert even + odd <= min(kept, most)
-        assert even >= odd, "the even ones and as many odd ones"
-    assert kept <= max(1, count // FACES_PER_COMPONENT)
+        # of a few faces most variations are weaker than the noise, and nothing is left of them
+        assert even + odd == min(kept, most) if count >= 40 else even + odd <= min(kept, most)
+        assert even - odd in (0, 1), "the even ones and as many odd ones"
     assert bool(prior(hidden(alike(2), half_hidden(alike(2)))).isfinite().all())
 
 

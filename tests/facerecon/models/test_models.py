@@ -42,21 +42,25 @@ def test_output_has_the_inputs_shape(family: str, height: int, width: int) -> No
 @every_family
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (17, 40), (33, 31)])
 def test_an_image_may_have_any_size(family: str, height: int, width: int) -> None:
-    """What is added to reach a multiple of the stride is hole, as if it had been given as one."""
+    """What the network starts from has the image's size; up to a multiple of the stride its edge is repeated."""
     model = build(family).eval()
     size = (-(-height // model.stride) * model.stride, -(-width // model.stride) * model.stride)
     rng = torch.Generator().manual_seed(1)
     image, mask = torch.rand((2, 3, height, width), generator=rng) * 2 - 1, torch.zeros(2, 1, height, width)
     mask[..., : height // 2] = 1
-    larger, hole = torch.full((2, 3, *size), math.nan), torch.ones(2, 1, *size)
-    larger[..., :height, :width], hole[..., :height, :width] = image, mask
+    visible = torch.cat((torch.where(mask > 0.5, torch.zeros_like(image), image), mask), dim=1)
+    rows, columns = (torch.arange(side).clamp(max=given - 1) for side, given in zip(size, (height, width), strict=True))
+    image[(mask == 1).expand_as(image)] = math.nan
     with torch.no_grad():
-        got, wanted = model(image, mask), model(larger, hole)
-        maps, large_maps = model.attention(image, mask), model.attention(larger, hole)
-    assert torch.equal(got.prediction, wanted.prediction[..., :height, :width])
-    assert torch.equal(got.confidence(mask), wanted.confidence(hole)[..., :height, :width])
+        larger = model.begin(visible)[:, :, rows][..., columns]
+        got, (prediction, logits) = model(image, mask), model.predict(larger)
+        maps, large_maps = model.attention(image, mask), model.attention_maps(larger)
+    assert torch.equal(got.prediction, prediction[..., :height, :width])
+    assert logits is not None
+    assert torch.equal(got.confidence_logits, logits[..., :height, :width])
     known = (mask == 0).expand_as(image)
     assert torch.equal(got.reconstruction[known], image[known])
+    assert bool(got.reconstruction.isfinite().all())
     assert all(torch.equal(seen, large_maps[name][..., :height, :width]) for name, seen in maps.items())
 
 

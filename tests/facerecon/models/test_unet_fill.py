@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from pydantic import ValidationError
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
@@ -50,6 +51,22 @@ def test_without_training_it_is_nearly_the_first_fill(start: str, fills: bool) -
     with torch.no_grad():
         error = (model(image, mask).reconstruction - filled).abs().max()
     assert (float(error) < 0.1) == fills
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (66, 66), (50, 71), (100, 99)])
+def test_a_face_is_expected_where_it_is_whatever_the_images_size(height: int, width: int) -> None:
+    """Not where it would be if what is added to reach a multiple of the stride were part of it."""
+    torch.manual_seed(0)
+    coarse = torch.rand(1, 3, 6, 6) * 1.6 - 0.8 + 0.1 * torch.randn(200, 3, 6, 6)
+    faces = F.interpolate((coarse + coarse.flip(3)) / 2, (64, 64), mode="bicubic").clamp(-1, 1)
+    model = build_model("unet_fill", {"prior_grid": 16, "prior_components": 8, "confidence": False}).eval()
+    model.learn(faces.split(50))
+    image = F.interpolate(faces[:4], (height, width), mode="bilinear", antialias=True)
+    mask = torch.zeros(4, 1, height, width)
+    mask[..., height // 2 :, :] = 1
+    with torch.no_grad():
+        error = (model(image, mask).reconstruction - image).abs().mean() / mask.mean()
+    assert float(error) < 0.1
 
 
 def test_what_it_learned_of_faces_is_kept_with_its_weights() -> None:
