@@ -20,6 +20,7 @@ from facerecon.corruption.training_masks import TrainingMasks
 from facerecon.data.augmentation import augment
 from facerecon.data.datasets import collate, evaluation_faces, to_tensor
 from facerecon.data.manifest import Manifest
+from facerecon.errors import DivergedError
 from facerecon.models import build_model
 from facerecon.training.checkpoints import TrainedModel
 from facerecon.training.loop import validate
@@ -57,7 +58,11 @@ class DecodedFaces(Dataset[tuple[Tensor, Tensor, Tensor]]):
 def train_plainly(
     manifest: Manifest, masks: MaskSet, settings: RunSettings, folder: Path, steps: int
 ) -> tuple[TrainedModel, float]:
-    """The best model of ``steps`` steps, and the images a second without validation."""
+    """The best model of ``steps`` steps, and the images a second without validation.
+
+    Raises:
+        DivergedError: the loss is no longer finite.
+    """
     torch.manual_seed(settings.seed)
     training = settings.training
     faces = DecodedFaces(manifest, folder, settings)
@@ -67,12 +72,20 @@ def train_plainly(
     criterion = ReconstructionLoss(training.losses)
     optimizer = torch.optim.Adam(model.parameters(), LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (1 + math.cos(math.pi * step / steps)) / 2)
-    best, lowest, busy, step = None, math.inf, 0.0, 0
+
+    def trained(step: int) -> TrainedModel:
+        weights = {name: value.clone() for name, value in model.state_dict().items()}
+        return TrainedModel(settings.model.family, settings.model.options, manifest.size, step, weights)
+
+    best, lowest, busy, step = trained(0), math.inf, 0.0, 0
     while step < steps:
         since = time.perf_counter()
         for batch in loader:
             optimizer.zero_grad()
-            criterion(model(batch.image, batch.mask), batch, step).total.backward()
+            loss = criterion(model(batch.image, batch.mask), batch, step).total
+            if not torch.isfinite(loss):
+                raise DivergedError(f"the plain recipe's loss is no longer a number at step {step + 1}")
+            loss.backward()
             optimizer.step()
             schedule.step()
             step += 1
@@ -81,15 +94,10 @@ def train_plainly(
                 busy += time.perf_counter() - since
                 error = validate(model, val_faces, masks, torch.device("cpu"))["val/hole_l1"]
                 if error < lowest:
-                    weights = {name: value.clone() for name, value in model.state_dict().items()}
-                    chosen = settings.model
-                    best = TrainedModel(chosen.family, chosen.options, manifest.size, step, weights)
-                    lowest = error
+                    best, lowest = trained(step), error
                 since = time.perf_counter()
             if step == steps:
                 break
         else:
             busy += time.perf_counter() - since
-    if best is None:
-        raise SystemExit("the plain recipe's loss is not a number")
     return best, steps * training.batch_size / busy

@@ -1,4 +1,4 @@
-"""The one class of error that a user can cause."""
+"""The errors that a user can cause."""
 
 import click
 
@@ -18,3 +18,7 @@ class FaceReconError(click.ClickException):
     def __reduce__(self) -> tuple[type["FaceReconError"], tuple[str]]:
         # worker processes send the error back by pickling it
         return (type(self), (self.message,))
+
+
+class DivergedError(FaceReconError):
+    """A training's loss or gradient is no longer finite."""

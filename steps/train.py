@@ -12,6 +12,7 @@ from facerecon.corruption.training_masks import TrainingMasks
 from facerecon.data.manifest import Manifest
 from facerecon.files import digest_of
 from facerecon.training.checkpoints import Training
+from facerecon.training.loop import origin_of
 from facerecon.training.loop import train as train_model
 from ops.code import code_digest
 from ops.curves import log_row, name_predecessor, system_metrics
@@ -31,14 +32,8 @@ def train(
 ) -> Annotated[Training, "training"]:
     """The best model and its curves; a killed training with the same settings, data and code goes on where it was."""
     faces.check_crops()
-    chosen = [mask_settings.model_dump(mode="json"), model_settings.model_dump(mode="json")]
-    chosen.append(training.model_dump(mode="json", exclude={"resume_from"}))
-    origin = {
-        "settings": digest_of([*chosen, seed]),
-        "data": faces.digest,
-        "masks": masks.digest,
-        "code": code_digest(__name__),
-    }
+    made_of = origin_of(faces, masks, mask_settings, model_settings, training, seed)
+    origin = made_of | {"code": code_digest(__name__)}
     folder = state_folder() / "checkpoints" / digest_of(origin)[:16]
     run = name_predecessor(folder)
     draw = TrainingMasks(mask_settings, faces.size)

@@ -106,7 +106,7 @@ def save_model(path: Path, model: TrainedModel) -> None:
 
 
 Origin = dict[str, str]
-"""What a checkpoint was made of, as digests by name: settings, data, masks, code."""
+"""What a checkpoint was made of, by name: digests of settings, data, masks, code; the precision."""
 
 
 @contextmanager
@@ -135,18 +135,34 @@ def adopt(folder: Path, source: Path, origin: Origin) -> None:
     about = _about(source / "last.safetensors")
     if about is None:
         raise FaceReconError(f"training.resume_from: {source} holds no last.safetensors: give a checkpoint's folder")
-    made_of = about["extra"].get("origin", {})
-    if differing := sorted(name for name in origin if made_of.get(name) != origin[name]):
-        raise FaceReconError(
-            f"training.resume_from: {source} was made of other {' and '.join(differing)} than this run: "
-            "remove resume_from to begin anew, or go back to what it was made of"
-        )
+    _check_made_of(about, source, origin, "training.resume_from: ", "remove resume_from to begin anew")
     own = _about(folder / "last.safetensors")
     if own is None or own["step"] < about["step"]:
         # the state last: it is what a run goes on from, and it counts on the best weights
         for name in ("best.safetensors", "last.safetensors"):
             with atomic_path(folder / name) as temporary:
                 shutil.copyfile(source / name, temporary)
+
+
+def check_own(folder: Path, origin: Origin) -> None:
+    """See to it that a checkpoint in ``folder``, if there is one, is one that a training of ``origin`` may go on from.
+
+    Raises:
+        FaceReconError: it was made of something else, which is named, or its best weights are gone.
+    """
+    if about := _about(folder / "last.safetensors"):
+        _check_made_of(about, folder, origin, "", "give another folder, or remove this one to begin anew")
+
+
+def _check_made_of(about: dict[str, Any], folder: Path, origin: Origin, where: str, remedy: str) -> None:
+    made_of = about["extra"].get("origin", {})
+    if differing := sorted(name for name in origin if made_of.get(name) != origin[name]):
+        raise FaceReconError(
+            f"{where}{folder} was made of other {' and '.join(differing)} than this run: "
+            f"{remedy}, or go back to what it was made of"
+        )
+    if not (folder / "best.safetensors").is_file():
+        raise FaceReconError(f"{where}{folder} has lost its best.safetensors: {remedy}")
 
 
 def _about(path: Path) -> dict[str, Any] | None:

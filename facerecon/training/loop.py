@@ -15,6 +15,7 @@ from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from facerecon.config.masks import MaskSettings
 from facerecon.config.model import ModelSettings
 from facerecon.config.training import TrainingSettings
 from facerecon.corruption.frozen import MaskSet
@@ -28,8 +29,9 @@ from facerecon.data.datasets import (
     evaluation_faces,
 )
 from facerecon.data.manifest import Manifest
-from facerecon.errors import FaceReconError
+from facerecon.errors import DivergedError, FaceReconError
 from facerecon.evaluation.metrics import from_uint8, hole_psnr, to_uint8
+from facerecon.files import digest_of
 from facerecon.models import ReconstructionModel, build_model
 from facerecon.progress import track
 from facerecon.randomness import generator
@@ -41,12 +43,14 @@ from facerecon.training.checkpoints import (
     TrainedModel,
     Training,
     adopt,
+    check_own,
     load_state,
     own_folder,
     save_model,
     save_state,
 )
 from facerecon.training.losses import ReconstructionLoss, hole_l1
+from facerecon.training.precision import precision_of
 from facerecon.training.processes import launch
 
 LEARNED_FROM = 20_000
@@ -76,6 +80,25 @@ def learning_rate(step: int, settings: TrainingSettings) -> float:
     return low + (high - low) * (1 + math.cos(math.pi * min(1.0, done))) / 2
 
 
+def origin_of(
+    manifest: Manifest,
+    masks: MaskSet,
+    mask_settings: MaskSettings,
+    model_settings: ModelSettings,
+    settings: TrainingSettings,
+    seed: int,
+) -> Origin:
+    """What a training is made of, but for the code; where it goes on from does not change what it ends with."""
+    chosen = [mask_settings.model_dump(mode="json"), model_settings.model_dump(mode="json")]
+    chosen.append(settings.model_dump(mode="json", exclude={"resume_from"}))
+    return {
+        "settings": digest_of([*chosen, seed]),
+        "data": manifest.digest,
+        "masks": masks.digest,
+        "precision": precision_of(settings),
+    }
+
+
 def train(
     manifest: Manifest,
     masks: MaskSet,
@@ -94,8 +117,9 @@ def train(
     ``log`` gets each point of the curves, those from before a resumption too.
 
     Raises:
-        FaceReconError: no faces to train or validate on, a foreign file in ``folder``, a ``resume_from`` that does
-            not fit, or the loss is no longer finite.
+        FaceReconError: no faces to train or validate on, or a checkpoint in ``folder`` or a ``resume_from`` that was
+            made of something else.
+        DivergedError: the loss is no longer finite.
     """
     fabric = launch(settings)
     first = fabric.is_global_zero
@@ -103,6 +127,7 @@ def train(
         if settings.resume_from and first:
             adopt(folder, Path(settings.resume_from).expanduser(), origin)
         fabric.barrier()
+        check_own(folder, origin)
         faces, val_faces = _faces(manifest, draw_mask, settings, seed)
         torch.manual_seed(seed)
         # the layout that convolutions are fastest in, on CPU and GPU
@@ -172,7 +197,7 @@ class _Steps:
         """Change the weights by as many batches as are accumulated; their losses go to ``meter``.
 
         Raises:
-            FaceReconError: the loss or the gradient is no longer finite.
+            DivergedError: the loss or the gradient is no longer finite.
         """
         fabric, settings = self.fabric, self.settings
         for group in self.optimizer.param_groups:
@@ -244,7 +269,7 @@ def _own_threads(threads: int | None) -> Iterator[None]:
 def _check_finite(what: str, value: Tensor, terms: dict[str, Tensor], step: int) -> None:
     if not torch.isfinite(value):
         shown = ", ".join(f"{name} {float(term):.3g}" for name, term in terms.items())
-        raise FaceReconError(
+        raise DivergedError(
             f"training: the {what} is no longer a number at step {step + 1} ({shown}): "
             "lower training.learning_rate, or set training.precision to 32-true"
         )
@@ -257,7 +282,11 @@ def _trained(model: ReconstructionModel, settings: ModelSettings, size: int, ste
 
 @torch.inference_mode()
 def validate(model: ReconstructionModel, faces: EvaluationFaces, masks: MaskSet, device: torch.device) -> Row:
-    """Hole L1 and mean hole PSNR on the frozen brush masks: each level's, and the L1 over all levels."""
+    """Hole L1 and mean hole PSNR on the frozen brush masks: each level's, and the L1 over all levels.
+
+    Raises:
+        DivergedError: what the model paints is not finite.
+    """
     model.eval()
     images = from_uint8(faces.images).to(device)
     row: Row = {}
@@ -266,6 +295,8 @@ def validate(model: ReconstructionModel, faces: EvaluationFaces, masks: MaskSet,
         chosen = torch.stack([torch.from_numpy(masks.for_face(sha, level, "brush")) for sha in faces.sha256s])
         mask = chosen[:, None].float().to(device)
         output = torch.cat([model(i, m).reconstruction for i, m in zip(images.split(16), mask.split(16), strict=True)])
+        if not output.isfinite().all():
+            raise DivergedError("training: what the model paints on val is no number: lower training.learning_rate")
         errors.append(hole_l1(output, images, mask).double().mean().item())
         psnr = hole_psnr(to_uint8(output), to_uint8(images), mask)
         row[f"val/hole_psnr_level_{level}"] = float(psnr.double().mean())

@@ -11,7 +11,15 @@ from safetensors.torch import save
 from facerecon.errors import FaceReconError
 from facerecon.files import TEMPORARY
 from facerecon.models import build_model
-from facerecon.training.checkpoints import TrainedModel, adopt, load_state, own_folder, save_model, save_state
+from facerecon.training.checkpoints import (
+    TrainedModel,
+    adopt,
+    check_own,
+    load_state,
+    own_folder,
+    save_model,
+    save_state,
+)
 
 OPTIONS = {"features": [4, 8]}
 EXTRA = {"history": [{"step": 1, "loss/total": 0.1 + 0.2}], "best": 1 / 3}
@@ -219,6 +227,24 @@ def test_a_checkpoint_of_something_else_is_refused_by_name_and_nothing_is_touche
         adopt(tmp_path / "own", source, ORIGIN)
     assert contents(source) == given
     assert contents(tmp_path / "own") == own
+
+
+@pytest.mark.parametrize("part", sorted(ORIGIN))
+def test_ones_own_checkpoint_of_something_else_is_not_gone_on_from(tmp_path: Path, part: str) -> None:
+    check_own(tmp_path / "nothing yet", ORIGIN)
+    check_own(checkpoint(tmp_path, 3), ORIGIN)
+    before = contents(tmp_path)
+    with pytest.raises(FaceReconError, match=f"made of other {part} than this run: give another folder"):
+        check_own(tmp_path, ORIGIN | {part: "another"})
+    assert contents(tmp_path) == before
+
+
+def test_a_checkpoint_without_its_best_weights_is_named(tmp_path: Path) -> None:
+    (checkpoint(tmp_path, 3) / "best.safetensors").unlink()
+    with pytest.raises(FaceReconError, match=r"has lost its best\.safetensors: give another folder"):
+        check_own(tmp_path, ORIGIN)
+    with pytest.raises(FaceReconError, match=r"has lost its best\.safetensors: remove resume_from"):
+        adopt(tmp_path / "own", tmp_path, ORIGIN)
 
 
 def test_a_folder_without_a_checkpoint_is_named(tmp_path: Path) -> None:

@@ -27,13 +27,13 @@ from facerecon.corruption.training_masks import TrainingMasks
 from facerecon.data.datasets import evaluation_faces
 from facerecon.data.manifest import Manifest
 from facerecon.data.store import FaceStore
-from facerecon.errors import FaceReconError
+from facerecon.errors import DivergedError, FaceReconError
 from facerecon.files import sha256_file
 from facerecon.models import ReconstructionModel, register_model
 from facerecon.models.unet_fill import UNetFill
 from facerecon.training import loop
 from facerecon.training.checkpoints import Row, TrainedModel, Training
-from facerecon.training.loop import is_coarse, learning_rate, train, validate
+from facerecon.training.loop import is_coarse, learning_rate, origin_of, train, validate
 
 TINY = ModelSettings(options={"features": [4, 8], "prior_grid": 8, "prior_components": 4})
 ORIGIN = {"settings": "s", "data": "d", "masks": "m", "code": "c"}
@@ -444,6 +444,25 @@ def test_it_goes_on_from_a_checkpoint_made_elsewhere(run: Run, tmp_path: Path, u
     assert timeless(result.history) == timeless(undisturbed.history)
 
 
+def test_in_a_folder_of_other_settings_nothing_is_trained_and_nothing_lost(
+    tiny_manifest: Manifest, tiny_masks: MaskSet, tmp_path: Path
+) -> None:
+    def train_with(settings: TrainingSettings, seed: int = 0) -> Training:
+        chosen = MaskSettings()
+        origin = origin_of(tiny_manifest, tiny_masks, chosen, TINY, settings, seed)
+        return train(tiny_manifest, tiny_masks, TrainingMasks(chosen, 64), TINY, settings, seed, tmp_path, origin)
+
+    train_with(quick(steps=2))
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    for settings, seed in ((quick(steps=2, learning_rate=1e-4), 0), (quick(steps=2), 1), (quick(steps=4), 0)):
+        with pytest.raises(FaceReconError, match="was made of other settings than this run: give another folder"):
+            train_with(settings, seed)
+    with pytest.raises(FaceReconError, match="was made of other precision and settings than this run"):
+        train_with(quick(steps=2, precision="bf16-mixed"))
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert train_with(quick(steps=2, resume_from=str(tmp_path))).resumed_at == 2
+
+
 def test_every_face_is_seen_once_an_epoch(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     real = loop.TrainingFaces.__getitem__
@@ -461,7 +480,9 @@ def test_every_face_is_seen_once_an_epoch(run: Run, tmp_path: Path, monkeypatch:
 def test_half_precision_trains(run: Run, tmp_path: Path, undisturbed: Training) -> None:
     result = run(tmp_path, quick(steps=3, precision="bf16-mixed"))
     assert all(value.dtype in (torch.float32, torch.int64) for value in result.best.weights.values())
-    assert result.history[0]["loss/total"] == pytest.approx(undisturbed.history[0]["loss/total"], rel=0.02)
+    half, whole = (each.history[0]["loss/total"] for each in (result, undisturbed))
+    assert half != whole, "it was not computed in 16 bits"
+    assert half == pytest.approx(whole, rel=0.02)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -557,6 +578,14 @@ class _Diverging(_Plain):
             # the root's slope at 0 is infinite, and infinity times 0 is no number
             return prediction + (prediction * 0).sqrt() * 0, None
         return prediction, None
+
+
+def test_a_model_that_paints_no_numbers_on_val_is_an_error(tiny_manifest: Manifest, tiny_masks: MaskSet) -> None:
+    model = _Diverging(_At(step=0, where="loss")).eval()
+    for parameter in model.parameters():
+        parameter.data.fill_(math.nan)
+    with pytest.raises(DivergedError, match="what the model paints on val is no number"):
+        validate(model, evaluation_faces(tiny_manifest, "val", 2), tiny_masks, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("where", ["loss", "gradient"])

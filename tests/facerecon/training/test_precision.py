@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from facerecon.config.training import TrainingSettings
+from facerecon.errors import FaceReconError
 from facerecon.training.precision import precision_of
 from facerecon.training.processes import launch
 
@@ -28,6 +29,11 @@ def test_16_bits_are_taken_where_the_processor_has_instructions_for_them(
     settings = TrainingSettings(precision=asked, accelerator="cpu")
     assert precision_of(settings) == expected
     assert launch(settings).strategy.precision.precision == expected
+
+
+def test_fp16_is_refused_without_a_gpu() -> None:
+    with pytest.raises(FaceReconError, match=r"training\.precision = '16-mixed' needs a GPU"):
+        precision_of(TrainingSettings(precision="16-mixed", accelerator="cpu"))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
