@@ -110,8 +110,11 @@ def challenge(
         if version.tags.get("decision_grounds") == grounds.digest(against):
             return as_of_now(record)
         ours = measure(trained)
-        opponent = None if standing.champion in (None, number) else _opponent(client, name, standing.champion, measure)
-        ruling = _ruling(rule(ours, opponent, grounds.data_licence, grounds.weights_licences, grounds.rule), version)
+        opponent = None
+        if standing.champion is not None and standing.champion != number:
+            opponent = _opponent(client, name, standing.champion, trained.size, measure)
+        ruled = rule(ours, opponent, grounds.data_licence, grounds.weights_licences, grounds.rule)
+        ruling = _known_champion(_ruling(ruled, version), standing)
         if standing.champion == number:
             though = "" if ruling.wins else f", though {ruling.reason}"
             ruling = replace(ruling, wins=True, reason=f"it is champion already{though}")
@@ -195,8 +198,8 @@ def as_of_now(decision: dict[str, Any]) -> dict[str, Any]:
 
 
 def champion_before(decision: dict[str, Any]) -> TrainedModel | None:
-    """The champion that a decision was made against, None if there was none or its weights are gone."""
-    if decision["champion_version"] is None:
+    """The champion that a decision was made against, None if there was none, or it could or can not be had."""
+    if decision["champion_before"] is None:
         return None
     client = connect()
     try:
@@ -364,10 +367,18 @@ def _apply(client: MlflowClient, move: Move) -> None:
             client.set_registered_model_alias(move.model, alias, str(after))
 
 
-def _opponent(client: MlflowClient, name: str, number: int, measure: Callable[[TrainedModel], GateFigures]) -> Opponent:
-    """The champion measured at today's gate, or why it cannot be."""
+def _opponent(
+    client: MlflowClient, name: str, number: int, size: int, measure: Callable[[TrainedModel], GateFigures]
+) -> Opponent:
+    """The champion measured at today's gate, of faces of ``size`` pixels, or why it cannot be."""
     try:
-        return Opponent(number, measure(weights_of(client.get_model_version(name, str(number)))))
+        champion = weights_of(client.get_model_version(name, str(number)))
+        if champion.size != size:
+            raise FaceReconError(
+                f"it was trained on faces of {champion.size} px and would lose on those of {size} px for that alone: "
+                "give the config another name, or decide by `facerecon promote`"
+            )
+        return Opponent(number, measure(champion))
     except FaceReconError as error:
         return Opponent(number, None, error.message)
 
@@ -380,6 +391,17 @@ def _ruling(ruling: Ruling, version: ModelVersion) -> Ruling:
         f"version {version.version} was rolled back by hand ({why}): only `facerecon promote` makes it champion again"
     )
     return Ruling(False, said, [*ruling.checks, Check("not rolled back", False, said)], ruling.differences)
+
+
+def _known_champion(ruling: Ruling, standing: Standing) -> Ruling:
+    """Where a champion has vanished past this project, no model is the first: a person says what follows it."""
+    if standing.champion is not None or not standing.champions:
+        return ruling
+    said = (
+        f"the champion, version {standing.champions[-1]}, was removed in MLflow, so there is nothing to compare with: "
+        "say by `facerecon promote` which version is champion"
+    )
+    return Ruling(False, said, [*ruling.checks, Check("champion known", False, said)], ruling.differences)
 
 
 def _with(champions: tuple[int, ...], number: int) -> tuple[int, ...]:

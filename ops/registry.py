@@ -96,8 +96,11 @@ def connect() -> MlflowClient:
 
 def registered_models(client: MlflowClient) -> list[RegisteredModel]:
     """This project's registered models with their aliases, by name."""
+    found, page = list[RegisteredModel](), None
     with answering():
-        found = client.search_registered_models(f"name LIKE '{PREFIX}%'")
+        while page != "":
+            some = client.search_registered_models(f"name LIKE '{PREFIX}%'", page_token=page)
+            found, page = found + list(some), some.token or ""
     return sorted(found, key=lambda model: model.name)
 
 

@@ -13,6 +13,7 @@ from facerecon.config.evaluation import EvaluationSettings
 from facerecon.corruption.frozen import MaskSet
 from facerecon.corruption.masks import FEATURE_PARTS, PART_GROUPS, draw_feature_mask, draw_part_mask
 from facerecon.data.datasets import EvaluationFaces
+from facerecon.errors import FaceReconError
 from facerecon.evaluation.baselines import BASELINES
 from facerecon.evaluation.calibration import Reliability, rank_correlation, reliability
 from facerecon.evaluation.metrics import channels_first, from_uint8, hole_psnr, ssim, to_uint8, whole_psnr
@@ -36,11 +37,18 @@ def reconstruct(
     """Composites uint8 [N, 3, H, W] and confidences float [N, 1, H, W] in [0, 1] for masks [N, H, W] (1 = hole).
 
     There are no confidences from a model without that head.
+
+    Raises:
+        FaceReconError: what the model paints is not finite.
     """
     composites, confidences = [], []
     for start in range(0, len(images), BATCH):
         image, mask = from_uint8(images[start : start + BATCH]), as_tensor(masks[start : start + BATCH])
         output = model(image, mask)
+        if not output.reconstruction.isfinite().all():
+            raise FaceReconError(
+                "the model paints what is no number: train it anew with a lower training.learning_rate"
+            )
         composites.append(to_uint8(output.reconstruction))
         if output.confidence_logits is not None:
             confidences.append(output.confidence(mask))

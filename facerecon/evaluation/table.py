@@ -368,7 +368,8 @@ def _loses(figures: Figures, level: int, metric: Metric, over: str) -> bool:
     if over not in rows or metric.key not in rows[over]:
         return False
     ours, theirs = (_standing(rows[method][metric.key], metric) for method in ("model", over))
-    return ours[0] == theirs[0] and ours[1] < theirs[1]
+    # with more figures that are infinite and a better mean of the others, too, it is better whatever each counts
+    return ours != theirs and all(mine <= their for mine, their in zip(ours, theirs, strict=True))
 
 
 def level_list(levels: list[int]) -> str:

@@ -133,19 +133,15 @@ def export(
     model = _Contract(trained.build())
     image = images.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
     mask = masks[:, None].astype(np.float32)
-    with torch.inference_mode():
-        wanted = [tensor.numpy() for tensor in model(torch.from_numpy(image), torch.from_numpy(mask))]
-    outputs = session.run(None, {"image": image, "mask": mask})
-    parity = {
-        name: psnr_of(output, want, peak)
-        for name, output, want, peak in zip(("reconstruction", "confidence"), outputs, wanted, (2, 1), strict=True)
-    }
-    worst = min(parity.values())
-    if not worst >= min_parity:
-        raise FaceReconError(
-            f"export: ONNX Runtime differs from PyTorch, {worst:.1f} dB where onnx.min_parity_psnr asks for "
-            f"{min_parity:g}: the model was not exported"
-        )
+    parity = _parity(model, session, image, mask)
+    # of a size that is no multiple of the stride, too: the file is to take any
+    cut_off = _parity(model, session, image[:2, :, :-3, :-5], mask[:2, :, :-3, :-5])
+    for value in (*parity.values(), *cut_off.values()):
+        if not value >= min_parity:
+            raise FaceReconError(
+                f"export: ONNX Runtime differs from PyTorch, {value:.1f} dB where onnx.min_parity_psnr asks for "
+                f"{min_parity:g}: the model was not exported"
+            )
     latency = {
         "onnxruntime_ms": _milliseconds(lambda: session.run(None, {"image": image[:1], "mask": mask[:1]})),
         "pytorch_ms": _milliseconds(lambda: model(torch.from_numpy(image[:1]), torch.from_numpy(mask[:1]))),
@@ -158,6 +154,19 @@ def export(
         "latency": latency,
     }
     return ExportedModel(content, report)
+
+
+def _parity(
+    model: _Contract, session: onnxruntime.InferenceSession, image: NDArray[np.float32], mask: NDArray[np.float32]
+) -> dict[str, float]:
+    """How near ONNX Runtime comes to PyTorch, in dB, by output."""
+    with torch.inference_mode():
+        wanted = [tensor.numpy() for tensor in model(torch.from_numpy(image), torch.from_numpy(mask))]
+    outputs = session.run(None, {"image": image, "mask": mask})
+    return {
+        name: psnr_of(output, want, peak)
+        for name, output, want, peak in zip(("reconstruction", "confidence"), outputs, wanted, (2, 1), strict=True)
+    }
 
 
 def psnr_of(output: NDArray[np.float32], wanted: NDArray[np.float32], peak: float) -> float:

@@ -125,12 +125,20 @@ class Offer:
         self.figures[model(seed).digest] = figures
 
     def __call__(
-        self, seed: int, figures: GateFigures | float | None = None, config: str = "demo", **changed: Any
+        self,
+        seed: int,
+        figures: GateFigures | float | None = None,
+        config: str = "demo",
+        size: int = 64,
+        **changed: Any,
     ) -> dict:
-        """Offer the model of a seed; earlier ones keep their figures. ``changed`` changes the grounds."""
+        """Offer the model of a seed, trained at ``size`` pixels; earlier ones keep their figures.
+
+        ``changed`` changes the grounds.
+        """
         from ops.promotion import Grounds, challenge
 
-        trained = model(seed)
+        trained = replace(model(seed), size=size)
         if figures is not None:
             self.say(seed, figures if isinstance(figures, GateFigures) else gate_figures(figures))
         path = self.state / f"weights-{seed}.safetensors"

@@ -103,6 +103,7 @@ def test_a_champion_whose_weights_are_gone_or_changed_is_not_replaced(offer, ali
     assert alias_of("champion") == 1
     assert champion_before(decision) is None
     save_model(offer.state / "weights-1.safetensors", make_model(1))
+    assert champion_before(decision) is None, "what was not measured is not shown either"
     assert offer(3)["champion"]
 
 
@@ -114,6 +115,17 @@ def test_weights_that_come_again_restore_a_lost_file(offer, make_model):
     decision = offer(2, 21.0)
     assert decision["champion"]
     assert champion_before(decision).digest == make_model(1).digest
+
+
+def test_a_champion_of_another_size_is_not_beaten_by_that_alone(offer, alias_of):
+    offer(1, 20.0)
+    decision = offer(2, 30.0, size=128)
+    assert failed(decision) == {"champion's figures"}
+    assert "it was trained on faces of 64 px and would lose on those of 128 px for that alone" in decision["reason"]
+    assert decision["differences"] == []
+    assert alias_of("champion") == 1
+    promote_by_hand("demo/2", "faces are twice as large from now on")
+    assert offer(3, 31.0, size=128)["champion"]
 
 
 def test_configs_do_not_compete(offer, alias_of):
@@ -267,6 +279,24 @@ def test_rollback_without_a_champion_says_so(offer):
     offer(1, 20.0, data_licence="")
     with pytest.raises(FaceReconError, match="demo has no champion"):
         rollback("demo", "x")
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_where_a_champion_was_removed_in_mlflow_nothing_is_promoted_as_if_it_were_the_first(offer, alias_of, whole):
+    offer(1, 20.0)
+    offer(2, 19.0)
+    client = mlflow.MlflowClient()
+    if whole:
+        client.delete_model_version("facerecon-demo", "1")
+    else:
+        client.delete_registered_model_alias("facerecon-demo", "champion")
+    decision = offer(3, 15.0)
+    assert failed(decision) == {"champion known"}
+    assert decision["reason"].startswith("the champion, version 1, was removed in MLflow")
+    assert alias_of("champion") is None
+    promote_by_hand("demo/2", "the next best")
+    assert alias_of("champion") == 2
+    assert offer(4, 21.0)["champion"]
 
 
 def test_a_champion_set_in_mlflow_is_respected_and_written_down(offer):

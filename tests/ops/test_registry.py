@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from facerecon.errors import FaceReconError
-from ops.registry import connect, example_input, find_version, registered_name
+from ops.registry import connect, example_input, find_version, registered_models, registered_name
 
 
 def test_the_registered_model_can_be_loaded_and_used(offer):
@@ -67,3 +67,10 @@ def test_the_tracker_is_this_clones_own_unless_another_is_set(state, monkeypatch
     with pytest.raises(FaceReconError, match=r"elsewhere\.db is not there"):
         connect()
     assert not (state / "elsewhere.db").exists()
+
+
+def test_models_beyond_mlflows_first_page_are_known(offer):
+    client = connect()
+    for number in range(101):
+        client.create_registered_model(registered_name(f"many-{number:03d}"))
+    assert [model.name for model in registered_models(client)] == [f"facerecon-many-{n:03d}" for n in range(101)]

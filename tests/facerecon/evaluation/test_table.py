@@ -106,6 +106,13 @@ def test_infinite_figures_are_not_compared_away() -> None:
     assert best == {"model": False, "telea": False, "mean_fill": False}
 
 
+@pytest.mark.parametrize(("mean", "worse"), [(18.9, False), (19.1, True)])
+def test_a_method_with_more_exact_faces_and_a_better_mean_of_the_others_is_better(mean: float, worse: bool) -> None:
+    made = rows("brush", 1, 19.0, 18.0, 14.0)
+    made[0]["whole_psnr"], made[1]["whole_psnr"] = summary(19.0), summary(mean, infinite=3)
+    assert ("whole PSNR is worse than that of Telea at level 1" in table.shortfalls(figures(made))) == worse
+
+
 def test_exact_everywhere_is_infinite_and_best() -> None:
     made = rows("brush", 1, 19.0, 18.0, 14.0)
     made[0]["hole_psnr"] = summary(None, infinite=12)

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -247,6 +248,34 @@ def test_a_file_that_computes_something_else_is_not_exported(
     inputs = parity_inputs(tiny_manifest, tiny_masks, 2)
     with pytest.raises(FaceReconError, match=r"differs from PyTorch, .* dB where onnx\.min_parity_psnr asks for 100"):
         export(TrainedModel("unlike", {}, 64, 1, _Unlike().state_dict()), {}, *inputs, 100)
+
+
+@pytest.mark.parametrize(("output", "at"), [(0, None), (1, None), (1, 61)])
+def test_what_differs_in_any_output_or_at_a_size_off_the_stride_is_not_exported(
+    output: int,
+    at: int | None,
+    tiny_model: TrainedModel,
+    tiny_manifest: Manifest,
+    tiny_masks: MaskSet,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = export_module.open_session
+
+    class Spoiled:
+        """ONNX Runtime, but for one output in which one value is no number."""
+
+        def __init__(self, content: bytes, threads: int = 0) -> None:
+            self.session = real(content, threads)
+
+        def run(self, names: None, given: dict[str, Any]) -> list[Any]:
+            outputs = [value.copy() for value in self.session.run(names, given)]
+            if at in (None, outputs[output].shape[2]):
+                outputs[output][0, 0, 0, 0] = math.nan
+            return outputs
+
+    monkeypatch.setattr(export_module, "open_session", Spoiled)
+    with pytest.raises(FaceReconError, match=r"differs from PyTorch, nan dB"):
+        export(tiny_model, {}, *parity_inputs(tiny_manifest, tiny_masks, 2), 60)
 
 
 def test_export_leaves_the_exporters_log_level_alone(tiny_model: TrainedModel, monkeypatch: pytest.MonkeyPatch) -> None:
