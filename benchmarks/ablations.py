@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 import torch
 
+from benchmarks.command import as_command
 from benchmarks.machine import about_machine
 from benchmarks.recipes import CODE, FEATURES, Recipe, faces_of, gmac, spend, train_ours
 from facerecon.config.data import SplitShares
@@ -27,7 +28,7 @@ from facerecon.config.evaluation import EvaluationSettings
 from facerecon.config.masks import MaskSettings
 from facerecon.corruption.frozen import build_mask_set
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
-from facerecon.errors import FaceReconError
+from facerecon.errors import DivergedError
 from facerecon.evaluation.measuring import Case, Judges, cases_of, measure, reconstruct
 from facerecon.files import digest_of, write_json, write_text
 from facerecon.training.checkpoints import TrainedModel
@@ -138,9 +139,11 @@ def main() -> None:
     parser.add_argument("--state", type=Path, default=Path(".facerecon/benchmarks"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/ablations.json"))
     asked = parser.parse_args()
-    wanted = [row for name in asked.rows.split(",") for row in ROWS if row.name == name.strip()]
-    if not wanted:
-        parser.error(f"--rows: none of {', '.join(row.name for row in ROWS)}")
+    by_name = {row.name: row for row in ROWS}
+    names = [name.strip() for name in asked.rows.split(",")]
+    if unknown := [name for name in names if name not in by_name]:
+        parser.error(f"--rows: {unknown[0]!r} not among {', '.join(by_name)}")
+    wanted = [by_name[name] for name in names]
 
     threads = max(1, torch.get_num_threads() // asked.at_once)
     manifest = faces_of(asked.photos, asked.source, asked.state, asked.size, SplitShares(), None)
@@ -167,8 +170,8 @@ def main() -> None:
                 row, seed = started[done]
                 try:
                     run = done.result()
-                except FaceReconError as error:  # its loss is no longer a number: the other rows go on
-                    print(json.dumps({row.name: seed, "failed": error.message}), flush=True)
+                except DivergedError as error:  # its loss is no longer a number: the other rows go on
+                    print(json.dumps({row.name: seed, "diverged": error.message}), flush=True)
                     continue
                 add(result, row, run)
                 print(json.dumps({row.name: seed, **run["figures"]["brush 2"]}), flush=True)
@@ -208,7 +211,7 @@ def trained_and_measured(row: Row, seed: int, asked: argparse.Namespace) -> dict
 def continued(file: Path, conditions: dict[str, Any]) -> dict[str, Any]:
     """The table in ``file``; without rows if there is none.
 
-    One that was made under other conditions is not touched: the process ends with an error.
+    One that was made under other conditions is put aside, with ``.before`` in its name, and a new one begun.
     """
     try:
         before: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -216,7 +219,10 @@ def continued(file: Path, conditions: dict[str, Any]) -> dict[str, Any]:
         return {"conditions": conditions, "rows": []}
     if before["conditions"] != conditions:
         differ = ", ".join(key for key in conditions if before["conditions"].get(key) != conditions[key])
-        raise SystemExit(f"{file} was made under other conditions ({differ}): name another --out, or remove it")
+        aside = file.with_suffix(f".before{file.suffix}")
+        file.replace(aside)
+        print(f"{file} was made under other conditions ({differ}): it is {aside} now", flush=True)
+        return {"conditions": conditions, "rows": []}
     return before
 
 
@@ -229,4 +235,4 @@ def add(result: dict[str, Any], row: Row, run: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_command(main)

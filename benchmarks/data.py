@@ -19,6 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from benchmarks.command import as_command
 from benchmarks.machine import PeakOfChildren, peak_mib
 from facerecon.config.alignment import AlignmentSettings
 from facerecon.config.data import DataSettings
@@ -188,4 +189,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_command(main)

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.command import as_command
 from benchmarks.latency import FILES, WAYS, run_of
 from benchmarks.machine import about_machine
 from benchmarks.plots import plot_inference
@@ -112,9 +113,9 @@ def summary(rounds: list[dict[str, Any]], file: Path) -> dict[str, Any]:
     }
 
 
-def lost(file: Path, faces: EvaluationFaces, masks: MaskSet) -> dict[str, float]:
-    """Mean hole PSNR of PyTorch minus that of ONNX Runtime in fp32 and in int8, in dB, over faces and frozen masks."""
-    runs = {way: run_of(way, file, 0) for way in ("eager", "onnxruntime", "onnxruntime_int8")}
+def lost(file: Path, ways: list[str], faces: EvaluationFaces, masks: MaskSet) -> dict[str, float]:
+    """Mean hole PSNR of PyTorch, eager, minus that of each of the ``ways``, in dB, over faces and frozen masks."""
+    runs = {way: run_of(way, file, 0) for way in ("eager", *ways)}
     found: dict[str, list[float]] = {way: [] for way in runs}
     truth = channels_first(faces.images)
     for level, family in sorted(masks.masks):
@@ -126,7 +127,7 @@ def lost(file: Path, faces: EvaluationFaces, masks: MaskSet) -> dict[str, float]
                 psnr = hole_psnr(filled, truth[number : number + 1], torch.from_numpy(feed["mask"]))
                 found[way].append(float(psnr))
     means = {way: float(np.mean(values)) for way, values in found.items()}
-    return {way: means["eager"] - means[way] for way in ("onnxruntime", "onnxruntime_int8")}
+    return {way: means["eager"] - means[way] for way in ways}
 
 
 def table(result: dict[str, Any]) -> str:
@@ -208,7 +209,8 @@ def main() -> None:
                 rows.append({"model": name, "way": way, "size": side, **summary(found, stored)})
                 print(json.dumps(rows[-1]), flush=True)
         test = evaluation_faces(manifest, "test", asked.faces)
-        loses = {name: lost(files[name], test, masks) for name, _ in pairs and models}
+        others = [way for way in ways if way not in ("eager", "compiled")]
+        loses = {name: lost(files[name], others, test, masks) for name, _ in pairs and models}
         digests = {name: sha256_file(file) for name, file in files.items()}
     result = {
         "machine": {**about_machine(), "threads": asked.threads},
@@ -233,4 +235,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_command(main)

@@ -93,8 +93,8 @@ def openvino(model: Path, threads: int) -> Run:
 
 def run_of(way: str, model: Path, threads: int) -> Run:
     """The trained ``model``, a safetensors file with its ONNX files beside it, as ``way`` runs it."""
-    run: Run = globals()[way](model, threads)
-    return run
+    starts = {start.__name__: start for start in (eager, compiled, onnxruntime, openvino, onnxruntime_int8)}
+    return starts[way](model, threads)
 
 
 def once(way: str, model: Path, size: int, seconds: float, threads: int) -> dict[str, Any]:

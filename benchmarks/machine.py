@@ -10,12 +10,17 @@ from typing import Any
 import psutil
 import torch
 
+FEW_BITS = ("avx512_bf16", "avx512_vnni", "avx_vnni", "amx_bf16", "amx_int8", "arm_bf16")
+"""Instructions that decide how fast 16 and 8 bits are, by PyTorch's names."""
+
 
 def about_machine() -> dict[str, Any]:
-    """The processor, the instructions that PyTorch uses of it, threads and PyTorch's version."""
+    """The processor, the instructions that PyTorch uses of it, those for few bits, threads and PyTorch's version."""
+    able = torch.cpu.get_capabilities()
     return {
         "processor": _processor(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
+        "few_bits": sorted(name for name in FEW_BITS if able.get(name)),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmarks.command import as_command
 from benchmarks.machine import fresh_peak_mib, peak_mib
 from facerecon.config.alignment import AlignmentSettings
 from facerecon.config.data import DataSettings
@@ -161,4 +162,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_command(main)

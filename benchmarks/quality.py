@@ -20,19 +20,22 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from torch import Tensor
 
+from benchmarks.command import as_command
 from benchmarks.machine import about_machine
 from benchmarks.plain import LEARNING_RATE, train_plainly
 from benchmarks.plots import plot_quality
-from benchmarks.recipes import LOSSES, PLAIN, Recipe, faces_of, gmac, settings_of, spend, train_ours, val_error
+from benchmarks.recipes import CODE, LOSSES, PLAIN, Recipe, faces_of, gmac, settings_of, spend, train_ours, val_error
+from facerecon.config.base import first_problem
 from facerecon.config.data import SplitShares
 from facerecon.config.evaluation import EvaluationSettings
 from facerecon.config.run import RunSettings
 from facerecon.corruption.frozen import MaskSet, build_mask_set
 from facerecon.data.datasets import evaluation_faces
 from facerecon.data.manifest import Manifest
-from facerecon.errors import FaceReconError
+from facerecon.errors import DivergedError, FaceReconError
 from facerecon.evaluation.bootstrap import paired_interval
 from facerecon.evaluation.measuring import (
     METRICS,
@@ -46,6 +49,7 @@ from facerecon.evaluation.measuring import (
 )
 from facerecon.evaluation.metrics import from_uint8, summarise, to_uint8
 from facerecon.files import write_json, write_text
+from facerecon.models import model_options
 from facerecon.models.face_prior import FacePrior
 from facerecon.models.first_fill import first_fill
 from facerecon.training.checkpoints import TrainedModel, save_model
@@ -155,11 +159,30 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/quality.json"))
     asked = parser.parse_args()
 
+    ours = {"family": asked.family, "options": asked.options}
+    small = {**ours, "options": asked.options | SMALL}
+    networks = {"plain": PLAIN, "plain_tuned": PLAIN, "ours": ours, "ours_third": ours, "ours_small": small}
+    wanted: dict[str, Recipe] = {}
+    for name in asked.recipes.split(","):
+        if name not in networks:
+            parser.error(f"--recipes: {name!r} not among {', '.join(networks)}")
+        wanted[name] = Recipe(
+            model=networks[name],
+            rate=LEARNING_RATE if name == "plain" else asked.rate,
+            coarse=asked.coarse if name.startswith("ours") else 0.0,
+            curriculum=asked.curriculum,
+            batch=asked.batch,
+            seed=asked.seed,
+        )
+        try:
+            settings_of(wanted[name], 1)
+        except ValidationError as error:  # before hours of training, not after
+            parser.error(f"{name}: {first_problem(error, 'settings', RunSettings)}")
+
     manifest = faces_of(asked.photos, asked.source, asked.state, asked.size, SplitShares(), asked.most)
     chosen = RunSettings().masks
     masks = build_mask_set(asked.state / "masks", asked.size, chosen.evaluation_families, chosen.levels, chosen.count)
-    data, ours = (manifest, masks), {"family": asked.family, "options": asked.options}
-    small = {**ours, "options": asked.options | SMALL}
+    data = manifest, masks
 
     def best_rate(name: str, recipe: Recipe) -> tuple[Recipe, dict[str, float]]:
         if not asked.tune_minutes or name not in asked.tune.split(","):
@@ -168,24 +191,17 @@ def main() -> None:
         for tried in RATES:
             try:
                 trained, _ = spend(name, asked.tune_minutes, train_ours, replace(recipe, rate=tried), data, asked.state)
-            except FaceReconError:
+            except DivergedError:
                 continue  # this rate is too high for it
             errors[f"{tried:g}"] = val_error(trained, manifest, masks)
             print(json.dumps({name: {"val_hole_l1": errors}}), flush=True)
+        if not errors:
+            raise FaceReconError(f"{name}: its loss is no longer a number at any of the rates {RATES}")
         return replace(recipe, rate=float(min(errors, key=errors.__getitem__))), errors
 
     recipes: dict[str, Any] = {}
     models: dict[str, TrainedModel] = {}
-    for name in asked.recipes.split(","):
-        is_ours = name.startswith("ours")
-        recipe = Recipe(
-            model=small if name == "ours_small" else ours if is_ours else PLAIN,
-            rate=LEARNING_RATE if name == "plain" else asked.rate,
-            coarse=asked.coarse if is_ours else 0.0,
-            curriculum=asked.curriculum,
-            batch=asked.batch,
-            seed=asked.seed,
-        )
+    for name, recipe in wanted.items():
         if name in THIRD and "ours" in recipes:
             recipe, tried = replace(recipe, rate=recipes["ours"]["rate"]), {}
         else:
@@ -196,6 +212,7 @@ def main() -> None:
         save_model(asked.state / "models" / f"{name}.safetensors", models[name])
         recipes[name] = {
             **asdict(recipe),
+            "options": model_options(models[name].family, models[name].options).model_dump(mode="json"),
             "precision": "32-true" if name == "plain" else precision_of(settings_of(recipe, 1).training),
             "parameters": sum(value.numel() for value in models[name].weights.values()),
             "gmac": gmac(models[name]),
@@ -219,11 +236,15 @@ def main() -> None:
         "machine": about_machine(),
         "minutes": asked.minutes,
         "size": asked.size,
+        "code": CODE,
+        "masks": masks.digest,
+        "judges": EvaluationSettings().model_dump(include={"lpips_backbone", "identity_network"}),
         "losses": RunSettings(training={"losses": LOSSES}).training.losses.model_dump(),
         "curriculum": asked.curriculum,
         "trained_on": {
             "photos": len(manifest.split("train")),
             "people": int(manifest.split("train")["identity"].nunique()),
+            "manifest": manifest.digest,
         },
         "recipes": recipes,
         "sets": sets,
@@ -235,4 +256,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_command(main)

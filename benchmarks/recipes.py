@@ -1,6 +1,7 @@
 """Recipes: what is trained and how, in so many minutes of one machine, kept so that a comparison goes on."""
 
 import json
+import shutil
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.machine import about_machine
 from benchmarks.plain import LEARNING_RATE
 from facerecon.config.data import DataSettings, SplitShares
 from facerecon.config.run import RunSettings
@@ -16,12 +18,14 @@ from facerecon.corruption.frozen import MaskSet
 from facerecon.corruption.training_masks import TrainingMasks
 from facerecon.data.alignment import align
 from facerecon.data.datasets import evaluation_faces
+from facerecon.data.duplicates import guard_splits
 from facerecon.data.ingest import ingest
 from facerecon.data.manifest import Manifest
 from facerecon.files import atomic_path, digest_of, sha256_file, write_json
 from facerecon.models import build_model
 from facerecon.training.checkpoints import TrainedModel
 from facerecon.training.loop import train, validate
+from facerecon.training.precision import precision_of
 from facerecon.weights import weights_path
 from ops.code import code_digest
 
@@ -35,11 +39,12 @@ PROBE = 256
 
 
 def faces_of(photos: Path, source: str, state: Path, size: int, shares: SplitShares, most: int | None) -> Manifest:
-    """Aligned faces of a folder; what was aligned before is reused."""
+    """Aligned faces of a folder, without near-duplicates across splits; what was aligned before is reused."""
     data = DataSettings(path=str(photos.resolve()), source=source, splits=shares, max_faces=most)
     settings = RunSettings(data=data, alignment={"size": size})
     listed = ingest(settings.data, Path.cwd(), state / "frames")
-    return align(listed, settings.alignment, weights_path("face_landmarker"), state / "crops")
+    faces = align(listed, settings.alignment, weights_path("face_landmarker"), state / "crops")
+    return guard_splits(faces, settings.validation.near_duplicates).manifest
 
 
 @dataclass(frozen=True)
@@ -111,11 +116,17 @@ CODE = digest_of(
 
 
 def kept_under(train_it: Train, recipe: Recipe, data: Any) -> str:
-    """Digests of all that makes a recipe's result, but for the machine: faces, masks, code, settings, threads."""
+    """Digests of all that makes a recipe's result: faces, masks, code, settings, the machine, which sets its speed."""
     manifest, masks = data
-    settings = settings_of(recipe, PROBE).model_dump(mode="json")
-    made = digest_of([CODE, train_it.__name__, settings, torch.get_num_threads()])
+    settings = settings_of(recipe, PROBE)
+    bits = precision_of(settings.training)
+    made = digest_of([CODE, train_it.__name__, settings.model_dump(mode="json"), bits, about_machine()])
     return "-".join((manifest.digest[:8], masks.digest[:8], made[:8]))
+
+
+def _begin_anew(folder: Path) -> None:
+    """Drop what an interrupted training left: gone on from there, it would be told fewer minutes than it took."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def speed_of(train_it: Train, recipe: Recipe, data: Any, state: Path) -> tuple[float, float]:
@@ -124,6 +135,7 @@ def speed_of(train_it: Train, recipe: Recipe, data: Any, state: Path) -> tuple[f
     folder = state / "probes" / kept_under(train_it, recipe, data)
     note = folder / "about.json"
     if not note.is_file():
+        _begin_anew(folder)
         since = time.perf_counter()
         _, rate = train_it(manifest, masks, settings_of(recipe, PROBE), folder, PROBE)
         write_json(note, [rate, time.perf_counter() - since - PROBE * recipe.batch / rate])
@@ -132,12 +144,16 @@ def speed_of(train_it: Train, recipe: Recipe, data: Any, state: Path) -> tuple[f
 
 
 def spend(name: str, minutes: float, train_it: Train, recipe: Recipe, data: Any, state: Path) -> Trained:
-    """Train for about so many minutes of wall-clock time; what is told of it holds the minutes that it took."""
+    """Train for about so many minutes of wall-clock time; what is told of it holds the minutes that it took.
+
+    What was trained so before is read; what was interrupted begins anew.
+    """
     manifest, masks = data
     folder = state / "recipes" / f"{name}-{minutes:g}m-{kept_under(train_it, recipe, data)}"
     note = folder / "about.json"
     if note.is_file():
         return TrainedModel.read(folder / "best.safetensors"), json.loads(note.read_text(encoding="utf-8"))
+    _begin_anew(folder)
     rate, around = speed_of(train_it, replace(recipe, rate=LEARNING_RATE), data, state)
     steps = max(PROBE, int((60 * minutes - around) * rate / recipe.batch))
     since = time.perf_counter()

@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.command import as_command
 from benchmarks.machine import about_machine
 from benchmarks.plain import train_plainly
 from benchmarks.recipes import PLAIN, Recipe, Train, faces_of, settings_of, train_ours
@@ -137,4 +138,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    as_command(main)

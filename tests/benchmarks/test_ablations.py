@@ -35,15 +35,20 @@ def test_without_what_nothing_was_changed_of_no_difference_is_told() -> None:
     )
 
 
-def test_a_table_is_continued_under_the_same_conditions_only(tmp_path: Path) -> None:
+def test_a_table_is_continued_under_the_same_conditions_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file, conditions = tmp_path / "ablations.json", {"minutes": 5.0, "code": "1f"}
     assert continued(file, conditions) == {"conditions": conditions, "rows": []}
     result = continued(file, conditions)
     add(result, ROWS[0], run(20.0, 18.0) | {"seed": 0})
     write_json(file, result)
     assert continued(file, conditions)["rows"][0]["runs"][0]["seed"] == 0
-    with pytest.raises(SystemExit, match=r"other conditions \(code\)"):
-        continued(file, conditions | {"code": "2e"})
+    before = file.read_bytes()
+    assert continued(file, conditions | {"code": "2e"})["rows"] == []
+    assert "under other conditions (code)" in capsys.readouterr().out
+    assert (tmp_path / "ablations.before.json").read_bytes() == before, "nothing is lost"
+    assert continued(file, conditions)["rows"] == []
 
 
 def test_rows_stand_in_their_order_whichever_was_done_first() -> None:

@@ -1,12 +1,17 @@
 """What a recipe trains is what it says."""
 
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from pydantic import ValidationError
 
-from benchmarks.recipes import LOSSES, PLAIN, Recipe, kept_under, settings_of
+from benchmarks.recipes import LOSSES, PLAIN, Recipe, kept_under, settings_of, spend
+from facerecon.files import write_json
+from facerecon.training.checkpoints import TrainedModel
 
 
 def test_a_recipe_becomes_the_settings_of_a_run() -> None:
@@ -61,3 +66,39 @@ def test_results_are_kept_apart_by_all_that_makes_them() -> None:
     keys.add(kept_under(train_it, Recipe(PLAIN, 1e-3), (faces, masks)))
     torch.set_num_threads(before)
     assert len(keys) == len(recipes) + 3
+
+
+def test_what_was_interrupted_begins_anew_and_its_whole_time_is_told(tmp_path: Path) -> None:
+    """Else a training that was gone on from would be told as having taken the minutes of its last part only."""
+    data = (SimpleNamespace(digest="1" * 64), SimpleNamespace(digest="2" * 64))
+    begun_in: list[list[str]] = []
+
+    def interrupted(manifest: Any, masks: Any, settings: Any, folder: Path, steps: int) -> Any:
+        begun_in.append([path.name for path in folder.glob("*")])
+        folder.mkdir(parents=True)
+        (folder / "last.safetensors").touch()
+        raise KeyboardInterrupt
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            spend("probed", 1.0, interrupted, Recipe(PLAIN, 1e-3), data, tmp_path)
+    probe = tmp_path / "probes" / kept_under(interrupted, Recipe(PLAIN, 1e-3), data)
+    shutil.rmtree(probe)
+    write_json(probe / "about.json", [100.0, 1.0])
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            spend("trained", 1.0, interrupted, Recipe(PLAIN, 1e-3), data, tmp_path)
+    assert begun_in == [[], [], [], []]
+
+
+def test_what_was_trained_is_kept_and_not_trained_again(tmp_path: Path) -> None:
+    data, calls = (SimpleNamespace(digest="1" * 64), SimpleNamespace(digest="2" * 64)), []
+
+    def quickly(manifest: Any, masks: Any, settings: Any, folder: Path, steps: int) -> tuple[TrainedModel, float]:
+        calls.append(steps)
+        return TrainedModel("unet_attention", {}, 64, steps, {"weight": torch.ones(1)}), 1e6
+
+    first, second = (spend("quickly", 0.01, quickly, Recipe(PLAIN, 1e-3), data, tmp_path) for _ in range(2))
+    assert len(calls) == 2, "the probe, and the training"
+    assert first[1] == second[1]
+    assert first[0].digest == second[0].digest
