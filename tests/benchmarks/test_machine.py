@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks.machine import PeakOfChildren, about_machine, peak_mib
 
@@ -29,5 +30,12 @@ def test_the_largest_child_is_told() -> None:
 
 
 def test_the_machine_is_named() -> None:
-    assert set(about_machine()) == {"processor", "instructions", "threads", "torch"}
-    assert all(about_machine().values())
+    about = about_machine()
+    assert set(about) == {"processor", "instructions", "few_bits", "threads", "torch"}
+    assert all(value for name, value in about.items() if name != "few_bits"), "old processors have none of those"
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_it_tells_which_instructions_for_few_bits_there_are(able: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": able, "avx2": True})
+    assert about_machine()["few_bits"] == (["amx_bf16"] if able else [])
