@@ -21,4 +21,4 @@ class FaceReconError(click.ClickException):
 
 
 class DivergedError(FaceReconError):
-    """A training's loss or gradient is no longer finite."""
+    """What a training computes, its loss, gradient or pictures, is no longer finite."""

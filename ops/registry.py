@@ -15,6 +15,7 @@ from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
+from mlflow.utils import get_results_from_paginated_fn
 from numpy.typing import NDArray
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -96,11 +97,10 @@ def connect() -> MlflowClient:
 
 def registered_models(client: MlflowClient) -> list[RegisteredModel]:
     """This project's registered models with their aliases, by name."""
-    found, page = list[RegisteredModel](), None
     with answering():
-        while page != "":
-            some = client.search_registered_models(f"name LIKE '{PREFIX}%'", page_token=page)
-            found, page = found + list(some), some.token or ""
+        found: list[RegisteredModel] = get_results_from_paginated_fn(
+            lambda most, token: client.search_registered_models(f"name LIKE '{PREFIX}%'", most, page_token=token), 100
+        )
     return sorted(found, key=lambda model: model.name)
 
 
