@@ -35,6 +35,7 @@ from facerecon.training.checkpoints import TrainedModel
 from ops.code import code_digest
 
 SHOWN = ("hole_psnr", "ssim", "lpips", "identity")
+FOLDED = {"fold": 2, "features": [32, 64, 128, 256]}
 U_NET = {"family": "unet_attention", "options": {"features": FEATURES}}
 
 
@@ -56,10 +57,11 @@ ROWS = (
     Row("prior from the first step", model={"options": {"prior_from": 0}}),
     Row("U-Net with attention", model=U_NET, seeds=3),
     Row("U-Net without attention", model={**U_NET, "options": {"features": FEATURES, "attention": False}}, seeds=3),
-    Row("half as wide", model={"options": {"features": [16, 32, 64, 128]}}),
+    Row("folded", model={"options": FOLDED}),
+    Row("folded and half as wide", model={"options": {"fold": 2, "features": [16, 32, 64, 128]}}),
+    Row("as wide as the U-Net", model={"options": {"features": FEATURES}}),
     Row("no coarse steps", coarse=0.0, seeds=3),
     Row("half of the steps coarse", coarse=0.5),
-    Row("not folded", model={"options": {"fold": 1, "features": FEATURES}}),
     Row("published curriculum", curriculum="published", seeds=3),
     Row("wide masks only", changes={"masks.training_families": ["brush", "boxes"]}),
     Row("scattered pixels only", changes={"masks.training_families": ["scatter", "noise"]}),

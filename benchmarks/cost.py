@@ -21,7 +21,7 @@ from benchmarks.plots import plot_cost
 from facerecon.files import write_json
 from facerecon.models import build_model
 
-WIDTHS = {"half": [16, 32, 64, 128], "as it is": [32, 64, 128, 256], "twice": [64, 128, 256, 512]}
+WIDTHS = {"half": [8, 16, 24, 48, 96], "as it is": [16, 32, 48, 96, 192], "twice": [32, 64, 96, 192, 384]}
 USUAL = {"size": 128, "width": "as it is", "batch": 8}
 POINTS = {
     "size": [64, 128, 256],

@@ -19,7 +19,7 @@ LABELS = {
     "plain": "plain",
     "plain_tuned": "plain, our loop, tuned",
     "ours_third": "ours, a third of the time",
-    "ours_small": "half as wide, a third",
+    "ours_small": "small, a third of the time",
     "ours": "ours",
 }
 COLOURS = {

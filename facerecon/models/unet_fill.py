@@ -1,9 +1,10 @@
-"""A U-Net that improves on a first fill, with pixels folded into channels.
+"""A U-Net that improves on a first fill.
 
-The first convolution folds pixels into channels (pixel unshuffle, Shi et al., 2016, and a 3x3 convolution in one): this
-halves the sides, and nothing runs at full size, where a U-Net spends most of its time on its fewest channels. The
-network starts near the first fill, by default what is to be expected of an aligned face (see ``face_prior``): what it
-learns is the difference. In training that prior joins late: given it from the first step, the network hardly learns.
+The network starts near the first fill, by default what is to be expected of an aligned face (see ``face_prior``): what
+it learns is the difference. In training that prior joins late: given it from the first step, the network hardly learns.
+Where speed counts more, the first convolution may fold pixels into channels (``fold``; pixel unshuffle, Shi et al.,
+2016, and a 3x3 convolution in one): then nothing runs at full size, where a U-Net spends most of its time on its fewest
+channels.
 """
 
 from collections.abc import Iterable
@@ -33,8 +34,8 @@ SMALL = 0.1
 class UNetFillOptions(Settings):
     """``features``: channels of each level, from the finest, at 1 / ``fold`` of the image's size, to the bottleneck."""
 
-    features: Features = (32, 64, 128, 256)
-    fold: Literal[1, 2, 4, 8] = Field(2, description="pixels of a row that are folded into channels")
+    features: Features = (16, 32, 48, 96, 192)
+    fold: Literal[1, 2, 4, 8] = Field(1, description="pixels of a row that are folded into channels")
     first_fill: Literal["prior", "smooth", "none"] = Field(
         "prior", description="start from what is to be expected of a face, from a smooth fill, or from holes of 0"
     )

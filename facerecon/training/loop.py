@@ -32,7 +32,7 @@ from facerecon.data.manifest import Manifest
 from facerecon.errors import DivergedError, FaceReconError
 from facerecon.evaluation.metrics import from_uint8, hole_psnr, to_uint8
 from facerecon.files import digest_of
-from facerecon.models import ReconstructionModel, build_model
+from facerecon.models import ReconstructionModel, build_model, model_options
 from facerecon.progress import track
 from facerecon.randomness import generator
 from facerecon.training.averaging import running_mean
@@ -277,7 +277,9 @@ def _check_finite(what: str, value: Tensor, terms: dict[str, Tensor], step: int)
 
 def _trained(model: ReconstructionModel, settings: ModelSettings, size: int, step: int) -> TrainedModel:
     weights = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
-    return TrainedModel(settings.family, settings.options, size, step, weights)
+    # with the defaults of today: others, some day, would build another network for these weights
+    options = model_options(settings.family, settings.options).model_dump(mode="json")
+    return TrainedModel(settings.family, options, size, step, weights)
 
 
 @torch.inference_mode()

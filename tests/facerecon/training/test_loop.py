@@ -30,7 +30,7 @@ from facerecon.data.store import FaceStore
 from facerecon.errors import DivergedError, FaceReconError
 from facerecon.files import sha256_file
 from facerecon.models import ReconstructionModel, register_model
-from facerecon.models.unet_fill import UNetFill
+from facerecon.models.unet_fill import UNetFill, UNetFillOptions
 from facerecon.training import loop
 from facerecon.training.checkpoints import Row, TrainedModel, Training
 from facerecon.training.loop import is_coarse, learning_rate, origin_of, train, validate
@@ -219,6 +219,10 @@ def test_the_prior_is_of_the_train_peoples_faces_as_they_are(tiny_manifest: Mani
     weights = undisturbed.best.weights
     np.testing.assert_allclose(weights["prior.brightness.mean"][0].numpy(), mean.sum(axis=2) / 3**0.5, atol=1e-5)
     assert float(weights["prior.brightness.even"].abs().max()) > 0
+
+
+def test_what_is_trained_says_every_option_so_that_other_defaults_do_not_change_it(undisturbed: Training) -> None:
+    assert set(TINY.options) < set(undisturbed.best.options) == set(UNetFillOptions.model_fields)
 
 
 def test_of_many_faces_the_prior_sees_some_evenly(
