@@ -35,7 +35,6 @@ from facerecon.training.checkpoints import TrainedModel
 from ops.code import code_digest
 
 SHOWN = ("hole_psnr", "ssim", "lpips", "identity")
-FOLDED = {"fold": 2, "features": [32, 64, 128, 256]}
 U_NET = {"family": "unet_attention", "options": {"features": FEATURES}}
 
 
@@ -57,7 +56,7 @@ ROWS = (
     Row("prior from the first step", model={"options": {"prior_from": 0}}),
     Row("U-Net with attention", model=U_NET, seeds=3),
     Row("U-Net without attention", model={**U_NET, "options": {"features": FEATURES, "attention": False}}, seeds=3),
-    Row("folded", model={"options": FOLDED}),
+    Row("folded", model={"options": {"fold": 2, "features": [32, 64, 128, 256]}}),
     Row("folded and half as wide", model={"options": {"fold": 2, "features": [16, 32, 64, 128]}}),
     Row("as wide as the U-Net", model={"options": {"features": FEATURES}}),
     Row("no coarse steps", coarse=0.0, seeds=3),
