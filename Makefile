@@ -81,7 +81,7 @@ PHOTOS ?= data/lfw
 SECOND ?=
 # what benchmarks.quality has trained
 TRAINED := $(foreach name,plain ours ours_small,--model $(name)=.facerecon/benchmarks/models/$(name).safetensors)
-bench: weights sample  ## run all benchmarks, in minutes; LONG=1 PHOTOS=data/lfw SECOND=FOLDER: hours, and figures to keep
+bench: weights sample  ## run all benchmarks, in 20 to 40 minutes; LONG=1 PHOTOS=data/lfw SECOND=FOLDER: hours, and figures to keep
 ifdef LONG
 	$(BIN)/uv pip install --quiet --python $(BIN)/python "$(OPENVINO)"
 	$(BIN)/python -m benchmarks.quality --photos $(PHOTOS) --source lfw --minutes 15 --tune-minutes 2 \
