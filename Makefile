@@ -73,7 +73,7 @@ lock: install  ## resolve pyproject.toml into requirements.lock anew
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-annotate \
 		--custom-compile-command "make lock" --output-file requirements.lock --quiet
 
-# the short form goes through everything in minutes and says little; its figures do not replace those that are kept
+# the short form goes through everything once and says little; its figures do not replace those that are kept
 SHORT := outputs/benchmarks
 SHORT_STATE := --state $(SHORT)/state
 QUICK_WAYS := eager,onnxruntime,onnxruntime_int8
@@ -81,7 +81,7 @@ PHOTOS ?= data/lfw
 SECOND ?=
 # what benchmarks.quality has trained
 TRAINED := $(foreach name,plain ours ours_small,--model $(name)=.facerecon/benchmarks/models/$(name).safetensors)
-bench: weights sample  ## run all benchmarks, in 20 to 40 minutes; LONG=1 PHOTOS=data/lfw SECOND=FOLDER: hours, and figures to keep
+bench: weights sample  ## run all benchmarks, in about half an hour; LONG=1 PHOTOS=data/lfw SECOND=FOLDER: hours, and figures to keep
 ifdef LONG
 	$(BIN)/uv pip install --quiet --python $(BIN)/python "$(OPENVINO)"
 	$(BIN)/python -m benchmarks.quality --photos $(PHOTOS) --source lfw --minutes 15 --tune-minutes 2 \
