@@ -23,15 +23,15 @@ import torch
 from benchmarks.command import as_command
 from benchmarks.machine import about_machine
 from benchmarks.recipes import CODE, FEATURES, Recipe, faces_of, gmac, spend, train_ours
-from facerecon.config.data import SplitShares
-from facerecon.config.evaluation import EvaluationSettings
-from facerecon.config.masks import MaskSettings
 from facerecon.corruption.frozen import build_mask_set
+from facerecon.corruption.settings import MaskSettings
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
+from facerecon.data.settings import SplitShares
 from facerecon.errors import DivergedError
 from facerecon.evaluation.measuring import Case, Judges, cases_of, measure, reconstruct
+from facerecon.evaluation.settings import EvaluationSettings
 from facerecon.files import digest_of, write_json, write_text
-from facerecon.training.checkpoints import TrainedModel
+from facerecon.models.trained import TrainedModel
 from ops.code import code_digest
 
 SHOWN = ("hole_psnr", "ssim", "lpips", "identity")

@@ -21,20 +21,19 @@ import numpy as np
 
 from benchmarks.command import as_command
 from benchmarks.machine import PeakOfChildren, peak_mib
-from facerecon.config.alignment import AlignmentSettings
-from facerecon.config.data import DataSettings
-from facerecon.config.run import RunSettings
 from facerecon.corruption.training_masks import TrainingMasks
-from facerecon.data.alignment import align
+from facerecon.data.alignment import AlignmentSettings, align
 from facerecon.data.datasets import StepSampler, TrainingFaces, collate
-from facerecon.data.images import read_rgb
 from facerecon.data.ingest import ingest
-from facerecon.data.landmarks import FaceLandmarker
 from facerecon.data.manifest import Manifest
-from facerecon.data.synthetic import write_dataset
+from facerecon.data.settings import DataSettings
+from facerecon.images import read_rgb
 from facerecon.models import build_model
+from facerecon.perception.landmarks import FaceLandmarker
 from facerecon.progress import track
 from facerecon.randomness import generator
+from facerecon.run import RunSettings
+from facerecon.synthetic import write_dataset
 from facerecon.weights import weights_path
 
 DRAWN = 1000

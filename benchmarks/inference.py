@@ -27,16 +27,16 @@ from benchmarks.latency import FILES, WAYS, run_of
 from benchmarks.machine import about_machine
 from benchmarks.plots import plot_inference
 from benchmarks.recipes import faces_of
-from facerecon.config.data import SplitShares
-from facerecon.config.masks import MaskSettings
 from facerecon.corruption.frozen import MaskSet, build_mask_set
+from facerecon.corruption.settings import MaskSettings
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
+from facerecon.data.settings import SplitShares
 from facerecon.evaluation.metrics import channels_first, hole_psnr, to_uint8
 from facerecon.export.onnx import to_onnx
 from facerecon.export.parity import parity_inputs
 from facerecon.files import sha256_file, write_json, write_text
 from facerecon.models import build_model, list_models
-from facerecon.training.checkpoints import TrainedModel, save_model
+from facerecon.models.trained import TrainedModel, save_model
 
 HEAD = "confidence_head."
 """What the names of the confidence head's weights begin with."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from benchmarks.machine import fresh_peak_mib, peak_mib
 from facerecon.export.onnx import open_session
 from facerecon.models import ReconstructionModel
-from facerecon.training.checkpoints import TrainedModel
+from facerecon.models.trained import TrainedModel
 
 FILES = {
     **dict.fromkeys(("eager", "compiled"), ".safetensors"),

@@ -21,13 +21,12 @@ from numpy.typing import NDArray
 
 from benchmarks.command import as_command
 from benchmarks.machine import fresh_peak_mib, peak_mib
-from facerecon.config.alignment import AlignmentSettings
-from facerecon.config.data import DataSettings
-from facerecon.config.validation import NearDuplicateSettings
-from facerecon.data.alignment import align
+from facerecon.data.alignment import AlignmentSettings, align
 from facerecon.data.duplicates import correlation, find_pairs, gray, hashes, propose
 from facerecon.data.ingest import ingest
 from facerecon.data.manifest import Manifest
+from facerecon.data.settings import DataSettings
+from facerecon.data.validation.settings import NearDuplicateSettings
 from facerecon.randomness import unit_interval
 from facerecon.weights import weights_path
 

@@ -25,7 +25,6 @@ BIN = Path(sys.executable).parent
 
 def bare(state: Path) -> None:
     """The library's functions in the order of the pipeline's steps, with no orchestrator and no tracker."""
-    from facerecon.config.run import parse_settings
     from facerecon.corruption.frozen import build_mask_set
     from facerecon.corruption.training_masks import TrainingMasks
     from facerecon.data.alignment import align
@@ -36,6 +35,7 @@ def bare(state: Path) -> None:
     from facerecon.export.onnx import export
     from facerecon.export.parity import parity_inputs
     from facerecon.files import write_json
+    from facerecon.run import parse_settings
     from facerecon.training.loop import train
     from facerecon.weights import weights_path
 

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from facerecon.config.run import RunSettings
 from facerecon.corruption.frozen import MaskSet
 from facerecon.corruption.training_masks import TrainingMasks
 from facerecon.data.augmentation import augment
@@ -22,7 +21,8 @@ from facerecon.data.datasets import collate, evaluation_faces, to_tensor
 from facerecon.data.manifest import Manifest
 from facerecon.errors import DivergedError
 from facerecon.models import build_model
-from facerecon.training.checkpoints import TrainedModel
+from facerecon.models.trained import TrainedModel
+from facerecon.run import RunSettings
 from facerecon.training.loop import validate
 from facerecon.training.losses import ReconstructionLoss
 

@@ -29,13 +29,10 @@ from benchmarks.machine import about_machine
 from benchmarks.plain import LEARNING_RATE, train_plainly
 from benchmarks.plots import plot_quality
 from benchmarks.recipes import CODE, LOSSES, PLAIN, Recipe, faces_of, gmac, settings_of, spend, train_ours, val_error
-from facerecon.config.base import first_problem
-from facerecon.config.data import SplitShares
-from facerecon.config.evaluation import EvaluationSettings
-from facerecon.config.run import RunSettings
 from facerecon.corruption.frozen import MaskSet, build_mask_set
 from facerecon.data.datasets import evaluation_faces
 from facerecon.data.manifest import Manifest
+from facerecon.data.settings import SplitShares
 from facerecon.errors import DivergedError, FaceReconError
 from facerecon.evaluation.bootstrap import paired_interval
 from facerecon.evaluation.measuring import (
@@ -49,11 +46,14 @@ from facerecon.evaluation.measuring import (
     reconstruct,
 )
 from facerecon.evaluation.metrics import from_uint8, summarise, to_uint8
+from facerecon.evaluation.settings import EvaluationSettings
 from facerecon.files import write_json, write_text
 from facerecon.models import model_options
 from facerecon.models.face_prior import FacePrior
 from facerecon.models.first_fill import first_fill
-from facerecon.training.checkpoints import TrainedModel, save_model
+from facerecon.models.trained import TrainedModel, save_model
+from facerecon.run import RunSettings
+from facerecon.settings import first_problem
 from facerecon.training.precision import precision_of
 
 RATES = (1e-3, 2e-3, 4e-3)

@@ -12,8 +12,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.machine import about_machine
 from benchmarks.plain import LEARNING_RATE
-from facerecon.config.data import DataSettings, SplitShares
-from facerecon.config.run import RunSettings
 from facerecon.corruption.frozen import MaskSet
 from facerecon.corruption.training_masks import TrainingMasks
 from facerecon.data.alignment import align
@@ -21,9 +19,11 @@ from facerecon.data.datasets import evaluation_faces
 from facerecon.data.duplicates import guard_splits
 from facerecon.data.ingest import ingest
 from facerecon.data.manifest import Manifest
+from facerecon.data.settings import DataSettings, SplitShares
 from facerecon.files import atomic_path, digest_of, sha256_file, write_json
 from facerecon.models import build_model
-from facerecon.training.checkpoints import TrainedModel
+from facerecon.models.trained import TrainedModel
+from facerecon.run import RunSettings
 from facerecon.training.loop import train, validate
 from facerecon.training.precision import precision_of
 from facerecon.weights import weights_path

@@ -25,15 +25,15 @@ from benchmarks.command import as_command
 from benchmarks.machine import about_machine
 from benchmarks.plain import train_plainly
 from benchmarks.recipes import PLAIN, Recipe, Train, faces_of, settings_of, train_ours
-from facerecon.config.data import SplitShares
-from facerecon.config.masks import MaskSettings
-from facerecon.config.run import RunSettings
 from facerecon.corruption.frozen import MaskSet, build_mask_set
+from facerecon.corruption.settings import MaskSettings
 from facerecon.corruption.training_masks import TrainingMasks
 from facerecon.data.datasets import StepSampler, TrainingFaces, collate
 from facerecon.data.manifest import Manifest
+from facerecon.data.settings import SplitShares
 from facerecon.files import write_json
 from facerecon.models import build_model
+from facerecon.run import RunSettings
 from facerecon.training.losses import ReconstructionLoss
 from facerecon.training.processes import keep_freed_memory
 

@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from facerecon.data.images import read_rgb
-from facerecon.data.landmarks import FaceLandmarker, five_points
 from facerecon.data.sources.lfw import Pair, read_pairs
 from facerecon.errors import FaceReconError
+from facerecon.images import read_rgb
 from facerecon.perception.identity import IdentityNetwork, identity_names, load_identity
+from facerecon.perception.landmarks import FaceLandmarker, five_points
 from facerecon.progress import track
 from facerecon.weights import weights_path
 

@@ -47,8 +47,8 @@ def forget(identity: str | None, file: str | None, clip: str | None, reason: str
 
 
 def _show(found: "Survey") -> None:
+    from facerecon.workspace import PROJECT
     from ops.forget import uses
-    from ops.paths import PROJECT
 
     kind, name = found.target.kind, found.target.name
     click.echo(f"What this clone keeps of {kind} {name}:")
@@ -82,7 +82,7 @@ def _by_folder(paths: list[str], project: str) -> dict[str, int]:
 
 def _tell(found: "Survey", outcome: "Outcome") -> None:
     from facerecon.data.forget import shown_path
-    from ops.paths import PROJECT
+    from facerecon.workspace import PROJECT
 
     click.echo(f"\nForgotten: {len(found.sha256s)} photos, group {', '.join(found.ids) or 'none'} in forgotten.json.")
     for use in outcome.versions:

@@ -50,7 +50,7 @@ def stack() -> None:
 @click.option("--workers", type=click.IntRange(1), default=os.cpu_count() or 1, show_default=True)
 def sample(folder: Path, identities: int, photos: int, size: int, seed: int, workers: int) -> None:
     """Draw sample faces: people who do not exist, with known truth. What is there already is kept."""
-    from facerecon.data.synthetic import write_dataset
+    from facerecon.synthetic import write_dataset
     from facerecon.weights import weights_path
 
     write_dataset(folder, weights_path("face_landmarker"), identities, photos, size, seed, workers)

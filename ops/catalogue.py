@@ -9,7 +9,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from facerecon.errors import FaceReconError
-from facerecon.evaluation.gate import METRICS, PRIMARY
+from facerecon.evaluation.promotion import METRICS, PRIMARY
 from ops import journal
 from ops.promotion import Standing, record_of
 from ops.registry import config_of, connect, find_version, registered_models, versions_of, weights_of

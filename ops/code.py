@@ -6,7 +6,7 @@ from pathlib import Path
 import grimp
 
 from facerecon.files import digest_of, sha256_file
-from ops.paths import PROJECT
+from facerecon.workspace import PROJECT
 
 LOCK = PROJECT / "requirements.lock"
 PACKAGES = ("facerecon", "ops", "steps", "pipelines")

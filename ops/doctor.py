@@ -15,11 +15,11 @@ import torch
 from packaging.requirements import Requirement
 
 from facerecon import weights
-from facerecon.config.run import RunSettings
 from facerecon.errors import FaceReconError
+from facerecon.run import RunSettings
+from facerecon.workspace import PROJECT, state_folder
 from ops.code import LOCK
 from ops.lineage import dvc_digest, git
-from ops.paths import PROJECT, state_folder
 from ops.pipeline import DEFAULT_FILE
 from ops.settings_file import read_settings
 from ops.stack import EXPERIMENT, check_stack, tracking_uri

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from facerecon.errors import FaceReconError
-from ops.paths import state_folder
+from facerecon.workspace import state_folder
 
 NOTHING_LOST = "what is done is kept, so run the same command again"
 

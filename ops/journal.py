@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from facerecon.errors import FaceReconError
-from ops.paths import state_folder
+from facerecon.workspace import state_folder
 
 Outcome = Literal["done", "undone"]
 

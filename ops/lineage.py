@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 
 from facerecon import weights
-from facerecon.config.run import RunSettings
 from facerecon.files import digest_of, sha256_bytes, sha256_file
+from facerecon.run import RunSettings
 from facerecon.training.precision import precision_of
+from facerecon.workspace import PROJECT
 from ops.code import LOCK
-from ops.paths import PROJECT
 
 
 def git(*arguments: str, **environment: str) -> str:

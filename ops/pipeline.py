@@ -8,9 +8,9 @@ from zenml.integrations.mlflow.flavors.mlflow_experiment_tracker_flavor import M
 from zenml.pipelines.pipeline_definition import Pipeline
 
 from facerecon.errors import FaceReconError
+from facerecon.workspace import PROJECT
 from ops.faults import clear_faults
 from ops.logs import shorten_user_errors
-from ops.paths import PROJECT
 from ops.settings_file import read_settings
 from ops.stack import EXPERIMENT, check_stack
 from ops.verified_cache import verified_cache

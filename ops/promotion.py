@@ -15,13 +15,11 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from facerecon.config.promotion import PromotionSettings
 from facerecon.errors import FaceReconError
-from facerecon.evaluation.gate import GateFigures
-from facerecon.evaluation.promotion import Check, Opponent, Ruling, rule
+from facerecon.evaluation.promotion import Check, GateFigures, Opponent, PromotionSettings, Ruling, rule
 from facerecon.files import digest_of
+from facerecon.models.trained import TrainedModel
 from facerecon.perception.facenet import FaceNet
-from facerecon.training.checkpoints import TrainedModel
 from facerecon.weights import table
 from ops import journal
 from ops.journal import Move

@@ -10,18 +10,18 @@ from typing import Any
 from numpy.typing import NDArray
 from rich.console import Console
 
-from facerecon.config.run import RunSettings
 from facerecon.data.manifest import Manifest
 from facerecon.data.validation.outcomes import DataDocs
 from facerecon.evaluation.evaluate import Evaluation
-from facerecon.evaluation.report import Story, render_report
-from facerecon.evaluation.table import confidence_lines, console_table, main_levels, main_rows, verdict
-from facerecon.export.model_card import render_model_card
 from facerecon.export.onnx import ExportedModel
 from facerecon.files import atomic_path, write_json, write_text
+from facerecon.report import Story, render_report
+from facerecon.report.model_card import render_model_card
+from facerecon.report.tables import confidence_lines, console_table, main_levels, main_rows, verdict
+from facerecon.run import RunSettings
 from facerecon.training.checkpoints import Row, Training
 from facerecon.weights import table
-from ops.paths import PROJECT
+from facerecon.workspace import PROJECT
 from ops.tracking import DATA_DOCS, best_metrics, figure_metrics, gate_metrics
 
 DIGITS = 4

@@ -21,8 +21,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from facerecon.errors import FaceReconError
 from facerecon.export.onnx import ExportedModel
-from facerecon.training.checkpoints import TrainedModel
-from ops.paths import state_folder
+from facerecon.models.trained import TrainedModel
+from facerecon.workspace import state_folder
 from ops.stack import tracking_uri
 
 CHAMPION, CHALLENGER = "champion", "challenger"

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from facerecon.errors import FaceReconError
-from ops.paths import outputs_folder, state_folder
+from facerecon.workspace import outputs_folder, state_folder
 from ops.runs import fetch, find_run
 
 

@@ -18,8 +18,8 @@ from mlflow.entities import Run
 
 from facerecon.errors import FaceReconError
 from facerecon.files import sha256_file
+from facerecon.workspace import PROJECT
 from ops.lineage import dvc_digest
-from ops.paths import PROJECT
 from ops.runs import fetch, find_run
 from ops.stack import EXPERIMENT
 

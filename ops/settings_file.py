@@ -6,10 +6,10 @@ from typing import Any
 import yaml
 from zenml.config.step_configurations import StepConfigurationUpdate
 
-from facerecon.config.run import RunSettings, parse_settings
 from facerecon.data.validation import resolve_suites
 from facerecon.errors import FaceReconError
-from ops.paths import PROJECT
+from facerecon.run import RunSettings, parse_settings
+from facerecon.workspace import PROJECT
 
 ALLOWED = ("parameters", "enable_cache", "extra", "settings", "steps", "tags")
 """What a file may say to ZenML beside its parameters; what else ZenML knows is set in code."""

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from facerecon.errors import FaceReconError
-from ops.paths import PROJECT, clone_id, state_folder
+from facerecon.workspace import PROJECT, clone_id, state_folder
 
 EXPERIMENT = "facerecon"
 """The MLflow experiment that holds the runs of all configs, so that they can be compared."""

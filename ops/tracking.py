@@ -9,16 +9,16 @@ import numpy as np
 from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
 from PIL import Image
 
-from facerecon.config.run import RunSettings
 from facerecon.data.manifest import SPLITS, Manifest
 from facerecon.data.validation.outcomes import DataDocs
 from facerecon.evaluation.evaluate import Evaluation
 from facerecon.evaluation.measuring import METRICS
-from facerecon.evaluation.table import MAIN_FAMILY
 from facerecon.files import digest_of
+from facerecon.report.tables import MAIN_FAMILY
+from facerecon.run import RunSettings
 from facerecon.training.checkpoints import Row
+from facerecon.workspace import PROJECT
 from ops.lineage import uncommitted_diff
-from ops.paths import PROJECT
 
 DATA_DOCS = "data_docs"
 """The folder of the Data Docs, in what a run publishes and in MLflow."""

@@ -1,20 +1,20 @@
 """The training pipeline: photographs in, a measured, exported and judged model out."""
 
-from facerecon.config.alignment import AlignmentSettings
-from facerecon.config.data import DataSettings
-from facerecon.config.evaluation import EvaluationSettings
-from facerecon.config.masks import MaskSettings
-from facerecon.config.model import ModelSettings
-from facerecon.config.onnx import OnnxSettings
-from facerecon.config.promotion import PromotionSettings
-from facerecon.config.run import RunSettings
-from facerecon.config.training import TrainingSettings
-from facerecon.config.validation import ValidationSettings
+from facerecon.corruption.settings import MaskSettings
+from facerecon.data.alignment import AlignmentSettings
 from facerecon.data.ingest import source_fingerprint
+from facerecon.data.settings import DataSettings
 from facerecon.data.validation import resolve_suites
+from facerecon.data.validation.settings import ValidationSettings
+from facerecon.evaluation.promotion import PromotionSettings
+from facerecon.evaluation.settings import EvaluationSettings
+from facerecon.export.settings import OnnxSettings
+from facerecon.models.settings import ModelSettings
+from facerecon.run import RunSettings
+from facerecon.training.settings import TrainingSettings
+from facerecon.workspace import PROJECT
 from ops.code import code_digest
 from ops.lineage import onnx_metadata, weights_used
-from ops.paths import PROJECT
 from ops.pipeline import CheckedPipeline
 from steps.align import align
 from steps.evaluate import evaluate

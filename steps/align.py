@@ -4,12 +4,12 @@ from typing import Annotated
 
 from zenml import step
 
-from facerecon.config.alignment import AlignmentSettings
+from facerecon.data.alignment import AlignmentSettings
 from facerecon.data.alignment import align as align_faces
 from facerecon.data.manifest import Manifest
 from facerecon.weights import weights_path
+from facerecon.workspace import state_folder
 from ops.materializers.manifest import ManifestMaterializer
-from ops.paths import state_folder
 
 
 @step(enable_cache=False, output_materializers=ManifestMaterializer)

@@ -4,12 +4,12 @@ from typing import Annotated
 
 from zenml import step
 
-from facerecon.config.evaluation import EvaluationSettings
-from facerecon.config.masks import MaskSettings
 from facerecon.corruption.frozen import MaskSet
+from facerecon.corruption.settings import MaskSettings
 from facerecon.data.manifest import Manifest
 from facerecon.evaluation.evaluate import Evaluation
 from facerecon.evaluation.evaluate import evaluate as evaluate_model
+from facerecon.evaluation.settings import EvaluationSettings
 from facerecon.training.checkpoints import Training
 from ops.materializers.evaluation import EvaluationMaterializer
 from steps.caching import cache_of

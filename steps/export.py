@@ -4,12 +4,12 @@ from typing import Annotated
 
 from zenml import step
 
-from facerecon.config.onnx import OnnxSettings
 from facerecon.corruption.frozen import MaskSet
 from facerecon.data.manifest import Manifest
 from facerecon.export.onnx import ExportedModel
 from facerecon.export.onnx import export as export_model
 from facerecon.export.parity import parity_inputs
+from facerecon.export.settings import OnnxSettings
 from facerecon.training.checkpoints import Training
 from ops.materializers.exported import ExportedModelMaterializer
 from ops.registry import log_onnx

@@ -4,11 +4,11 @@ from typing import Annotated
 
 from zenml import log_metadata, step
 
-from facerecon.config.data import DataSettings
 from facerecon.data.ingest import ingest as ingest_photos
 from facerecon.data.manifest import Manifest
+from facerecon.data.settings import DataSettings
+from facerecon.workspace import PROJECT, state_folder
 from ops.materializers.manifest import ManifestMaterializer
-from ops.paths import PROJECT, state_folder
 from steps.caching import cache_of
 
 

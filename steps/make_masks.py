@@ -4,11 +4,11 @@ from typing import Annotated
 
 from zenml import step
 
-from facerecon.config.masks import MaskSettings
 from facerecon.corruption.frozen import MaskSet, build_mask_set
+from facerecon.corruption.settings import MaskSettings
+from facerecon.workspace import state_folder
 from ops.code import code_digest
 from ops.materializers.masks import MaskSetMaterializer
-from ops.paths import state_folder
 
 
 @step(enable_cache=False, output_materializers=MaskSetMaterializer)

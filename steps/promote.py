@@ -4,10 +4,10 @@ from typing import Annotated, Any
 
 from zenml import get_step_context, log_metadata, step
 
-from facerecon.config.promotion import PromotionSettings
 from facerecon.corruption.frozen import MaskSet
 from facerecon.data.manifest import Manifest
 from facerecon.evaluation.gate import Gate
+from facerecon.evaluation.promotion import PromotionSettings
 from facerecon.training.checkpoints import Training
 from ops.code import code_digest
 from ops.promotion import Grounds, challenge, champion_before, weights_licences

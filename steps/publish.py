@@ -6,18 +6,18 @@ from rich.console import Console
 from zenml import step
 from zenml.types import HTMLString
 
-from facerecon.config.run import RunSettings
 from facerecon.corruption.frozen import MaskSet
 from facerecon.data.manifest import Manifest
 from facerecon.data.validation.outcomes import DataDocs
 from facerecon.evaluation.evaluate import Evaluation
 from facerecon.export.onnx import ExportedModel
+from facerecon.run import RunSettings
 from facerecon.training.checkpoints import Training
+from facerecon.workspace import outputs_folder
 from ops import tracking
 from ops.curves import log_curves
 from ops.lineage import run_tags
 from ops.origins import origin_tags, show_in_zenml
-from ops.paths import outputs_folder
 from ops.promotion import as_of_now
 from ops.publishing import announce, write_outputs
 

@@ -4,20 +4,20 @@ from typing import Annotated
 
 from zenml import log_metadata, step
 
-from facerecon.config.masks import MaskSettings
-from facerecon.config.model import ModelSettings
-from facerecon.config.training import TrainingSettings
 from facerecon.corruption.frozen import MaskSet
+from facerecon.corruption.settings import MaskSettings
 from facerecon.corruption.training_masks import TrainingMasks
 from facerecon.data.manifest import Manifest
 from facerecon.files import digest_of
+from facerecon.models.settings import ModelSettings
 from facerecon.training.checkpoints import Training
 from facerecon.training.loop import origin_of
 from facerecon.training.loop import train as train_model
+from facerecon.training.settings import TrainingSettings
+from facerecon.workspace import state_folder
 from ops.code import code_digest
 from ops.curves import log_row, name_predecessor, system_metrics
 from ops.materializers.training import TrainingMaterializer
-from ops.paths import state_folder
 from steps.caching import cache_of
 
 

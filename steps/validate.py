@@ -4,13 +4,13 @@ from typing import Annotated
 
 from zenml import log_metadata, step
 
-from facerecon.config.validation import ValidationSettings
 from facerecon.data.manifest import Manifest
 from facerecon.data.validation import DataDocs
 from facerecon.data.validation import validate as validate_manifest
+from facerecon.data.validation.settings import ValidationSettings
+from facerecon.workspace import refused_docs_folder
 from ops.materializers.data_docs import DataDocsMaterializer
 from ops.materializers.manifest import ManifestMaterializer
-from ops.paths import refused_docs_folder
 from steps.caching import cache_of
 
 

@@ -5,12 +5,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from facerecon.config.alignment import AlignmentSettings
-from facerecon.config.data import DataSettings
-from facerecon.data.alignment import align
+from facerecon.data.alignment import AlignmentSettings, align
 from facerecon.data.ingest import ingest
 from facerecon.data.manifest import Manifest
-from facerecon.data.synthetic import write_dataset
+from facerecon.data.settings import DataSettings
+from facerecon.synthetic import write_dataset
 from facerecon.weights import weights_path
 
 # a loaded machine is no failure; all else is as Hypothesis has it, which differs in CI

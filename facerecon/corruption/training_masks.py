@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from facerecon.config.masks import MaskSettings
 from facerecon.corruption.curriculum import sample_training_mask
 from facerecon.corruption.masks import FEATURE_PARTS, PART_GROUPS, draw_feature_mask, draw_part_mask
+from facerecon.corruption.settings import MaskSettings
 
 
 class TrainingMasks:

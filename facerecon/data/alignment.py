@@ -9,25 +9,40 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import Field
 
-from facerecon.config.alignment import AlignmentSettings
-from facerecon.data import geometry, images, landmarks, store
+from facerecon import images
+from facerecon.data import geometry, store
 from facerecon.data.containers import read_bytes
 from facerecon.data.geometry import Square, cut, cut_labels, eye_distance, face_square
-from facerecon.data.images import UnreadableImageError, read_rgb
-from facerecon.data.landmarks import FaceLandmarker, Points, five_points, head_angles, sixty_eight
 from facerecon.data.manifest import FACE_COLUMNS, PHOTO_COLUMNS, Manifest
 from facerecon.data.sources import SOURCES
 from facerecon.data.store import AlignedFace, AlignedPhoto, FaceStore, Measures
 from facerecon.errors import FaceReconError
 from facerecon.files import digest_of, sha256_bytes, sha256_file
+from facerecon.images import UnreadableImageError, read_rgb
+from facerecon.perception import landmarks
+from facerecon.perception.landmarks import FaceLandmarker, Points, five_points, head_angles, sixty_eight
 from facerecon.progress import track
+from facerecon.settings import Settings, Share
+
+
+class AlignmentSettings(Settings):
+    """How a face is cut out. ``size`` is the side of the square crop in pixels."""
+
+    size: int = Field(64, ge=64, le=512, multiple_of=16)
+    no_face: Literal["quarantine", "fail"] = "quarantine"
+    several_faces: Literal["largest", "all", "quarantine"] = "largest"
+    min_confidence: Share = 0.5
+    max_padding: Share = Field(0.2, description="largest share of a crop that may lie outside its photograph")
+    workers: int = Field(2, ge=1, le=256)
+
 
 PHOTOS_PER_WORKER = 500
 """A process of its own pays from so many photos on: starting it takes as long as aligning them."""

@@ -3,9 +3,24 @@
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from facerecon.config.training import AugmentationSettings
-from facerecon.data.landmarks import Points
+from facerecon.perception.landmarks import Points
+from facerecon.settings import Settings, Share
+
+
+class AugmentationSettings(Settings):
+    """Changes of image and target alike. Angles in degrees; the others are largest relative changes."""
+
+    flip: Share = 0.5
+    rotation: float = Field(
+        0.0, ge=0, le=45, description="faces are aligned: what is lost by turning them was more than what was won"
+    )
+    brightness: Share = 0.2
+    contrast: Share = 0.2
+    colour: Share = 0.2
+    blur: Share = Field(0.1, description="probability of a slight Gaussian blur")
+
 
 _MIRRORED_FIVE = [1, 0, 2, 4, 3]
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)

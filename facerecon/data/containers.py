@@ -15,8 +15,8 @@ from functools import lru_cache
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from facerecon.data.images import UnreadableImageError
 from facerecon.files import atomic_path
+from facerecon.images import UnreadableImageError
 
 MEMBER = "!/"
 

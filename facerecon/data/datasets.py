@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from facerecon.config.training import AugmentationSettings
-from facerecon.data.augmentation import augment
+from facerecon.data.augmentation import AugmentationSettings, augment
 from facerecon.data.manifest import Manifest
 from facerecon.data.store import FacePoints
 from facerecon.randomness import generator, unit_interval

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from facerecon.config.validation import NearDuplicateSettings
 from facerecon.data.manifest import Manifest
 from facerecon.data.store import FaceStore
+from facerecon.data.validation.settings import NearDuplicateSettings
 
 COLUMNS = ("uri", "split", "of", "of_split", "distance", "correlation")
 """Of a table of pairs: the later photo, its split, the earlier one, its split, bits that differ, correlation."""

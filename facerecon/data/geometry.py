@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facerecon.data.landmarks import Points
+from facerecon.perception.landmarks import Points
 
 
 @dataclass(frozen=True)

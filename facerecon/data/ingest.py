@@ -10,16 +10,16 @@ from typing import Any
 
 import pandas as pd
 
-from facerecon.config.data import DataSettings
 from facerecon.data.containers import MEMBER, read_bytes
-from facerecon.data.images import UnreadableImageError, check_header
 from facerecon.data.known import KnownPhotos
 from facerecon.data.manifest import PHOTO_COLUMNS, Manifest
+from facerecon.data.settings import DataSettings
 from facerecon.data.sources import SOURCES, Photo, Workspace, files
 from facerecon.data.splits import split_of
 from facerecon.data.tombstones import FORGOTTEN, Tombstones, clip_fact, photo_fact, remove_kept, track_fact
 from facerecon.errors import FaceReconError
 from facerecon.files import sha256_bytes
+from facerecon.images import UnreadableImageError, check_header
 from facerecon.progress import track
 from facerecon.randomness import unit_interval
 

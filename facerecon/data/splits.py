@@ -1,7 +1,7 @@
 """Which identity belongs to which split: a function of the identity's name alone, so that growth moves nobody."""
 
-from facerecon.config.data import SplitShares
 from facerecon.data.manifest import SPLITS
+from facerecon.data.settings import SplitShares
 from facerecon.errors import FaceReconError
 from facerecon.randomness import unit_interval
 

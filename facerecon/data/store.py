@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from facerecon.data.landmarks import Points
 from facerecon.errors import FaceReconError
 from facerecon.files import atomic_path, sha256_bytes, sha256_file
+from facerecon.perception.landmarks import Points
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from facerecon.data import containers
-from facerecon.data.images import UnreadableImageError
 from facerecon.files import atomic_path
+from facerecon.images import UnreadableImageError
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 

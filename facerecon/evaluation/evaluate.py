@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facerecon.config.evaluation import EvaluationSettings
 from facerecon.corruption.frozen import MaskSet
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
 from facerecon.data.lighting import LIGHTING, within
@@ -32,9 +31,10 @@ from facerecon.evaluation.measuring import (
     reconstruct,
 )
 from facerecon.evaluation.metrics import channels_first, from_uint8, hole_psnr, summarise
+from facerecon.evaluation.settings import EvaluationSettings
 from facerecon.models import ReconstructionModel
 from facerecon.models.base import RIGHT
-from facerecon.training.checkpoints import TrainedModel
+from facerecon.models.trained import TrainedModel
 
 BESIDE = ("telea", "mean_fill")
 """Baselines that stand beside every model."""

@@ -3,72 +3,28 @@
 Hole PSNR is taken under every frozen mask, LPIPS and identity under brush masks, where their cost is bearable.
 """
 
-import math
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facerecon.config.promotion import PromotionSettings
 from facerecon.corruption.frozen import MaskSet
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
 from facerecon.data.manifest import Manifest
 from facerecon.errors import FaceReconError
 from facerecon.evaluation.metrics import channels_first, from_uint8, hole_psnr, to_uint8
+from facerecon.evaluation.promotion import CEILING, PRIMARY, GateFigures, Measure, PromotionSettings
 from facerecon.models import ReconstructionModel
+from facerecon.models.trained import TrainedModel
 from facerecon.perception.identity import IdentityNetwork, load_identity
 from facerecon.perception.lpips import LPIPS
 from facerecon.progress import track
 from facerecon.randomness import unit_interval
-from facerecon.training.checkpoints import TrainedModel
-
-PRIMARY = "brush"
-"""The mask family that a model must gain in."""
 
 BATCH = 16
-
-METRICS = ("hole_psnr", "lpips", "identity")
-"""dB, more is better; a distance, less is better; a cosine, more is better."""
-
-CEILING = 10 * math.log10(255**2 * 12)
-"""58.9 dB: the error that rounding to whole grey levels makes by itself, 1/12 of a squared level.
-
-No hole PSNR at the gate counts for more. A hole that is restored exactly would else be infinite, and the difference of
-two such faces undefined; so it counts for as much as could have been seen, and no less than any other.
-"""
-
-
-class Measure(NamedTuple):
-    """What a figure is of; ``metric`` is one of METRICS."""
-
-    family: str
-    level: int
-    metric: str
-
-
-@dataclass(frozen=True)
-class GateFigures:
-    """A model's figures [N] by what they are of, and each face's person [N]; NaN where the model gave no image."""
-
-    identities: tuple[str, ...]
-    values: dict[Measure, NDArray[np.float64]]
-
-    def scores(self) -> dict[str, dict[str, float | None]]:
-        """Means over the faces by ``<family>/level_<k>`` and metric; None where one is not finite."""
-        scores: dict[str, dict[str, float | None]] = {}
-        for (family, level, metric), values in sorted(self.values.items()):
-            mean = float(np.mean(values))
-            scores.setdefault(f"{family}/level_{level}", {})[metric] = mean if math.isfinite(mean) else None
-        return scores
-
-    def primary(self, metric: str) -> NDArray[np.float64]:
-        """Each face's mean [N] over the levels of brush masks."""
-        chosen = [values for what, values in self.values.items() if (what.family, what.metric) == (PRIMARY, metric)]
-        return np.mean(chosen, axis=0)
 
 
 class Gate:

@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facerecon.config.evaluation import EvaluationSettings
 from facerecon.corruption.frozen import MaskSet
 from facerecon.corruption.masks import FEATURE_PARTS, PART_GROUPS, draw_feature_mask, draw_part_mask
 from facerecon.data.datasets import EvaluationFaces
@@ -17,6 +16,7 @@ from facerecon.errors import FaceReconError
 from facerecon.evaluation.baselines import BASELINES
 from facerecon.evaluation.calibration import Reliability, rank_correlation, reliability
 from facerecon.evaluation.metrics import channels_first, from_uint8, hole_psnr, ssim, to_uint8, whole_psnr
+from facerecon.evaluation.settings import EvaluationSettings
 from facerecon.models import ReconstructionModel
 from facerecon.models.base import RIGHT
 from facerecon.perception.identity import IdentityNetwork, load_identity

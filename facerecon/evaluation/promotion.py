@@ -1,13 +1,84 @@
 """The rule by which a challenger becomes champion: each condition is checked and says in plain words what it found."""
 
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
 
-from facerecon.config.promotion import PromotionSettings
 from facerecon.evaluation.bootstrap import Interval, fewest_identities, paired_interval
-from facerecon.evaluation.gate import METRICS, PRIMARY, GateFigures, Measure
+from facerecon.settings import Settings
+
+
+class PromotionSettings(Settings):
+    """The rule by which a challenger becomes champion; it is asked on the gate split, of the same masks.
+
+    Differences are challenger minus champion, paired by face; their intervals of ``confidence`` come from drawing
+    people with replacement ``resamples`` times. With fewer people than can tell at that confidence (6 at 0.95) no
+    champion is replaced.
+    """
+
+    margin: float = Field(0.05, ge=0, le=20, description="least gain in hole PSNR, dB, brush, mean over the levels")
+    confidence: float = Field(0.95, ge=0.5, le=0.999, description="of the intervals; the gain's must lie above 0")
+    resamples: int = Field(2000, ge=100, le=100_000)
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="of the resampling")
+    max_lpips_loss: float = Field(0.01, ge=0, le=1, description="by how much LPIPS may be higher, interval included")
+    max_identity_loss: float = Field(0.005, ge=0, le=2, description="by how much the cosine may be lower, likewise")
+    max_hole_psnr_loss: float = Field(0.2, ge=0, le=20, description="dB that any family and level may lose, mean")
+    max_faces: int = Field(200, ge=1)
+    lpips_backbone: Literal["vgg", "alex"] = "vgg"
+    identity_network: Literal["dlib", "sface", "facenet"] = "dlib"
+
+    @property
+    def judges(self) -> tuple[str, str]:
+        """The names of the pretrained weights that judge at the gate."""
+        return f"lpips_{self.lpips_backbone}", self.identity_network
+
+
+PRIMARY = "brush"
+"""The mask family that a model must gain in."""
+
+METRICS = ("hole_psnr", "lpips", "identity")
+"""dB, more is better; a distance, less is better; a cosine, more is better."""
+
+CEILING = 10 * math.log10(255**2 * 12)
+"""58.9 dB: the error that rounding to whole grey levels makes by itself, 1/12 of a squared level.
+
+No hole PSNR at the gate counts for more. A hole that is restored exactly would else be infinite, and the difference of
+two such faces undefined; so it counts for as much as could have been seen, and no less than any other.
+"""
+
+
+class Measure(NamedTuple):
+    """What a figure is of; ``metric`` is one of METRICS."""
+
+    family: str
+    level: int
+    metric: str
+
+
+@dataclass(frozen=True)
+class GateFigures:
+    """A model's figures [N] by what they are of, and each face's person [N]; NaN where the model gave no image."""
+
+    identities: tuple[str, ...]
+    values: dict[Measure, NDArray[np.float64]]
+
+    def scores(self) -> dict[str, dict[str, float | None]]:
+        """Means over the faces by ``<family>/level_<k>`` and metric; None where one is not finite."""
+        scores: dict[str, dict[str, float | None]] = {}
+        for (family, level, metric), values in sorted(self.values.items()):
+            mean = float(np.mean(values))
+            scores.setdefault(f"{family}/level_{level}", {})[metric] = mean if math.isfinite(mean) else None
+        return scores
+
+    def primary(self, metric: str) -> NDArray[np.float64]:
+        """Each face's mean [N] over the levels of brush masks."""
+        chosen = [values for what, values in self.values.items() if (what.family, what.metric) == (PRIMARY, metric)]
+        return np.mean(chosen, axis=0)
+
 
 UNNAMED = frozenset({"", "unknown", "none", "n/a", "?"})
 """What names no licence, in whatever case."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from facerecon.errors import FaceReconError
 from facerecon.models import ReconstructionModel
-from facerecon.training.checkpoints import TrainedModel
+from facerecon.models.trained import TrainedModel
 
 OPSET = 18
 

@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from facerecon.config.base import Settings
 from facerecon.models import register_model
 from facerecon.models.base import ReconstructionModel
 from facerecon.models.blocks import Features, double_convolution
 from facerecon.models.confidence import ConfidenceHead
+from facerecon.settings import Settings
 
 
 class UNetAttentionOptions(Settings):

@@ -16,13 +16,13 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from facerecon.config.base import Settings
 from facerecon.models import register_model
 from facerecon.models.base import ReconstructionModel
 from facerecon.models.blocks import Features, double_convolution
 from facerecon.models.confidence import ConfidenceHead
 from facerecon.models.face_prior import FacePrior
 from facerecon.models.first_fill import first_fill
+from facerecon.settings import Settings
 
 INSIDE = 0.98
 """The first fill is brought so far inside [-1, 1]: at the ends nothing that is learned could move it."""

@@ -35,7 +35,7 @@ class IdentityNetwork(nn.Module, ABC):
         """Embeddings [N, dimensions] of the length that the network gives them, differentiable by ``images``.
 
         ``images`` [N, 3, H, W] in [-1, 1]; ``points`` [N, 5, 2] in pixels of these images in the order of
-        ``facerecon.data.landmarks.five_points``.
+        ``facerecon.perception.landmarks.five_points``.
         """
         return self.network(warp(images, points, self.template, self.input_size)).float()
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import click
 import yaml
 
-from facerecon.config.run import parse_settings
 from facerecon.corruption.frozen import build_mask_set
 from facerecon.corruption.training_masks import TrainingMasks
 from facerecon.data.alignment import align
 from facerecon.data.ingest import ingest
 from facerecon.data.validation import resolve_suites, validate
 from facerecon.errors import FaceReconError
-from facerecon.training.checkpoints import save_model
+from facerecon.models.trained import save_model
+from facerecon.run import parse_settings
 from facerecon.training.loop import origin_of, train
 from facerecon.training.processes import launch
 from facerecon.weights import weights_path

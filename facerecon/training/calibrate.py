@@ -12,7 +12,7 @@ from facerecon.corruption.frozen import MaskSet
 from facerecon.corruption.masks import FAMILIES
 from facerecon.data.datasets import EvaluationFaces
 from facerecon.evaluation.metrics import from_uint8
-from facerecon.training.checkpoints import TrainedModel
+from facerecon.models.trained import TrainedModel
 from facerecon.training.losses import confidence_target
 
 PIXELS_PER_FACE = 4096

@@ -15,10 +15,8 @@ from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from facerecon.config.masks import MaskSettings
-from facerecon.config.model import ModelSettings
-from facerecon.config.training import TrainingSettings
 from facerecon.corruption.frozen import MaskSet
+from facerecon.corruption.settings import MaskSettings
 from facerecon.data.datasets import (
     Batch,
     EvaluationFaces,
@@ -33,25 +31,17 @@ from facerecon.errors import DivergedError, FaceReconError
 from facerecon.evaluation.metrics import from_uint8, hole_psnr, to_uint8
 from facerecon.files import digest_of
 from facerecon.models import ReconstructionModel, build_model, model_options
+from facerecon.models.settings import ModelSettings
+from facerecon.models.trained import TrainedModel, save_model
 from facerecon.progress import track
 from facerecon.randomness import generator
 from facerecon.training.averaging import running_mean
 from facerecon.training.calibrate import calibrated
-from facerecon.training.checkpoints import (
-    Origin,
-    Row,
-    TrainedModel,
-    Training,
-    adopt,
-    check_own,
-    load_state,
-    own_folder,
-    save_model,
-    save_state,
-)
+from facerecon.training.checkpoints import Origin, Row, Training, adopt, check_own, load_state, own_folder, save_state
 from facerecon.training.losses import ReconstructionLoss, hole_l1
 from facerecon.training.precision import precision_of
 from facerecon.training.processes import launch
+from facerecon.training.settings import TrainingSettings
 
 LEARNED_FROM = 20_000
 """Faces at most from which a model takes what is computed and not trained: more would change little."""

@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facerecon.config.training import LossSettings
 from facerecon.data.datasets import Batch
 from facerecon.models.base import RIGHT, Reconstruction
 from facerecon.perception.identity import load_teacher
 from facerecon.perception.lpips import LPIPS
+from facerecon.training.settings import LossSettings
 
 CONFIDENT_ERROR = 2 * RIGHT / 255
 """RIGHT for images in [-1, 1]."""

@@ -4,8 +4,8 @@ from typing import Literal
 
 import torch
 
-from facerecon.config.training import TrainingSettings
 from facerecon.errors import FaceReconError
+from facerecon.training.settings import TrainingSettings
 
 
 def precision_of(settings: TrainingSettings) -> Literal["32-true", "bf16-mixed", "16-mixed"]:

@@ -5,9 +5,9 @@ import os
 
 from lightning_fabric import Fabric
 
-from facerecon.config.training import TrainingSettings
 from facerecon.errors import FaceReconError
 from facerecon.training.precision import precision_of
+from facerecon.training.settings import TrainingSettings
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 """Names of glibc's ``malloc.h``."""

@@ -18,8 +18,8 @@ from dvc.lock import LockError
 from dvc.repo import Repo
 
 from facerecon.errors import FaceReconError
+from facerecon.workspace import PROJECT
 from ops.lineage import git
-from ops.paths import PROJECT
 
 Listing = dict[str, str]
 """Of a folder: path relative to it -> MD5."""

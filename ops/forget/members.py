@@ -7,9 +7,9 @@ from pathlib import Path
 from facerecon.data.manifest import SPLITS
 from facerecon.data.tombstones import Tombstones, photo_fact
 from facerecon.files import write_json
+from facerecon.workspace import PROJECT, state_folder
 from ops.forget import zenml_artifacts
 from ops.forget.record import Survey
-from ops.paths import PROJECT, state_folder
 
 
 def keep_members(found: Survey, tombstones: Tombstones) -> None:

@@ -11,10 +11,10 @@ from mlflow.entities import FileInfo
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
+from facerecon.workspace import state_folder
 from ops.forget.needles import Needles
 from ops.forget.outputs import STAYS, stays
 from ops.forget.record import Survey
-from ops.paths import state_folder
 from ops.registry import config_of, connect, registered_models, versions_of
 from ops.runs import all_runs
 from ops.stack import EXPERIMENT, tracking_uri

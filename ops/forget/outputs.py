@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
+from facerecon.workspace import outputs_folder, state_folder
 from ops.forget.needles import Needles
 from ops.forget.record import Survey
-from ops.paths import outputs_folder, state_folder
 
 STAYS = frozenset(
     {".csv", ".dvc", ".json", ".diff", ".md", ".onnx", ".safetensors", ".txt", ".yaml", ".yml", "", ".jsonl"}

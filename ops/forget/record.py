@@ -8,8 +8,8 @@ from pathlib import Path
 from facerecon.data.forget import Root, Target, Trace
 from facerecon.errors import FaceReconError
 from facerecon.files import write_json
+from facerecon.workspace import state_folder
 from ops.forget.dvc_objects import Kept
-from ops.paths import state_folder
 
 
 @dataclass

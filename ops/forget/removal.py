@@ -7,6 +7,7 @@ from pathlib import Path
 from facerecon.data.forget import clips_left, facts_of, remove_crops, remove_frames, remove_photos, shown_path
 from facerecon.data.tombstones import Tombstones
 from facerecon.errors import FaceReconError
+from facerecon.workspace import PROJECT, state_folder
 from ops.forget import dvc_objects
 from ops.forget.dvc_objects import Copy
 from ops.forget.members import keep_members
@@ -15,7 +16,6 @@ from ops.forget.record import Survey, record_path
 from ops.forget.sweep import sweep
 from ops.forget.zenml_artifacts import clear_artifacts
 from ops.lineage import git
-from ops.paths import PROJECT, state_folder
 
 
 @dataclass(frozen=True)

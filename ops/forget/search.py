@@ -5,16 +5,16 @@ from pathlib import Path
 
 import yaml
 
-from facerecon.config.data import DataSettings
 from facerecon.data.forget import Root, Target, files_of, traces_of
+from facerecon.data.settings import DataSettings
 from facerecon.errors import FaceReconError
+from facerecon.workspace import PROJECT, state_folder
 from ops.forget import dvc_objects, zenml_artifacts
 from ops.forget.members import find_members
 from ops.forget.mlflow_runs import find_runs, published
 from ops.forget.outputs import find_outputs
 from ops.forget.record import Survey, begun
 from ops.forget.zenml_artifacts import find_artifacts
-from ops.paths import PROJECT, state_folder
 
 
 def survey(target: Target) -> Survey:

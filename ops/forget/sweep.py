@@ -6,9 +6,9 @@ from pathlib import Path
 
 from facerecon.data.forget import shown_path
 from facerecon.data.sources import files
+from facerecon.workspace import PROJECT, outputs_folder, refused_docs_folder, state_folder
 from ops.forget.needles import Needles
 from ops.forget.record import Survey, record_path
-from ops.paths import PROJECT, outputs_folder, refused_docs_folder, state_folder
 
 TEXTS = frozenset({".csv", ".html", ".json", ".jsonl", ".md", ".tsv", ".txt", ".xml", ".yaml", ".yml"})
 """Files among the data that can name somebody."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from zenml.materializers.base_materializer import BaseMaterializer
 
-from facerecon.data.images import encode_png
+from facerecon.images import encode_png
 
 
 class FileMaterializer(BaseMaterializer):

@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 from zenml.enums import ArtifactType
 from zenml.metadata.metadata_types import MetadataType
 
-from facerecon.training.checkpoints import TrainedModel, Training
+from facerecon.models.trained import TrainedModel
+from facerecon.training.checkpoints import Training
 from ops.materializers.base import FileMaterializer
 
 

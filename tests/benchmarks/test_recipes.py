@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from benchmarks.recipes import LOSSES, PLAIN, Recipe, kept_under, settings_of, spend
 from facerecon.files import write_json
-from facerecon.training.checkpoints import TrainedModel
+from facerecon.models.trained import TrainedModel
 
 
 def test_a_recipe_becomes_the_settings_of_a_run() -> None:

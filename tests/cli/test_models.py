@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from mlflow import MlflowClient
 
 from cli.models import models, promote, rollback
-from facerecon.training.checkpoints import TrainedModel, save_model
+from facerecon.models.trained import TrainedModel, save_model
 
 RECORD = {
     **{"registered_model": "facerecon-demo", "champion": True, "champion_version": None, "reason": "gains [0.3] dB"},

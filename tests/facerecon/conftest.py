@@ -11,15 +11,15 @@ import pytest
 import torch
 
 from facerecon import models
-from facerecon.config.run import RunSettings
 from facerecon.corruption.frozen import MaskSet, build_mask_set
 from facerecon.corruption.masks import draw_mask
 from facerecon.data.manifest import FACE_COLUMNS, PHOTO_COLUMNS, Manifest
 from facerecon.data.store import MEASURES, AlignedFace, AlignedPhoto, FaceStore, Measures
-from facerecon.evaluation.report import Story
 from facerecon.files import sha256_bytes
 from facerecon.models import build_model
-from facerecon.training.checkpoints import TrainedModel
+from facerecon.models.trained import TrainedModel
+from facerecon.report import Story
+from facerecon.run import RunSettings
 
 SIZE = 64
 COUNTS = {"train": 8, "val": 3, "gate": 2, "test": 3}

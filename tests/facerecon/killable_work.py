@@ -16,18 +16,17 @@ from pathlib import Path
 
 import torch
 
-from facerecon.config.alignment import AlignmentSettings
-from facerecon.config.data import DataSettings
-from facerecon.config.masks import MaskSettings
-from facerecon.config.model import ModelSettings
-from facerecon.config.training import LossSettings, TrainingSettings
 from facerecon.corruption.frozen import build_mask_set
+from facerecon.corruption.settings import MaskSettings
 from facerecon.corruption.training_masks import TrainingMasks
-from facerecon.data.alignment import align
+from facerecon.data.alignment import AlignmentSettings, align
 from facerecon.data.ingest import ingest
+from facerecon.data.settings import DataSettings
 from facerecon.files import write_json, write_text
-from facerecon.training.checkpoints import save_model
+from facerecon.models.settings import ModelSettings
+from facerecon.models.trained import save_model
 from facerecon.training.loop import train
+from facerecon.training.settings import LossSettings, TrainingSettings
 from facerecon.weights import weights_path
 
 spec = importlib.util.spec_from_file_location("blobs", Path(__file__).with_name("conftest.py"))

@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from facerecon.config.promotion import PromotionSettings
-from facerecon.evaluation.gate import GateFigures, Measure
+from facerecon.evaluation.promotion import GateFigures, Measure, PromotionSettings
 from facerecon.export.onnx import ExportedModel, to_onnx
 from facerecon.models import build_model
-from facerecon.training.checkpoints import TrainedModel, save_model
+from facerecon.models.trained import TrainedModel, save_model
 
 OPTIONS = {"features": [4, 8]}
 

@@ -25,8 +25,8 @@ def steps_that_reach(file: str) -> set[str]:
         ("facerecon/data/sources/lfw.py", {"ingest", "align", "publish"}),
         ("facerecon/models/unet_attention.py", {"train", "evaluate", "export", "promote", "publish"}),
         ("facerecon/training/loop.py", {"train"}),
-        ("facerecon/export/model_card.md.j2", {"publish"}),
-        ("facerecon/evaluation/report/report.html", {"publish"}),
+        ("facerecon/report/model_card.md.j2", {"publish"}),
+        ("facerecon/report/report.html", {"publish"}),
     ],
 )
 def test_an_edit_concerns_the_steps_that_can_reach_it(file, steps):

@@ -18,11 +18,11 @@ import yaml
 from dvc.cli import main as dvc_main
 from dvc.repo import Repo
 
-from facerecon.data.synthetic import write_dataset
 from facerecon.files import sha256_file
+from facerecon.synthetic import write_dataset
 from facerecon.weights import weights_path
+from facerecon.workspace import PROJECT
 from ops import lineage
-from ops.paths import PROJECT
 from ops.publishing import write_figures
 
 SAMPLE = PROJECT / ".dvc" / "sample"

@@ -2,7 +2,7 @@ import subprocess
 
 import pytest
 
-from facerecon.config.run import RunSettings, parse_settings
+from facerecon.run import RunSettings, parse_settings
 from ops import lineage
 
 

@@ -6,9 +6,9 @@ import mlflow
 import numpy as np
 import pytest
 
-from facerecon.config.promotion import PromotionSettings
 from facerecon.errors import FaceReconError
-from facerecon.training.checkpoints import save_model
+from facerecon.evaluation.promotion import PromotionSettings
+from facerecon.models.trained import save_model
 from ops import journal
 from ops.promotion import as_of_now, champion_before, promote_by_hand, reconcile, rollback, weights_licences
 

@@ -1,7 +1,7 @@
 import pytest
 
 from facerecon.errors import FaceReconError
-from ops.paths import PROJECT
+from facerecon.workspace import PROJECT
 from ops.settings_file import read_settings
 
 STEPS = ("align", "train")

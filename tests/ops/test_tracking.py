@@ -4,9 +4,9 @@ import mlflow
 import numpy as np
 import pytest
 
-from facerecon.config.run import RunSettings
 from facerecon.data.validation.outcomes import DataDocs, Outcome
 from facerecon.evaluation.evaluate import Evaluation
+from facerecon.run import RunSettings
 from ops import curves, tracking
 
 

@@ -22,9 +22,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from facerecon.config.data import FootageSettings
-from facerecon.data.images import UnreadableImageError, read_rgb
+from facerecon.data.settings import FootageSettings
 from facerecon.files import sha256_file
+from facerecon.images import UnreadableImageError, read_rgb
 
 MAX_PIXELS = 40_000_000
 """Frames with more pixels are refused (8K has 33 million)."""

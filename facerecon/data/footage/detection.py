@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from facerecon.config.data import FootageSettings
-from facerecon.data.landmarks import FaceLandmarker, Points, five_points
+from facerecon.data.settings import FootageSettings
 from facerecon.errors import FaceReconError
 from facerecon.files import sha256_file
+from facerecon.perception.landmarks import FaceLandmarker, Points, five_points
 
 Image = NDArray[np.uint8]
 

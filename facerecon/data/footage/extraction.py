@@ -21,16 +21,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from facerecon.config.data import FootageSettings
 from facerecon.data.containers import write_zip
 from facerecon.data.footage.decode import Frame, Tally, UnusableClipError, clip_digest, read_frames
 from facerecon.data.footage.detection import FaceFinder, Found
 from facerecon.data.footage.selection import Best, Kept, Quality, measure, region
 from facerecon.data.footage.tracking import Track, Tracker
-from facerecon.data.landmarks import FaceLandmarker, five_points
+from facerecon.data.settings import FootageSettings
 from facerecon.errors import FaceReconError
 from facerecon.files import digest_of
 from facerecon.perception.identity import IdentityNetwork, load_identity
+from facerecon.perception.landmarks import FaceLandmarker, five_points
 from facerecon.progress import track
 from facerecon.weights import digest, weights_path
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerecon.data.footage.detection import Found
-from facerecon.data.landmarks import Points
+from facerecon.perception.landmarks import Points
 
 Image = NDArray[np.uint8]
 

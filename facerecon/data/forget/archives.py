@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 
 from facerecon.data.forget.beside import notes_of
 from facerecon.data.forget.places import behind_link, remove_file, shown_path
-from facerecon.data.images import UnreadableImageError
 from facerecon.data.tars import BROKEN, tar_members, write_without
 from facerecon.files import atomic_path, remove_temporary
+from facerecon.images import UnreadableImageError
 
 _BROKEN = (*BROKEN, zipfile.BadZipFile, zlib.error, RuntimeError, UnreadableImageError)
 

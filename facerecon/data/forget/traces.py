@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from facerecon.config.data import DataSettings
 from facerecon.data.containers import MEMBER, read_bytes
-from facerecon.data.images import UnreadableImageError
 from facerecon.data.manifest import Manifest
+from facerecon.data.settings import DataSettings
 from facerecon.data.sources import SOURCES, Photo, Workspace, files
 from facerecon.data.sources.archive import member_name, packed_name
 from facerecon.data.tars import BROKEN, tar_members
@@ -20,6 +19,7 @@ from facerecon.data.tars import SUFFIXES as TAR_SUFFIXES
 from facerecon.data.tombstones import Fact, clip_fact, photo_fact, track_fact
 from facerecon.errors import FaceReconError
 from facerecon.files import sha256_bytes
+from facerecon.images import UnreadableImageError
 
 Kind = Literal["identity", "file", "clip"]
 

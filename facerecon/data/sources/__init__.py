@@ -15,9 +15,9 @@ from pkgutil import iter_modules
 import numpy as np
 from numpy.typing import NDArray
 
-from facerecon.config.data import DataSettings
 from facerecon.data.companions import Companions
 from facerecon.data.manifest import SPLITS
+from facerecon.data.settings import DataSettings
 from facerecon.errors import FaceReconError
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})

@@ -13,12 +13,12 @@ from pathlib import Path, PurePosixPath
 
 from facerecon.data import containers
 from facerecon.data.containers import MEMBER, member_names, path_refusal, read_bytes, write_zip
-from facerecon.data.images import UnreadableImageError
 from facerecon.data.sources import IMAGE_SUFFIXES, Photo, Workspace, files, register_source
 from facerecon.data.tars import BROKEN, tar_members
 from facerecon.data.tars import SUFFIXES as TAR_SUFFIXES
 from facerecon.errors import FaceReconError
 from facerecon.files import digest_of, sha256_file
+from facerecon.images import UnreadableImageError
 
 SUFFIXES = (".zip", *TAR_SUFFIXES)
 

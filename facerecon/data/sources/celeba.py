@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 
 from facerecon.data.companions import Companion, Gone, without_rows, words
 from facerecon.data.containers import MEMBER, member_names
-from facerecon.data.images import UnreadableImageError
 from facerecon.data.sources import Photo, Workspace, files, register_source
 from facerecon.errors import FaceReconError
+from facerecon.images import UnreadableImageError
 
 SPLITS = {"0": ("train",), "1": ("val", "gate"), "2": ("test",)}
 """The official partition's training, validation and test."""

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerecon.data.companions import Companion, Gone, without_rows, words
-from facerecon.data.images import UnreadableImageError, read_rgb
 from facerecon.data.parts import PART_LABELS
 from facerecon.data.sources import Photo, Workspace, image_files, register_source
 from facerecon.data.sources.celeba import names_of, official_lists, rows_of, table
 from facerecon.errors import FaceReconError
+from facerecon.images import UnreadableImageError, read_rgb
 
 LOG = logging.getLogger(__name__)
 

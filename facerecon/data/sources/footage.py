@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facerecon.config.data import FootageSettings
 from facerecon.data.containers import MEMBER
+from facerecon.data.settings import FootageSettings
 from facerecon.data.sources import Photo, Workspace, files, register_source
 from facerecon.errors import FaceReconError
 from facerecon.files import remove_temporary

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from facerecon.data.companions import Companion, Gone, without_rows
 from facerecon.data.containers import MAX_BYTES, MEMBER, member_names, read_bytes, write_zip
-from facerecon.data.images import UnreadableImageError, encode_png
 from facerecon.data.sources import Photo, Workspace, files, register_source
 from facerecon.errors import FaceReconError
 from facerecon.files import digest_of, sha256_file
+from facerecon.images import UnreadableImageError, encode_png
 
 VERSION = 1
 """Part of a kept clip's name: one whose frames were chosen or written in another way is read anew."""

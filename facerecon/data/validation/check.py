@@ -13,11 +13,11 @@ import pandas as pd
 from great_expectations.core.run_identifier import RunIdentifier
 from great_expectations.data_context.types.base import ProgressBarsConfig
 
-from facerecon.config.validation import ValidationSettings
 from facerecon.data.duplicates import guard_splits
 from facerecon.data.manifest import Manifest
 from facerecon.data.validation.docs import read_pages
 from facerecon.data.validation.outcomes import DataDocs, Outcome
+from facerecon.data.validation.settings import ValidationSettings
 from facerecon.data.validation.suites import SEVERITIES, expectations_of
 from facerecon.data.validation.tables import tables
 from facerecon.errors import FaceReconError

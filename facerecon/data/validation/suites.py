@@ -13,7 +13,7 @@ import yaml
 from great_expectations import expectations as gxe
 from great_expectations.compatibility.pydantic import ValidationError
 
-from facerecon.config.validation import Suites, ValidationSettings
+from facerecon.data.validation.settings import Suites, ValidationSettings
 from facerecon.data.validation.tables import TABLES
 from facerecon.errors import FaceReconError
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from facerecon.config.masks import MaskSettings
 from facerecon.corruption.curriculum import NO_CURRICULUM
 from facerecon.corruption.masks import (
     FEATURE_PARTS,
@@ -13,6 +12,7 @@ from facerecon.corruption.masks import (
     draw_feature_mask,
     draw_part_mask,
 )
+from facerecon.corruption.settings import MaskSettings
 from facerecon.corruption.training_masks import TrainingMasks
 from facerecon.data.parts import PART_LABELS
 

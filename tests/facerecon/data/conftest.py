@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facerecon.data.images import read_rgb
 from facerecon.data.sources import image_files
+from facerecon.images import read_rgb
 
 Image = NDArray[np.uint8]
 Film = Callable[..., Path]

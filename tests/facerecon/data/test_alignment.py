@@ -14,17 +14,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from facerecon.config.alignment import AlignmentSettings
-from facerecon.config.data import DataSettings
 from facerecon.data import alignment
-from facerecon.data.alignment import align, store_key
+from facerecon.data.alignment import AlignmentSettings, align, store_key
 from facerecon.data.geometry import Square, cut, face_square
-from facerecon.data.images import read_rgb
 from facerecon.data.ingest import ingest
-from facerecon.data.landmarks import FaceLandmarker, five_points, sixty_eight
 from facerecon.data.manifest import FACE_COLUMNS, PHOTO_COLUMNS, Manifest
+from facerecon.data.settings import DataSettings
 from facerecon.errors import FaceReconError
 from facerecon.files import sha256_bytes
+from facerecon.images import read_rgb
+from facerecon.perception.landmarks import FaceLandmarker, five_points, sixty_eight
 
 # ---------------------------------------------------------------------------------------------------------- geometry
 

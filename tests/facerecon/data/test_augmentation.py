@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facerecon.config.training import AugmentationSettings
-from facerecon.data.augmentation import augment
+from facerecon.data.augmentation import AugmentationSettings, augment
 from facerecon.randomness import generator
 
 SIZE = 64

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from facerecon.data import containers
 from facerecon.data.containers import member_names, path_refusal, read_bytes, write_zip
-from facerecon.data.images import UnreadableImageError
+from facerecon.images import UnreadableImageError
 
 PACKINGS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
 

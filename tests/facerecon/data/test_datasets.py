@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from facerecon.config.masks import MaskSettings
-from facerecon.config.training import AugmentationSettings
+from facerecon.corruption.settings import MaskSettings
 from facerecon.corruption.training_masks import TrainingMasks
+from facerecon.data.augmentation import AugmentationSettings
 from facerecon.data.datasets import Batch, Draw, StepSampler, TrainingFaces, collate, evaluation_faces, to_tensor
 from facerecon.data.manifest import Manifest
 

@@ -10,13 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facerecon.config.alignment import AlignmentSettings
-from facerecon.config.data import DataSettings, SplitShares
-from facerecon.config.validation import NearDuplicateSettings
-from facerecon.data.alignment import align
+from facerecon.data.alignment import AlignmentSettings, align
 from facerecon.data.duplicates import correlation, find_pairs, guard_splits, propose
 from facerecon.data.ingest import ingest
 from facerecon.data.manifest import Manifest
+from facerecon.data.settings import DataSettings, SplitShares
+from facerecon.data.validation.settings import NearDuplicateSettings
 
 DEFAULT = NearDuplicateSettings()
 

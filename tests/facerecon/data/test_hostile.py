@@ -14,12 +14,11 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, PngImagePlugin
 
-from facerecon.config.alignment import AlignmentSettings
-from facerecon.config.data import DataSettings
-from facerecon.data.alignment import align
-from facerecon.data.images import encode_png
+from facerecon.data.alignment import AlignmentSettings, align
 from facerecon.data.ingest import ingest
 from facerecon.data.manifest import Manifest
+from facerecon.data.settings import DataSettings
+from facerecon.images import encode_png
 
 
 def png_header(width: int, height: int) -> bytes:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facerecon.config.data import DataSettings
 from facerecon.data import ingest as module
 from facerecon.data.ingest import ingest, source_fingerprint, source_root
 from facerecon.data.manifest import PHOTO_COLUMNS, SPLITS, Manifest
+from facerecon.data.settings import DataSettings
 from facerecon.errors import FaceReconError
 
 

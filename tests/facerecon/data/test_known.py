@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facerecon.config.data import DataSettings
 from facerecon.data import ingest as module
 from facerecon.data import known
 from facerecon.data.forget import Target, remove_frames
 from facerecon.data.ingest import ingest
 from facerecon.data.manifest import Manifest
+from facerecon.data.settings import DataSettings
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facerecon.config.data import SplitShares
 from facerecon.data.manifest import SPLITS
+from facerecon.data.settings import SplitShares
 from facerecon.data.splits import split_of
 
 NAMES = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)

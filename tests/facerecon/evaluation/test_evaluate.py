@@ -13,7 +13,6 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from facerecon.config.evaluation import EvaluationSettings
 from facerecon.corruption.frozen import MaskSet
 from facerecon.corruption.masks import FEATURE_PARTS, draw_feature_mask
 from facerecon.data.datasets import evaluation_faces
@@ -27,10 +26,11 @@ from facerecon.evaluation.baselines import BASELINES
 from facerecon.evaluation.evaluate import METHODS, Evaluation, evaluate
 from facerecon.evaluation.measuring import METRICS, cases_of, reconstruct
 from facerecon.evaluation.metrics import from_uint8, hole_psnr, ssim, to_uint8, whole_psnr
+from facerecon.evaluation.settings import EvaluationSettings
 from facerecon.models import build_model
+from facerecon.models.trained import TrainedModel
 from facerecon.perception.identity import load_identity
 from facerecon.perception.lpips import LPIPS
-from facerecon.training.checkpoints import TrainedModel
 
 QUICK = EvaluationSettings(max_faces=2, lpips_backbone="alex", samples=5)
 Evaluate = Callable[..., Evaluation]

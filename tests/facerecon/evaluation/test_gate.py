@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from facerecon.config.promotion import PromotionSettings
 from facerecon.corruption.frozen import MaskSet
 from facerecon.data.datasets import evaluation_faces
 from facerecon.data.manifest import Manifest
 from facerecon.errors import FaceReconError
 from facerecon.evaluation import gate as module
-from facerecon.evaluation.gate import CEILING, Gate, GateFigures, Measure, paint
+from facerecon.evaluation.gate import Gate, paint
 from facerecon.evaluation.metrics import from_uint8
+from facerecon.evaluation.promotion import CEILING, GateFigures, Measure, PromotionSettings
 from facerecon.models import build_model
+from facerecon.models.trained import TrainedModel
 from facerecon.perception.identity import load_identity
 from facerecon.perception.lpips import LPIPS
-from facerecon.training.checkpoints import TrainedModel
 
 QUICK = PromotionSettings(lpips_backbone="alex", identity_network="sface")
 

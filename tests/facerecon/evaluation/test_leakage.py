@@ -12,19 +12,19 @@ import yaml
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from facerecon.config.evaluation import EvaluationSettings
-from facerecon.config.promotion import PromotionSettings
-from facerecon.config.run import RunSettings, parse_settings
-from facerecon.config.training import AugmentationSettings
 from facerecon.corruption.frozen import MaskSet
+from facerecon.data.augmentation import AugmentationSettings
 from facerecon.data.datasets import StepSampler, TrainingFaces, collate
 from facerecon.data.manifest import Manifest
 from facerecon.evaluation import evaluate as module
 from facerecon.evaluation.evaluate import evaluate
+from facerecon.evaluation.promotion import PromotionSettings
+from facerecon.evaluation.settings import EvaluationSettings
 from facerecon.files import sha256_bytes
 from facerecon.models import ReconstructionModel
+from facerecon.models.trained import TrainedModel
 from facerecon.perception.identity import load_identity
-from facerecon.training.checkpoints import TrainedModel
+from facerecon.run import RunSettings, parse_settings
 from facerecon.training.losses import ReconstructionLoss
 
 CONFIGS = sorted((Path(__file__).parents[3] / "configs").glob("*.yaml"))

@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 
-from facerecon.config.promotion import PromotionSettings
-from facerecon.evaluation.gate import GateFigures, Measure
-from facerecon.evaluation.promotion import Opponent, Ruling, rule
+from facerecon.evaluation.promotion import GateFigures, Measure, Opponent, PromotionSettings, Ruling, rule
 
 RULE = PromotionSettings()
 WEIGHTS = {"sface": "Apache-2.0", "lpips_vgg": "BSD-2-Clause"}

@@ -25,7 +25,7 @@ from facerecon.export.onnx import OPSET, export, open_session, psnr_of, to_onnx
 from facerecon.export.parity import parity_inputs
 from facerecon.files import sha256_bytes
 from facerecon.models import ReconstructionModel, build_model, list_models, register_model
-from facerecon.training.checkpoints import TrainedModel, save_model
+from facerecon.models.trained import TrainedModel, save_model
 
 ROOT = Path(__file__).parents[3]
 METADATA = {"licence": "MIT", "family": "unet_attention", "mask": "1 = hole", "weights_digest": "0123"}

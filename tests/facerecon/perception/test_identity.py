@@ -11,12 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
-from facerecon.data.landmarks import FaceLandmarker, five_points
 from facerecon.errors import FaceReconError
 from facerecon.perception import identity
 from facerecon.perception.dlib import DlibResNet
 from facerecon.perception.facenet import FaceNet
 from facerecon.perception.identity import IdentityNetwork, identity_names, load_identity, load_teacher, register
+from facerecon.perception.landmarks import FaceLandmarker, five_points
 from facerecon.perception.sface import SFace
 from facerecon.perception.warp import warp
 from facerecon.weights import weights_path

@@ -11,15 +11,8 @@ from safetensors.torch import save
 from facerecon.errors import FaceReconError
 from facerecon.files import TEMPORARY
 from facerecon.models import build_model
-from facerecon.training.checkpoints import (
-    TrainedModel,
-    adopt,
-    check_own,
-    load_state,
-    own_folder,
-    save_model,
-    save_state,
-)
+from facerecon.models.trained import TrainedModel, save_model
+from facerecon.training.checkpoints import adopt, check_own, load_state, own_folder, save_state
 
 OPTIONS = {"features": [4, 8]}
 EXTRA = {"history": [{"step": 1, "loss/total": 0.1 + 0.2}], "best": 1 / 3}

@@ -18,22 +18,24 @@ from lightning_fabric import Fabric
 from pydantic import BaseModel
 from torch import Tensor, nn
 
-from facerecon.config.masks import MaskSettings
-from facerecon.config.model import ModelSettings
-from facerecon.config.training import AugmentationSettings, LossSettings, TrainingSettings
 from facerecon.corruption.curriculum import NO_CURRICULUM
 from facerecon.corruption.frozen import MaskSet
+from facerecon.corruption.settings import MaskSettings
 from facerecon.corruption.training_masks import TrainingMasks
+from facerecon.data.augmentation import AugmentationSettings
 from facerecon.data.datasets import evaluation_faces
 from facerecon.data.manifest import Manifest
 from facerecon.data.store import FaceStore
 from facerecon.errors import DivergedError, FaceReconError
 from facerecon.files import sha256_file
 from facerecon.models import ReconstructionModel, register_model
+from facerecon.models.settings import ModelSettings
+from facerecon.models.trained import TrainedModel
 from facerecon.models.unet_fill import UNetFill, UNetFillOptions
 from facerecon.training import loop
-from facerecon.training.checkpoints import Row, TrainedModel, Training
+from facerecon.training.checkpoints import Row, Training
 from facerecon.training.loop import is_coarse, learning_rate, origin_of, train, validate
+from facerecon.training.settings import LossSettings, TrainingSettings
 
 TINY = ModelSettings(options={"features": [4, 8], "prior_grid": 8, "prior_components": 4})
 ORIGIN = {"settings": "s", "data": "d", "masks": "m", "code": "c"}

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 import torch
 
-from facerecon.config.training import TrainingSettings
 from facerecon.errors import FaceReconError
 from facerecon.training.precision import precision_of
 from facerecon.training.processes import launch
+from facerecon.training.settings import TrainingSettings
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ import torch
 import yaml
 from click.testing import CliRunner
 
-from facerecon.config.training import TrainingSettings
 from facerecon.errors import FaceReconError
+from facerecon.models.trained import TrainedModel
 from facerecon.training.__main__ import main
-from facerecon.training.checkpoints import TrainedModel
 from facerecon.training.processes import launch
+from facerecon.training.settings import TrainingSettings
 
 PROJECT = Path(__file__).parents[3]
 

@@ -12,9 +12,9 @@ from PIL import Image
 from zenml.client import Client
 from zenml.config.global_config import GlobalConfiguration
 
-from facerecon.config.data import DataSettings
 from facerecon.data.forget import Target
 from facerecon.data.ingest import ingest
+from facerecon.data.settings import DataSettings
 from facerecon.data.tombstones import Tombstones
 from facerecon.errors import FaceReconError
 from facerecon.files import sha256_file

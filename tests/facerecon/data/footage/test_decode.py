@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facerecon.config.data import FootageSettings
 from facerecon.data.footage import decode
 from facerecon.data.footage.decode import Frame, Tally, UnusableClipError, clip_digest, read_frames
-from facerecon.data.images import encode_png
+from facerecon.data.settings import FootageSettings
+from facerecon.images import encode_png
 
 Image = NDArray[np.uint8]
 Film = Callable[..., Path]

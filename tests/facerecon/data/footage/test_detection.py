@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facerecon.config.data import FootageSettings
 from facerecon.data.footage import detection
 from facerecon.data.footage.detection import FaceFinder, Found
+from facerecon.data.settings import FootageSettings
 from facerecon.errors import FaceReconError
 
 Image = NDArray[np.uint8]

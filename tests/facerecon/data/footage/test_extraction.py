@@ -13,11 +13,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from facerecon.config.data import FootageSettings
 from facerecon.data.footage import extraction
 from facerecon.data.footage.decode import Frame, Tally
 from facerecon.data.footage.extraction import RECORD, Extracted, archive_name, extract_all, read_record
-from facerecon.data.landmarks import FaceLandmarker, five_points
+from facerecon.data.settings import FootageSettings
+from facerecon.perception.landmarks import FaceLandmarker, five_points
 
 Image = NDArray[np.uint8]
 Film = Callable[..., Path]

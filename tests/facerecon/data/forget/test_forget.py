@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facerecon.config.data import DataSettings
 from facerecon.data.containers import write_zip
 from facerecon.data.forget import (
     Target,
@@ -22,6 +21,7 @@ from facerecon.data.forget import (
     traces_of,
 )
 from facerecon.data.ingest import ingest, source_fingerprint
+from facerecon.data.settings import DataSettings
 from facerecon.data.store import FaceStore
 from facerecon.data.tombstones import Tombstones
 from facerecon.errors import FaceReconError

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from facerecon.config.data import DataSettings
 from facerecon.data.forget import Target, files_of, remove_frames, remove_photos, traces_of
 from facerecon.data.ingest import ingest
 from facerecon.data.manifest import Manifest
+from facerecon.data.settings import DataSettings
 from facerecon.data.sources.celeba_hq import parts
 from facerecon.data.sources.lfw import read_pairs
 

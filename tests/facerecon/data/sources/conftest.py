@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from facerecon.config.alignment import AlignmentSettings
-from facerecon.config.data import DataSettings
-from facerecon.data.alignment import align
+from facerecon.data.alignment import AlignmentSettings, align
 from facerecon.data.ingest import ingest
 from facerecon.data.manifest import Manifest
+from facerecon.data.settings import DataSettings
 from facerecon.data.sources import Workspace
 
 

@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from facerecon.corruption.masks import PART_LABELS
-from facerecon.data.images import UnreadableImageError
 from facerecon.data.manifest import SPLITS, Manifest
 from facerecon.data.sources import Photo, Workspace
 from facerecon.data.sources.celeba_hq import celeba_hq, parts
 from facerecon.errors import FaceReconError
+from facerecon.images import UnreadableImageError
 
 MAPPING = "idx     orig_idx     orig_file\n0           119613      119614.jpg\n2           2           000003.jpg\n"
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facerecon.config.data import DataSettings
 from facerecon.data.manifest import Manifest
+from facerecon.data.settings import DataSettings
 from facerecon.data.sources import Photo, Workspace
 from facerecon.data.sources.footage import footage
 from facerecon.errors import FaceReconError
@@ -104,7 +104,7 @@ def test_any_name_of_a_clip(footage_root: Path, archives: Path, tmp_path: Path, 
 
 
 def test_a_folder_of_frames_is_a_clip(tmp_path: Path, workspace: Workspace, scenes: dict[str, list[Image]]) -> None:
-    from facerecon.data.images import encode_png
+    from facerecon.images import encode_png
 
     clip = tmp_path / "hall" / "cam 2.frames"
     clip.mkdir(parents=True)
@@ -156,7 +156,7 @@ def test_from_clips_to_aligned_faces(
 KILLED = """
 import sys
 from pathlib import Path
-from facerecon.config.data import DataSettings
+from facerecon.data.settings import DataSettings
 from facerecon.data.sources import Workspace
 from facerecon.data.sources.footage import footage
 settings = DataSettings(source="footage", footage={"workers": 2})

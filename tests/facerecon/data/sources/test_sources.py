@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from facerecon.config.data import DataSettings
 from facerecon.data import sources
 from facerecon.data.ingest import ingest
+from facerecon.data.settings import DataSettings
 from facerecon.data.sources import IMAGE_SUFFIXES, SOURCES, Photo, Source, Workspace, image_files, register_source
 from facerecon.errors import FaceReconError
 

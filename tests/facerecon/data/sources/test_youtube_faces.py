@@ -14,14 +14,14 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from facerecon.config.data import DataSettings, YoutubeFacesSettings
 from facerecon.data.containers import read_bytes
-from facerecon.data.images import read_rgb
 from facerecon.data.manifest import Manifest
+from facerecon.data.settings import DataSettings, YoutubeFacesSettings
 from facerecon.data.sources import Workspace
 from facerecon.data.sources import youtube_faces as module
 from facerecon.data.sources.youtube_faces import youtube_faces
 from facerecon.errors import FaceReconError
+from facerecon.images import read_rgb
 
 
 def clip(frames: int = 12, height: int = 10, width: int = 14) -> dict[str, NDArray[Any]]:

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from facerecon.config.validation import NearDuplicateSettings, ValidationSettings
 from facerecon.data.manifest import FACE_COLUMNS, PHOTO_COLUMNS, Manifest
 from facerecon.data.validation import Outcome, Validation, resolve_suites, validate
+from facerecon.data.validation.settings import NearDuplicateSettings, ValidationSettings
 from facerecon.errors import FaceReconError
 
 PROJECT = Path(__file__).parents[4]

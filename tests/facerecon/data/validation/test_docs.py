@@ -4,9 +4,9 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from facerecon.config.validation import ValidationSettings
 from facerecon.data.manifest import Manifest
 from facerecon.data.validation import DataDocs, resolve_suites, validate
+from facerecon.data.validation.settings import ValidationSettings
 
 PROJECT = Path(__file__).parents[4]
 

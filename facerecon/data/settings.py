@@ -1,0 +1,61 @@
+"""Where the photographs come from and who is in which split."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from facerecon.settings import Settings, Share
+
+
+class SplitShares(Settings):
+    """Shares of the identities, not of the photos; they sum to 1."""
+
+    train: Share = 0.7
+    val: Share = 0.1
+    gate: Share = 0.1
+    test: Share = 0.1
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> "SplitShares":
+        total = self.train + self.val + self.gate + self.test
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"the four shares sum to {total:g}, they must sum to 1")
+        return self
+
+
+class FootageSettings(Settings):
+    """What is taken out of clips; for the source ``footage`` alone. Sizes are in pixels of the frame.
+
+    ``detector``: MediaPipe finds large faces, MTCNN those from ``min_face`` on; ``auto`` asks both. ``same_person``:
+    ``embedding`` joins tracks whose faces are alike, in all clips; ``clip`` takes all tracks of a clip for one
+    identity, ``camera`` all of a folder below the root, so that they share a split.
+    """
+
+    frames_per_second: float = Field(5, gt=0, le=240, description="so many frames are looked at; 240 takes them all")
+    folder_rate: float = Field(25, gt=0, le=1000, description="frames per second in a folder of frames")
+    detector: Literal["auto", "mediapipe", "mtcnn"] = "auto"
+    min_face: int = Field(24, ge=12, le=2000, description="least height of a face, forehead to chin")
+    max_gap: float = Field(2.0, ge=0, le=60, description="seconds after which a face not seen ends its track")
+    best_per_track: int = Field(5, ge=1, le=100, description="frames kept of a track, the best")
+    seconds_apart: float = Field(0.5, gt=0, le=3600, description="one frame at most is kept of so many seconds")
+    same_person: Literal["embedding", "clip", "camera"] = "embedding"
+    similarity: float = Field(0.5, ge=-1, le=1, description="mean cosine (SFace) from which tracks show one person")
+    workers: int = Field(2, ge=1, le=256, description="clips read at a time")
+
+
+class YoutubeFacesSettings(Settings):
+    """What is taken from the clips of the source ``youtube_faces``."""
+
+    frames_per_clip: int = Field(10, ge=1, le=10_000, description="frames kept of a clip, spread evenly")
+
+
+class DataSettings(Settings):
+    """Where the faces come from. A relative ``path`` starts at the project's root."""
+
+    source: str = Field("folder", description="layout on disk: a name from facerecon.data.sources")
+    path: str = Field("data/sample", min_length=1)
+    licence: str = Field("unknown", description="licence of the photographs, printed in the model card")
+    max_faces: int | None = Field(None, ge=1, description="keep only so many photos, chosen by hash; null keeps all")
+    splits: SplitShares = Field(default_factory=SplitShares)
+    footage: FootageSettings = Field(default_factory=FootageSettings)
+    youtube_faces: YoutubeFacesSettings = Field(default_factory=YoutubeFacesSettings)

@@ -1,6 +1,0 @@
-"""The report of a run: one HTML file that needs no network, with figures, faces, curves and where all of it is from."""
-
-from facerecon.evaluation.report.render import render_report
-from facerecon.evaluation.report.story import Story
-
-__all__ = ["Story", "render_report"]

@@ -1,0 +1,161 @@
+"""Sample faces as files: one folder a person, with the photographs and the truth about them."""
+
+import json
+import multiprocessing
+import os
+import re
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from functools import lru_cache
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from facerecon.errors import FaceReconError
+from facerecon.files import atomic_path, sha256_bytes, sha256_file, write_text
+from facerecon.progress import track
+from facerecon.synthetic.mesh import CanonicalMesh
+from facerecon.synthetic.people import draw_identity, draw_scene
+from facerecon.synthetic.render import Rendered, render
+
+VERSION = 2
+"""Counts up whenever the same seed draws other pictures: files of another version are drawn anew."""
+
+TRUTH = "truth.json"
+"""The file beside a person's photographs that holds what is known of them."""
+
+
+def write_dataset(
+    folder: Path,
+    model: Path,
+    identities: int = 150,
+    photos: int = 4,
+    size: int = 256,
+    seed: int = 0,
+    workers: int = 2,
+) -> None:
+    """Draw ``photos`` photographs of each of ``identities`` people into ``folder``.
+
+    Writes ``person_0000/photo_0.jpg`` (RGB, ``size`` x ``size``, about 40 dB from what was drawn) and, one a person,
+    ``person_0000/truth.json``: version, seed, size, the person's shape and skin, and of each photograph its digest,
+    ``landmarks68`` [68, 2] (pixels), light, pose, expression, hair. That file comes last: photographs that it vouches
+    for are kept, so a killed run goes on where it was. The bytes depend on ``model``, ``size`` and ``seed`` alone.
+    ``model`` is a ``face_landmarker.task`` bundle. Raises FaceReconError for arguments out of range or an unusable
+    bundle.
+    """
+    if not 1 <= identities <= 10_000 or not 1 <= photos <= 100 or workers < 1:
+        raise FaceReconError(
+            f"identities={identities}, photos={photos}, workers={workers}: allowed are 1 to 10000, 1 to 100, at least 1"
+        )
+    if not 64 <= size <= 1024:
+        raise FaceReconError(f"size is {size}: sample faces are drawn at 64 to 1024 pixels")
+    CanonicalMesh.load(model)  # a bad bundle is reported here, once
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs = [(folder, Path(model), number, photos, size, seed) for number in range(identities)]
+    for _ in track(_finished(jobs, workers), "drawing sample faces", total=len(jobs)):
+        pass
+
+
+def _finished(jobs: list[tuple[Path, Path, int, int, int, int]], workers: int) -> Iterable[None]:
+    """Do the jobs, one item whenever one is done; the first error ends it."""
+    # spawned, not forked: the caller may have threads (torch, progress bars) that do not survive a fork
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(
+        min(workers, len(jobs)), mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)
+    ) as pool:
+        with _alike_on_all_processors():
+            pending: set[Future[None]] = {pool.submit(write_person, *job) for job in jobs}
+        try:
+            while pending:
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+WORKER_ENVIRONMENT = {
+    # the work is split over processes already
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    # wider instructions than AVX2 round differently, and a pixel in a million falls on the other side
+    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
+    "OPENBLAS_CORETYPE": "Haswell",
+    # "?" stands behind what this processor lacks: OpenCV complains of being told to do without that
+    "OPENCV_CPU_DISABLE": ",".join(re.findall(r"AVX512[\w-]*(?![\w?-])", cv2.getCPUFeaturesLine())),
+}
+"""What the libraries read when a worker loads them, before any code of ours runs there."""
+
+
+@contextmanager
+def _alike_on_all_processors() -> Iterator[None]:
+    """Processes started within compute on one thread, with instructions that all x86-64 processors of today have."""
+    before = {name: os.environ.get(name) for name in WORKER_ENVIRONMENT}
+    os.environ.update(WORKER_ENVIRONMENT)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@lru_cache(maxsize=1)
+def _mesh(model: Path) -> CanonicalMesh:
+    return CanonicalMesh.load(model)
+
+
+def write_person(folder: Path, model: Path, number: int, photos: int, size: int, seed: int) -> None:
+    """Write what is missing of one person's photographs, and then the file that vouches for them."""
+    person = folder / f"person_{number:04d}"
+    identity = draw_identity(seed, number)
+    about = {"version": VERSION, "seed": seed, "size": size}
+    whole = _whole(person, about)
+    missing = [photo for photo in range(photos) if f"photo_{photo}.jpg" not in whole]
+    if not missing:
+        return
+    for photo in missing:
+        scene = draw_scene(seed, number, photo)
+        rendered = render(_mesh(model), identity, scene, size)
+        content = _as_jpeg(rendered)
+        with atomic_path(person / f"photo_{photo}.jpg") as temporary:
+            temporary.write_bytes(content)
+        whole[f"photo_{photo}.jpg"] = {
+            "sha256": sha256_bytes(content),
+            "landmarks68": [[round(float(value), 3) for value in point[:2]] for point in rendered.landmarks68],
+            "scene": scene.describe(),
+        }
+    truth = about | {"identity_number": number, "identity": identity.describe(), "photos": whole}
+    write_text(person / TRUTH, json.dumps(truth, sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n")
+
+
+def _as_jpeg(rendered: Rendered) -> bytes:
+    """The picture as JPEG with full colour resolution: a sixth of a PNG file, which is large because skin is grainy."""
+    options = {
+        cv2.IMWRITE_JPEG_QUALITY: 90,
+        cv2.IMWRITE_JPEG_OPTIMIZE: 1,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR: cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    }
+    encoded, content = cv2.imencode(".jpg", rendered.image[..., ::-1], [*chain(*options.items())])
+    if not encoded:
+        raise FaceReconError("cannot encode a sample face as JPEG; check the installation of OpenCV")
+    return bytes(content)
+
+
+def _whole(person: Path, about: dict[str, Any]) -> dict[str, Any]:
+    """What a person's truth file says of the photographs that are as it says; {} if it was not drawn as ``about``."""
+    try:
+        truth = json.loads((person / TRUTH).read_text(encoding="utf-8"))
+        if any(truth[key] != value for key, value in about.items()):
+            return {}
+        return {
+            name: photo
+            for name, photo in truth["photos"].items()
+            if (person / name).is_file() and sha256_file(person / name) == photo["sha256"]
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}

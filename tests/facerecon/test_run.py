@@ -1,0 +1,160 @@
+"""Settings: what is wrong is named in one line with key, value and what is allowed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from facerecon.errors import FaceReconError
+from facerecon.run import RunSettings, parse_settings
+
+CONFIGS = sorted((Path(__file__).parents[3] / "configs").glob("*.yaml"))
+
+
+def nested(path: str, value: Any) -> dict[str, Any]:
+    """``value`` under the dotted ``path``."""
+    for key in reversed(path.split(".")):
+        value = {key: value}
+    return value
+
+
+def refusal(parameters: Any) -> str:
+    with pytest.raises(FaceReconError) as caught:
+        parse_settings(parameters, "configs/mine.yaml")
+    assert "\n" not in caught.value.message
+    return caught.value.message
+
+
+def groups(model: type[BaseModel], path: str = "") -> dict[str, type[BaseModel]]:
+    """Every group of settings by its dotted path; "" is the whole run."""
+    found = {path: model}
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            found |= groups(field.annotation, f"{path}.{name}".lstrip("."))
+    return found
+
+
+def test_nothing_given_means_the_defaults() -> None:
+    assert parse_settings({}, "configs/mine.yaml") == RunSettings()
+
+
+def test_defaults_survive_the_way_through_json() -> None:
+    assert RunSettings.model_validate_json(RunSettings().model_dump_json()) == RunSettings()
+
+
+def test_there_are_configs() -> None:
+    assert {"demo", "ci", "lfw", "forensic_512"} <= {path.stem for path in CONFIGS}
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_is_valid_and_bears_its_files_name(path: Path) -> None:
+    parameters = yaml.safe_load(path.read_text(encoding="utf-8"))["parameters"]
+    settings = parse_settings(parameters, path.name)
+    assert settings.name == path.stem  # the name is the folder of its outputs
+    assert settings.data.licence != "unknown"
+
+
+@pytest.mark.parametrize("group", [pytest.param(path, id=path or "parameters") for path in groups(RunSettings)])
+def test_a_misspelt_key_is_named_with_the_allowed_ones(group: str) -> None:
+    path = f"{group}.misspelt".lstrip(".")
+    message = refusal(nested(path, 1))
+    allowed = groups(RunSettings)[group].model_fields
+    assert message == f"configs/mine.yaml: parameters.{path}: no such key; allowed here: {', '.join(allowed)}"
+
+
+def test_a_misspelt_model_option_is_named_with_the_familys_own() -> None:
+    message = refusal({"model": {"options": {"featurs": [16, 32]}}})
+    assert message.endswith(
+        "parameters.model: options.featurs: no such key; allowed here: features, fold, first_fill, prior_grid, "
+        "prior_components, prior_iterations, prior_from, confidence, confidence_from"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "parts"),
+    [
+        ("seed", -1, ["= -1", "greater than or equal to 0"]),
+        ("seed", 2**31, ["= 2147483648", "less than or equal to 2147483647"]),
+        ("seed", 0.5, ["= 0.5", "integer"]),
+        ("name", "My run", ["= 'My run'", "a-z0-9"]),
+        ("name", "../up", ["= '../up'", "pattern"]),
+        ("data.path", "", ["= ''", "at least 1 character"]),
+        ("data.max_faces", 0, ["= 0", "greater than or equal to 1"]),
+        ("data.splits.train", 1.5, ["= 1.5", "less than or equal to 1"]),
+        ("alignment.size", 48, ["= 48", "greater than or equal to 64"]),
+        ("alignment.size", 1024, ["= 1024", "less than or equal to 512"]),
+        ("alignment.size", 72, ["= 72", "multiple of 16"]),
+        ("alignment.several_faces", "smallest", ["= 'smallest'", "'largest', 'all' or 'quarantine'"]),
+        ("alignment.workers", 0, ["= 0", "greater than or equal to 1"]),
+        ("validation.suites", 0, ["= 0", "give a file of expectations, such as configs/expectations/default.yaml"]),
+        ("validation.near_duplicates.max_distance", 33, ["= 33", "less than or equal to 32"]),
+        ("validation.near_duplicates.min_correlation", 1.5, ["= 1.5", "less than or equal to 1"]),
+        ("masks.levels", [], ["= []", "at least 1 item"]),
+        ("masks.count", 4, ["= 4", "greater than or equal to 8"]),
+        ("model.options", "wide", ["= 'wide'", "dictionary"]),
+        ("training.learning_rate", 0, ["= 0", "greater than 0"]),
+        ("training.learning_rate", "fast", ["= 'fast'", "number"]),
+        ("training.clip_norm", float("inf"), ["= inf", "finite"]),
+        ("training.precision", "8", ["= '8'", "'32-true'"]),
+        ("training.losses.l1", -1, ["= -1", "greater than or equal to 0"]),
+        ("training.augmentation.rotation", 90, ["= 90", "less than or equal to 45"]),
+        ("evaluation.samples", 65, ["= 65", "less than or equal to 64"]),
+        ("onnx.min_parity_psnr", float("nan"), ["= nan", "finite"]),
+        ("promotion.margin", -0.1, ["= -0.1", "greater than or equal to 0"]),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_key_and_bound(path: str, value: Any, parts: list[str]) -> None:
+    message = refusal(nested(path, value))
+    assert message.startswith(f"configs/mine.yaml: parameters.{path} = ")
+    for part in parts:
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("parameters", "parts"),
+    [
+        (nested("data.source", "imdb"), ["parameters.data", "source: 'imdb' not among archive, celeba", "lfw"]),
+        (nested("model.family", "gan"), ["parameters.model", "model family 'gan' not among", "unet_attention"]),
+        (nested("model.options.features", [3, 8]), ["options.features = [3, 8]", "even width, at least 4"]),
+        (nested("masks.training_families", ["brush", "held_out"]), ["training_families: held_out not among brush"]),
+        (nested("masks.training_families", []), ["training_families: name at least one"]),
+        (nested("masks.evaluation_families", ["boxes"]), ["evaluation_families: must contain 'brush'"]),
+        (nested("masks.evaluation_families", ["brush", "fog"]), ["evaluation_families: fog not among", "held_out"]),
+        (nested("masks.levels", [1, 4]), ["masks.levels.1 = 4", "1, 2 or 3"]),
+        (nested("data.splits.train", 0.9), ["data.splits", "sum to 1.2", "must sum to 1"]),
+        (nested("masks.curriculum.boundaries", [0.5, 0.2]), ["masks.curriculum", "boundaries must not fall"]),
+        ({1: 2}, ["parameters.1", "strings"]),
+        (None, ["parameters = None", "dictionary"]),
+        (["seed"], ["parameters = ['seed']", "dictionary"]),
+        (nested("training", None), ["parameters.training = None", "dictionary"]),
+    ],
+)
+def test_what_does_not_exist_or_fit_together_is_named(parameters: Any, parts: list[str]) -> None:
+    message = refusal(parameters)
+    for part in ("configs/mine.yaml: ", *parts):
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("losses", "network"),
+    [({"perceptual_backbone": "vgg"}, "lpips_vgg"), ({"identity_network": "facenet"}, "facenet")],
+)
+def test_the_gate_is_not_judged_by_what_the_loss_was_taught_by(losses: dict[str, Any], network: str) -> None:
+    chosen = {"lpips_backbone": "vgg", "identity_network": "facenet"}
+    message = refusal({"training": {"losses": losses}, "promotion": chosen})
+    assert f"promotion: {network} teaches in training.losses and must not judge" in message
+    off = {"perceptual": 0, "identity": 0}
+    parse_settings({"training": {"losses": losses | off}, "promotion": chosen}, "configs/mine.yaml")
+
+
+def test_shares_may_be_zero_and_their_rounding_is_forgiven() -> None:
+    splits = {"train": 0.1 + 0.2, "val": 0.7, "gate": 0.0, "test": 0.0}
+    assert parse_settings(nested("data.splits", splits), "here").data.splits.gate == 0
+
+
+def test_the_error_keeps_pydantics_as_its_cause() -> None:
+    with pytest.raises(FaceReconError) as caught:
+        parse_settings({"seed": "x"}, "here")
+    assert caught.value.__cause__ is not None
