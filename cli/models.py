@@ -32,20 +32,19 @@ def models(version: str | None) -> None:
     if not rows:
         console.print("No model is registered yet: train one with `zenml pipeline run training`.")
         return
-    table = Table("version", "aliases", "hole PSNR", "LPIPS", "identity", "data", "created", "decision")
+    metrics = list(dict.fromkeys(name for row in rows for name in row.figures))
+    table = Table("version", "aliases", *metrics, "data", "created", "decision")
     for row in rows:
         table.add_row(
             f"{row.config}/{row.version}",
             "\n".join(row.aliases),
-            _figure(row.hole_psnr, 2),
-            _figure(row.lpips, 4),
-            _figure(row.identity, 3),
+            *(row.figures.get(name, "") for name in metrics),
             f"{row.data}\n{row.licence}",
             row.created,
             row.decision,
         )
     console.print(table)
-    console.print("Figures: mean over the gate's faces and levels under brush masks. Hole PSNR in dB.")
+    console.print("Figures: means over the gate's faces and the levels of the case that decides.")
 
 
 @click.command()
@@ -84,7 +83,3 @@ def _tell(move: "Move") -> None:
 
     follow()
     click.echo(f"Version {move.version} of {move.model} is champion now; before it was version {move.champion[0]}.")
-
-
-def _figure(value: float | None, digits: int) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"

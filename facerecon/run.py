@@ -1,37 +1,35 @@
-"""A whole run. Unknown keys and values out of range are refused."""
+"""A whole run. Unknown keys and values out of range are refused. Imports no torch."""
 
-from typing import Any, Self
+from functools import lru_cache
+from typing import Any, cast
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, create_model, field_validator
 
-from facerecon.corruption.settings import MaskSettings
 from facerecon.data.alignment import AlignmentSettings
 from facerecon.data.settings import DataSettings
 from facerecon.data.sources import SOURCES
 from facerecon.data.validation.settings import ValidationSettings
 from facerecon.errors import FaceReconError
-from facerecon.evaluation.promotion import PromotionSettings
-from facerecon.evaluation.settings import EvaluationSettings
 from facerecon.export.settings import OnnxSettings
-from facerecon.models.settings import ModelSettings
-from facerecon.settings import Settings, first_problem
-from facerecon.training.settings import TrainingSettings
+from facerecon.files import digest_of
+from facerecon.settings import first_problem
+from facerecon.tasks import get_task
+from facerecon.tasks.settings import TaskSettings
+
+SETTINGS_VERSION = 1
+"""Part of every config's digest. Raised when a default changes, so that one digest never has two meanings."""
 
 
-class RunSettings(Settings):
-    """A whole run; what stands under ``parameters:`` in a file of ``configs/``."""
+class RunSettings(TaskSettings):
+    """What stands under ``parameters:`` in a file of ``configs/``; ``run_settings`` gives the class of a task."""
 
     name: str = Field("demo", pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
+    task: str = "inpainting"
     seed: int = Field(0, ge=0, le=2**31 - 1)
     data: DataSettings = Field(default_factory=DataSettings)
     alignment: AlignmentSettings = Field(default_factory=AlignmentSettings)
     validation: ValidationSettings = Field(default_factory=ValidationSettings)
-    masks: MaskSettings = Field(default_factory=MaskSettings)
-    model: ModelSettings = Field(default_factory=ModelSettings)
-    training: TrainingSettings = Field(default_factory=TrainingSettings)
-    evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
     onnx: OnnxSettings = Field(default_factory=OnnxSettings)
-    promotion: PromotionSettings = Field(default_factory=PromotionSettings)
 
     @field_validator("data")
     @classmethod
@@ -40,21 +38,46 @@ class RunSettings(Settings):
             raise ValueError(f"source: '{data.source}' not among {', '.join(sorted(SOURCES))}")
         return data
 
-    @model_validator(mode="after")
-    def _the_gate_is_not_the_teacher(self) -> Self:
-        if both := set(self.promotion.judges) & set(self.training.losses.networks):
-            taught = ", ".join(sorted(both))
-            raise ValueError(f"promotion: {taught} teaches in training.losses and must not judge: choose another there")
-        return self
+    def values(self, *fields: str) -> dict[str, Any]:
+        """Some of the fields as plain values, for JSON."""
+        return self.model_dump(mode="json", include=set(fields))
+
+    @property
+    def digest(self) -> str:
+        """One SHA-256 for what the settings ask for.
+
+        Defaults are left out, so that a new setting moves no digest; what only says where a training resumes or whose
+        weights it starts from is left out too: the weights' own digest says more than their name.
+        """
+        unlike = {"training": {"resume_from", "init_from"}}
+        chosen = self.model_dump(mode="json", exclude_defaults=True, exclude=unlike)
+        return digest_of({"settings_version": SETTINGS_VERSION, **chosen})
+
+
+@lru_cache
+def run_settings(task: str) -> type[RunSettings]:
+    """The class of a run's settings for a task: the task's own fields and those of every run.
+
+    Raises:
+        FaceReconError: there is no such task.
+    """
+    own = get_task(task).settings
+    made = create_model("RunSettings", __base__=(own, RunSettings), __module__=__name__)
+    return cast(type[RunSettings], made)
 
 
 def parse_settings(parameters: dict[str, Any], where: str) -> RunSettings:
-    """Settings from plain values; ``where`` names their origin in the error.
+    """Settings from plain values; ``where`` names their file in the error.
 
     Raises:
         FaceReconError: one line with the first wrong key, its value and what is allowed.
     """
+    task = parameters.get("task", RunSettings.model_fields["task"].default)
     try:
-        return RunSettings.model_validate(parameters)
+        settings = run_settings(task) if isinstance(task, str) else RunSettings
+    except FaceReconError as error:
+        raise FaceReconError(f"{where}: parameters.task: {error.message}") from error
+    try:
+        return settings.model_validate(parameters)
     except ValidationError as error:
-        raise FaceReconError(f"{where}: {first_problem(error, 'parameters', RunSettings)}") from error
+        raise FaceReconError(f"{where}: {first_problem(error, 'parameters', settings)}") from error

@@ -1,15 +1,15 @@
 """The registered models as people read them: all versions in a table, and one version's descent."""
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from facerecon.errors import FaceReconError
-from facerecon.evaluation.promotion import METRICS, PRIMARY
+from facerecon.evaluation.promotion import Decision
 from ops import journal
 from ops.promotion import Standing, record_of
 from ops.registry import config_of, connect, find_version, registered_models, versions_of, weights_of
@@ -20,14 +20,15 @@ SHOWN = 12
 
 @dataclass(frozen=True)
 class VersionRow:
-    """One version in the table; "" or None where the registry holds nothing of the kind."""
+    """One version in the table; "" where the registry holds nothing of the kind.
+
+    ``figures`` are its means at the gate by metric, as shown.
+    """
 
     config: str
     version: int
     aliases: tuple[str, ...]
-    hole_psnr: float | None
-    lpips: float | None
-    identity: float | None
+    figures: dict[str, str]
     data: str
     licence: str
     created: str
@@ -41,15 +42,12 @@ def all_versions() -> list[VersionRow]:
     for model in registered_models(client):
         for version in reversed(versions_of(client, model.name)):
             aliases = sorted(alias for alias, number in model.aliases.items() if int(number) == int(version.version))
-            hole_psnr, lpips, identity = (_brush(record_of(version), metric) for metric in METRICS)
             rows.append(
                 VersionRow(
                     config=config_of(model.name),
                     version=int(version.version),
                     aliases=tuple(aliases),
-                    hole_psnr=hole_psnr,
-                    lpips=lpips,
-                    identity=identity,
+                    figures=_gate_figures(version),
                     data=version.tags.get("manifest_digest", "")[:SHOWN],
                     licence=version.tags.get("data_licence", ""),
                     created=_time(version.creation_timestamp),
@@ -59,11 +57,13 @@ def all_versions() -> list[VersionRow]:
     return rows
 
 
-def _brush(record: dict[str, Any], metric: str) -> float | None:
-    """The mean over the levels of brush masks at the gate, None if it is unknown or not finite."""
-    figures = [row.get(metric) for case, row in record.get("challenger", {}).items() if case.startswith(f"{PRIMARY}/")]
-    known = [figure for figure in figures if figure is not None]
-    return sum(known) / len(known) if known and len(known) == len(figures) else None
+def _gate_figures(version: ModelVersion) -> dict[str, str]:
+    """What the gate measured, as shown; {} for a version of which nothing readable is kept."""
+    try:
+        rows = json.loads(version.tags.get("gate_figures", "[]"))
+        return {title: "–" if mean is None else f"{mean:.{digits}f}" for title, mean, digits in rows}
+    except (ValueError, TypeError):
+        return {}
 
 
 Section = tuple[str, list[tuple[str, str]]]
@@ -85,7 +85,7 @@ def lineage(text: str) -> list[Section]:
         ("version", _about(version, standing)),
         ("run", _run_of(run)),
         ("code", _chosen(tags, ("git_commit", "git_diff_digest", "lock_digest"), "code_digest.")),
-        ("data", _chosen(version.tags | tags, ("data_licence", "data_dvc_digest", "manifest_digest", "masks_digest"))),
+        ("data", _chosen(version.tags | tags, ("data_licence", "data_dvc_digest", "manifest_digest", "cases_digest"))),
         ("weights", _weights(version, tags)),
         ("gate decision", _decided(record)),
         ("champions", _champions(standing, held)),
@@ -118,7 +118,7 @@ def _run(version: ModelVersion) -> Run | None:
 def _run_of(run: Run | None) -> list[tuple[str, str]]:
     if run is None:
         return [("run", "unknown: it was deleted, or the version was registered by hand")]
-    names = ("config", "config_digest", "seed", "device", "threads", "precision", "trained_in_run")
+    names = ("config", "task", "config_digest", "seed", "device", "threads", "precision", "trained_in_run")
     chosen = _chosen(run.data.tags, names)
     return [("name", run.info.run_name or ""), ("id", run.info.run_id), ("begun", _time(run.info.start_time)), *chosen]
 
@@ -139,18 +139,18 @@ def _weights(version: ModelVersion, tags: dict[str, str]) -> list[tuple[str, str
         ("file", version.tags.get("weights_uri", "unknown")),
         ("state", state),
         ("pretrained", tags.get("pretrained", "unknown")),
+        ("teachers", version.tags.get("teachers", "unknown")),
+        ("started from", tags.get("initial_weights_from", "freshly initialised weights")),
     ]
 
 
-def _decided(record: dict[str, Any]) -> list[tuple[str, str]]:
-    if not record:
-        return [("decision", "the gate has not decided on it")]
-    before = record["champion_version"]
-    checks = [
-        ("met" if check["passed"] else "NOT MET", f"{check['name']}: {check['said']}") for check in record["checks"]
-    ]
+def _decided(record: Decision | None) -> list[tuple[str, str]]:
+    if record is None:
+        return [("decision", "the gate has not decided on it, or an older version of the code did")]
+    before = record.champion_version
+    checks = [("met" if check.passed else "NOT MET", f"{check.name}: {check.said}") for check in record.checks]
     return [
-        ("decision", f"{'champion' if record['champion'] else 'challenger'}: {record['reason']}"),
+        ("decision", f"{'champion' if record.champion else 'challenger'}: {record.reason}"),
         ("champion before", "none" if before is None else f"version {before}"),
         *checks,
     ]

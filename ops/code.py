@@ -16,18 +16,18 @@ TEMPLATES = {".html", ".j2"}
 
 @lru_cache(maxsize=1)
 def _imports() -> grimp.ImportGraph:
-    return grimp.build_graph(*PACKAGES, cache_dir=None)
+    return grimp.build_graph(*PACKAGES, cache_dir=None, exclude_type_checking_imports=True)
 
 
-def reached_modules(module: str) -> set[str]:
-    """The project's modules that run when ``module`` is imported and used: itself, what it imports, and so on.
+def reached_modules(*modules: str) -> set[str]:
+    """The project's modules that run when ``modules`` are imported and used: themselves, what they import, and so on.
 
     Importing a module runs the packages it lies in. A package that imports its own modules by name (a registry of
     families, of sources) reaches all of them.
     """
     graph = _imports()
     reached: set[str] = set()
-    waiting = {module}
+    waiting = set(modules)
     while waiting:
         name = waiting.pop()
         reached.add(name)
@@ -41,22 +41,24 @@ def reached_modules(module: str) -> set[str]:
     return reached
 
 
-def reached_files(module: str) -> list[str]:
+def reached_files(*modules: str) -> list[str]:
     """The files of ``reached_modules`` relative to the project's root, the templates these name, and the lock file."""
     files: set[Path] = set()
-    waiting = {LOCK, *map(_file, reached_modules(module))}
+    waiting = {LOCK, *map(_file, reached_modules(*modules))}
     while waiting:
         path = waiting.pop()
         files.add(path)
         source = path.read_text(encoding="utf-8")
-        beside = {other for other in path.parent.iterdir() if other.suffix in TEMPLATES and f'"{other.name}"' in source}
+        folders = [path.parent, path.parent / "templates"]
+        near = [other for folder in folders if folder.is_dir() for other in folder.iterdir()]
+        beside = {other for other in near if other.suffix in TEMPLATES and f'"{other.name}"' in source}
         waiting |= beside - files
     return sorted(str(path.relative_to(PROJECT)) for path in files)
 
 
-def code_digest(module: str) -> str:
-    """One SHA-256 for all files that ``module`` reaches: equal digests, equal code and equal libraries."""
-    return digest_of({name: sha256_file(PROJECT / name) for name in reached_files(module)})
+def code_digest(*modules: str) -> str:
+    """One SHA-256 for all files that ``modules`` reach: equal digests, equal code and equal libraries."""
+    return digest_of({name: sha256_file(PROJECT / name) for name in reached_files(*modules)})
 
 
 def _file(module: str) -> Path:

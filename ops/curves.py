@@ -8,7 +8,7 @@ import mlflow
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from facerecon.files import write_text
-from facerecon.training.checkpoints import Row
+from facerecon.models.trained import Row
 
 
 def log_row(row: Row) -> None:

@@ -21,7 +21,7 @@ from facerecon.workspace import PROJECT, state_folder
 from ops.code import LOCK
 from ops.lineage import dvc_digest, git
 from ops.pipeline import DEFAULT_FILE
-from ops.settings_file import read_settings
+from ops.settings_file import read_run_file
 from ops.stack import EXPERIMENT, check_stack, tracking_uri
 
 Outcome = Literal["ok", "note", "bad"]
@@ -133,7 +133,7 @@ def _weights() -> Finding:
 
 
 def _data() -> Finding:
-    settings: RunSettings = read_settings(DEFAULT_FILE, ())
+    settings: RunSettings = read_run_file(DEFAULT_FILE, ()).settings
     folder = PROJECT / settings.data.path
     if not folder.is_dir():
         return Finding("data", "bad", f"{folder} does not exist", "make sample, or run with -c and your own data.path")

@@ -4,16 +4,18 @@ import os
 import platform
 import subprocess
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
-import torch
-
 from facerecon import weights
-from facerecon.files import digest_of, sha256_bytes, sha256_file
+from facerecon.files import sha256_bytes, sha256_file
 from facerecon.run import RunSettings
-from facerecon.training.precision import precision_of
+from facerecon.tasks import get_task
+from facerecon.tasks.base import Part
+from facerecon.training.settings import LoopSettings
 from facerecon.workspace import PROJECT
-from ops.code import LOCK
+from ops.code import LOCK, code_digest
+from ops.initial_weights import InitialWeights
 
 
 def git(*arguments: str, **environment: str) -> str:
@@ -54,47 +56,75 @@ def dvc_digest() -> str:
         return ",".join(f"{out.hash_info.value}{' (changed since)' if out.workspace_status() else ''}" for out in outs)
 
 
-def weights_used(settings: RunSettings) -> list[str]:
-    """Names of all pretrained weights that a run with these settings uses."""
-    evaluation = settings.evaluation
-    judges = [f"lpips_{evaluation.lpips_backbone}", evaluation.identity_network, *settings.promotion.judges]
-    return sorted({"face_landmarker", *settings.training.losses.networks, *judges})
-
-
-def settings_digest(settings: RunSettings) -> str:
-    """One SHA-256 for what the settings ask for; where a training goes on from does not change what it ends with."""
-    return digest_of(settings.model_dump(mode="json", exclude={"training": {"resume_from"}}))
-
-
-def run_tags(
-    settings: RunSettings, manifest_digest: str, masks_digest: str, weights_digest: str, code: dict[str, str]
-) -> dict[str, str]:
-    """The tags of a run: equal tags on equal processors mean equal weights and figures.
-
-    ``code`` holds the digest of the code that each step reaches.
-    """
+def run_provenance(settings: RunSettings, initial: InitialWeights | None) -> dict[str, str]:
+    """What is known of a run before it starts: code, settings, data, pretrained weights, machine."""
     diff = uncommitted_diff()
     return {
         "config": settings.name,
+        "task": settings.task,
         "git_commit": git("rev-parse", "HEAD").strip() or "none",
         "git_diff_digest": sha256_bytes(diff.encode("utf-8", "surrogateescape")) if diff else "clean",
-        "config_digest": settings_digest(settings),
+        "config_digest": settings.digest,
         "data_dvc_digest": dvc_digest(),
-        "manifest_digest": manifest_digest,
-        "masks_digest": masks_digest,
-        "weights_digest": weights_digest,
-        "pretrained": ",".join(f"{name}:{weights.digest(name)[:16]}" for name in weights_used(settings)),
+        "pretrained": ",".join(f"{name}:{weights.digest(name)[:16]}" for name in sorted(pretrained_of(settings))),
         "lock_digest": sha256_file(LOCK) if LOCK.is_file() else "none",
         "seed": str(settings.seed),
-        "device": device_name(settings.training.accelerator),
-        "threads": str(settings.training.threads or torch.get_num_threads()),
-        "precision": precision_of(settings.training),
-        **{f"code_digest.{step}": digest for step, digest in code.items()},
+        **({} if initial is None else {"initial_weights": initial.digest, "initial_weights_from": initial.source}),
     }
+
+
+def machine(training: LoopSettings) -> dict[str, str]:
+    """What trains: device, threads, precision."""
+    import torch
+
+    from facerecon.training.precision import precision_of
+
+    return {
+        "device": device_name(training.accelerator),
+        "threads": str(training.threads or torch.get_num_threads()),
+        "precision": precision_of(training),
+    }
+
+
+def pretrained_of(settings: RunSettings) -> dict[str, list[str]]:
+    """The pretrained weights that a run with these settings uses, each with what it is used for."""
+    return {"face_landmarker": ["alignment"], **settings.pretrained}
+
+
+def step_digests(settings: RunSettings, steps: tuple[str, ...]) -> dict[str, str]:
+    """The digest of the code that each step reaches, with what the config names: the task's parts and the model family."""
+    return {step: code_digest(f"steps.{step}", *named_modules(settings, step)) for step in steps}
+
+
+def named_modules(settings: RunSettings, step: str) -> list[str]:
+    """The modules that a step imports because the config names them."""
+    if step not in _PARTS:
+        return []
+    task = get_task(settings.task)
+    family = f"facerecon.models.{settings.model.family}"
+    modules = [f"facerecon.tasks.{task.name}", *(task.module_of(part) for part in _PARTS[step])]
+    # a family that a task's own module registers has no module of its name
+    return modules + ([family] if step in _BUILDS and find_spec(family) else [])
+
+
+_PARTS: dict[str, tuple[Part, ...]] = {
+    "freeze_cases": ("cases",),
+    "train": ("cases", "training"),
+    "evaluate": ("cases", "evaluation", "details"),
+    "export": ("cases", "export"),
+    "promote": ("cases", "gate"),
+    "publish": ("settings", "cases", "details", "report"),
+}
+"""The parts of the task that a step uses."""
+
+_BUILDS = {"train", "evaluate", "export", "promote"}
+"""The steps that build the network."""
 
 
 def device_name(accelerator: str) -> str:
     """The processor or GPU that training runs on."""
+    import torch
+
     if accelerator != "cpu" and torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return f"{platform.machine()} {_cpu_model()}".strip()
@@ -111,10 +141,10 @@ def _cpu_model() -> str:
 def onnx_metadata(settings: RunSettings) -> dict[str, str]:
     """What is written into the ONNX file; nothing that changes when nothing changed."""
     return {
+        "task": settings.task,
         "family": settings.model.family,
         "size": str(settings.alignment.size),
-        "normalisation": "RGB, uint8 / 127.5 - 1",
-        "mask_polarity": "1 = hole, 0 = known",
-        "config_digest": settings_digest(settings),
+        "config_digest": settings.digest,
+        **get_task(settings.task).signature.metadata,
         "licence": f"code MIT; trained on data of licence: {settings.data.licence}",
     }

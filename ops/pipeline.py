@@ -1,7 +1,7 @@
 """A ZenML pipeline that checks its settings and its stack first and ends with one clear line when a user erred."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from zenml.enums import ExecutionMode
 from zenml.integrations.mlflow.flavors.mlflow_experiment_tracker_flavor import MLFlowExperimentTrackerSettings
@@ -11,7 +11,7 @@ from facerecon.errors import FaceReconError
 from facerecon.workspace import PROJECT
 from ops.faults import clear_faults
 from ops.logs import shorten_user_errors
-from ops.settings_file import read_settings
+from ops.settings_file import read_run_file
 from ops.stack import EXPERIMENT, check_stack
 from ops.verified_cache import verified_cache
 from ops.zenml_models import start_up
@@ -27,22 +27,26 @@ class CheckedPipeline(Pipeline):
         # any other mode hides the failing step's error behind one of its own
         super().__init__(execution_mode=ExecutionMode.FAIL_FAST, **options)
         self._step_names = steps
+        self._values: dict[str, Any] | None = None
 
     def with_options(  # type: ignore[override]  # positional arguments are not used by ZenML either
         self, *, config_path: str | None = None, **options: Any
     ) -> "Pipeline":
-        """ZenML's, after the file was checked.
+        """ZenML's, with the run's settings from the file, which was checked.
 
         Raises:
             FaceReconError: the file is no settings file, or holds an unknown key or a value out of range.
         """
         path = Path(config_path or DEFAULT_FILE)
-        settings = read_settings(path, self._step_names)
-        options.setdefault("run_name", f"{settings.name}-{{date}}_{{time}}")
+        file = read_run_file(path, self._step_names)
+        # what tells two runs apart first: lists cut names short
+        options.setdefault("run_name", f"{{time}}-{file.settings.name}-{{date}}")
         try:
-            return super().with_options(config_path=str(path), **options)
+            made = cast(CheckedPipeline, super().with_options(**{**file.zenml, **options}))
         except ValueError as error:
             raise FaceReconError(f"{path}: ZenML does not accept it: {error}") from error
+        made._values = file.settings.model_dump(mode="json")
+        return made
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run on the active stack.
@@ -50,8 +54,10 @@ class CheckedPipeline(Pipeline):
         Raises:
             FaceReconError: the stack cannot run the pipeline, or a step was given what it cannot use.
         """
-        if "config_path" not in self._run_args and not args and not kwargs:
-            return self.with_options()()
+        if not args and not kwargs:
+            if self._values is None:
+                return self.with_options()()
+            kwargs = {"settings": self._values}
         shorten_user_errors()
         start_up(check_stack())
         tracker = MLFlowExperimentTrackerSettings(experiment_name=EXPERIMENT)

@@ -1,25 +1,28 @@
 """Who is champion: decided by the gate, by hand, or put back; every change under a lock and through the journal.
 
 MLflow's registry is the truth. What this module keeps there, beside the aliases: on a version the tags ``weights_uri``,
-``weights_digest``, ``decision`` (why it stands where it stands), ``decision_record`` (the gate's decision as JSON),
-``decision_grounds`` (a digest of what it rested on), ``data_licence`` and ``rolled_back`` (why it was taken down by
-hand); on the registered model ``champions``, all champions in order, the present one last.
+``weights_digest``, ``task``, ``teachers``, ``decision`` (why it stands where it stands, in a sentence),
+``decision_record`` (the uri of the gate's decision, a JSON artifact of the run that registered the version),
+``gate_figures`` (its means at the gate, for tables), ``decision_grounds`` (a digest of what it rested on),
+``data_licence`` and ``rolled_back`` (why it was taken down by hand); on the registered model ``champions``, all champions
+in order, the present one last.
 """
 
 import json
 import logging
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from typing import Any
 
+import mlflow
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from facerecon.errors import FaceReconError
-from facerecon.evaluation.promotion import Check, GateFigures, Opponent, PromotionSettings, Ruling, rule
+from facerecon.evaluation.promotion import Check, Decision, Opponent, decide
 from facerecon.files import digest_of
 from facerecon.models.trained import TrainedModel
-from facerecon.perception.facenet import FaceNet
+from facerecon.tasks import Gate
 from facerecon.weights import table
 from ops import journal
 from ops.journal import Move
@@ -44,6 +47,9 @@ LOG = logging.getLogger(__name__)
 BY_HAND = "by hand"
 PROMOTED, NOT_PROMOTED, ROLLED_BACK = "promoted", "not promoted", "rolled back"
 
+SUPPLIED = {"facenet": "MIT (weights learned on VGGFace2)"}
+"""Licences of weights that the user's own network brings."""
+
 REMEMBERED = 100
 """So many former champions a registered model names: its tag must stay within 5,000 characters."""
 
@@ -66,18 +72,18 @@ class Standing:
 class Grounds:
     """What a decision rests on beside the two models.
 
-    ``digests`` (data, masks, code) become tags of the version; ``weights_licences`` has the licence of each pretrained
-    weights file that was used, by its name.
+    ``rule`` are the promotion's settings; ``digests`` (data, cases, code) become tags of the version; ``weights_licences``
+    has the licence of each pretrained weights file that was used, by its name.
     """
 
-    rule: PromotionSettings
+    rule: dict[str, Any]
     digests: dict[str, str]
     data_licence: str
     weights_licences: dict[str, str]
 
     def digest(self, champion: int | None) -> str:
         """SHA-256 of all of it and the number of the champion that is decided against."""
-        return digest_of([asdict(self) | {"rule": self.rule.model_dump(mode="json")}, champion])
+        return digest_of([asdict(self), champion])
 
 
 def challenge(
@@ -85,55 +91,59 @@ def challenge(
     model_uri: str,
     weights_uri: str,
     trained: TrainedModel,
-    measure: Callable[[TrainedModel], GateFigures],
+    gate: Gate,
     grounds: Grounds,
     by: str,
-) -> dict[str, Any]:
+) -> Decision:
     """Register a model as challenger, decide by the rule whether it becomes champion, and return the decision.
 
-    ``measure`` gives a model's figures at today's gate, on the same faces and masks for both; ``by`` names the run.
-    Weights that were decided on before on the same grounds change nothing: the decision is that of then, with
-    ``champion`` as it stands now. A champion is not put down by its own weights coming again.
+    ``gate`` measures both models on the same faces and cases; ``by`` names the run. Weights that were decided on before on
+    the same grounds change nothing: the decision is that of then, with ``champion`` as it stands now. A champion is not
+    put down by its own weights coming again.
 
     Raises:
         FaceReconError: the registry does not answer, or the model cannot be measured; nothing is half promoted.
     """
     client, name = connect(), registered_name(config)
     with registry_lock(), answering():
-        _settle(client)
-        version = _registered(client, name, model_uri, weights_uri, trained.digest, grounds)
+        _complete_pending(client)
+        version = _registered(client, name, model_uri, weights_uri, trained, grounds)
         number, standing, record = int(version.version), Standing(client, name), record_of(version)
         # what a champion was decided against is its former champion
-        against: int | None = record.get("champion_version") if standing.champion == number else standing.champion
-        if version.tags.get("decision_grounds") == grounds.digest(against):
-            return as_of_now(record)
-        ours = measure(trained)
-        opponent = None
-        if standing.champion is not None and standing.champion != number:
-            opponent = _opponent(client, name, standing.champion, trained.size, measure)
-        ruled = rule(ours, opponent, grounds.data_licence, grounds.weights_licences, grounds.rule)
-        ruling = _known_champion(_ruling(ruled, version), standing)
+        against = standing.champion
         if standing.champion == number:
-            though = "" if ruling.wins else f", though {ruling.reason}"
-            ruling = replace(ruling, wins=True, reason=f"it is champion already{though}")
-        decision = _decision(version, ours, opponent, ruling, grounds.rule)
+            against = None if record is None else record.champion_version
+        if record is not None and version.tags.get("decision_grounds") == grounds.digest(against):
+            return as_of_now(record)
+        opponent = None
+        ours = gate.measure(trained)
+        if standing.champion is not None and standing.champion != number:
+            opponent = _opponent(client, name, standing.champion, trained, gate)
+        licences = grounds.data_licence, grounds.weights_licences
+        decision = decide(ours, opponent, gate.identities, gate.rule, gate.metrics, *licences)
+        decision = decision.model_copy(update={"registered_model": name, "version": number, "rule": grounds.rule})
+        decision = _with_known_champion(_not_rolled_back(decision, version), standing)
+        if standing.champion == number:
+            though = "" if decision.champion else f", though {decision.reason}"
+            decision = decision.model_copy(update={"champion": True, "reason": f"it is champion already{though}"})
         tags = {
-            "decision": ruling.reason,
-            "decision_record": json.dumps(decision, sort_keys=True),
+            "decision": decision.reason,
+            "decision_record": _keep(client, version, decision),
+            "gate_figures": _gate_figures(decision),
             # what hinders measuring the champion may be mended: the same model is decided on anew then
-            "decision_grounds": "" if opponent and opponent.obstacle else grounds.digest(decision["champion_version"]),
+            "decision_grounds": "" if opponent and opponent.obstacle else grounds.digest(decision.champion_version),
             "data_licence": grounds.data_licence,
         }
         move = Move(
             model=name,
             version=number,
             by=by,
-            decision=PROMOTED if ruling.wins else NOT_PROMOTED,
-            reason=ruling.reason,
-            champion=(standing.champion, number if ruling.wins else standing.champion),
+            decision=PROMOTED if decision.champion else NOT_PROMOTED,
+            reason=decision.reason,
+            champion=(standing.champion, number if decision.champion else standing.champion),
             # a version that was decided on before is no new one: the challenger stays who it is
             challenger=(standing.challenger, standing.challenger if record else number),
-            champions=_with(standing.champions, number) if ruling.wins else standing.champions,
+            champions=_with(standing.champions, number) if decision.champion else standing.champions,
             weights=trained.digest,
             figures=_figures_digest(decision),
             tags={str(number): tags},
@@ -142,37 +152,44 @@ def challenge(
     return decision
 
 
+def _keep(client: MlflowClient, version: ModelVersion, decision: Decision) -> str:
+    """Keep a decision whole as an artifact of the run that registered the version; returns its uri."""
+    content = decision.model_dump(mode="json")
+    path = f"decisions/version-{version.version}-{digest_of(content)[:12]}.json"
+    if version.run_id is None:
+        raise FaceReconError(f"version {version.version} of {version.name} has no run: it was registered by hand")
+    client.log_text(version.run_id, json.dumps(content, sort_keys=True), path)
+    return f"runs:/{version.run_id}/{path}"
+
+
+def _gate_figures(decision: Decision) -> str:
+    """The challenger's means under the gate's case by metric, as JSON: what a table of versions shows."""
+    rows = []
+    for metric in decision.metrics:
+        mean = decision.gate_mean(metric.name)
+        if any((row.metric, row.case) == (metric.name, decision.gate_case) for row in decision.means):
+            rows.append([metric.titled, None if mean is None else round(mean, metric.digits + 2), metric.digits])
+    return json.dumps(rows)
+
+
 def _registered(
-    client: MlflowClient, name: str, model_uri: str, weights_uri: str, digest: str, grounds: Grounds
+    client: MlflowClient, name: str, model_uri: str, weights_uri: str, trained: TrainedModel, grounds: Grounds
 ) -> ModelVersion:
     """The version that holds the weights of this digest, registered now if there is none."""
-    version = version_of(client, name, digest)
+    version = version_of(client, name, trained.digest)
     if version is None:
-        return register(name, model_uri, grounds.digests | {"weights_uri": weights_uri, "weights_digest": digest})
+        tags = {
+            **grounds.digests,
+            **{"weights_uri": weights_uri, "weights_digest": trained.digest},
+            **{"task": trained.task, "teachers": ",".join(trained.teachers) or "none"},
+        }
+        return register(name, model_uri, tags)
     if version.tags.get("weights_uri") != weights_uri and not _readable(version):
         client.set_model_version_tag(name, version.version, "weights_uri", weights_uri)
     return version
 
 
-def _decision(
-    version: ModelVersion, ours: GateFigures, opponent: Opponent | None, ruling: Ruling, settings: PromotionSettings
-) -> dict[str, Any]:
-    theirs = None if opponent is None else opponent.figures
-    return {
-        "registered_model": version.name,
-        "version": int(version.version),
-        "champion": ruling.wins,
-        "reason": ruling.reason,
-        "champion_version": None if opponent is None else opponent.number,
-        "rule": settings.model_dump(mode="json"),
-        "checks": [asdict(check) for check in ruling.checks],
-        "challenger": ours.scores(),
-        "champion_before": None if theirs is None else theirs.scores(),
-        "differences": ruling.differences,
-    }
-
-
-def as_of_now(decision: dict[str, Any]) -> dict[str, Any]:
+def as_of_now(decision: Decision) -> Decision:
     """A decision with ``champion`` as the registry has it now, and, where that has changed, what happened since.
 
     A cached step hands on the decision of its day; others may have won since, or a person may have stepped in.
@@ -180,36 +197,34 @@ def as_of_now(decision: dict[str, Any]) -> dict[str, Any]:
     Raises:
         FaceReconError: the registry does not answer.
     """
-    client, name = connect(), decision["registered_model"]
+    client, name = connect(), decision.registered_model
     standing = Standing(client, name)
-    if (standing.champion == decision["version"]) == decision["champion"]:
+    if (standing.champion == decision.version) == decision.champion:
         return decision
     moves = (entry.move for entry in reversed(journal.entries()))
     last = next((move for move in moves if move.model == name and move.decision != NOT_PROMOTED), None)
     since = "there is no champion" if standing.champion is None else f"version {standing.champion} is champion"
     if last is not None and last.version == standing.champion:
         since += f" ({last.by}: {last.reason})"
-    return decision | {
-        "champion": standing.champion == decision["version"],
-        "reason": f"{decision['reason']}; since then {since}",
-    }
+    reason = f"{decision.reason}; since then {since}"
+    return decision.model_copy(update={"champion": standing.champion == decision.version, "reason": reason})
 
 
-def champion_before(decision: dict[str, Any]) -> TrainedModel | None:
+def champion_before(decision: Decision) -> TrainedModel | None:
     """The champion that a decision was made against, None if there was none, or it could or can not be had."""
-    if decision["champion_before"] is None:
+    if not decision.compared:
         return None
     client = connect()
     try:
         with answering():
-            return weights_of(client.get_model_version(decision["registered_model"], str(decision["champion_version"])))
+            return weights_of(client.get_model_version(decision.registered_model, str(decision.champion_version)))
     except FaceReconError:
         return None
 
 
 def weights_licences(names: Iterable[str]) -> dict[str, str]:
     """The licence of each of these pretrained weights, by name; "" where none is known."""
-    known = {str(row["name"]): str(row["licence"]) for row in table()} | {FaceNet.name: FaceNet.licence}
+    known = {str(row["name"]): str(row["licence"]) for row in table()} | SUPPLIED
     return {name: known.get(name, "") for name in names}
 
 
@@ -222,7 +237,7 @@ def promote_by_hand(text: str, reason: str) -> Move:
     reason = _given(reason)
     client = connect()
     with registry_lock(), answering():
-        _settle(client)
+        _complete_pending(client)
         version = find_version(text)
         standing, number = Standing(client, version.name), int(version.version)
         if standing.champion == number:
@@ -259,7 +274,7 @@ def rollback(config: str | None, reason: str) -> Move:
     reason = _given(reason)
     client = connect()
     with registry_lock(), answering():
-        _settle(client)
+        _complete_pending(client)
         present = find_version(f"{config or ''}@{CHAMPION}")
         name, config = present.name, config_of(present.name)
         standing = Standing(client, name)
@@ -303,10 +318,10 @@ def reconcile() -> None:
     client = connect()
     with registry_lock(wait=False) as held, answering():
         if held:
-            _settle(client)
+            _complete_pending(client)
 
 
-def _settle(client: MlflowClient) -> None:
+def _complete_pending(client: MlflowClient) -> None:
     """``reconcile`` for who holds the lock."""
     for entry in journal.entries():
         if entry.outcome is None:
@@ -365,50 +380,66 @@ def _apply(client: MlflowClient, move: Move) -> None:
             client.set_registered_model_alias(move.model, alias, str(after))
 
 
-def _opponent(
-    client: MlflowClient, name: str, number: int, size: int, measure: Callable[[TrainedModel], GateFigures]
-) -> Opponent:
-    """The champion measured at today's gate, of faces of ``size`` pixels, or why it cannot be."""
+def _opponent(client: MlflowClient, name: str, number: int, challenger: TrainedModel, gate: Gate) -> Opponent:
+    """The champion measured at today's gate, or why it cannot be."""
     try:
         champion = weights_of(client.get_model_version(name, str(number)))
-        if champion.size != size:
-            raise FaceReconError(
-                f"it was trained on faces of {champion.size} px and would lose on those of {size} px for that alone: "
-                "give the config another name, or decide by `facerecon promote`"
-            )
-        return Opponent(number, measure(champion))
+        for what, theirs, ours in (
+            ("task", champion.task, challenger.task),
+            ("face size in px", champion.size, challenger.size),
+        ):
+            if theirs != ours:
+                raise FaceReconError(
+                    f"it was trained with another {what} ({theirs}, the challenger has {ours}): "
+                    "give the config another name, or decide by `facerecon promote`"
+                )
+        return Opponent(number, gate.measure(champion))
     except FaceReconError as error:
         return Opponent(number, None, error.message)
 
 
-def _ruling(ruling: Ruling, version: ModelVersion) -> Ruling:
+def _not_rolled_back(decision: Decision, version: ModelVersion) -> Decision:
     """What a person has taken down, only a person puts back."""
     if not (why := version.tags.get("rolled_back")):
-        return ruling
+        return decision
     said = (
         f"version {version.version} was rolled back by hand ({why}): only `facerecon promote` makes it champion again"
     )
-    return Ruling(False, said, [*ruling.checks, Check("not rolled back", False, said)], ruling.differences)
+    return decision.refused(Check(name="not rolled back", passed=False, said=said))
 
 
-def _known_champion(ruling: Ruling, standing: Standing) -> Ruling:
+def _with_known_champion(decision: Decision, standing: Standing) -> Decision:
     """Where a champion has vanished past this project, no model is the first: a person says what follows it."""
     if standing.champion is not None or not standing.champions:
-        return ruling
+        return decision
     said = (
         f"the champion, version {standing.champions[-1]}, was removed in MLflow, so there is nothing to compare with: "
         "say by `facerecon promote` which version is champion"
     )
-    return Ruling(False, said, [*ruling.checks, Check("champion known", False, said)], ruling.differences)
+    return decision.refused(Check(name="champion known", passed=False, said=said))
 
 
 def _with(champions: tuple[int, ...], number: int) -> tuple[int, ...]:
     return champions if champions[-1:] == (number,) else (*champions, number)[-REMEMBERED:]
 
 
-def record_of(version: ModelVersion) -> dict[str, Any]:
-    """The gate's decision about a version, {} if there was none."""
-    return dict(json.loads(version.tags.get("decision_record", "{}")))
+def record_of(version: ModelVersion) -> Decision | None:
+    """The gate's decision about a version, None if there was none, or it was made by an older version of the code.
+
+    Raises:
+        FaceReconError: the registry names a decision that is gone.
+    """
+    uri = version.tags.get("decision_record", "")
+    if not uri.startswith("runs:/"):
+        return None
+    try:
+        return Decision.model_validate_json(mlflow.artifacts.load_text(uri))
+    except (OSError, mlflow.MlflowException, ValueError) as error:
+        said = str(error).strip().splitlines()[0][:200]
+        raise FaceReconError(
+            f"the decision about version {version.version} of {version.name} cannot be read from {uri} ({said}): put it "
+            "back, or remove the version's tag decision_record"
+        ) from error
 
 
 def _figures_of(version: ModelVersion) -> str:
@@ -416,8 +447,9 @@ def _figures_of(version: ModelVersion) -> str:
     return _figures_digest(record) if record else ""
 
 
-def _figures_digest(decision: dict[str, Any]) -> str:
-    return digest_of([decision[key] for key in ("challenger", "champion_before", "differences")])
+def _figures_digest(decision: Decision) -> str:
+    content = decision.model_dump(mode="json", include={"means", "differences"})
+    return digest_of(content)
 
 
 def _readable(version: ModelVersion) -> bool:

@@ -1,9 +1,11 @@
-"""What a run leaves in one folder, for people and for DVC, and what the terminal says last."""
+"""What a run leaves in one folder, what MLflow and ZenML are told of it, and what the terminal says last."""
 
 import csv
 import io
 import re
 from collections import Counter, defaultdict
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,99 +14,172 @@ from rich.console import Console
 
 from facerecon.data.manifest import Manifest
 from facerecon.data.validation.outcomes import DataDocs
-from facerecon.evaluation.evaluate import Evaluation
-from facerecon.export.onnx import ExportedModel
+from facerecon.evaluation.evaluation import Evaluation
+from facerecon.evaluation.promotion import MODEL, Decision
+from facerecon.export.result import ExportedModel
 from facerecon.files import atomic_path, write_json, write_text
+from facerecon.models.trained import Row, TrainingResult
 from facerecon.report import Story, render_report
 from facerecon.report.model_card import render_model_card
-from facerecon.report.tables import confidence_lines, console_table, main_levels, main_rows, verdict
+from facerecon.report.tables import console_table, verdict
 from facerecon.run import RunSettings
-from facerecon.training.checkpoints import Row, Training
+from facerecon.tasks import get_task
 from facerecon.weights import table
 from facerecon.workspace import PROJECT
-from ops.tracking import DATA_DOCS, best_metrics, figure_metrics, gate_metrics
+from ops import tracking
+from ops.cache_tags import cache_tags, show_in_zenml
+from ops.curves import log_curves
+from ops.lineage import pretrained_of
+from ops.promotion import as_of_now
+from ops.tracking import DATA_DOCS
 
 DIGITS = 4
 """Decimals of a figure in what DVC compares; ``metrics.json`` has them all."""
 
 
-def write_outputs(
-    folder: Path,
-    settings: RunSettings,
-    faces: Manifest,
-    data_docs: DataDocs,
-    training: Training,
-    evaluation: Evaluation,
-    exported: ExportedModel,
-    decision: dict[str, Any],
-    comparison: dict[str, NDArray[Any]],
-    tags: dict[str, str],
-) -> Path:
-    """Write ``model.onnx``, ``metrics.json``, ``report.html`` and ``model_card.md``, each in one step.
+@dataclass(frozen=True)
+class Publication:
+    """All that a run made, to be published.
 
-    Beside them lie ``figures/`` and ``plots/`` for `dvc metrics` and `dvc plots`: see ``write_figures``; and the pages
-    of ``data_docs/``. ``decision`` and ``comparison`` are the promotion step's two outputs.
+    ``cases`` is the digest of the frozen cases; ``code`` has the digest of the code that each step reaches,
+    ``provenance`` what was known of the run before it started.
     """
-    story = Story(
-        name=settings.name,
-        settings=settings.model_dump(mode="json"),
-        figures=evaluation.figures,
-        samples=evaluation.samples,
-        comparison=comparison,
-        history=training.history,
-        counts=faces.counts(),
-        expectations=data_docs.summary(),
-        quarantine=dict(Counter(kind_of(reason) for reason in faces.quarantine["reason"])),
-        licences=faces.licences(),
-        export=exported.report,
-        decision=decision,
-        provenance=tags,
-        weights=table(),
-    )
-    write_pages(folder / DATA_DOCS, data_docs.pages)
-    with atomic_path(folder / "model.onnx") as temporary:
-        temporary.write_bytes(exported.content)
-    write_json(folder / "metrics.json", evaluation.figures)
-    write_text(folder / "report.html", render_report(story))
-    write_text(folder / "model_card.md", render_model_card(story))
-    write_figures(folder, evaluation.figures, training.history, decision)
-    return folder
+
+    settings: RunSettings
+    faces: Manifest
+    cases: str
+    result: TrainingResult
+    evaluation: Evaluation
+    exported: ExportedModel
+    recorded: Decision
+    comparison: dict[str, NDArray[Any]]
+    data_docs: DataDocs
+    code: dict[str, str]
+    provenance: dict[str, str]
+
+    @cached_property
+    def decision(self) -> Decision:
+        """The decision, with the aliases as they stand now."""
+        return as_of_now(self.recorded)
+
+    @cached_property
+    def cached(self) -> dict[str, str]:
+        """Which steps were served from the cache, and which run computed them."""
+        return cache_tags()
+
+    @cached_property
+    def tags(self) -> dict[str, str]:
+        """The tags of a run: equal tags on equal processors mean equal weights and figures."""
+        return {
+            **self.provenance,
+            "manifest_digest": self.faces.digest,
+            "cases_digest": self.cases,
+            "weights_digest": self.result.best.digest,
+            "teachers": ",".join(self.result.best.teachers) or "none",
+            **{f"code_digest.{step}": digest for step, digest in self.code.items()},
+            **{name: self.cached[name] for name in ("device", "threads", "precision", "trained_in_run")},
+        }
+
+    @property
+    def story(self) -> Story:
+        """What report and model card tell."""
+        settings, faces = self.settings, self.faces
+        return Story(
+            name=settings.name,
+            settings=settings.model_dump(mode="json"),
+            report=get_task(settings.task).report,
+            evaluation=self.evaluation,
+            comparison=self.comparison,
+            history=self.result.history,
+            counts=faces.counts(),
+            sources=settings.data.source,
+            licence=settings.data.licence,
+            expectations=self.data_docs.summary(),
+            quarantine=dict(Counter(kind_of(reason) for reason in faces.quarantine["reason"])),
+            licences=faces.licences(),
+            export=self.exported.report,
+            decision=self.decision,
+            provenance=self.tags,
+            weights=table(),
+            uses=pretrained_of(settings),
+        )
+
+    def write(self, folder: Path) -> None:
+        """Write ``model.onnx``, ``metrics.json``, ``report.html`` and ``model_card.md``, each in one step.
+
+        Beside them lie ``figures/`` and ``plots/`` for `dvc metrics` and `dvc plots`: see ``write_figures``; and the
+        pages of ``data_docs/``.
+        """
+        write_pages(folder / DATA_DOCS, self.data_docs.pages)
+        with atomic_path(folder / "model.onnx") as temporary:
+            temporary.write_bytes(self.exported.content)
+        write_json(folder / "metrics.json", self.evaluation.as_dict())
+        story = self.story
+        write_text(folder / "report.html", render_report(story))
+        write_text(folder / "model_card.md", render_model_card(story))
+        write_figures(folder, self.evaluation, self.result, self.decision)
+
+    def log(self, folder: Path) -> None:
+        """Tell MLflow and ZenML what was published in ``folder``."""
+        tags, report = self.tags | self.cached, get_task(self.settings.task).report
+        show_in_zenml(tags)
+        tracking.log_settings(self.settings, tags)
+        tracking.log_data(self.faces, self.settings)
+        log_curves(self.result.history)
+        tracking.log_figures(self.evaluation, self.result, self.decision)
+        tracking.log_samples(self.evaluation, report)
+        tracking.log_data_docs(self.data_docs, folder)
+        tracking.log_folder(folder)
+        tracking.describe(self.evaluation, self.decision, report)
+
+    def announce(self, folder: Path) -> None:
+        """Print the table, the verdict, the warnings about the data, and where everything is."""
+        console, decision, report = Console(), self.decision, get_task(self.settings.task).report
+        console.print(console_table(self.evaluation, report))
+        for line in (*verdict(self.evaluation, report), *report.console(self.evaluation)):
+            console.print(line, highlight=False)
+        standing = "champion" if decision.champion else "challenger"
+        console.print(
+            f"Version {decision.version} of {decision.registered_model} is {standing}: {decision.reason}", markup=False
+        )
+        for warning in self.data_docs.warnings:
+            console.print(f"Warning: {warning.said}", highlight=False, markup=False)
+        shown = folder.relative_to(PROJECT) if folder.is_relative_to(PROJECT) else folder
+        console.print(f"Report      {shown / 'report.html'}\nONNX model  {shown / 'model.onnx'}\nUIs         make ui")
 
 
-def write_figures(folder: Path, figures: dict[str, Any], history: list[Row], decision: dict[str, Any]) -> None:
+def write_figures(folder: Path, evaluation: Evaluation, result: TrainingResult, decision: Decision) -> None:
     """The figures that MLflow has, as `dvc metrics` and `dvc plots` read them; equal trainings give equal bytes.
 
     ``figures/test/<case>.json``, ``figures/gate/<case>.json`` and ``figures/best_validation.json``: a file a case, so
-    that `dvc metrics show` makes a row of it. ``plots/training.csv``: the loss terms over the steps,
-    ``plots/validation.csv``: the validation figures over the steps, ``plots/hole_psnr.csv``: all methods over levels.
+    that `dvc metrics show` makes a row of it. ``plots/training.csv``: the loss over the steps, ``plots/validation.csv``:
+    the figure by which the checkpoint is chosen, ``plots/headline.csv``: the headline metric of the model and its
+    baseline by level. The columns have the same names for every task.
     """
     cases: dict[str, dict[str, float]] = defaultdict(dict)
-    for name, value in (figure_metrics(figures) | gate_metrics(decision)).items():
-        split, metric, case = name.split("/")
-        cases[f"{split}/{case}"][metric] = round(value, DIGITS)
-    cases["best_validation"] = {name: round(value, DIGITS) for name, value in best_metrics(history).items()}
+    for key, value in (tracking.figure_metrics(evaluation) | tracking.gate_metrics(decision)).items():
+        cases[f"{key.face_set}/{key.case_name}"][key.metric] = round(value, DIGITS)
+    best = tracking.best_metrics(result)
+    cases["best_validation"] = {name.removeprefix("best/"): round(value, DIGITS) for name, value in best.items()}
     written = {folder / "figures" / f"{case}.json": values for case, values in cases.items()}
     for path, values in written.items():
         write_json(path, values)
     for path in set((folder / "figures").rglob("*.json")) - set(written):
         path.unlink()  # of a case that an earlier run had
-    write_csv(folder / "plots" / "training.csv", _columns(history, "loss/"))
-    write_csv(folder / "plots" / "validation.csv", _columns(history, "val/"))
-    levels = [(level, main_rows(figures, level)) for level in main_levels(figures)]
-    write_csv(
-        folder / "plots" / "hole_psnr.csv",
-        [
-            # what is known of the masked input is its identity alone
-            {"level": level} | {name: row["hole_psnr"]["mean"] for name, row in rows.items() if "hole_psnr" in row}
-            for level, rows in levels
-        ],
-    )
+    write_csv(folder / "plots" / "training.csv", _curve(result.history, "loss/total", "loss"))
+    write_csv(folder / "plots" / "validation.csv", _curve(result.history, result.checkpoint_key, "checkpoint_key"))
+    name, case = evaluation.headline
+    rows = []
+    for level in evaluation.levels(case):
+        found = [evaluation.summary(name, case, level, method) for method in (MODEL, evaluation.baseline)]
+        means = [None if each is None else each.mean for each in found]
+        rows.append({"level": max(level, 0), **dict(zip((MODEL, "baseline"), means, strict=True))})
+    write_csv(folder / "plots" / "headline.csv", rows)
 
 
-def _columns(history: list[Row], prefix: str) -> list[dict[str, Any]]:
-    """The step and what begins with ``prefix``, without it, of the rows that have such; never the time that it took."""
-    rows = [{name.removeprefix(prefix): row[name] for name in row if name.startswith(prefix)} for row in history]
-    return [{"step": int(point["step"])} | row for point, row in zip(history, rows, strict=True) if row]
+def _curve(history: list[Row], name: str, column: str) -> list[dict[str, Any]]:
+    """The step and one curve's value, of the points that have it; never the time that it took."""
+    return [{"step": int(row["step"]), column: row[name]} for row in history if name in row]
 
 
 def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -130,22 +205,3 @@ def kind_of(reason: str) -> str:
     """A quarantine reason without what is particular to one photo: numbers, names, a decoder's words."""
     several = re.sub(r"^\d+ faces found$", "several faces found", reason)
     return re.sub(r" of .*|: .*", "", several, flags=re.DOTALL)
-
-
-def announce(
-    console: Console, folder: Path, evaluation: Evaluation, decision: dict[str, Any], data_docs: DataDocs
-) -> None:
-    """Print the table, the verdict, the warnings about the data, and where everything is."""
-    console.print(console_table(evaluation.figures))
-    for line in verdict(evaluation.figures):
-        console.print(line, highlight=False)
-    for line in confidence_lines(evaluation.figures):
-        console.print(line, highlight=False)
-    standing = "champion" if decision["champion"] else "challenger"
-    console.print(
-        f"Version {decision['version']} of {decision['registered_model']} is {standing}: {decision['reason']}"
-    )
-    for warning in data_docs.warnings:
-        console.print(f"Warning: {warning.said}", highlight=False, markup=False)
-    shown = folder.relative_to(PROJECT) if folder.is_relative_to(PROJECT) else folder
-    console.print(f"Report      {shown / 'report.html'}\nONNX model  {shown / 'model.onnx'}\nUIs         make ui")

@@ -9,18 +9,16 @@ from pathlib import Path
 
 import mlflow
 import numpy as np
-import onnx
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature
-from mlflow.types import Schema, TensorSpec
 from mlflow.utils import get_results_from_paginated_fn
 from numpy.typing import NDArray
 from sqlalchemy.exc import SQLAlchemyError
 
+from facerecon.contract import Signature, Value
 from facerecon.errors import FaceReconError
-from facerecon.export.onnx import ExportedModel
+from facerecon.export.result import ExportedModel
 from facerecon.models.trained import TrainedModel
 from facerecon.workspace import state_folder
 from ops.stack import tracking_uri
@@ -126,7 +124,7 @@ def find_version(text: str) -> ModelVersion:
     configs = [config_of(model.name) for model in models]
     match = _NAMED.fullmatch(text)
     if match is None or not text:
-        raise FaceReconError(f"'{text}': no version of a model: say one as {configs[0]}/3 or {configs[0]}@{CHAMPION}")
+        raise FaceReconError(f"'{text}' is not a model version; expected {configs[0]}/3 or {configs[0]}@{CHAMPION}")
     config, number, alias = match["config"], match["number"], match["alias"]
     if config and config.isdigit() and not (number or alias) and config not in configs:
         config, number = None, config
@@ -152,33 +150,26 @@ def _listed(numbers: list[int]) -> str:
     return ", ".join(map(str, numbers)) or "none"
 
 
-def log_onnx(exported: ExportedModel, stride: int) -> str:
-    """Log the ONNX file as a model of the active run, with signature and example; returns its uri.
+def log_onnx(exported: ExportedModel, signature: Signature, example: dict[str, NDArray[np.float32]]) -> str:
+    """Log the ONNX file as a model of the active run, with signature and an example that shows no one; returns its uri."""
+    import onnx
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
 
-    The example is a gradient with a square hole: no one's face is kept with the model.
-    """
-    image, mask = (np.dtype(np.float32), (-1, 3, -1, -1)), (np.dtype(np.float32), (-1, 1, -1, -1))
-    signature = ModelSignature(
-        inputs=Schema([TensorSpec(*image, "image"), TensorSpec(*mask, "mask")]),
-        outputs=Schema([TensorSpec(*image, "reconstruction"), TensorSpec(*mask, "confidence")]),
-    )
+    def schema(tensors: tuple[Value, ...]) -> Schema:
+        kind = np.dtype(np.float32)
+        return Schema(
+            [TensorSpec(kind, tuple(s if isinstance(s, int) else -1 for s in t.shape), t.name) for t in tensors]
+        )
+
     info = mlflow.onnx.log_model(
         onnx.load_from_string(exported.content),
         name="model",
-        signature=signature,
-        input_example=example_input(max(32, stride)),
+        signature=ModelSignature(inputs=schema(signature.inputs), outputs=schema(signature.outputs)),
+        input_example=example,
         pip_requirements=[f"onnx=={onnx.__version__}", "onnxruntime", "numpy"],
     )
     return str(info.model_uri)
-
-
-def example_input(side: int) -> dict[str, NDArray[np.float32]]:
-    """A gradient [1, 3, side, side] in [-1, 1] and a mask [1, 1, side, side] with a square hole (1) in the middle."""
-    ramp = np.linspace(-1, 1, side, dtype=np.float32)
-    image = np.broadcast_to(ramp, (1, 3, side, side)).copy()
-    mask = np.zeros((1, 1, side, side), np.float32)
-    mask[..., side // 4 : side // 2, side // 4 : side // 2] = 1
-    return {"image": image, "mask": mask}
 
 
 def version_of(client: MlflowClient, name: str, digest: str) -> ModelVersion | None:
@@ -198,16 +189,25 @@ def weights_of(version: ModelVersion) -> TrainedModel:
     Raises:
         FaceReconError: they are gone, or no longer those that were registered.
     """
+    tags = version.tags
+    return read_weights(tags.get("weights_uri", ""), tags.get("weights_digest", ""), f"version {version.version}")
+
+
+def read_weights(uri: str, digest: str, owner: str) -> TrainedModel:
+    """The weights at ``uri``, which must have ``digest``; ``owner`` says in errors whose they are.
+
+    Raises:
+        FaceReconError: they are gone, or others.
+    """
     # imported when it is used: it takes seconds
     from zenml.io import fileio
 
-    uri = version.tags.get("weights_uri", "")
     if not uri or not fileio.exists(uri):
-        raise FaceReconError(f"the weights of version {version.version} are gone from {uri or 'nowhere'}")
+        raise FaceReconError(f"the weights of {owner} are gone from {uri or 'nowhere'}")
     with tempfile.TemporaryDirectory() as folder, fileio.open(uri, "rb") as stream:
         path = Path(folder) / "model.safetensors"
         path.write_bytes(stream.read())
         model = TrainedModel.read(path)
-    if model.digest != version.tags.get("weights_digest"):
-        raise FaceReconError(f"the weights at {uri} are not those that were registered as version {version.version}")
+    if model.digest != digest:
+        raise FaceReconError(f"the weights at {uri} are not those that were registered as {owner}")
     return model

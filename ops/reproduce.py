@@ -180,18 +180,18 @@ def _compare(before: dict[str, Path], after: dict[str, Path]) -> tuple[list[Diff
     return found, len(names)
 
 
+_ROW_KEYS = ("face_set", "metric", "method", "family", "case", "level", "name")
+"""What tells the rows of a list apart, in whichever version of the file."""
+
+
 def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Every figure by its place; a table's row is named by its method, family and level."""
+    """Every figure by its place; a row of a list is named by what tells it apart."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from _leaves(inner, f"{name}.{key}".lstrip("."))
     elif isinstance(value, list):
         for index, inner in enumerate(value):
-            said = (
-                [str(inner[key]) for key in ("method", "family", "level") if key in inner]
-                if isinstance(inner, dict)
-                else []
-            )
+            said = [str(inner[key]) for key in _ROW_KEYS if key in inner] if isinstance(inner, dict) else []
             yield from _leaves(inner, f"{name}[{' '.join(said) or index}]")
     else:
         yield name, value

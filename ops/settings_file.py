@@ -1,12 +1,13 @@
 """A run's YAML file: ZenML's run configuration, checked before ZenML reads it, which overlooks unknown keys."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 from zenml.config.step_configurations import StepConfigurationUpdate
 
-from facerecon.data.validation import resolve_suites
+from facerecon.data.validation.suites import resolve_suites
 from facerecon.errors import FaceReconError
 from facerecon.run import RunSettings, parse_settings
 from facerecon.workspace import PROJECT
@@ -15,8 +16,16 @@ ALLOWED = ("parameters", "enable_cache", "extra", "settings", "steps", "tags")
 """What a file may say to ZenML beside its parameters; what else ZenML knows is set in code."""
 
 
-def read_settings(path: Path, steps: tuple[str, ...]) -> RunSettings:
-    """The run's settings from the file's ``parameters``; ``steps`` names the pipeline's steps.
+@dataclass(frozen=True)
+class RunFile:
+    """A checked file: the run's settings, and what it says to ZenML beside them."""
+
+    settings: RunSettings
+    zenml: dict[str, Any]
+
+
+def read_run_file(path: Path, steps: tuple[str, ...]) -> RunFile:
+    """A run's YAML file; ``steps`` names the pipeline's steps.
 
     Raises:
         FaceReconError: no YAML mapping, an unknown key at any level, a value out of range, or suites that cannot be
@@ -34,12 +43,12 @@ def read_settings(path: Path, steps: tuple[str, ...]) -> RunSettings:
         if key not in ALLOWED:
             raise FaceReconError(f"{path}: {key}: no such key; allowed here: {', '.join(ALLOWED)}")
     _check_steps(path, content.get("steps") or {}, steps)
-    parameters: Any = content.get("parameters") or {}
+    parameters: Any = content.pop("parameters", None) or {}
     if not isinstance(parameters, dict):
         raise FaceReconError(f"{path}: parameters = {parameters!r}: must hold keys and values")
     settings = parse_settings(parameters, where=str(path))
-    resolve_suites(settings.validation, PROJECT)
-    return settings
+    suites = resolve_suites(settings.validation, PROJECT)
+    return RunFile(settings.model_copy(update={"validation": suites}), content)
 
 
 def _check_steps(path: Path, chosen: Any, known: tuple[str, ...]) -> None:

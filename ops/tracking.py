@@ -1,24 +1,28 @@
 """What a run tells MLflow: parameters, curves, figures, files and tags, under names that do not change."""
 
+import statistics
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import mlflow
-import numpy as np
 from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
 from PIL import Image
 
 from facerecon.data.manifest import SPLITS, Manifest
 from facerecon.data.validation.outcomes import DataDocs
-from facerecon.evaluation.evaluate import Evaluation
-from facerecon.evaluation.measuring import METRICS
+from facerecon.evaluation.evaluation import TEST, Evaluation, gain
+from facerecon.evaluation.keys import MetricKey
+from facerecon.evaluation.promotion import GATE, MODEL, Decision
 from facerecon.files import digest_of
-from facerecon.report.tables import MAIN_FAMILY
+from facerecon.models.trained import Row, TrainingResult
+from facerecon.report import tables
+from facerecon.report.base import TaskReport
+from facerecon.report.decision import standing
 from facerecon.run import RunSettings
-from facerecon.training.checkpoints import Row
 from facerecon.workspace import PROJECT
 from ops.lineage import uncommitted_diff
+from ops.registry import connect
 
 DATA_DOCS = "data_docs"
 """The folder of the Data Docs, in what a run publishes and in MLflow."""
@@ -69,71 +73,105 @@ def log_data(faces: Manifest, settings: RunSettings) -> None:
         mlflow.log_input(data, context=split)
 
 
-def figure_metrics(figures: dict[str, Any]) -> dict[str, float]:
-    """The model's figures as flat metrics under names that do not change; ``metrics.json`` has all there are.
+def figure_metrics(evaluation: Evaluation) -> dict[MetricKey, float]:
+    """The model's figures on the test split; ``metrics.json`` has all there are.
 
-    ``test/hole_psnr/<case>`` and ``test/gain_over_telea/<case>`` (dB) for each case, ``brush_level_2`` or
-    ``features_nose``; on brush masks the other metrics too, and ``test/brier/...``. What is infinite is left out.
-    The metric comes before its case because MLflow's page makes a section of what stands before the last slash.
+    Of every case the headline metric and its gain over the baseline, of the headline's case the other metrics too. What
+    is infinite is left out.
     """
-    rows = {(_case(row), row["method"]): row for row in figures["table"]}
-    flat = {}
-    for (case, method), row in rows.items():
-        if method != "model":
-            continue
-        for metric in METRICS if row["family"] == MAIN_FAMILY else ("hole_psnr",):
-            flat[f"test/{metric}/{case}"] = row[metric]["mean"]
-        ours, theirs = row["hole_psnr"], rows[case, "telea"]["hole_psnr"]
-        if None not in (ours["mean"], theirs["mean"]) and ours["infinite"] == theirs["infinite"]:
-            flat[f"test/gain_over_telea/{case}"] = ours["mean"] - theirs["mean"]
-    for row in (figures["confidence"] or {"rows": []})["rows"]:
-        if row["family"] == MAIN_FAMILY:
-            flat[f"test/brier/{_case(row)}"] = row["brier"]
-    return {name: float(value) for name, value in flat.items() if value is not None}
+    name, headline = evaluation.headline
+    flat: dict[MetricKey, float] = {}
+    for case, level in evaluation.split_cases:
+        for metric in evaluation.metrics if case == headline else (evaluation.headline_metric,):
+            found = evaluation.summary(metric.name, case, level, MODEL)
+            if found is not None and found.mean is not None:
+                flat[MetricKey(TEST, metric.name, case, level)] = found.mean
+        ours, theirs = (evaluation.summary(name, case, level, method) for method in (MODEL, evaluation.baseline))
+        difference = gain(evaluation.headline_metric, ours, theirs)
+        if difference is not None:
+            flat[MetricKey(TEST, gain_name(evaluation), case, level)] = difference
+    return flat
 
 
-def _case(row: dict[str, Any]) -> str:
-    family = str(row["family"]).replace("/", "_")
-    return family if row["level"] is None else f"{family}_level_{row['level']}"
+def gain_name(evaluation: Evaluation) -> str:
+    """The name of the gain over the baseline in the headline metric: ``gain_over_telea``."""
+    return f"gain_over_{evaluation.baseline}"
 
 
-def best_metrics(history: list[Row]) -> dict[str, float]:
-    """The validation figures of the best checkpoint as ``best_...``, so that runs compare by one number each."""
-    validated = [row for row in history if "val/hole_l1" in row]
-    best = min(validated, key=lambda row: row["val/hole_l1"])
-    return {f"best_{name.removeprefix('val/')}": value for name, value in best.items() if name.startswith("val/")} | {
-        "best_step": best["step"]
-    }
+def headline_metrics(evaluation: Evaluation, history: list[Row]) -> dict[str, float]:
+    """A handful of figures without a prefix, by which runs are compared at a glance.
+
+    Means over the levels of the headline's case of every metric and of the gain over the baseline, and the speed of the
+    training, the median over its points.
+    """
+    _, case = evaluation.headline
+    found: dict[str, float] = {}
+    for metric in evaluation.metrics:
+        mean = evaluation.scores.mean_over_levels(TEST, metric.name, case, MODEL)
+        if mean is not None:
+            found[metric.name] = mean
+    gains = [evaluation.gain(level, evaluation.baseline) for level in evaluation.levels(case)]
+    known = [value for value in gains if value is not None]
+    if known and len(known) == len(gains):
+        found[gain_name(evaluation)] = statistics.fmean(known)
+    speeds = [row["images_per_second"] for row in history if "images_per_second" in row]
+    return found | ({"images_per_second": statistics.median(speeds)} if speeds else {})
 
 
-def gate_metrics(decision: dict[str, Any]) -> dict[str, float]:
-    """The figures on which promotion decided, ``gate/hole_psnr/brush_level_2``; infinite ones are left out."""
+def best_metrics(result: TrainingResult) -> dict[str, float]:
+    """The validation figures of the best checkpoint as ``best/...``, so that runs compare by one number each."""
+    row = result.best_row
+    best = {f"best/{name.removeprefix('val/')}": value for name, value in row.items() if name.startswith("val/")}
+    return best | {"best/step": row["step"]}
+
+
+def gate_metrics(decision: Decision) -> dict[MetricKey, float]:
+    """The means on which promotion decided; what is not finite is left out."""
     return {
-        f"gate/{metric}/{case.replace('/', '_')}": float(value)
-        for case, figures in decision["challenger"].items()
-        for metric, value in figures.items()
-        if value is not None and np.isfinite(value)
+        MetricKey(GATE, row.metric, row.case, row.level): row.challenger
+        for row in decision.means
+        if row.challenger is not None
     }
 
 
-def log_figures(evaluation: Evaluation, history: list[Row], decision: dict[str, Any]) -> None:
-    """Final figures of the run: test table, best validation, gate."""
-    mlflow.log_metrics(figure_metrics(evaluation.figures) | best_metrics(history) | gate_metrics(decision))
+def log_figures(evaluation: Evaluation, result: TrainingResult, decision: Decision) -> None:
+    """Final figures of the run: headline, test, best validation, gate; and the decision whole."""
+    keyed = {str(key): value for key, value in (figure_metrics(evaluation) | gate_metrics(decision)).items()}
+    mlflow.log_metrics(headline_metrics(evaluation, result.history) | keyed | best_metrics(result))
+    mlflow.log_dict(decision.model_dump(mode="json"), "decision.json")
 
 
-def log_grid(evaluation: Evaluation) -> None:
+def describe(evaluation: Evaluation, decision: Decision, report: TaskReport) -> None:
+    """The result table with the decision as the description of the run and of the version."""
+    text = description(evaluation, decision, report)
+    mlflow.set_tag("mlflow.note.content", text)
+    connect().update_model_version(decision.registered_model, str(decision.version), text)
+
+
+def description(evaluation: Evaluation, decision: Decision, report: TaskReport) -> str:
+    """The headline's table and the decision as Markdown."""
+    block = tables.case_block(evaluation, report, evaluation.headline[1])
+    titles = [f"{metric.titled} {metric.arrow}" for metric in evaluation.metrics]
+    lines = [
+        standing(decision),
+        "",
+        tables.headline(evaluation),
+        "",
+        f"| {block.title} | method | {' | '.join(titles)} |",
+        f"|---|---|{'---:|' * len(titles)}",
+    ]
+    for group in block.groups:
+        for line in group.lines:
+            cells = ["–" if cell is None else cell.text for cell in line.cells]
+            lines.append(f"| {group.label} | {line.label} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def log_samples(evaluation: Evaluation, report: TaskReport) -> None:
     """The sample images as one picture under a key that does not change, so that runs compare side by side."""
-    mlflow.log_image(Image.fromarray(sample_grid(evaluation.samples)), "grids/test_brush.png")
-
-
-def sample_grid(samples: dict[str, np.ndarray]) -> np.ndarray:
-    """uint8 [rows, columns, 3]: per face original, corrupted (hole in magenta), reconstructed, Telea, error."""
-    hole = samples["mask"][..., None] == 1
-    corrupted = np.where(hole, np.array([255, 0, 255], np.uint8), samples["original"])
-    # 64 of 255 is white: errors above look alike, smaller ones stay visible
-    error = np.repeat(np.clip(samples["error"].astype(np.int16) * 4, 0, 255).astype(np.uint8)[..., None], 3, axis=3)
-    columns = (samples["original"], corrupted, samples["reconstructed"], samples["telea"], error)
-    return np.concatenate([np.concatenate(list(column), axis=0) for column in columns], axis=1)
+    picture = report.sample_grid(evaluation)
+    if picture is not None:
+        mlflow.log_image(Image.fromarray(picture), "grids/test.png")
 
 
 def log_folder(folder: Path) -> None:

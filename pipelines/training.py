@@ -1,102 +1,73 @@
 """The training pipeline: photographs in, a measured, exported and judged model out."""
 
-from facerecon.corruption.settings import MaskSettings
-from facerecon.data.alignment import AlignmentSettings
+from typing import Any
+
 from facerecon.data.ingest import source_fingerprint
-from facerecon.data.settings import DataSettings
-from facerecon.data.validation import resolve_suites
-from facerecon.data.validation.settings import ValidationSettings
-from facerecon.evaluation.promotion import PromotionSettings
-from facerecon.evaluation.settings import EvaluationSettings
-from facerecon.export.settings import OnnxSettings
-from facerecon.models.settings import ModelSettings
-from facerecon.run import RunSettings
-from facerecon.training.settings import TrainingSettings
+from facerecon.run import parse_settings
+from facerecon.tasks import get_task
 from facerecon.workspace import PROJECT
-from ops.code import code_digest
-from ops.lineage import onnx_metadata, weights_used
+from ops.initial_weights import resolve
+from ops.lineage import onnx_metadata, pretrained_of, run_provenance, step_digests
 from ops.pipeline import CheckedPipeline
 from steps.align import align
 from steps.evaluate import evaluate
 from steps.export import export
+from steps.freeze_cases import freeze_cases
 from steps.ingest import ingest
-from steps.make_masks import make_masks
 from steps.promote import promote
 from steps.publish import publish
 from steps.train import train
 from steps.validate import validate
 
-DEFAULT = RunSettings()
 
+def run_training(settings: dict[str, Any]) -> None:
+    """Photos are listed, faces cut out and validated, cases frozen; a model is trained, measured, exported, judged.
 
-def run_training(
-    name: str = DEFAULT.name,
-    seed: int = DEFAULT.seed,
-    data: DataSettings = DEFAULT.data,
-    alignment: AlignmentSettings = DEFAULT.alignment,
-    validation: ValidationSettings = DEFAULT.validation,
-    masks: MaskSettings = DEFAULT.masks,
-    model: ModelSettings = DEFAULT.model,
-    training: TrainingSettings = DEFAULT.training,
-    evaluation: EvaluationSettings = DEFAULT.evaluation,
-    onnx: OnnxSettings = DEFAULT.onnx,
-    promotion: PromotionSettings = DEFAULT.promotion,
-) -> None:
-    """Photos are listed, faces cut out and validated, masks frozen; a model is trained, measured, exported, judged."""
-    validation = resolve_suites(validation, PROJECT)
-    settings = RunSettings(
-        name=name,
-        seed=seed,
-        data=data,
-        alignment=alignment,
-        validation=validation,
-        masks=masks,
-        model=model,
-        training=training,
-        evaluation=evaluation,
-        onnx=onnx,
-        promotion=promotion,
-    )
-    photos = ingest(data=data, fingerprint=source_fingerprint(data, PROJECT))
-    faces, data_docs = validate(faces=align(photos=photos, alignment=alignment), validation=validation)
-    frozen = make_masks(masks=masks, size=alignment.size)
-    trained = train(faces=faces, masks=frozen, mask_settings=masks, model_settings=model, training=training, seed=seed)
-    figures = evaluate(
-        training=trained,
-        faces=faces,
-        masks=frozen,
-        mask_settings=masks,
-        evaluation=evaluation,
-        taught_by=settings.training.losses.networks,
-    )
+    ``settings`` are a run's settings as plain values.
+    """
+    run = parse_settings(settings, "settings")
+    task, code, initial = get_task(run.task), step_digests(run, STEP_NAMES), resolve(run)
+
+    def part(name: Any) -> dict[str, Any]:
+        return run.values(*task.fields[name])
+
+    photos = ingest(data=run.data, fingerprint=source_fingerprint(run.data, PROJECT), code=code["ingest"])
+    cut_out = align(photos=photos, alignment=run.alignment)
+    faces, data_docs = validate(faces=cut_out, validation=run.validation, code=code["validate"])
+    cases = freeze_cases(faces=faces, task=task.name, settings=part("cases"), code=code["freeze_cases"])
+    given = {"faces": faces, "cases": cases, "task": task.name}
+    result = train(settings=part("training"), code=code["train"], initial=initial, **given)
+    evaluation = evaluate(training_result=result, settings=part("evaluation"), code=code["evaluate"], **given)
     exported, model_uri = export(
-        training=trained, faces=faces, masks=frozen, onnx=onnx, metadata=onnx_metadata(settings)
+        training_result=result, onnx=run.onnx, metadata=onnx_metadata(run), code=code["export"], **given
     )
     decision, comparison = promote(
-        training=trained,
+        training_result=result,
         model_uri=model_uri,
-        faces=faces,
-        masks=frozen,
-        config=name,
-        licence=data.licence,
-        pretrained=weights_used(settings),
-        promotion=promotion,
+        settings=part("gate"),
+        config=run.name,
+        licence=run.data.licence,
+        pretrained=sorted(pretrained_of(run)),
+        code=code["promote"],
+        **given,
     )
     publish(
         settings=settings,
         faces=faces,
-        masks=frozen,
-        training=trained,
-        evaluation=figures,
+        cases=cases,
+        training_result=result,
+        evaluation=evaluation,
         exported=exported,
         decision=decision,
         comparison=comparison,
         data_docs=data_docs,
-        code={step: code_digest(f"steps.{step}") for step in STEP_NAMES},
+        code=code,
+        provenance=run_provenance(run, initial),
     )
 
 
-STEPS = (ingest, align, validate, make_masks, train, evaluate, export, promote, publish)
+STEPS = (ingest, align, validate, freeze_cases, train, evaluate, export, promote, publish)
 STEP_NAMES = tuple(step.name for step in STEPS)
 
 training = CheckedPipeline(name="training", entrypoint=run_training, steps=STEP_NAMES)
+"""What `zenml pipeline run training` runs."""

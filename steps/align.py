@@ -5,9 +5,7 @@ from typing import Annotated
 from zenml import step
 
 from facerecon.data.alignment import AlignmentSettings
-from facerecon.data.alignment import align as align_faces
 from facerecon.data.manifest import Manifest
-from facerecon.weights import weights_path
 from facerecon.workspace import state_folder
 from ops.materializers.manifest import ManifestMaterializer
 
@@ -15,4 +13,7 @@ from ops.materializers.manifest import ManifestMaterializer
 @step(enable_cache=False, output_materializers=ManifestMaterializer)
 def align(photos: Manifest, alignment: AlignmentSettings) -> Annotated[Manifest, "faces"]:
     """The faces' crops; what was cut before comes from the store, which ZenML's cache would not see damaged."""
+    from facerecon.data.alignment import align as align_faces
+    from facerecon.weights import weights_path
+
     return align_faces(photos, alignment, weights_path("face_landmarker"), state_folder() / "crops")

@@ -1,29 +1,22 @@
 """Measure the model beside its baselines on people it never saw."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from zenml import step
+from zenml import log_metadata, step
 
-from facerecon.corruption.frozen import MaskSet
-from facerecon.corruption.settings import MaskSettings
 from facerecon.data.manifest import Manifest
-from facerecon.evaluation.evaluate import Evaluation
-from facerecon.evaluation.evaluate import evaluate as evaluate_model
-from facerecon.evaluation.settings import EvaluationSettings
-from facerecon.training.checkpoints import Training
+from facerecon.evaluation.evaluation import Evaluation
+from facerecon.models.trained import TrainingResult
+from facerecon.tasks import Cases, get_task
 from ops.materializers.evaluation import EvaluationMaterializer
-from steps.caching import cache_of
+from steps.caching import CACHED
 
 
-@step(cache_policy=cache_of(__name__), output_materializers=EvaluationMaterializer)
+@step(cache_policy=CACHED, output_materializers=EvaluationMaterializer)
 def evaluate(
-    training: Training,
-    faces: Manifest,
-    masks: MaskSet,
-    mask_settings: MaskSettings,
-    evaluation: EvaluationSettings,
-    taught_by: list[str],
+    training_result: TrainingResult, faces: Manifest, cases: Cases, task: str, settings: dict[str, Any], code: str
 ) -> Annotated[Evaluation, "evaluation"]:
-    """Figures per level and family on the test split; ``taught_by`` names the networks in the loss."""
+    """Scores of the model and its baselines on the test split."""
     faces.check_crops()
-    return evaluate_model(training.best, faces, masks, evaluation, mask_settings.evaluate_features, taught_by)
+    log_metadata({"code": code})
+    return get_task(task).evaluate(settings, training_result.best, faces, cases)

@@ -2,35 +2,40 @@
 
 from typing import Annotated
 
-from zenml import step
+from zenml import log_metadata, step
 
-from facerecon.corruption.frozen import MaskSet
 from facerecon.data.manifest import Manifest
-from facerecon.export.onnx import ExportedModel
-from facerecon.export.onnx import export as export_model
-from facerecon.export.parity import parity_inputs
+from facerecon.export.result import ExportedModel
 from facerecon.export.settings import OnnxSettings
-from facerecon.training.checkpoints import Training
+from facerecon.models.trained import TrainingResult
+from facerecon.tasks import Cases, get_task
 from ops.materializers.exported import ExportedModelMaterializer
-from ops.registry import log_onnx
-from steps.caching import cache_of
+from steps.caching import CACHED
 
 
 @step(
-    cache_policy=cache_of(__name__),
+    cache_policy=CACHED,
     output_materializers={"exported": ExportedModelMaterializer},
     experiment_tracker=True,
 )
 def export(
-    training: Training,
+    training_result: TrainingResult,
     faces: Manifest,
-    masks: MaskSet,
+    cases: Cases,
+    task: str,
     onnx: OnnxSettings,
     metadata: dict[str, str],
+    code: str,
 ) -> tuple[Annotated[ExportedModel, "exported"], Annotated[str, "model_uri"]]:
     """The ONNX file and where MLflow keeps it; ``metadata`` is written into the file."""
+    from facerecon.export.onnx import export as export_model
+    from ops.registry import log_onnx
+
     faces.check_crops()
-    images, holes = parity_inputs(faces, masks, onnx.parity_faces)
-    digests = {"weights_digest": training.best.digest, "data_digest": faces.digest}
-    exported = export_model(training.best, metadata | digests, images, holes, onnx.min_parity_psnr)
-    return exported, log_onnx(exported, training.best.build().stride)
+    chosen, best = get_task(task), training_result.best
+    inputs = chosen.parity_inputs(faces, cases, onnx.parity_faces)
+    digests = {"weights_digest": best.digest, "data_digest": faces.digest}
+    module = chosen.contract(best)
+    exported = export_model(module, chosen.signature, inputs, metadata | digests, onnx.min_parity_psnr)
+    log_metadata({"code": code})
+    return exported, log_onnx(exported, chosen.signature, chosen.example(best))

@@ -4,17 +4,18 @@ from typing import Annotated
 
 from zenml import log_metadata, step
 
-from facerecon.data.ingest import ingest as ingest_photos
 from facerecon.data.manifest import Manifest
 from facerecon.data.settings import DataSettings
 from facerecon.workspace import PROJECT, state_folder
 from ops.materializers.manifest import ManifestMaterializer
-from steps.caching import cache_of
+from steps.caching import CACHED
 
 
-@step(cache_policy=cache_of(__name__), output_materializers=ManifestMaterializer)
-def ingest(data: DataSettings, fingerprint: str) -> Annotated[Manifest, "photos"]:
+@step(cache_policy=CACHED, output_materializers=ManifestMaterializer)
+def ingest(data: DataSettings, fingerprint: str, code: str) -> Annotated[Manifest, "photos"]:
     """``fingerprint`` stands for the photos in the cache key: the step runs again when they may have changed."""
+    from facerecon.data.ingest import ingest as ingest_photos
+
     manifest = ingest_photos(data, PROJECT, state_folder() / "frames")
-    log_metadata({"fingerprint": fingerprint, **manifest.counts()})
+    log_metadata({"code": code, "fingerprint": fingerprint, **manifest.counts()})
     return manifest

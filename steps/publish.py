@@ -2,56 +2,57 @@
 
 from typing import Annotated, Any
 
-from rich.console import Console
 from zenml import step
 from zenml.types import HTMLString
 
-from facerecon.corruption.frozen import MaskSet
 from facerecon.data.manifest import Manifest
 from facerecon.data.validation.outcomes import DataDocs
-from facerecon.evaluation.evaluate import Evaluation
-from facerecon.export.onnx import ExportedModel
-from facerecon.run import RunSettings
-from facerecon.training.checkpoints import Training
+from facerecon.evaluation.evaluation import Evaluation
+from facerecon.evaluation.promotion import Decision
+from facerecon.export.result import ExportedModel
+from facerecon.models.trained import TrainingResult
+from facerecon.tasks import Cases
 from facerecon.workspace import outputs_folder
-from ops import tracking
-from ops.curves import log_curves
-from ops.lineage import run_tags
-from ops.origins import origin_tags, show_in_zenml
-from ops.promotion import as_of_now
-from ops.publishing import announce, write_outputs
 
 
 @step(enable_cache=False, experiment_tracker=True)
 def publish(
-    settings: RunSettings,
+    settings: dict[str, Any],
     faces: Manifest,
-    masks: MaskSet,
-    training: Training,
+    cases: Cases,
+    training_result: TrainingResult,
     evaluation: Evaluation,
     exported: ExportedModel,
-    decision: dict[str, Any],
+    decision: Decision,
     comparison: dict[str, Any],
     data_docs: DataDocs,
     code: dict[str, str],
+    provenance: dict[str, str],
 ) -> Annotated[HTMLString, "report"]:
     """Write ``outputs/<config>/``, log the same files and all figures, say where everything is; the report is shown.
 
     ``comparison`` holds faces as champion and challenger make them, ``code`` the digest of the code that each step
-    reaches.
+    reaches, ``provenance`` what is known of the run before it starts.
     """
-    origins, decision = origin_tags(), as_of_now(decision)
-    tags = run_tags(settings, faces.digest, masks.digest, training.best.digest, code)
-    tags["trained_in_run"] = origins["trained_in_run"]
-    folder = outputs_folder() / settings.name
-    write_outputs(folder, settings, faces, data_docs, training, evaluation, exported, decision, comparison, tags)
-    show_in_zenml(tags | origins)
-    tracking.log_settings(settings, tags | origins)
-    tracking.log_data(faces, settings)
-    log_curves(training.history)
-    tracking.log_figures(evaluation, training.history, decision)
-    tracking.log_grid(evaluation)
-    tracking.log_data_docs(data_docs, folder)
-    tracking.log_folder(folder)
-    announce(Console(), folder, evaluation, decision, data_docs)
+    from facerecon.run import parse_settings
+    from ops.publishing import Publication
+
+    run = parse_settings(settings, "settings")
+    publication = Publication(
+        run,
+        faces,
+        cases.digest,
+        training_result,
+        evaluation,
+        exported,
+        decision,
+        comparison,
+        data_docs,
+        code,
+        provenance,
+    )
+    folder = outputs_folder() / run.name
+    publication.write(folder)
+    publication.log(folder)
+    publication.announce(folder)
     return HTMLString((folder / "report.html").read_text(encoding="utf-8"))

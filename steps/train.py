@@ -1,43 +1,41 @@
 """Train the network."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from zenml import log_metadata, step
 
-from facerecon.corruption.frozen import MaskSet
-from facerecon.corruption.settings import MaskSettings
-from facerecon.corruption.training_masks import TrainingMasks
 from facerecon.data.manifest import Manifest
-from facerecon.files import digest_of
-from facerecon.models.settings import ModelSettings
-from facerecon.training.checkpoints import Training
-from facerecon.training.loop import origin_of
-from facerecon.training.loop import train as train_model
-from facerecon.training.settings import TrainingSettings
+from facerecon.models.trained import TrainingResult
+from facerecon.tasks import Cases
 from facerecon.workspace import state_folder
-from ops.code import code_digest
-from ops.curves import log_row, name_predecessor, system_metrics
-from ops.materializers.training import TrainingMaterializer
-from steps.caching import cache_of
+from ops.initial_weights import InitialWeights
+from ops.materializers.training_result import TrainingResultMaterializer
+from steps.caching import CACHED
 
 
-@step(cache_policy=cache_of(__name__), output_materializers=TrainingMaterializer, experiment_tracker=True)
+@step(cache_policy=CACHED, output_materializers=TrainingResultMaterializer, experiment_tracker=True)
 def train(
     faces: Manifest,
-    masks: MaskSet,
-    mask_settings: MaskSettings,
-    model_settings: ModelSettings,
-    training: TrainingSettings,
-    seed: int,
-) -> Annotated[Training, "training"]:
-    """The best model and its curves; a killed training with the same settings, data and code goes on where it was."""
+    cases: Cases,
+    task: str,
+    settings: dict[str, Any],
+    code: str,
+    initial: InitialWeights | None = None,
+) -> Annotated[TrainingResult, "training_result"]:
+    """The best model and its curves; a killed training with the same settings, data and code resumes where it was."""
+    from facerecon.experiment import Experiment
+    from facerecon.files import digest_of
+    from ops.curves import log_row, name_predecessor, system_metrics
+    from ops.lineage import machine
+
     faces.check_crops()
-    made_of = origin_of(faces, masks, mask_settings, model_settings, training, seed)
-    origin = made_of | {"code": code_digest(__name__)}
-    folder = state_folder() / "checkpoints" / digest_of(origin)[:16]
+    experiment = Experiment(task, settings, faces, cases, None if initial is None else initial.load())
+    provenance = experiment.provenance | {"code": code}
+    folder = state_folder() / "checkpoints" / digest_of(provenance)[:16]
     run = name_predecessor(folder)
-    draw = TrainingMasks(mask_settings, faces.size)
     with system_metrics():
-        result = train_model(faces, masks, draw, model_settings, training, seed, folder, origin, log_row)
-    log_metadata({"mlflow_run": run, "resumed at": result.resumed_at, **origin})
+        result = experiment.train(folder, provenance, log_row)
+    log_metadata(
+        {**machine(experiment.problem.training), "mlflow_run": run, "resumed at": result.resumed_at, **provenance}
+    )
     return result

@@ -1,91 +1,80 @@
 """The rule by which a challenger becomes champion: each condition is checked and says in plain words what it found."""
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from facerecon.evaluation.bootstrap import Interval, fewest_identities, paired_interval
+from facerecon.evaluation.keys import Metric, MetricKey
+from facerecon.evaluation.scores import Scores
 from facerecon.settings import Settings
+
+GATE = "gate"
+"""The face set on which promotion is decided."""
+
+MODEL = "model"
+"""The method's name of the network itself among the methods of ``Scores``."""
+
+CHAMPION = "champion"
+"""What a relative guard compares with."""
+
+UNNAMED = frozenset({"", "unknown", "none", "n/a", "?"})
+"""What names no licence, in whatever case."""
 
 
 class PromotionSettings(Settings):
-    """The rule by which a challenger becomes champion; it is asked on the gate split, of the same masks.
+    """The rule by which a challenger becomes champion; it is asked on the gate split, of the same frozen cases.
 
     Differences are challenger minus champion, paired by face; their intervals of ``confidence`` come from drawing
     people with replacement ``resamples`` times. With fewer people than can tell at that confidence (6 at 0.95) no
     champion is replaced.
     """
 
-    margin: float = Field(0.05, ge=0, le=20, description="least gain in hole PSNR, dB, brush, mean over the levels")
+    margin: float = Field(0.05, ge=0, description="least gain in the gate key, in its unit")
     confidence: float = Field(0.95, ge=0.5, le=0.999, description="of the intervals; the gain's must lie above 0")
     resamples: int = Field(2000, ge=100, le=100_000)
     seed: int = Field(0, ge=0, le=2**31 - 1, description="of the resampling")
-    max_lpips_loss: float = Field(0.01, ge=0, le=1, description="by how much LPIPS may be higher, interval included")
-    max_identity_loss: float = Field(0.005, ge=0, le=2, description="by how much the cosine may be lower, likewise")
-    max_hole_psnr_loss: float = Field(0.2, ge=0, le=20, description="dB that any family and level may lose, mean")
     max_faces: int = Field(200, ge=1)
-    lpips_backbone: Literal["vgg", "alex"] = "vgg"
-    identity_network: Literal["dlib", "sface", "facenet"] = "dlib"
 
     @property
-    def judges(self) -> tuple[str, str]:
+    def judges(self) -> tuple[str, ...]:
         """The names of the pretrained weights that judge at the gate."""
-        return f"lpips_{self.lpips_backbone}", self.identity_network
-
-
-PRIMARY = "brush"
-"""The mask family that a model must gain in."""
-
-METRICS = ("hole_psnr", "lpips", "identity")
-"""dB, more is better; a distance, less is better; a cosine, more is better."""
-
-CEILING = 10 * math.log10(255**2 * 12)
-"""58.9 dB: the error that rounding to whole grey levels makes by itself, 1/12 of a squared level.
-
-No hole PSNR at the gate counts for more. A hole that is restored exactly would else be infinite, and the difference of
-two such faces undefined; so it counts for as much as could have been seen, and no less than any other.
-"""
-
-
-class Measure(NamedTuple):
-    """What a figure is of; ``metric`` is one of METRICS."""
-
-    family: str
-    level: int
-    metric: str
+        return ()
 
 
 @dataclass(frozen=True)
-class GateFigures:
-    """A model's figures [N] by what they are of, and each face's person [N]; NaN where the model gave no image."""
+class Guard:
+    """What a challenger must not lose, or must gain.
 
-    identities: tuple[str, ...]
-    values: dict[Measure, NDArray[np.float64]]
+    It is asked of ``metric`` under ``case``, mean over its levels; with ``case`` None of every case and level alone.
+    ``against`` is CHAMPION or the name of a baseline that was measured beside the model. At most ``max_loss`` is allowed,
+    in the metric's unit; a negative one asks for a gain. ``interval`` takes the worse end of the interval for the loss,
+    else the mean.
+    """
 
-    def scores(self) -> dict[str, dict[str, float | None]]:
-        """Means over the faces by ``<family>/level_<k>`` and metric; None where one is not finite."""
-        scores: dict[str, dict[str, float | None]] = {}
-        for (family, level, metric), values in sorted(self.values.items()):
-            mean = float(np.mean(values))
-            scores.setdefault(f"{family}/level_{level}", {})[metric] = mean if math.isfinite(mean) else None
-        return scores
-
-    def primary(self, metric: str) -> NDArray[np.float64]:
-        """Each face's mean [N] over the levels of brush masks."""
-        chosen = [values for what, values in self.values.items() if (what.family, what.metric) == (PRIMARY, metric)]
-        return np.mean(chosen, axis=0)
-
-
-UNNAMED = frozenset({"", "unknown", "none", "n/a", "?"})
-"""What names no licence, in whatever case."""
+    name: str
+    metric: Metric
+    case: str | None
+    max_loss: float
+    against: str = CHAMPION
+    interval: bool = True
 
 
 @dataclass(frozen=True)
-class Check:
+class Rule:
+    """The gate key (``metric`` under ``case``, mean over its levels), the settings, and the guards."""
+
+    metric: Metric
+    case: str
+    settings: PromotionSettings
+    guards: tuple[Guard, ...]
+
+
+class Check(Settings):
     """One condition: its ``name``, whether it is met, and what is ``said`` about it, with figures."""
 
     name: str
@@ -93,56 +82,137 @@ class Check:
     said: str
 
 
+class Difference(Settings):
+    """Challenger minus champion of one metric under a case; ``level`` -1: no levels, None: the mean over them.
+
+    ``low`` and ``high`` bound the interval; None where too few ``identities`` can tell.
+    """
+
+    metric: str
+    case: str
+    level: int | None
+    mean: float
+    low: float | None
+    high: float | None
+    identities: int
+
+
+class GateMean(Settings):
+    """Means over the gate's faces; None where one is not finite or was not measured."""
+
+    metric: str
+    case: str
+    level: int
+    challenger: float | None
+    champion: float | None
+
+
 @dataclass(frozen=True)
 class Opponent:
-    """The champion, version ``number``: its figures at today's gate, or the obstacle if they cannot be had."""
+    """The champion, version ``number``: its scores at today's gate, or the obstacle if they cannot be had."""
 
     number: int
-    figures: GateFigures | None
+    scores: Scores | None
     obstacle: str = ""
 
 
-@dataclass(frozen=True)
-class Ruling:
-    """Whether the challenger becomes champion, why in one sentence, each condition, and the two models' differences.
+class Decision(Settings):
+    """What the gate decided about a version, whole: it is kept as JSON beside the version and shown in reports.
 
-    ``differences`` has a row for each measure: family, level (None: mean over the levels), metric, difference
-    (challenger minus champion), low and high (None: too few people can tell), identities. It is empty without champion.
+    ``rule`` are the settings of the promotion, ``gate_metric`` and ``gate_case`` the gate key. Raised by one when the
+    meaning of a field changes: ``schema_version``.
     """
 
-    wins: bool
+    schema_version: int = 2
+    registered_model: str = ""
+    version: int = 0
+    champion: bool
     reason: str
-    checks: list[Check]
-    differences: list[dict[str, Any]]
+    champion_version: int | None = None
+    compared: bool = False
+    rule: dict[str, Any] = Field(default_factory=dict)
+    gate_metric: str
+    gate_case: str
+    metrics: tuple[Metric, ...]
+    checks: tuple[Check, ...]
+    means: tuple[GateMean, ...]
+    differences: tuple[Difference, ...] = ()
+
+    def refused(self, check: Check) -> Self:
+        """The same decision against the challenger, for a reason that stands above the figures."""
+        return self.model_copy(update={"champion": False, "reason": check.said, "checks": (*self.checks, check)})
+
+    def gate_mean(self, metric: str, case: str | None = None) -> float | None:
+        """The challenger's mean over the levels of a case (the gate key's if None); None if it is not known."""
+        rows = [row for row in self.means if (row.metric, row.case) == (metric, case or self.gate_case)]
+        known = [row.challenger for row in rows if row.challenger is not None]
+        return float(np.mean(known)) if known and len(known) == len(rows) else None
 
 
-def rule(
-    challenger: GateFigures,
+def decide(
+    challenger: Scores,
     champion: Opponent | None,
+    identities: Mapping[str, str],
+    rule: Rule,
+    metrics: tuple[Metric, ...],
     data_licence: str,
-    weights_licences: dict[str, str],
-    settings: PromotionSettings,
-) -> Ruling:
-    """Decide between a challenger and the champion; with no champion yet, licences and figures alone decide.
+    weights_licences: Mapping[str, str],
+) -> Decision:
+    """Decide between a challenger and the champion; with no champion yet, licences, figures and baselines decide.
 
-    ``weights_licences`` has the licence of each pretrained weights file that was used, by its name.
+    ``identities`` names each face's person; ``metrics`` are those of the scores; ``weights_licences`` has the licence of
+    each pretrained weights file that was used, by its name.
     """
-    checks = [_data_licence(data_licence), _weights_licences(weights_licences), _complete("challenger", challenger)]
-    differences: dict[tuple[str, int | None, str], Interval] = {}
+    checks = [
+        _data_licence(data_licence),
+        _weights_licences(weights_licences),
+        _complete("challenger", challenger, rule),
+    ]
+    complete = checks[-1].passed
+    if complete:
+        checks += [
+            _guarded(guard, challenger, _as_model(challenger, guard.against), identities, rule.settings)
+            for guard in rule.guards
+            if guard.against != CHAMPION
+        ]
+    differences: list[Difference] = []
     if champion is not None:
-        checks += _comparable(challenger, champion)
-        if champion.figures is not None and all(check.passed for check in checks[2:]):
-            differences = _differences(challenger, champion.figures, settings)
-            checks += _compared(differences, champion.number, settings)
+        comparable = _comparable(challenger, champion, rule)
+        checks += comparable
+        if champion.scores is not None and complete and all(check.passed for check in comparable):
+            differences = _differences(challenger, champion.scores, identities, rule)
+            checks += _compared(differences, champion, challenger, identities, rule)
     failed = [check for check in checks if not check.passed]
     if failed:
         others = ", ".join(check.name for check in failed[1:])
-        reason = failed[0].said + (f" (nor is met: {others})" if others else "")
+        reason = failed[0].said + (f" (also not met: {others})" if others else "")
     elif champion is None:
         reason = "the first model, its figures are finite and all licences are named"
     else:
         reason = f"{next(check.said for check in checks if check.name == GAIN)}, and nowhere worse than allowed"
-    return Ruling(not failed, reason, checks, [_row(what, found) for what, found in differences.items()])
+    theirs = champion.scores if champion is not None else None
+    return Decision(
+        champion=not failed,
+        reason=reason,
+        champion_version=None if champion is None else champion.number,
+        compared=theirs is not None,
+        rule=rule.settings.model_dump(mode="json"),
+        gate_metric=rule.metric.name,
+        gate_case=rule.case,
+        metrics=metrics,
+        checks=tuple(checks),
+        means=tuple(
+            GateMean(
+                metric=key.metric,
+                case=key.case,
+                level=key.level,
+                challenger=challenger.mean(key, MODEL),
+                champion=None if theirs is None else theirs.mean(key, MODEL),
+            )
+            for key in challenger.keys
+        ),
+        differences=tuple(differences),
+    )
 
 
 GAIN = "gain"
@@ -150,131 +220,216 @@ GAIN = "gain"
 
 def _data_licence(licence: str) -> Check:
     if _unnamed(licence):
-        return Check("data licence", False, "no licence is named for the data: state it as data.licence in the config")
-    return Check("data licence", True, f"the data's licence is named: {licence.strip()}")
+        said = "no licence is named for the data: state it as data.licence in the config"
+        return Check(name="data licence", passed=False, said=said)
+    return Check(name="data licence", passed=True, said=f"the data's licence is named: {licence.strip()}")
 
 
-def _weights_licences(licences: dict[str, str]) -> Check:
+def _weights_licences(licences: Mapping[str, str]) -> Check:
     if unnamed := sorted(name for name, licence in licences.items() if _unnamed(licence)):
-        return Check("weights licences", False, f"no licence is named for the pretrained weights {', '.join(unnamed)}")
+        said = f"no licence is named for the pretrained weights {', '.join(unnamed)}"
+        return Check(name="weights licences", passed=False, said=said)
     named = ", ".join(f"{name} ({licence})" for name, licence in sorted(licences.items())) or "none was used"
-    return Check("weights licences", True, f"the pretrained weights' licences are named: {named}")
+    return Check(name="weights licences", passed=True, said=f"the pretrained weights' licences are named: {named}")
 
 
 def _unnamed(licence: str) -> bool:
     return licence.strip().casefold() in UNNAMED
 
 
-def _complete(whose: str, figures: GateFigures) -> Check:
+def _complete(who: str, scores: Scores, rule: Rule) -> Check:
     """Every figure is there, of every face, and finite."""
-    name, faces = f"{whose}'s figures", len(figures.identities)
-    levels = {what.level for what in figures.values}
-    missing = {Measure(PRIMARY, level, metric) for level in levels for metric in METRICS} - set(figures.values)
-    bad = {
-        what
-        for what, values in figures.values.items()
-        if len(values) != faces or not len(values) or not np.isfinite(values).all()
-    }
-    if missing or bad or not levels:
-        which = ", ".join(_name(what) for what in sorted(missing | bad)) or "there is none"
-        return Check(name, False, f"not all gate figures of the {whose} are finite numbers: {which}")
-    return Check(name, True, f"all {len(figures.values)} gate figures of the {whose} are finite numbers")
+    name = f"{who}'s figures"
+    keys = [key for key in scores.keys if MODEL in scores.methods(key)]
+    expected = {(rule.metric.name, rule.case), *((g.metric.name, g.case) for g in rule.guards if g.case is not None)}
+    missing = sorted(expected - {(key.metric, key.case) for key in keys})
+    bad = [key for key in keys if not np.isfinite(scores.values(key, MODEL)).all()]
+    if missing or bad:
+        which = ", ".join([*(f"{metric} of {case}" for metric, case in missing), *map(_name, bad)])
+        said = f"not all gate figures of the {who} are finite numbers: {which}"
+        return Check(name=name, passed=False, said=said)
+    return Check(name=name, passed=True, said=f"all {len(keys)} gate figures of the {who} are finite numbers")
 
 
-def _name(what: Measure) -> str:
-    return f"{what.metric} of {what.family} level {what.level}"
+def _name(key: MetricKey) -> str:
+    return f"{key.metric} of {_case(key.case, key.level)}"
 
 
-def _comparable(challenger: GateFigures, champion: Opponent) -> list[Check]:
-    """The champion was measured on the same faces in the same ways."""
-    if champion.figures is None:
+def _case(case: str, level: int | None) -> str:
+    return case if level is None or level < 0 else f"{case} level {level}"
+
+
+def _comparable(challenger: Scores, champion: Opponent, rule: Rule) -> list[Check]:
+    """The champion was measured on the same faces under the same cases."""
+    if champion.scores is None:
         said = f"the champion, version {champion.number}, cannot be measured: {champion.obstacle}"
-        return [Check("champion's figures", False, said)]
-    theirs = champion.figures
-    same = challenger.identities == theirs.identities and challenger.values.keys() == theirs.values.keys()
-    said = f"both were measured on the same {len(challenger.identities)} faces in the same ways"
+        return [Check(name="champion's figures", passed=False, said=said)]
+    theirs = champion.scores
+    keys = [key for key in challenger.keys if MODEL in challenger.methods(key)]
+    same = all(
+        (key, MODEL) in set(theirs) and challenger.faces(key, MODEL) == theirs.faces(key, MODEL) for key in keys
+    ) and len(keys) == len([key for key in theirs.keys if MODEL in theirs.methods(key)])
+    faces = max((len(challenger.faces(key, MODEL)) for key in keys), default=0)
+    said = f"both were measured on the same {faces} faces under the same cases"
     return [
-        _complete("champion", theirs),
-        Check("same faces", same, said if same else "the two were not measured on the same faces in the same ways"),
+        _complete("champion", theirs, rule),
+        Check(
+            name="same faces",
+            passed=same,
+            said=said if same else "the two were not measured on the same faces under the same cases",
+        ),
     ]
 
 
-def _differences(
-    ours: GateFigures, theirs: GateFigures, settings: PromotionSettings
-) -> dict[tuple[str, int | None, str], Interval]:
-    """Challenger minus champion by family, level (None: mean over the levels, brush only) and metric."""
-    pairs: dict[tuple[str, int | None, str], Any] = {
-        (PRIMARY, None, metric): ours.primary(metric) - theirs.primary(metric) for metric in METRICS
-    }
-    pairs |= {
-        (what.family, what.level, what.metric): values - theirs.values[what]
-        for what, values in sorted(ours.values.items())
-    }
-    return {
-        what: paired_interval(values, ours.identities, settings.resamples, settings.confidence, settings.seed)
-        for what, values in pairs.items()
-    }
+def _as_model(scores: Scores, method: str) -> Scores:
+    """The scores of a baseline as if it were a model; KeyError if the method was not measured."""
+    found = Scores()
+    for key, other in scores:
+        if other == method:
+            found.add(key, MODEL, scores.faces(key, method), scores.values(key, method))
+    if not found.keys:
+        raise KeyError(f"no scores of the baseline '{method}'")
+    return found
 
 
-def _row(what: tuple[str, int | None, str], found: Interval) -> dict[str, Any]:
-    family, level, metric = what
-    return {
-        **{"family": family, "level": level, "metric": metric, "difference": found.mean},
-        **{"low": found.low, "high": found.high, "identities": found.identities},
-    }
+def _interval(
+    values: NDArray[np.float64], faces: tuple[str, ...], identities: Mapping[str, str], settings: PromotionSettings
+) -> Interval:
+    people = [identities[face] for face in faces]
+    return paired_interval(values, people, settings.resamples, settings.confidence, settings.seed)
+
+
+def _over_levels(
+    ours: Scores, theirs: Scores, metric: str, case: str, people: Mapping[str, str], settings: PromotionSettings
+) -> Interval:
+    """Ours minus theirs, mean over the levels of a case."""
+    key = MetricKey(GATE, metric, case, ours.levels(GATE, metric, case)[0])
+    difference = ours.over_levels(GATE, metric, case, MODEL) - theirs.over_levels(GATE, metric, case, MODEL)
+    return _interval(difference, ours.faces(key, MODEL), people, settings)
+
+
+def _differences(ours: Scores, theirs: Scores, people: Mapping[str, str], rule: Rule) -> list[Difference]:
+    """Challenger minus champion: means over levels of what the rule asks, then every key."""
+    asked = dict.fromkeys(
+        [
+            (rule.metric.name, rule.case),
+            *((g.metric.name, g.case) for g in rule.guards if g.case is not None and g.against == CHAMPION),
+        ]
+    )
+    rows = [
+        _difference(metric, case, None, _over_levels(ours, theirs, metric, case, people, rule.settings))
+        for metric, case in asked
+    ]
+    for key in sorted(key for key in ours.keys if MODEL in ours.methods(key)):
+        values = ours.values(key, MODEL) - theirs.values(key, MODEL)
+        found = _interval(values, ours.faces(key, MODEL), people, rule.settings)
+        rows.append(_difference(key.metric, key.case, key.level, found))
+    return rows
+
+
+def _difference(metric: str, case: str, level: int | None, found: Interval) -> Difference:
+    return Difference(
+        metric=metric,
+        case=case,
+        level=level,
+        mean=found.mean,
+        low=found.low,
+        high=found.high,
+        identities=found.identities,
+    )
 
 
 def _compared(
-    differences: dict[tuple[str, int | None, str], Interval], number: int, settings: PromotionSettings
+    differences: list[Difference], champion: Opponent, ours: Scores, people: Mapping[str, str], rule: Rule
 ) -> list[Check]:
     """The conditions that compare the two models."""
-    gain, lpips, identity = (differences[PRIMARY, None, metric] for metric in METRICS)
+    metric, settings = rule.metric, rule.settings
+    found = next(row for row in differences if (row.metric, row.case, row.level) == (metric.name, rule.case, None))
+    gain = metric.gain(found.mean, 0)
+    low = (
+        None if found.low is None or found.high is None else min(metric.gain(found.low, 0), metric.gain(found.high, 0))
+    )
+    unit = f" {metric.unit}" if metric.unit else ""
     checks = [
-        _enough(gain, settings.confidence),
+        _enough(found, settings.confidence),
         Check(
-            GAIN,
-            gain.mean >= settings.margin,
-            f"{gain.mean:+.3f} dB of hole PSNR ({_range(gain)}) against version {number}, {settings.margin:g} needed",
+            name=GAIN,
+            passed=gain >= settings.margin,
+            said=f"{found.mean:+.3f}{unit} of {metric.label} ({_range(found)}) against version {champion.number}, "
+            f"{settings.margin:g} {'more' if metric.higher_is_better else 'less'} needed",
         ),
         Check(
-            "gain beyond chance",
-            gain.low is not None and gain.low > 0,
-            f"the gain's interval in dB at {settings.confidence:.4g}: {_range(gain)}; all of it must lie above 0",
-        ),
-        Check(
-            "LPIPS no worse",
-            lpips.high is not None and lpips.high <= settings.max_lpips_loss,
-            f"LPIPS {lpips.mean:+.4f} ({_range(lpips, 4)}); no more than {settings.max_lpips_loss:g} higher is allowed",
-        ),
-        Check(
-            "identity no worse",
-            identity.low is not None and identity.low >= -settings.max_identity_loss,
-            f"identity {identity.mean:+.4f} ({_range(identity, 4)}); "
-            f"no more than {settings.max_identity_loss:g} lower is allowed",
+            name="gain beyond chance",
+            passed=low is not None and low > 0,
+            said=f"the interval of the difference{f' in{unit}' if unit else ''} at {settings.confidence:.4g}: "
+            f"{_range(found)}; all of it must lie {'above' if metric.higher_is_better else 'below'} 0",
         ),
     ]
-    means = {
-        (family, level): found.mean
-        for (family, level, metric), found in differences.items()
-        if metric == "hole_psnr" and level is not None
-    }
-    (family, level), worst = min(means.items(), key=lambda item: item[1])
-    said = (
-        f"of {len(means)} mask families and levels {family} level {level} fares worst with {worst:+.3f} dB; "
-        f"no more than {settings.max_hole_psnr_loss:g} dB lower is allowed"
+    theirs = champion.scores
+    assert theirs is not None
+    return checks + [
+        _guarded(guard, ours, theirs, people, settings, differences)
+        for guard in rule.guards
+        if guard.against == CHAMPION
+    ]
+
+
+def _guarded(
+    guard: Guard,
+    ours: Scores,
+    theirs: Scores,
+    people: Mapping[str, str],
+    settings: PromotionSettings,
+    differences: list[Difference] | None = None,
+) -> Check:
+    """What a guard finds; ``differences`` are reused where they were computed already."""
+    metric, other = guard.metric, "" if guard.against == CHAMPION else f" beside {guard.against}"
+    asked = _asked(guard)
+    if guard.case is None:
+        rows = [
+            (key.case, key.level, float(np.mean(ours.values(key, MODEL) - theirs.values(key, MODEL))))
+            for key in sorted(ours.keys)
+            if key.metric == metric.name and MODEL in ours.methods(key)
+        ]
+        case, level, mean = min(rows, key=lambda row: metric.gain(row[2], 0))
+        unit = f" {metric.unit}" if metric.unit else ""
+        said = (
+            f"of {len(rows)} cases and levels {_case(case, level)} fares worst with {mean:+.3f}{unit}{other}; {asked}"
+        )
+        return Check(name=guard.name, passed=metric.gain(mean, 0) >= -guard.max_loss, said=said)
+    key = (metric.name, guard.case, None)
+    known = next((row for row in differences or () if (row.metric, row.case, row.level) == key), None)
+    found = known or _difference(*key, _over_levels(ours, theirs, metric.name, guard.case, people, settings))
+    if guard.interval:
+        ends = [] if found.low is None or found.high is None else [found.low, found.high]
+        worst = min((metric.gain(end, 0) for end in ends), default=None)
+    else:
+        worst = metric.gain(found.mean, 0)
+    return Check(
+        name=guard.name,
+        passed=worst is not None and worst >= -guard.max_loss,
+        said=f"{metric.label} {found.mean:+.4f} ({_range(found, 4)}){other}; {asked}",
     )
-    return [*checks, Check("every family and level", worst >= -settings.max_hole_psnr_loss, said)]
 
 
-def _enough(found: Interval, confidence: float) -> Check:
+def _asked(guard: Guard) -> str:
+    """What a guard asks for, in words."""
+    better, worse = ("higher", "lower") if guard.metric.higher_is_better else ("lower", "higher")
+    unit = f" {guard.metric.unit}" if guard.metric.unit else ""
+    if guard.max_loss < 0:
+        return f"at least {-guard.max_loss:g}{unit} {better} is asked for"
+    return f"no more than {guard.max_loss:g}{unit} {worse} is allowed"
+
+
+def _enough(found: Difference, confidence: float) -> Check:
     needed = fewest_identities(confidence)
     said = f"{found.identities} people at the gate"
     if found.identities < needed:
         said += f" are too few to tell a gain from chance at {confidence:.4g}: {needed} are needed, give more people"
-    return Check("enough people", found.identities >= needed, said)
+    return Check(name="enough people", passed=found.identities >= needed, said=said)
 
 
-def _range(found: Interval, digits: int = 3) -> str:
+def _range(found: Difference, digits: int = 3) -> str:
     if found.low is None or found.high is None:
         return "cannot be told"
     return f"{found.low:+.{digits}f} to {found.high:+.{digits}f}"

@@ -4,8 +4,8 @@ import io
 import logging
 import time
 import warnings
+from collections.abc import Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,48 +13,25 @@ import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
+from facerecon.contract import Signature, Value
 from facerecon.errors import FaceReconError
-from facerecon.models import ReconstructionModel
-from facerecon.models.trained import TrainedModel
+from facerecon.export.result import ExportedModel
 
 OPSET = 18
 
-
-class _Contract(nn.Module):
-    """The model with the inputs and outputs that the exported file promises."""
-
-    def __init__(self, model: ReconstructionModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        output = self.model(image, mask)
-        return output.reconstruction, output.confidence(mask)
+Inputs = Mapping[str, NDArray[np.float32]]
 
 
-@dataclass(frozen=True)
-class ExportedModel:
-    """``content`` is the ONNX file; ``report`` says how well it agrees with PyTorch, how fast and how large it is."""
+def to_onnx(module: nn.Module, signature: Signature, inputs: Inputs, metadata: dict[str, str]) -> bytes:
+    """A module as an ONNX file under a signature, traced with example ``inputs`` of at least two faces.
 
-    content: bytes
-    report: dict[str, Any]
-
-
-def to_onnx(trained: TrainedModel, metadata: dict[str, str]) -> bytes:
-    """The model as an ONNX file under the project's contract.
-
-    Inputs ``image`` float32 [N, 3, H, W] in [-1, 1] (hole pixels are ignored) and ``mask`` float32 [N, 1, H, W] in
-    {0, 1}, 1 = hole; outputs ``reconstruction`` [N, 3, H, W] in [-1, 1], composited, and ``confidence`` [N, 1, H, W]
-    in [0, 1]. N, H and W are dynamic and may have any size. Equal weights and metadata give equal bytes.
+    What the signature names by a symbol is dynamic and may have any size. Equal weights and metadata give equal bytes.
     """
-    model = _Contract(trained.build())
-    stride = model.model.stride
-    # a dimension of the example that is 1, in strides too, would be taken for a constant
-    side = max(trained.size, 2 * stride)
-    example = (torch.zeros(2, 3, side, side), torch.zeros(2, 1, side, side))
-    shape = {axis: torch.export.Dim(name, min=1) for axis, name in ((0, "N"), (2, "H"), (3, "W"))}
+    example = tuple(torch.from_numpy(inputs[value.name]) for value in signature.inputs)
+    dims = {name: torch.export.Dim(name, min=1) for value in signature.inputs for name in _symbols(value).values()}
+    shapes = tuple({axis: dims[name] for axis, name in _symbols(value).items()} for value in signature.inputs)
     exporter = logging.getLogger("torch.onnx")
     level = exporter.level
     try:
@@ -62,13 +39,13 @@ def to_onnx(trained: TrainedModel, metadata: dict[str, str]) -> bytes:
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
-                model,
+                module,
                 example,
                 dynamo=True,
                 opset_version=OPSET,
-                input_names=["image", "mask"],
-                output_names=["reconstruction", "confidence"],
-                dynamic_shapes=(shape, shape),
+                input_names=[value.name for value in signature.inputs],
+                output_names=[value.name for value in signature.outputs],
+                dynamic_shapes=shapes,
                 verbose=False,
             )
     finally:
@@ -76,10 +53,20 @@ def to_onnx(trained: TrainedModel, metadata: dict[str, str]) -> bytes:
     assert program is not None
     proto = program.model_proto
     _strip(proto)
-    _name_dimensions(proto)
+    described = (*proto.graph.input, *proto.graph.output)
+    for tensor, value in zip(described, (*signature.inputs, *signature.outputs), strict=True):
+        for axis, name in _symbols(value).items():
+            tensor.type.tensor_type.shape.dim[axis].dim_param = name
+    # the newest would be written, which runtimes of last year do not read
+    proto.ir_version = onnx.helper.find_min_ir_version_for(proto.opset_import)
     onnx.helper.set_model_props(proto, dict(sorted(metadata.items())))
     onnx.checker.check_model(proto, full_check=True)
     return proto.SerializeToString(deterministic=True)
+
+
+def _symbols(value: Value) -> dict[int, str]:
+    """The dimensions of a value that a symbol names, by axis."""
+    return {axis: dim for axis, dim in enumerate(value.shape) if isinstance(dim, str)}
 
 
 def _strip(proto: onnx.ModelProto) -> None:
@@ -101,13 +88,6 @@ def _strip(proto: onnx.ModelProto) -> None:
     del proto.graph.value_info[:]
 
 
-def _name_dimensions(proto: onnx.ModelProto) -> None:
-    for value in (*proto.graph.input, *proto.graph.output):
-        dims = value.type.tensor_type.shape.dim
-        for dim, name in zip((dims[0], dims[2], dims[3]), ("N", "H", "W"), strict=True):
-            dim.dim_param = name
-
-
 def open_session(content: bytes, threads: int = 0) -> onnxruntime.InferenceSession:
     """The file in ONNX Runtime on the CPU; 0 threads leaves their number to it."""
     options = onnxruntime.SessionOptions()
@@ -117,55 +97,66 @@ def open_session(content: bytes, threads: int = 0) -> onnxruntime.InferenceSessi
 
 
 def export(
-    trained: TrainedModel,
-    metadata: dict[str, str],
-    images: NDArray[np.uint8],
-    masks: NDArray[np.uint8],
-    min_parity: float,
+    module: nn.Module, signature: Signature, inputs: Inputs, metadata: dict[str, str], min_parity: float
 ) -> ExportedModel:
-    """Export, check and time a model on real faces: images uint8 [N, H, W, 3], masks [N, H, W] (1 = hole).
+    """Export, check and time a module on real inputs of the signature.
 
     Raises:
-        FaceReconError: ONNX Runtime differs from PyTorch by more than ``min_parity`` dB (peak 2) allows.
+        FaceReconError: ONNX Runtime differs from PyTorch by more than ``min_parity`` dB (of the output's range) allows.
     """
-    content = to_onnx(trained, metadata)
+    # a dimension of the example that is 1 would be taken for a constant
+    example = {name: np.zeros((2, *array.shape[1:]), np.float32) for name, array in inputs.items()}
+    content = to_onnx(module, signature, example, metadata)
     session = open_session(content, torch.get_num_threads())
-    model = _Contract(trained.build())
-    image = images.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
-    mask = masks[:, None].astype(np.float32)
-    parity = _parity(model, session, image, mask)
-    # of a size that is no multiple of the stride, too: the file is to take any
-    cut_off = _parity(model, session, image[:2, :, :-3, :-5], mask[:2, :, :-3, :-5])
-    for value in (*parity.values(), *cut_off.values()):
+    parity = _parity(module, session, signature, inputs)
+    # of a size that is no multiple of the stride, too, where the file is to take any
+    cut = {value.name: _cut(value, inputs[value.name]) for value in signature.inputs}
+    for value in (*parity.values(), *_parity(module, session, signature, cut).values()):
         if not value >= min_parity:
             raise FaceReconError(
                 f"export: ONNX Runtime differs from PyTorch, {value:.1f} dB where onnx.min_parity_psnr asks for "
                 f"{min_parity:g}: the model was not exported"
             )
-    latency = {
-        "onnxruntime_ms": _milliseconds(lambda: session.run(None, {"image": image[:1], "mask": mask[:1]})),
-        "pytorch_ms": _milliseconds(lambda: model(torch.from_numpy(image[:1]), torch.from_numpy(mask[:1]))),
-    }
+    one = {name: array[:1] for name, array in inputs.items()}
+    tensors = [torch.from_numpy(one[value.name]) for value in signature.inputs]
     report = {
         "bytes": len(content),
-        "faces": len(images),
+        "faces": len(next(iter(inputs.values()))),
         "threads": torch.get_num_threads(),
         "parity_psnr": {name: None if np.isinf(value) else value for name, value in parity.items()},
-        "latency": latency,
+        "latency": {
+            "onnxruntime_ms": _milliseconds(lambda: session.run(None, one)),
+            "pytorch_ms": _milliseconds(lambda: module(*tensors)),
+        },
     }
     return ExportedModel(content, report)
 
 
+_CUT = {"H": 3, "W": 5}
+"""So many rows and columns are left out to check the file at a size off the stride."""
+
+
+def _cut(value: Value, array: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Two faces, smaller by _CUT where the signature leaves height and width open."""
+    index = [slice(None)] * array.ndim
+    index[0] = slice(2)
+    for axis, name in _symbols(value).items():
+        if name in _CUT:
+            index[axis] = slice(-_CUT[name])
+    return array[tuple(index)]
+
+
 def _parity(
-    model: _Contract, session: onnxruntime.InferenceSession, image: NDArray[np.float32], mask: NDArray[np.float32]
+    module: nn.Module, session: onnxruntime.InferenceSession, signature: Signature, inputs: Inputs
 ) -> dict[str, float]:
     """How near ONNX Runtime comes to PyTorch, in dB, by output."""
     with torch.inference_mode():
-        wanted = [tensor.numpy() for tensor in model(torch.from_numpy(image), torch.from_numpy(mask))]
-    outputs = session.run(None, {"image": image, "mask": mask})
+        found = module(*(torch.from_numpy(inputs[value.name]) for value in signature.inputs))
+    expected = [tensor.numpy() for tensor in (found if isinstance(found, tuple) else (found,))]
+    outputs = session.run(None, dict(inputs))
     return {
-        name: psnr_of(output, want, peak)
-        for name, output, want, peak in zip(("reconstruction", "confidence"), outputs, wanted, (2, 1), strict=True)
+        value.name: psnr_of(output, want, value.peak)
+        for value, output, want in zip(signature.outputs, outputs, expected, strict=True)
     }
 
 

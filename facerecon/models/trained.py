@@ -1,27 +1,26 @@
-"""A trained model: weights with all that is needed to use them, as a safetensors file."""
+"""Trained models as safetensors files, and what a training ends with. Imports torch only to use the weights."""
 
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import torch
-from pydantic import ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load, save
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from facerecon.errors import FaceReconError
 from facerecon.files import atomic_path, digest_of, sha256_bytes
-from facerecon.models import ReconstructionModel, build_model
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+else:
+    # ZenML looks the types of a step's artifacts up when the step is defined, and torch takes seconds
+    Tensor = Any
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """Weights with all that is needed to use them.
+    """Weights and what they belong to.
 
     ``family`` and ``options`` build the network, ``size`` is the side in pixels it was trained on, ``step`` the
-    optimiser step of these weights.
+    optimiser step of these weights, ``task`` what it was trained for, ``teachers`` the pretrained networks in its loss.
     """
 
     family: str
@@ -29,6 +28,8 @@ class TrainedModel:
     size: int
     step: int
     weights: dict[str, Tensor] = field(repr=False)
+    task: str = "inpainting"
+    teachers: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -40,12 +41,17 @@ class TrainedModel:
             }
         )
 
-    def build(self) -> ReconstructionModel:
+    def build(self) -> "nn.Module":
         """The network with these weights, in evaluation mode on the CPU.
 
         Raises:
             FaceReconError: the weights are not those of such a network.
         """
+        import torch
+        from pydantic import ValidationError
+
+        from facerecon.models import build_model
+
         try:
             # the weights drawn here are replaced at once; who builds a model must not change what others draw
             with torch.random.fork_rng():
@@ -60,20 +66,29 @@ class TrainedModel:
 
     def to_bytes(self) -> bytes:
         """The content of a safetensors file."""
-        about = {"family": self.family, "options": self.options, "size": self.size, "step": self.step}
+        from safetensors.torch import save
+
+        about = {
+            **{"family": self.family, "options": self.options, "size": self.size, "step": self.step},
+            **{"task": self.task, "teachers": list(self.teachers)},
+        }
         tensors = {name: value.detach().cpu().contiguous() for name, value in self.weights.items()}
         return save(tensors, metadata={"facerecon": json.dumps(about, sort_keys=True)})
 
     @classmethod
     def read(cls, path: Path) -> "TrainedModel":
-        """The model in a safetensors file.
+        """The model in a safetensors file; one that names no task was trained for inpainting.
 
         Raises:
             FaceReconError: not such a file.
         """
+        from safetensors import SafetensorError, safe_open
+        from safetensors.torch import load
+
         try:
             with safe_open(path, framework="pt") as stored:
                 about = json.loads((stored.metadata() or {})["facerecon"])
+            about["teachers"] = tuple(about.get("teachers", ()))
             return cls(**about, weights=load(Path(path).read_bytes()))
         except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
             raise FaceReconError(f"{path}: not a facerecon model ({error}): give a .safetensors of a run") from error
@@ -83,3 +98,25 @@ def save_model(path: Path, model: TrainedModel) -> None:
     """Write ``model`` to ``path`` in one step."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(model.to_bytes())
+
+
+Row = dict[str, float]
+"""One point of the curves: ``step`` and figures by name (``loss/total``, ``val/hole_l1/brush``, ``learning_rate``)."""
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """The best model, the training's curves, and the step it was resumed at (0: it was not).
+
+    ``checkpoint_key`` is the name in the curves by which the best step was chosen.
+    """
+
+    best: TrainedModel
+    history: list[Row]
+    resumed_at: int
+    checkpoint_key: str
+
+    @property
+    def best_row(self) -> Row:
+        """The point of the curves at the best model's step."""
+        return next(row for row in self.history if row["step"] == self.best.step and self.checkpoint_key in row)

@@ -1,10 +1,9 @@
-"""The report's charts as numbers for SVG: curves over training steps, and confidence beside what is so."""
+"""The report's charts of curves over training steps, as numbers for SVG."""
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
-from facerecon.report import tables as table
+from facerecon.report.base import TaskReport
 
 
 @dataclass(frozen=True)
@@ -40,48 +39,17 @@ WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 360, 200, 46, 10, 24
 RIGHT, RIGHT_NAMED = 12, 54
 
 
-@dataclass(frozen=True)
-class Dot:
-    """The hole pixels whose confidence lies in one bin: across what it says, upwards the share that is right.
-
-    ``drop`` is the height of the diagonal under or over the dot, ``radius`` grows with the root of the pixels' share.
-    """
-
-    x: float
-    y: float
-    drop: float
-    radius: float
-    about: str
-
-
-@dataclass(frozen=True)
-class Reliability:
-    """Confidence beside what is so under one level: a square of SQUARE units within margins; ticks as in Chart."""
-
-    title: str
-    reading: str
-    dots: tuple[Dot, ...]
-    x_ticks: tuple[tuple[float, str], ...]
-    y_ticks: tuple[tuple[float, str], ...]
-
-
-SQUARE, SQUARE_LEFT, SQUARE_TOP, SQUARE_RIGHT, SQUARE_BOTTOM = 220, 52, 10, 12, 40
-LARGEST_DOT, SMALLEST_DOT = 14.0, 2.0
-
-
-def training_charts(history: list[dict[str, float]], kept: int) -> list[Chart]:
-    """One chart for what is validated, the loss and each of its terms, and the rate; ``kept`` is the best step.
+def training_charts(history: list[dict[str, float]], kept: int, report: TaskReport) -> list[Chart]:
+    """One chart for what is validated, the loss and each of its terms, and the rates; ``kept`` is the best step.
 
     Every term has its own scale: their sizes differ by a hundred, and a shared axis would flatten most of them.
     """
     names = list(dict.fromkeys(name for row in history for name in row))
-    levels = sorted(name for name in names if name.startswith("val/hole_psnr_level_"))
-    wanted: list[tuple[str, list[str]]] = [("validation: hole PSNR, dB", levels)]
-    wanted += [("validation: hole L1", ["val/hole_l1"])]
-    wanted += [(f"loss: {name.removeprefix('loss/')}", [name]) for name in names if name.startswith("loss/")]
-    wanted += [("learning rate", ["learning_rate"])]
+    groups = report.charts(names)
+    groups += [(f"loss: {name.removeprefix('loss/')}", [name]) for name in names if name.startswith("loss/")]
+    groups += [(name.replace("_", " "), [name]) for name in names if name.startswith("learning_rate")]
     charts = []
-    for title, keys in wanted:
+    for title, keys in groups:
         series = {key: [(row["step"], row[key]) for row in history if key in row] for key in keys}
         series = {key: points for key, points in series.items() if points}
         if series:
@@ -93,7 +61,7 @@ def _chart(title: str, series: dict[str, list[tuple[float, float]]], kept: int, 
     values = [value for points in series.values() for _, value in points]
     ticks = nice_ticks(min(values), max(values))
     low, high = ticks[0], ticks[-1]
-    named = any("level" in key for key in series)
+    named = len(series) > 1 or any("_level_" in key for key in series)
     right = WIDTH - (RIGHT_NAMED if named else RIGHT)
 
     def x(step: float) -> float:
@@ -106,7 +74,7 @@ def _chart(title: str, series: dict[str, list[tuple[float, float]]], kept: int, 
     label_y = _spread_labels({key: end[1] for key, end in ends.items()})
     lines = tuple(
         Line(
-            name=f"level {key[-1]}" if named else "",
+            name=_curve_name(key) if named else "",
             css=f"series-{place if named else 0}",
             path="M" + " L".join(f"{x(step)},{y(value)}" for step, value in points),
             end=ends[key],
@@ -145,41 +113,7 @@ def _spread_labels(places: dict[str, float], apart: float = 14) -> dict[str, flo
     return moved
 
 
-def reliability_charts(figures: table.Figures) -> list[Reliability]:
-    """One chart a level of the main family; none for a model that does not say how sure it is."""
-    found = figures["confidence"]
-    if not found:
-        return []
-    rows = {row.level: row for row in table.confidence_rows(figures, table.MAIN_FAMILY)}
-    charts = []
-    for each in sorted(found["reliability"], key=lambda each: each["level"] or 0):
-        pixels = sum(part["pixels"] for part in each["bins"])
-        if each["family"] == table.MAIN_FAMILY and pixels and each["level"] in rows:
-            row = rows[each["level"]]
-            charts.append(_reliability(row.label, f"says {row.says}, right on {row.right}", each["bins"], pixels))
-    return charts
-
-
-def _reliability(title: str, reading: str, bins: list[dict[str, Any]], pixels: int) -> Reliability:
-    def x(value: float) -> float:
-        return round(SQUARE_LEFT + SQUARE * value, 1)
-
-    def y(value: float) -> float:
-        return round(SQUARE_TOP + SQUARE * (1 - value), 1)
-
-    dots = []
-    for each in bins:
-        if not each["pixels"]:
-            continue
-        says, right, share = each["mean_confidence"], each["share_right"], each["pixels"] / pixels
-        about = f"says {says:.2f}, right on {right:.2f}: {share * 100:.1f} % of the pixels"
-        radius = round(max(SMALLEST_DOT, LARGEST_DOT * math.sqrt(share)), 1)
-        dots.append(Dot(x(says), y(right), y(says), radius, about))
-    ticks = (0, 0.25, 0.5, 0.75, 1)
-    return Reliability(
-        title=title,
-        reading=reading,
-        dots=tuple(dots),
-        x_ticks=tuple((x(tick), f"{tick:g}") for tick in ticks),
-        y_ticks=tuple((y(tick), f"{tick:g}") for tick in ticks),
-    )
+def _curve_name(key: str) -> str:
+    """What stands beside a curve: ``level 2``, or the last part of its key."""
+    case, separator, level = key.rpartition("_level_")
+    return f"level {level}" if separator else key.rpartition("/")[2]

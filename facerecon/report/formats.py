@@ -2,6 +2,10 @@
 
 import math
 
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+
 
 def count_text(value: int) -> str:
     """A number as people read it: ``6,312``, from a million on with three digits: ``1.94 M``."""
@@ -28,3 +32,14 @@ def signed_text(value: float, digits: int = 1) -> str:
 def decibel_text(value: float | None) -> str:
     """A PSNR without its unit: ``18.9``, or ``∞`` for an infinite one, which files hold as null."""
     return "∞" if value is None or math.isinf(value) else f"{value:.1f}"
+
+
+def palette(colours: str, count: int = 256) -> NDArray[np.uint8]:
+    """``count`` colours [count, 3] from one end of a colour map to the other."""
+    return np.asarray(matplotlib.colormaps[colours](np.linspace(0, 1, count), bytes=True)[:, :3])
+
+
+def gradient(colours: str) -> str:
+    """A colour map as a CSS gradient from left to right."""
+    stops = ("rgb({}, {}, {})".format(*stop) for stop in palette(colours, 9))
+    return f"linear-gradient(to right, {', '.join(stops)})"

@@ -3,54 +3,37 @@
 import re
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from facerecon.report import Story, decision
-from facerecon.report import tables as table
+from facerecon.report import decision, tables
 from facerecon.report.formats import bytes_text, count_text
+from facerecon.report.render import loader, shared_context
+from facerecon.report.story import Story
 
 
 def render_model_card(story: Story) -> str:
     """The model card as GitHub-flavoured Markdown. The same story gives the same bytes; everything is escaped."""
-    figures, outcome = story.figures, story.decision
-    content = (
-        _environment()
-        .get_template("model_card.md.j2")
-        .render(
-            story=story,
-            figures=figures,
-            model=figures["model"],
-            split=figures["split"],
-            headline=table.headline(figures),
-            verdict=table.verdict(figures),
-            shortfalls=table.shortfalls(figures),
-            judges=table.judge_notes(figures),
-            blocks=table.blocks(figures),
-            metrics=table.METRICS,
-            confidence={block.family: block for block in table.confidence_blocks(figures)},
-            lighting=table.lighting_groups(figures),
-            decision=outcome,
-            standing=decision.standing(outcome),
-            promotion=decision.verdict(outcome),
-            failed=decision.failed_checks(outcome),
-            setbacks=decision.setbacks(outcome),
-            scores=decision.score_groups(outcome),
-        )
-    )
+    context = shared_context(story) | {
+        "sections": {slot: story.report.sections.get(slot, ()) for slot in ("card_use", "card_figures")},
+        "sentences": tables.verdict(story.evaluation, story.report),
+        "standing": decision.standing(story.decision),
+    }
+    content = _environment(story).get_template("model_card.md.j2").render(context)
     return re.sub(r"\n{3,}", "\n\n", content).rstrip() + "\n"
 
 
-def _environment() -> Environment:
+def _environment(story: Story) -> Environment:
     """Jinja in which every value is escaped for Markdown, unless a filter has said that it is safe where it stands."""
     made = Environment(
-        loader=PackageLoader("facerecon.report", "."),
+        loader=loader(story),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=_escaped,
     )
-    made.filters |= {"count": count_text, "bytes": bytes_text, "code": code}
+    # a task's own sentences are Markdown already
+    made.filters |= {"count": count_text, "bytes": bytes_text, "code": code, "markdown": Markup}
     return made
 
 

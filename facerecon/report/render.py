@@ -4,112 +4,125 @@ import json
 import math
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-from facerecon.report import charts, decision, pictures
-from facerecon.report import tables as table
-from facerecon.report.formats import bytes_text, count_text, signed_text
+from facerecon.report import charts, decision, tables
+from facerecon.report.formats import bytes_text, count_text, gradient, signed_text
 from facerecon.report.story import Story
 
-PAGE, MACROS, STYLE = "report.html", "macros.html", "style.html"
+SLOTS = ("faces", "figures", "after_figures", "compared", "after_promotion")
+"""Where a task's own sections stand."""
 
-SECTIONS = (
-    "faces.html",
-    "figures.html",
-    "confidence.html",
-    "promotion.html",
-    "masks.html",
-    "training.html",
-    "background.html",
-)
-"""In the order of the page. A section with nothing to tell leaves nothing behind."""
+
+def loader(story: Story) -> BaseLoader:
+    """Finds the templates of this package, and the task's own."""
+    package = story.report.package
+    own = [] if package is None else [PackageLoader(package, "templates")]
+    return ChoiceLoader([PackageLoader("facerecon.report", "templates"), *own])
 
 
 def render_report(story: Story) -> str:
     """The whole report as HTML. The same story gives the same bytes; everything in it is escaped."""
-    return _environment().get_template(PAGE).render(_context(story)) + "\n"
+    environment = Environment(
+        loader=loader(story), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"count": count_text, "bytes": bytes_text, "gradient": gradient}
+    return environment.get_template("report.html").render(_context(story)) + "\n"
+
+
+def shared_context(story: Story) -> dict[str, Any]:
+    """What the templates of report and card name alike."""
+    evaluation, ruled, report = story.evaluation, story.decision, story.report
+    return {
+        "story": story,
+        "report": report,
+        "evaluation": evaluation,
+        "details": evaluation.details,
+        "model": evaluation.model,
+        "decision": ruled,
+        "headline": tables.headline(evaluation),
+        "headline_metric": evaluation.headline_metric,
+        "shortfalls": tables.shortfalls(evaluation, report),
+        "judges": tables.judge_notes(evaluation),
+        "blocks": tables.blocks(evaluation, report),
+        "verdict": decision.verdict(ruled),
+        "failed": decision.failed_checks(ruled),
+        "setbacks": decision.setbacks(ruled, report),
+        "scores": decision.score_groups(ruled, report),
+        "gate_judges": decision.judges(ruled),
+        **report.context(story),
+    }
 
 
 def _context(story: Story) -> dict[str, Any]:
-    """Everything that the templates name."""
-    figures, ruled = story.figures, story.decision
-    blocks = table.blocks(figures)
+    """Everything that the report's templates name."""
+    report = story.report
+    sections = {slot: report.sections.get(slot, ()) for slot in SLOTS}
     return {
-        "story": story,
-        "figures": figures,
-        "model": figures["model"],
-        "split": figures["split"],
-        "decision": ruled,
-        "macros_file": MACROS,
-        "style_file": STYLE,
-        "sections": SECTIONS,
-        "metrics": table.METRICS,
-        "headline": table.headline(figures),
-        "cards": _cards(figures),
-        "shortfalls": table.shortfalls(figures),
-        "judges": table.judge_notes(figures),
-        "blocks": [block for block in blocks if not block.is_feature],
-        "features": [block for block in blocks if block.is_feature],
-        "confidence": table.confidence_blocks(figures),
-        "lighting": table.lighting_groups(figures),
-        "reliability": charts.reliability_charts(figures),
-        "gallery": pictures.gallery(story.samples, story.comparison, figures, f"version {ruled['champion_version']}"),
-        "keys": pictures,
-        "masks": pictures.mask_examples(blocks),
-        "charts": charts.training_charts(story.history, figures["model"]["step"]),
+        **shared_context(story),
+        "sections": sections,
+        "anchors": [*report.anchors(story), *ANCHORS],
+        "cards": _cards(story),
+        "figure_notes": report.figure_notes,
+        "parts_title": report.parts_title,
+        "charts": charts.training_charts(story.history, story.evaluation.model.step, report),
         "sizes": charts,
-        "outcome": decision.outcome(ruled),
-        "verdict": decision.verdict(ruled),
-        "failed": decision.failed_checks(ruled),
-        "setbacks": decision.setbacks(ruled),
-        "scores": decision.score_groups(ruled),
+        "outcome": decision.outcome(story.decision),
         "settings": json.dumps(story.settings, indent=2, ensure_ascii=False),
     }
 
 
-def _environment() -> Environment:
-    """Jinja with escaping on, and an error for a name that a template got no value for."""
-    made = Environment(
-        loader=PackageLoader("facerecon.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters |= {"count": count_text, "bytes": bytes_text, "gradient": pictures.gradient}
-    return made
+ANCHORS = (
+    *(("figures", "Figures"), ("promotion", "Promotion"), ("training", "Training"), ("data", "Data")),
+    *(("model", "Model"), ("limits", "Limits"), ("licences", "Licences"), ("provenance", "Provenance")),
+)
+"""The sections that every report has: anchor and title."""
 
 
-def _cards(figures: dict[str, Any]) -> list[dict[str, Any]]:
-    """One card a level: the difference from Telea, the outcome, and all methods as dots on one scale for all cards."""
-    levels = table.main_levels(figures)
-    methods = ("model", "telea", "mean_fill")
-    means = {level: {m: table.main_rows(figures, level)[m]["hole_psnr"]["mean"] for m in methods} for level in levels}
+def _cards(story: Story) -> list[dict[str, Any]]:
+    """One card a level: the gain over the baseline, the outcome, and all methods as dots on one scale for all cards."""
+    evaluation, report = story.evaluation, story.report
+    metric, (name, case) = evaluation.headline_metric, evaluation.headline
+    levels = tables.main_levels(evaluation)
+    methods = [method for method in evaluation.methods if method not in report.floors]
+    means: dict[int, dict[str, float | None]] = {}
+    for level in levels:
+        found = {method: evaluation.summary(name, case, level, method) for method in methods}
+        means[level] = {method: summary.mean for method, summary in found.items() if summary is not None}
     finite = [mean for row in means.values() for mean in row.values() if mean is not None]
-    low, high = (math.floor(min(finite)), math.ceil(max(finite) + 0.01)) if finite else (0, 1)
+    low, high = _bounds(finite, metric.digits)
     cards = []
     for level in levels:
-        difference = table.gain(figures, level, "telea")
-        rounded = None if difference is None else round(difference, 1)
+        difference = evaluation.gain(level, evaluation.baseline)
+        digits = max(1, metric.digits - 1)
+        rounded = None if difference is None else round(difference, digits)
         dots = [
             {
                 "method": method,
-                "label": table.method_label(method),
-                "text": "∞" if mean is None else f"{mean:.1f}",
+                "label": tables.method_label(evaluation, method),
+                "text": "∞" if mean is None else f"{mean:.{digits}f}",
                 "place": 100 if mean is None else round(100 * (mean - low) / (high - low), 2),
             }
             for method, mean in means[level].items()
         ]
         cards.append(
             {
-                "level": level,
-                "range": table.level_range(level),
-                "outcome": table.outcome(figures, level),
-                "difference": "–" if difference is None else signed_text(difference),
+                "title": report.level_label(case, level),
+                "unit": metric.unit,
+                "outcome": tables.outcome(evaluation, report, level),
+                "difference": "–" if difference is None else signed_text(difference, digits),
                 "tone": "even" if not rounded else "better" if rounded > 0 else "worse",
                 "dots": dots,
-                "low": low,
-                "high": high,
+                "low": f"{low:g} {metric.unit}".strip(),
+                "high": f"{high:g} {metric.unit}".strip(),
             }
         )
     return cards
+
+
+def _bounds(values: list[float], digits: int) -> tuple[float, float]:
+    """Round numbers that enclose the values."""
+    if not values:
+        return 0.0, 1.0
+    unit = 10.0 ** -(digits - 2)
+    return math.floor(min(values) / unit) * unit, math.ceil(max(values) / unit + 0.01) * unit

@@ -2,52 +2,16 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from facerecon.corruption.masks import FAMILIES, LEVELS
-from facerecon.report.formats import signed_text
-
-Figures = dict[str, Any]
-"""What metrics.json holds: ``Evaluation.figures``."""
-
-MAIN_FAMILY = "brush"
-"""Checkpoints, promotion and the verdict rest on these masks."""
-
-PART_FAMILIES = ("features/", "parts/")
-"""How the names begin of families that hide a part of the face: by its points, or as its source labels it."""
-
-METHOD_LABELS = {"model": "model", "telea": "Telea", "mean_fill": "mean fill", "masked_input": "hidden input"}
-FLOOR = "masked_input"
-"""Not a method: what a judge says of the face with its holes left gray."""
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A figure's key in the rows, its name, its unit, how many digits are shown, and which direction is better."""
-
-    key: str
-    label: str
-    unit: str
-    digits: int
-    higher_is_better: bool
-
-    @property
-    def arrow(self) -> str:
-        """Points where better figures lie."""
-        return "↑" if self.higher_is_better else "↓"
-
-
-METRICS = (
-    Metric("whole_psnr", "whole PSNR", "dB", 2, True),
-    Metric("hole_psnr", "hole PSNR", "dB", 2, True),
-    Metric("ssim", "SSIM", "", 3, True),
-    Metric("lpips", "LPIPS", "", 3, False),
-    Metric("identity", "identity", "", 3, True),
-)
+from facerecon.evaluation.evaluation import TEST, Evaluation
+from facerecon.evaluation.keys import Metric
+from facerecon.evaluation.promotion import MODEL
+from facerecon.evaluation.scores import Summary
+from facerecon.report.base import TaskReport
 
 
 @dataclass(frozen=True)
@@ -68,7 +32,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """One method's cells in the order of METRICS, None where it has no such figure; ``n`` faces."""
+    """One method's cells in the order of the metrics, None where it has no such figure; ``n`` faces."""
 
     method: str
     label: str
@@ -78,166 +42,95 @@ class Line:
 
 @dataclass(frozen=True)
 class Group:
-    """All methods under one level (None for a part of the face). ``hole_ratio`` is the mean one, 0 to 1."""
+    """All methods at one level (-1: a case without levels); ``note`` stands beside its label."""
 
-    level: int | None
+    level: int
     label: str
-    hole_ratio: float
+    note: str
     lines: tuple[Line, ...]
 
 
 @dataclass(frozen=True)
 class Block:
-    """All groups of one mask family. Families are never averaged, so nothing is wider than a block."""
+    """All groups of one case. Cases are never averaged, so nothing is wider than a block; ``part`` as in TaskReport."""
 
-    family: str
+    case: str
     title: str
+    part: bool
     groups: tuple[Group, ...]
 
-    @property
-    def is_feature(self) -> bool:
-        """Whether it hides a part of the face, not a share of the picture."""
-        return self.family.startswith(PART_FAMILIES)
+
+def blocks(evaluation: Evaluation, report: TaskReport) -> list[Block]:
+    """One block for every case, in the report's order."""
+    found = list(dict.fromkeys(case for case, _ in evaluation.split_cases))
+    return [case_block(evaluation, report, case) for case in report.order(found)]
 
 
-@dataclass(frozen=True)
-class ConfidenceRow:
-    """How far the model's confidence can be trusted under one level or part: shown texts, "–" where undefined.
-
-    ``says`` is the mean confidence in the holes, ``right`` the share of hole pixels with an error within the threshold;
-    ``constant`` the Brier score of always saying ``right``. ``useless`` is set where ``brier`` is no better than that.
-    """
-
-    label: str
-    level: int | None
-    range: str
-    faces: int
-    pixels: int
-    says: str
-    right: str
-    brier: str
-    constant: str
-    rank: str
-    calibration: str
-    useless: bool
+def case_block(evaluation: Evaluation, report: TaskReport, case: str) -> Block:
+    """The block of one case; KeyError if it was not measured."""
+    levels = evaluation.levels(case)
+    if not levels:
+        raise KeyError(case)
+    groups = tuple(_group(evaluation, report, case, level) for level in levels)
+    return Block(case, report.case_title(case), report.is_part(case), groups)
 
 
-@dataclass(frozen=True)
-class ConfidenceBlock:
-    """The confidence rows of one mask family, one a level."""
-
-    family: str
-    title: str
-    rows: tuple[ConfidenceRow, ...]
-
-    @property
-    def is_feature(self) -> bool:
-        """Whether it hides a part of the face, not a share of the picture."""
-        return self.family.startswith(PART_FAMILIES)
+Rows = dict[str, dict[str, Summary]]
+"""Summaries by method and metric."""
 
 
-@dataclass(frozen=True)
-class LightingRow:
-    """Hole PSNR of the model and of Telea on the ``faces`` of one brightness; ``luma`` is the range of 0 to 255."""
-
-    condition: str
-    luma: str
-    faces: int
-    model: str
-    telea: str
-    difference: str
+def rows_of(evaluation: Evaluation, case: str, level: int) -> Rows:
+    """What was measured of each method under one case and level; methods without any figure are left out."""
+    rows: Rows = {}
+    for method in evaluation.methods:
+        found = {metric.name: evaluation.summary(metric.name, case, level, method) for metric in evaluation.metrics}
+        if known := {name: summary for name, summary in found.items() if summary is not None}:
+            rows[method] = known
+    return rows
 
 
-@dataclass(frozen=True)
-class LightingGroup:
-    """The lighting rows of one level, dark first."""
-
-    level: int
-    label: str
-    rows: tuple[LightingRow, ...]
-
-
-def level_range(level: int) -> str:
-    """The hole ratios of a level, for example ``30-50 %``."""
-    low, high = LEVELS[level]
-    return f"{low * 100:.0f}-{high * 100:.0f} %"
-
-
-def families(figures: Figures) -> list[str]:
-    """The mask families in the figures: brush first, those never trained on after it, parts of the face last."""
-    found = list(dict.fromkeys(row["family"] for row in figures["table"]))
-
-    def place(family: str) -> int:
-        if family == MAIN_FAMILY:
-            return 0
-        return 3 if family.startswith(PART_FAMILIES) else 1 + (family in FAMILIES and not FAMILIES[family].trained)
-
-    return sorted(found, key=place)
-
-
-def family_block(figures: Figures, family: str) -> Block:
-    """The block of one mask family.
-
-    Raises:
-        KeyError: the figures have no such family.
-    """
-    rows = [row for row in figures["table"] if row["family"] == family]
-    if not rows:
-        raise KeyError(family)
-    title = family_title(family)
-    levels = sorted({row["level"] for row in rows}, key=lambda level: level or 0)
-    groups = tuple(_group(level, title, [row for row in rows if row["level"] == level]) for level in levels)
-    return Block(family, title, groups)
-
-
-def family_title(family: str) -> str:
-    """A family's name as it is shown; of a part of the face the part's name."""
-    if family.startswith("parts/"):
-        return f"{family.removeprefix('parts/')} (outline)"
-    return "all parts" if family == "features/all" else family.removeprefix("features/").replace("_", " ")
-
-
-def blocks(figures: Figures) -> list[Block]:
-    """One block for every mask family, in the order of ``families``."""
-    return [family_block(figures, family) for family in families(figures)]
-
-
-def _group(level: int | None, part: str, rows: list[dict[str, Any]]) -> Group:
-    best = {metric.key: best_methods(rows, metric) for metric in METRICS}
+def _group(evaluation: Evaluation, report: TaskReport, case: str, level: int) -> Group:
+    rows = rows_of(evaluation, case, level)
+    best = {metric.name: best_methods(rows, metric, report.floors) for metric in evaluation.metrics}
     lines = []
-    for row in rows:
+    for method, row in rows.items():
         cells = tuple(
-            _cell(row[metric.key], metric, row["method"] in best[metric.key]) if metric.key in row else None
-            for metric in METRICS
+            _cell(row[metric.name], metric, method in best[metric.name]) if metric.name in row else None
+            for metric in evaluation.metrics
         )
-        n = max(row[metric.key]["n"] for metric in METRICS if metric.key in row)
-        lines.append(Line(row["method"], method_label(row["method"]), n, cells))
-    label = part if level is None else f"level {level} ({level_range(level)} hidden)"
-    return Group(level, label, rows[0]["hole_ratio"], tuple(lines))
+        n = max(summary.n for summary in row.values())
+        lines.append(Line(method, method_label(evaluation, method), n, cells))
+    return Group(level, report.level_label(case, level), report.row_note(evaluation, case, level), tuple(lines))
 
 
-def method_label(method: str) -> str:
+def method_label(evaluation: Evaluation, method: str) -> str:
     """A method's name as it is shown."""
-    return METHOD_LABELS.get(method, method.replace("_", " "))
+    return evaluation.methods.get(method, method.replace("_", " "))
 
 
-def _cell(summary: dict[str, Any], metric: Metric, best: bool) -> Cell:
-    if summary["mean"] is None:
-        return Cell("∞" if summary["infinite"] else "–", "", summary["infinite"], best)
-    mean, spread = (f"{summary[key]:.{metric.digits}f}" for key in ("mean", "std"))
-    return Cell(mean, spread, summary["infinite"], best)
+def cell_text(summary: Summary, metric: Metric) -> str:
+    """A figure on one line."""
+    return _cell(summary, metric, best=False).text
 
 
-def best_methods(rows: Iterable[dict[str, Any]], metric: Metric) -> set[str]:
-    """The methods with the best figure, more than one if they are equal as shown; the floor is no method.
+def _cell(summary: Summary, metric: Metric, best: bool) -> Cell:
+    if summary.mean is None or summary.std is None:
+        return Cell("∞" if summary.infinite else "–", "", summary.infinite, best)
+    mean, spread = (f"{value:.{metric.digits}f}" for value in (summary.mean, summary.std))
+    return Cell(mean, spread, summary.infinite, best)
+
+
+def best_methods(rows: Rows, metric: Metric, floors: Iterable[str] = ()) -> set[str]:
+    """The methods with the best figure, more than one if they are equal as shown; a floor is no method.
 
     Means leave out infinite figures. Where methods have different numbers of these, their means are over different
     faces: a method is then best only if it has most infinite ones and also the best mean. There may be none.
     """
-    standing = {}
-    for row in rows:
-        if row["method"] != FLOOR and metric.key in row:
-            standing[row["method"]] = _standing(row[metric.key], metric)
+    standing = {
+        method: _standing(row[metric.name], metric)
+        for method, row in rows.items()
+        if method not in set(floors) and metric.name in row
+    }
     return {
         method
         for method, (infinite, mean) in standing.items()
@@ -245,131 +138,134 @@ def best_methods(rows: Iterable[dict[str, Any]], metric: Metric) -> set[str]:
     }
 
 
-def _standing(summary: dict[str, Any], metric: Metric) -> tuple[int, float]:
+def _standing(summary: Summary, metric: Metric) -> tuple[int, float]:
     """How many figures are infinite, and the mean as it is shown, signed so that more is better."""
-    if summary["mean"] is None:
-        return summary["infinite"], float("inf") if summary["infinite"] else float("-inf")
-    mean = round(summary["mean"], metric.digits)
-    return summary["infinite"], mean if metric.higher_is_better else -mean
+    if summary.mean is None:
+        return summary.infinite, float("inf") if summary.infinite else float("-inf")
+    mean = round(summary.mean, metric.digits)
+    return summary.infinite, mean if metric.higher_is_better else -mean
 
 
-def main_rows(figures: Figures, level: int) -> dict[str, dict[str, Any]]:
-    """The rows of one level of the main family, by method."""
-    rows = figures["table"]
-    return {row["method"]: row for row in rows if (row["family"], row["level"]) == (MAIN_FAMILY, level)}
+def main_levels(evaluation: Evaluation) -> list[int]:
+    """The levels of the headline's case."""
+    return evaluation.levels(evaluation.headline[1])
 
 
-def main_levels(figures: Figures) -> list[int]:
-    """The levels of the main family."""
-    return sorted({row["level"] for row in figures["table"] if row["family"] == MAIN_FAMILY})
+def verdict(evaluation: Evaluation, report: TaskReport) -> list[str]:
+    """One plain sentence a level: the model's headline figure, beside the other methods.
 
-
-def gain(figures: Figures, level: int, over: str) -> float | None:
-    """By how many dB the model's mean hole PSNR (main family) exceeds that of ``over``; negative if it is worse.
-
-    None where the two do not compare: one of them has infinite figures that the other has not.
+    For example ``level 2 (30-50 % hidden): hole PSNR 18.9 dB, 1.3 dB better than Telea, 4.2 dB better than mean fill``.
+    A worse model is said to be worse.
     """
-    rows = main_rows(figures, level)
-    return _difference(rows["model"]["hole_psnr"], rows[over]["hole_psnr"])
+    case = evaluation.headline[1]
+    return [
+        f"{report.level_label(case, level)}: {outcome(evaluation, report, level)}" for level in main_levels(evaluation)
+    ]
 
 
-def _difference(ours: dict[str, Any], theirs: dict[str, Any]) -> float | None:
-    """The difference of two summaries' means; None where their infinite figures keep them from comparing."""
-    if ours["mean"] is None and theirs["mean"] is None:
-        return 0.0
-    if ours["mean"] is None or theirs["mean"] is None or ours["infinite"] != theirs["infinite"]:
-        return None
-    return float(ours["mean"] - theirs["mean"])
-
-
-def verdict(figures: Figures) -> list[str]:
-    """One plain sentence a level: what the model does in the holes of the main family, beside the other methods.
-
-    For example ``level 2 (30-50 % hidden): 18.9 dB in the holes, 1.3 dB better than Telea, 4.2 dB better than mean
-    fill``. A worse model is said to be worse.
-    """
-    return [f"level {level} ({level_range(level)} hidden): {outcome(figures, level)}" for level in main_levels(figures)]
-
-
-def outcome(figures: Figures, level: int) -> str:
+def outcome(evaluation: Evaluation, report: TaskReport, level: int) -> str:
     """The sentence of ``verdict`` without its beginning, which names the level."""
-    rows = main_rows(figures, level)
-    ours = rows["model"]["hole_psnr"]
-    words = ["every hole filled exactly" if ours["mean"] is None else f"{ours['mean']:.1f} dB in the holes"]
-    for over in ("telea", "mean_fill"):
-        difference, theirs = gain(figures, level, over), rows[over]["hole_psnr"]
+    metric, (name, case) = evaluation.headline_metric, evaluation.headline
+    ours = evaluation.summary(name, case, level, MODEL)
+    assert ours is not None
+    said = [f"every {metric.label} infinite" if ours.mean is None else f"{metric.label} {amount(ours.mean, metric)}"]
+    for over in _others(evaluation, report):
+        theirs = evaluation.summary(name, case, level, over)
+        if theirs is None:
+            continue
+        difference, label = evaluation.gain(level, over), method_label(evaluation, over)
         if difference is None:
-            words.append(
-                f"not comparable with {method_label(over)} (exact, so infinite, on {ours['infinite']} of {ours['n']} "
-                f"faces; {method_label(over)} on {theirs['infinite']})"
+            said.append(
+                f"not comparable with {label} (exact, so infinite, on {ours.infinite} of {ours.n} "
+                f"faces; {label} on {theirs.infinite})"
             )
         else:
-            words.append(f"{compared(difference)} {method_label(over)}")
-    return ", ".join(words)
+            said.append(f"{compared(difference, metric)} {label}")
+    return ", ".join(said)
 
 
-def compared(difference: float) -> str:
-    """A difference in dB in words that end before the other's name: ``1.3 dB better than``."""
-    if round(difference, 1) == 0:
-        return "no better and no worse (to 0.1 dB) than"
-    return f"{abs(difference):.1f} dB {'better' if difference > 0 else 'worse'} than"
+def _others(evaluation: Evaluation, report: TaskReport) -> list[str]:
+    return [method for method in evaluation.methods if method != MODEL and method not in report.floors]
 
 
-def headline(figures: Figures) -> str:
-    """The verdict on all levels in one sentence, beside Telea, by dB in the holes."""
+def _short(metric: Metric) -> int:
+    """So many digits a metric has in sentences."""
+    return max(1, metric.digits - 1)
+
+
+def amount(value: float, metric: Metric) -> str:
+    """A value in sentences: ``18.9 dB``."""
+    shown = f"{value:.{_short(metric)}f}"
+    return f"{shown} {metric.unit}" if metric.unit else shown
+
+
+def compared(gain: float, metric: Metric) -> str:
+    """A gain in words that end before the other's name: ``1.3 dB better than``."""
+    digits = _short(metric)
+    if round(gain, digits) == 0:
+        return f"no better and no worse (to {amount(10**-digits, metric)}) than"
+    return f"{amount(abs(gain), metric)} {'better' if gain > 0 else 'worse'} than"
+
+
+def headline(evaluation: Evaluation) -> str:
+    """The verdict on all levels in one sentence, beside the baseline, by the headline metric."""
+    metric, baseline = evaluation.headline_metric, method_label(evaluation, evaluation.baseline)
     standing: dict[str, list[int]] = {}
-    for level in main_levels(figures):
-        difference = gain(figures, level, "telea")
+    for level in main_levels(evaluation):
+        difference = evaluation.gain(level, evaluation.baseline)
         if difference is None:
-            word = "not comparable with"
-        elif round(difference, 1) == 0:
-            word = "no better than"
+            said = "not comparable with"
+        elif round(difference, _short(metric)) == 0:
+            said = "no better than"
         else:
-            word = "better than" if difference > 0 else "worse than"
-        standing.setdefault(word, []).append(level)
-    (word, levels), *others = standing.items()
+            said = "better than" if difference > 0 else "worse than"
+        standing.setdefault(said, []).append(level)
+    (said, levels), *others = standing.items()
+    by = f"By {metric.label}, the model is"
     if not others:
-        where = "every level" if len(levels) > 1 else level_list(levels)
-        return f"In the holes, the model is {word} Telea inpainting at {where}."
+        where = "" if levels == [-1] else " at every level" if len(levels) > 1 else f" at {level_list(levels)}"
+        return f"{by} {said} {baseline}{where}."
     rest = [f"{word.rpartition(' ')[0]} at {level_list(levels)}" for word, levels in others]
-    parts = [f"{word} Telea inpainting at {level_list(levels)}", *rest]
-    return f"In the holes, the model is {', '.join(parts[:-1])} and {parts[-1]}."
+    parts = [f"{said} {baseline} at {level_list(levels)}", *rest]
+    return f"{by} {', '.join(parts[:-1])} and {parts[-1]}."
 
 
-def shortfalls(figures: Figures) -> list[str]:
+def shortfalls(evaluation: Evaluation, report: TaskReport) -> list[str]:
     """One sentence for every other measure by which a method without a network beats the model; none if none does.
 
-    The floor counts too: a reconstruction that is less like the person than the hidden face is a step back. So does
-    confidence that tells pixels apart no better than one number for all of them would.
+    Floors count too: a result that is less like the person than the hidden face is a step back.
     """
     said = []
-    for metric in METRICS:
-        if metric.key == "hole_psnr":
+    for metric in evaluation.metrics:
+        if metric == evaluation.headline_metric:
             continue
         parts = []
-        for over in ("telea", "mean_fill", FLOOR):
-            levels = [level for level in main_levels(figures) if _loses(figures, level, metric, over)]
+        for over in [*_others(evaluation, report), *sorted(report.floors)]:
+            levels = [level for level in main_levels(evaluation) if _loses(evaluation, level, metric, over)]
             if levels:
-                parts.append(f"of {_in_words(over)} at {level_list(levels)}")
+                parts.append(f"of {_in_words(evaluation, report, over)}{_at(levels)}")
         if parts:
             said.append(f"{metric.label} is worse than that {', and that '.join(parts)}")
-    useless = [row.level for row in confidence_rows(figures, MAIN_FAMILY) if row.useless and row.level is not None]
-    if useless:
-        said.append(f"confidence is no better than one constant guess (Brier score) at {level_list(useless)}")
-    return said
+    return said + report.shortfalls(evaluation)
 
 
-def _in_words(method: str) -> str:
-    return "the hidden input itself" if method == FLOOR else method_label(method)
+def _in_words(evaluation: Evaluation, report: TaskReport, method: str) -> str:
+    label = method_label(evaluation, method)
+    return f"the {label} itself" if method in report.floors else label
 
 
-def _loses(figures: Figures, level: int, metric: Metric, over: str) -> bool:
-    rows = main_rows(figures, level)
-    if over not in rows or metric.key not in rows[over]:
+def _loses(evaluation: Evaluation, level: int, metric: Metric, over: str) -> bool:
+    case = evaluation.headline[1]
+    found = [evaluation.summary(metric.name, case, level, method) for method in (MODEL, over)]
+    if found[0] is None or found[1] is None:
         return False
-    ours, theirs = (_standing(rows[method][metric.key], metric) for method in ("model", over))
+    ours, theirs = (_standing(summary, metric) for summary in found if summary is not None)
     # with more figures that are infinite and a better mean of the others, too, it is better whatever each counts
     return ours != theirs and all(mine <= their for mine, their in zip(ours, theirs, strict=True))
+
+
+def _at(levels: list[int]) -> str:
+    return "" if levels == [-1] else f" at {level_list(levels)}"
 
 
 def level_list(levels: list[int]) -> str:
@@ -379,128 +275,42 @@ def level_list(levels: list[int]) -> str:
     return f"levels {', '.join(map(str, levels[:-1]))} and {levels[-1]}"
 
 
-def judge_notes(figures: Figures) -> list[str]:
+def judge_notes(evaluation: Evaluation) -> list[str]:
     """Which network stands behind each judged figure, and whether the model was trained to please it."""
     notes = []
-    for name, label in (("lpips", "LPIPS"), ("identity", "identity")):
-        judge = figures["judges"][name]
-        if judge["in_loss"]:
+    for judge in evaluation.judges:
+        if judge.in_loss:
             how = "also in the loss: the model was trained on this very network, so the figure flatters it"
         else:
             how = "not in the loss"
-        if judge.get("same_person"):
-            how += f"; on photographs, a cosine of {judge['same_person']:.2f} tells one person from two"
-        notes.append(f"{label}: {judge['network']}, {how}")
+        notes.append(f"{judge.label}: {judge.network}, {how}" + (f"; {judge.note}" if judge.note else ""))
     return notes
 
 
-def confidence_rows(figures: Figures, family: str) -> tuple[ConfidenceRow, ...]:
-    """The confidence figures of one mask family, one row a level; none for a model that does not say how sure it is."""
-    found = figures["confidence"]
-    rows = [row for row in found["rows"] if row["family"] == family] if found else []
-    return tuple(_confidence_row(row) for row in sorted(rows, key=lambda row: row["level"] or 0))
-
-
-def _confidence_row(row: dict[str, Any]) -> ConfidenceRow:
-    level = row["level"]
-    return ConfidenceRow(
-        label=family_title(row["family"]) if level is None else f"level {level} ({level_range(level)} hidden)",
-        level=level,
-        range="" if level is None else level_range(level),
-        faces=row["faces"],
-        pixels=row["pixels"],
-        says=f"{row['mean_confidence']:.3f}",
-        right=f"{row['share_right']:.3f}",
-        brier=f"{row['brier']:.3f}",
-        constant=f"{row['brier_constant']:.3f}",
-        rank=_correlation(row["rank_correlation"], 3),
-        calibration=f"{row['calibration_error']:.3f}",
-        useless=round(row["brier"], 3) >= round(row["brier_constant"], 3),
-    )
-
-
-def _correlation(value: float | None, digits: int) -> str:
-    """With a real minus; "–" where it is not defined, as under constant confidence."""
-    return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
-
-
-def confidence_blocks(figures: Figures) -> list[ConfidenceBlock]:
-    """The confidence figures of every mask family in the order of ``families``; none without a confidence head."""
-    made = ((family, confidence_rows(figures, family)) for family in families(figures))
-    return [ConfidenceBlock(family, family_title(family), rows) for family, rows in made if rows]
-
-
-def confidence_lines(figures: Figures) -> list[str]:
-    """One line a level of the main family: what the confidence says and what is so; none without a confidence head.
-
-    For example ``confidence, level 2: says 0.62, right on 0.60 of the pixels; Brier 0.21 (a constant guess 0.24);
-    rank correlation 0.35``.
-    """
-    found = figures["confidence"]
-    rows = [row for row in found["rows"] if row["family"] == MAIN_FAMILY] if found else []
-    return [
-        f"confidence, level {row['level']}: says {row['mean_confidence']:.2f}, right on {row['share_right']:.2f} of "
-        f"the pixels; Brier {row['brier']:.2f} (a constant guess {row['brier_constant']:.2f}); "
-        f"rank correlation {_correlation(row['rank_correlation'], 2)}"
-        for row in sorted(rows, key=lambda row: row["level"])
-    ]
-
-
-def lighting_groups(figures: Figures) -> list[LightingGroup]:
-    """Hole PSNR by the faces' brightness, one group a level, dark before bright; none if it was not measured."""
-    rows = figures["lighting"]
-    groups = []
-    for level in sorted({row["level"] for row in rows}):
-        here = sorted((row for row in rows if row["level"] == level), key=lambda row: row["low"])
-        conditions = list(dict.fromkeys(row["condition"] for row in here))
-        lines = tuple(
-            _lighting_row({row["method"]: row for row in here if row["condition"] == condition})
-            for condition in conditions
-        )
-        groups.append(LightingGroup(level, f"level {level} ({level_range(level)} hidden)", lines))
-    return groups
-
-
-def _lighting_row(methods: dict[str, dict[str, Any]]) -> LightingRow:
-    ours, theirs = methods["model"], methods["telea"]
-    psnr = next(metric for metric in METRICS if metric.key == "hole_psnr")
-    model, telea = (_cell(row["hole_psnr"], psnr, best=False).text for row in (ours, theirs))
-    difference = _difference(ours["hole_psnr"], theirs["hole_psnr"])
-    return LightingRow(
-        condition=ours["condition"],
-        luma=f"{ours['low']:g}-{ours['high']:g}",
-        faces=ours["faces"],
-        model=model,
-        telea=telea,
-        difference="–" if difference is None else signed_text(difference, 2),
-    )
-
-
-def console_table(figures: Figures, family: str = MAIN_FAMILY) -> Table:
-    """The block of one mask family for a terminal of 100 columns; the best of the methods is bold.
+def console_table(evaluation: Evaluation, report: TaskReport, case: str | None = None) -> Table:
+    """The block of one case, the headline's by default, for a terminal of 100 columns; the best of the methods is bold.
 
     Raises:
-        KeyError: the figures have no such family.
+        KeyError: the case was not measured.
     """
-    block = family_block(figures, family)
-    faces = figures["split"]["faces"]
+    block = case_block(evaluation, report, case or evaluation.headline[1])
     table = Table(
-        title=f"{block.family} masks, {figures['split']['name']} split, {faces} faces, mean ± spread",
+        title=f"{block.title}, {TEST} split, {evaluation.faces} faces, mean ± spread",
         box=box.SIMPLE_HEAD,
         padding=(0, 1),
         title_style="bold",
         title_justify="left",
     )
-    table.add_column("hidden", no_wrap=True)
+    table.add_column("", no_wrap=True)
     table.add_column("method", no_wrap=True)
-    for metric in METRICS:
+    for metric in evaluation.metrics:
         table.add_column(f"{metric.label} {metric.arrow}", justify="right")
     for group in block.groups:
-        label = block.title if group.level is None else f"{group.level}: {level_range(group.level)}"
-        lines = [line for line in group.lines if line.method != FLOOR]
+        lines = [line for line in group.lines if line.method not in report.floors]
         for index, line in enumerate(lines):
             cells = (_console_cell(cell) for cell in line.cells)
-            table.add_row(label if index == 0 else "", line.label, *cells, end_section=index + 1 == len(lines))
+            label = group.label.partition(" (")[0] if index == 0 else ""
+            table.add_row(label, line.label, *cells, end_section=index + 1 == len(lines))
     return table
 
 

@@ -5,10 +5,10 @@ from typing import Literal
 import torch
 
 from facerecon.errors import FaceReconError
-from facerecon.training.settings import TrainingSettings
+from facerecon.training.settings import LoopSettings
 
 
-def precision_of(settings: TrainingSettings) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
+def precision_of(settings: LoopSettings) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
     """The precision that ``settings`` ask for, on this machine.
 
     "auto" takes bf16 on GPUs that compute in it, and on processors whose AMX or AVX-512 do; it never takes fp16.

@@ -7,7 +7,7 @@ from lightning_fabric import Fabric
 
 from facerecon.errors import FaceReconError
 from facerecon.training.precision import precision_of
-from facerecon.training.settings import TrainingSettings
+from facerecon.training.settings import LoopSettings
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 """Names of glibc's ``malloc.h``."""
@@ -25,7 +25,7 @@ def keep_freed_memory() -> None:
         mallopt(_TOP_PAD, 2**26)
 
 
-def launch(settings: TrainingSettings) -> Fabric:
+def launch(settings: LoopSettings) -> Fabric:
     """Lightning Fabric, launched: what torchrun says in the environment, else this process alone.
 
     Raises:

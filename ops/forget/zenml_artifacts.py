@@ -9,9 +9,12 @@ from ops.forget.record import Survey
 from ops.stack import stack_name
 
 WITHOUT_PICTURES = frozenset(
-    {"TrainingMaterializer", "ExportedModelMaterializer", "MaskSetMaterializer", "BuiltInMaterializer"}
+    {
+        *("TrainingResultMaterializer", "ExportedModelMaterializer", "CasesMaterializer", "PydanticMaterializer"),
+        "BuiltInMaterializer",
+    }
 )
-"""Artifacts of these kinds stay: weights, ONNX files, masks, single values."""
+"""Artifacts of these kinds stay: weights, ONNX files, cases, decisions, single values."""
 
 
 def manifests() -> Iterator[tuple[Manifest, list[str]]]:

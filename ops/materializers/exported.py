@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from zenml.enums import ArtifactType
 from zenml.metadata.metadata_types import MetadataType
 
-from facerecon.export.onnx import ExportedModel
+from facerecon.export.result import ExportedModel
 from facerecon.files import sha256_bytes
 from ops.materializers.base import FileMaterializer
 

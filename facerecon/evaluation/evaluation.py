@@ -1,0 +1,156 @@
+"""What an evaluation ends with: scores, and all that is needed to show them. Imports no torch."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from numpy.typing import NDArray
+
+from facerecon.evaluation.keys import Metric, MetricKey
+from facerecon.evaluation.promotion import MODEL
+from facerecon.evaluation.scores import Scores, Summary
+from facerecon.settings import Settings
+
+TEST = "test"
+"""The face set whose figures are reported; they decide nothing."""
+
+
+class Judge(Settings):
+    """The pretrained network behind a metric; ``in_loss`` if the model was trained on it, so that its figure flatters.
+
+    ``note`` is what helps to read the figure, "" for nothing.
+    """
+
+    metric: str
+    label: str
+    network: str
+    in_loss: bool
+    note: str = ""
+
+
+class ModelFacts(Settings):
+    """The model that was measured: how it is built, how large it is, and its weights' digest.
+
+    ``parameters`` are trained, ``fitted`` numbers were computed from the faces in closed form.
+    """
+
+    task: str
+    family: str
+    size: int
+    step: int
+    weights: str
+    parameters: int
+    fitted: int = 0
+
+
+class Details(Settings):
+    """What a task adds to an evaluation beside scores, as JSON; a task without such details uses this class."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of a model and its baselines on the test split.
+
+    ``metrics`` are those of the scores, in the order in which they are shown; ``headline`` is the metric and case by
+    which the model is summed up, and ``baseline`` the method beside which; ``methods`` has the label of each method.
+    ``data`` and ``cases`` are the digests of manifest and frozen cases. ``samples`` are arrays of the same length for
+    the report's grids.
+    """
+
+    model: ModelFacts
+    faces: int
+    identities: int
+    data: str
+    cases: str
+    metrics: tuple[Metric, ...]
+    headline: tuple[str, str]
+    baseline: str
+    methods: dict[str, str]
+    judges: tuple[Judge, ...]
+    scores: Scores
+    details: Details
+    samples: dict[str, NDArray[Any]]
+
+    @cached_property
+    def _summaries(self) -> dict[tuple[MetricKey, str], Summary]:
+        return {(figure.key, figure.method): figure.summary for figure in self.scores.figures()}
+
+    def summary(self, metric: str, case: str, level: int, method: str, face_set: str = TEST) -> Summary | None:
+        """The summary of one figure over the faces, None if it was not measured."""
+        return self._summaries.get((MetricKey(face_set, metric, case, level), method))
+
+    @property
+    def split_cases(self) -> list[tuple[str, int]]:
+        """All cases and levels measured on the test split, in the order in which they were."""
+        return list(dict.fromkeys((key.case, key.level) for key in self.scores.keys if key.face_set == TEST))
+
+    def levels(self, case: str) -> list[int]:
+        """The levels of a case, in order; [-1] of one without levels."""
+        return sorted(level for other, level in self.split_cases if other == case)
+
+    def metric(self, name: str) -> Metric:
+        """A metric by its name; KeyError if there is none."""
+        return next(metric for metric in self.metrics if metric.name == name)
+
+    @property
+    def headline_metric(self) -> Metric:
+        """The metric by which the model is summed up."""
+        return self.metric(self.headline[0])
+
+    def gain(self, level: int, over: str) -> float | None:
+        """By how much the model's headline figure is better than that of the method ``over``; negative if worse.
+
+        None where the two do not compare: one has infinite figures that the other has not, or one was not measured.
+        """
+        metric, case = self.headline
+        return gain(
+            self.headline_metric,
+            self.summary(metric, case, level, MODEL),
+            self.summary(metric, case, level, over),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """For strict JSON: all but scores by face and samples, with a figure for each key and method."""
+        return {
+            "schema_version": 2,
+            "model": self.model.model_dump(mode="json"),
+            "faces": self.faces,
+            "identities": self.identities,
+            "data": self.data,
+            "cases": self.cases,
+            "metrics": [metric.model_dump(mode="json") for metric in self.metrics],
+            "headline": list(self.headline),
+            "baseline": self.baseline,
+            "methods": [list(pair) for pair in self.methods.items()],
+            "judges": [judge.model_dump(mode="json") for judge in self.judges],
+            "figures": [figure.as_dict() for figure in self.scores.figures()],
+            "details": self.details.model_dump(mode="json"),
+        }
+
+    @classmethod
+    def from_dict(
+        cls, stored: dict[str, Any], scores: Scores, samples: dict[str, NDArray[Any]], details: type[Details]
+    ) -> "Evaluation":
+        """The inverse of ``as_dict``, with the scores and samples that were stored beside it."""
+        return cls(
+            model=ModelFacts.model_validate(stored["model"]),
+            metrics=tuple(Metric.model_validate(metric) for metric in stored["metrics"]),
+            headline=(stored["headline"][0], stored["headline"][1]),
+            judges=tuple(Judge.model_validate(judge) for judge in stored["judges"]),
+            scores=scores,
+            details=details.model_validate(stored["details"]),
+            samples=samples,
+            methods={name: label for name, label in stored["methods"]},
+            **{name: stored[name] for name in ("faces", "identities", "data", "cases", "baseline")},
+        )
+
+
+def gain(metric: Metric, ours: Summary | None, theirs: Summary | None) -> float | None:
+    """By how much our mean is better; None where infinite or missing figures keep the two from comparing."""
+    if ours is None or theirs is None:
+        return None
+    if ours.mean is None and theirs.mean is None:
+        return 0.0
+    if ours.mean is None or theirs.mean is None or ours.infinite != theirs.infinite:
+        return None
+    return metric.gain(ours.mean, theirs.mean)

@@ -1,0 +1,59 @@
+"""What an evaluation of inpainting has beside scores: areas of holes and how far confidence can be trusted."""
+
+from facerecon.evaluation.evaluation import Details
+from facerecon.settings import Settings
+
+
+class ReliabilityBin(Settings):
+    """Hole pixels whose confidence lies in [low, high): how many, their mean confidence, the share that is right."""
+
+    low: float
+    high: float
+    pixels: int
+    mean_confidence: float | None
+    share_right: float | None
+
+
+class Confidence(Settings):
+    """How far the confidence can be trusted in the holes of one case and level (-1: without levels).
+
+    ``rank_correlation`` is Spearman's of confidence with less error, mean over faces, None where it is not defined;
+    ``brier_constant`` the Brier score of always saying ``share_right``.
+    """
+
+    case: str
+    level: int
+    pixels: int
+    faces: int
+    brier: float
+    brier_constant: float
+    rank_correlation: float | None
+    calibration_error: float
+    mean_confidence: float
+    share_right: float
+    bins: tuple[ReliabilityBin, ...]
+
+
+class HoleRatio(Settings):
+    """The mean share of hidden pixels of one case and level, over faces that have such a hole."""
+
+    case: str
+    level: int
+    ratio: float
+
+
+class InpaintingDetails(Details):
+    """``threshold``: the error, of 255, up to which a pixel is right for the confidence; ``confidence`` is empty for a
+    model without that head. ``attention`` names the scales of its attention maps."""
+
+    threshold: int
+    attention: tuple[str, ...]
+    hole_ratios: tuple[HoleRatio, ...]
+    confidence: tuple[Confidence, ...]
+
+    def hole_ratio(self, case: str, level: int) -> float:
+        """The mean hole ratio of a case and level; KeyError if it was not measured."""
+        return next(row.ratio for row in self.hole_ratios if (row.case, row.level) == (case, level))
+
+
+DETAILS = InpaintingDetails

@@ -1,0 +1,95 @@
+"""The objective of inpainting: one network, AdamW, a cosine schedule, and if wanted a running mean of the weights."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from facerecon.models import ReconstructionModel
+from facerecon.tasks.inpainting.dataset import Batch
+from facerecon.tasks.inpainting.losses import ReconstructionLoss
+from facerecon.tasks.inpainting.training_settings import TrainingSettings
+from facerecon.training.averaging import running_mean
+from facerecon.training.objective import Objective, Progress, check_finite
+
+
+def is_coarse(step: int, settings: TrainingSettings) -> bool:
+    """Whether ``step`` is one of the first, on images of half the size."""
+    return step < settings.coarse_share * settings.steps
+
+
+def work(steps: int, settings: TrainingSettings) -> float:
+    """What so many steps from the first on cost, in steps at full size: a coarse one has a quarter of the pixels."""
+    return steps - 0.75 * min(steps, math.ceil(settings.coarse_share * settings.steps))
+
+
+def learning_rate(step: int, settings: TrainingSettings) -> float:
+    """The rate at ``step``: a linear warm-up, then a half cosine down to the final rate at the last step.
+
+    Along the cosine a step counts by its ``work``.
+    """
+    if step < settings.warmup_steps:
+        return settings.learning_rate * (step + 1) / settings.warmup_steps
+    start = work(settings.warmup_steps, settings)
+    done = (work(step, settings) - start) / max(work(1, settings), work(settings.steps - 1, settings) - start)
+    low, high = settings.final_learning_rate, settings.learning_rate
+    return low + (high - low) * (1 + math.cos(math.pi * min(1.0, done))) / 2
+
+
+class InpaintingObjective(Objective):
+    """Trains ``model`` on the composite loss."""
+
+    def __init__(self, model: ReconstructionModel, settings: TrainingSettings, fabric: Fabric) -> None:
+        self.settings, self.fabric, self.model = settings, fabric, model
+        self.teachers = tuple(settings.losses.networks)
+        self.criterion = fabric.to_device(ReconstructionLoss(settings.losses))
+        optimizer = torch.optim.AdamW(
+            model.parameters(),
+            settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            # all weights in one pass; with a scaler of gradients Fabric could not clip them
+            fused=settings.precision != "16-mixed",
+        )
+        self.network, self.optimizer = fabric.setup(model, optimizer)
+        self.average = running_mean(model, settings.ema_decay) if settings.ema_decay else None
+        self.modules = {"model": model} if self.average is None else {"model": model, "average": self.average}
+        self.optimizers = {"adamw": self.optimizer}
+        self.rate = settings.learning_rate
+
+    @property
+    def module(self) -> nn.Module:
+        return self.model if self.average is None else cast(nn.Module, self.average.module)
+
+    def learning_rates(self) -> Mapping[str, float]:
+        return {"learning_rate": self.rate}
+
+    def step(self, batches: Sequence[Batch], progress: Progress) -> Mapping[str, Tensor]:
+        fabric, settings, step = self.fabric, self.settings, progress.step
+        self.model.begin_step(work(step, settings) / work(settings.steps, settings))
+        self.rate = learning_rate(step, settings)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate
+        coarse = is_coarse(step, settings)
+        losses = []
+        for index, batch in enumerate(batches):
+            seen = batch.halved() if coarse else batch
+            with fabric.no_backward_sync(self.network, enabled=index + 1 < len(batches)):
+                with fabric.autocast():
+                    loss = self.criterion(self.network(seen.image, seen.mask), seen, step, coarse)
+                check_finite("loss", loss.total, loss.terms, step)
+                fabric.backward(loss.total / len(batches))
+            losses.append({"total": loss.total.detach(), **loss.terms})
+        norm = fabric.clip_gradients(
+            self.network, self.optimizer, max_norm=settings.clip_norm, error_if_nonfinite=False
+        )
+        if norm is not None and settings.precision != "16-mixed":
+            # in 16 bits an overflow is expected now and then: the scaler skips the step
+            check_finite("gradient", norm, losses[-1], step)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+        return {name: torch.stack([each[name] for each in losses]).mean() for name in losses[0]}

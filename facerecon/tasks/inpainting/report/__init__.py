@@ -1,0 +1,237 @@
+"""How inpainting tells of an evaluation: faces, masks, confidence, lighting, and what a mask hides."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerecon.corruption.masks import FAMILIES
+from facerecon.data.lighting import LIGHTING
+from facerecon.evaluation.evaluation import TEST, Evaluation, gain
+from facerecon.evaluation.promotion import MODEL
+from facerecon.report import tables
+from facerecon.report.base import TaskReport
+from facerecon.report.formats import signed_text
+from facerecon.report.story import Story
+from facerecon.tasks.inpainting.details import InpaintingDetails
+from facerecon.tasks.inpainting.metrics import HOLE_PSNR, MAIN_CASE
+from facerecon.tasks.inpainting.report import pictures, reliability
+from facerecon.tasks.inpainting.report.pictures import level_range
+
+LIMITS = (
+    "A reconstruction is a plausible guess. It is not evidence of who a person is: the network invents what it "
+    "cannot see, and paints the same for everyone who looks alike outside the hole.",
+    "Identity figures say how alike a network finds two pictures. They are no probability that it is the same person.",
+    "The figures hold for these frozen masks on this test split. Real occlusions, other cameras, other "
+    "compression, other poses and other people can give others.",
+    "PSNR rewards blur: a reconstruction can have the better PSNR and look worse. Read it beside LPIPS.",
+)
+CONFIDENCE_LIMIT = (
+    "Confidence is learned on training faces. On pictures unlike those it can be wrong and sure of itself."
+)
+PRIOR_LIMIT = (
+    "Holes are first filled with what the training faces have in common, place by place: faces that are aligned "
+    "otherwise, and people unlike those, are filled worse, and all are drawn towards the mean of those."
+)
+ATTENTION_LIMIT = (
+    "Attention maps show how strongly the network's gates let features through. They do not explain why it paints what "
+    "it paints."
+)
+
+PART_CASES = ("features/", "parts/")
+"""How the names begin of cases that hide a part of the face: by its points, or as its source labels it."""
+
+
+@dataclass(frozen=True)
+class LightingRow:
+    """Hole PSNR of the model and of the baseline on the ``faces`` of one brightness; ``luma`` is the range of 0 to 255."""
+
+    condition: str
+    luma: str
+    faces: int
+    model: str
+    telea: str
+    difference: str
+
+
+@dataclass(frozen=True)
+class LightingGroup:
+    """The lighting rows of one level, dark first."""
+
+    level: int
+    label: str
+    rows: tuple[LightingRow, ...]
+
+
+def details_of(evaluation: Evaluation) -> InpaintingDetails:
+    """The evaluation's details as those of inpainting."""
+    return cast(InpaintingDetails, evaluation.details)
+
+
+class InpaintingReport(TaskReport):
+    """The report of inpainting."""
+
+    purpose = "puts hidden parts of an aligned face back"
+    package = "facerecon.tasks.inpainting"
+    sections: ClassVar[dict[str, tuple[str, ...]]] = {
+        "faces": ("faces.html",),
+        "figures": ("lighting.html",),
+        "after_figures": ("confidence.html",),
+        "compared": ("compared.html",),
+        "after_promotion": ("masks.html",),
+        "card_use": ("card_use.md.j2",),
+        "card_figures": ("card_figures.md.j2",),
+    }
+    floors: ClassVar[frozenset[str]] = frozenset({"masked_input"})
+    disclaimer = "A reconstruction is a plausible guess. It is not evidence of who a person is."
+    parts_title = "Parts of the face, each hidden alone"
+    figure_notes = (
+        "All figures are of composites: the network's output inside the hole, the photograph outside it.",
+        "Whole PSNR counts all pixels, hole PSNR only hidden ones.",
+        "Identity is the cosine between the judge's embeddings of the result and of the true face. The row “hidden "
+        "input” is its floor: the face with its holes left gray.",
+        "Parts of the face are drawn from each face's own landmarks. They cover too little of the picture to have levels; "
+        "left and right are the picture's.",
+    )
+    intended_use = (
+        "Research on inpainting and on what occlusion does to a face.",
+        "Restoring a photograph for viewing, where everybody who sees it is told which parts are invented.",
+        "Giving an investigator a first impression, with the original and the mask beside it, never instead of them.",
+    )
+    misuse = (
+        "**As evidence.** A reconstruction must not identify, convict or exclude a person. What was hidden is gone; the "
+        "model paints what is likely on average among the faces it has seen.",
+        "**As input to face recognition.** A match with a reconstruction is a match with a guess.",
+        "**Without its mask.** Never pass a reconstruction on without showing which pixels it invented.",
+        "On people who did not agree to it, or against the law of the place.",
+    )
+
+    def case_title(self, case: str) -> str:
+        if case.startswith("parts/"):
+            return f"{case.removeprefix('parts/')} (outline)"
+        if case.startswith("features/"):
+            return "all parts" if case == "features/all" else case.removeprefix("features/").replace("_", " ")
+        return f"{case} masks"
+
+    def level_label(self, case: str, level: int) -> str:
+        return self.case_title(case) if level < 0 else f"level {level} ({level_range(level)} hidden)"
+
+    def row_note(self, evaluation: Evaluation, case: str, level: int) -> str:
+        return f"{details_of(evaluation).hole_ratio(case, level) * 100:.1f} % of the picture on average"
+
+    def order(self, cases: list[str]) -> list[str]:
+        """Brush first, families never trained on after the others, parts of the face last."""
+
+        def place(case: str) -> int:
+            if case == MAIN_CASE:
+                return 0
+            return 3 if self.is_part(case) else 1 + (case in FAMILIES and not FAMILIES[case].trained)
+
+        return sorted(cases, key=place)
+
+    def is_part(self, case: str) -> bool:
+        return case.startswith(PART_CASES)
+
+    def case_tag(self, story: Story, case: str) -> str:
+        masks = story.settings["masks"]
+        trained = masks["feature_share"] > 0 if self.is_part(case) else case in masks["training_families"]
+        return "" if trained else "never trained on"
+
+    def shortfalls(self, evaluation: Evaluation) -> list[str]:
+        rows = reliability.confidence_rows(details_of(evaluation), MAIN_CASE, self)
+        useless = [row.level for row in rows if row.useless]
+        if not useless:
+            return []
+        where = tables.level_list(useless)
+        return [f"confidence is no better than one constant guess (Brier score) at {where}"]
+
+    def console(self, evaluation: Evaluation) -> list[str]:
+        return reliability.confidence_lines(details_of(evaluation))
+
+    def limits(self, story: Story) -> list[str]:
+        details, said = details_of(story.evaluation), list(LIMITS)
+        if details.confidence:
+            said.append(CONFIDENCE_LIMIT)
+        if story.evaluation.model.fitted:
+            said.append(PRIOR_LIMIT)
+        if details.attention:
+            said.append(ATTENTION_LIMIT)
+        return said
+
+    def training_facts(self, story: Story) -> list[tuple[str, str]]:
+        masks, losses = story.settings["masks"], story.settings["training"]["losses"]
+        share = f"; {masks['feature_share'] * 100:.0f} % hide a part of the face" if masks["feature_share"] else ""
+        weights = ", ".join(
+            f"{name.replace('_', ' ')} × {weight:g}"
+            for name, weight in losses.items()
+            if isinstance(weight, int | float) and weight and not name.endswith("_interval")
+        )
+        facts = [("masks", f"{', '.join(masks['training_families'])}{share}"), ("loss", weights)]
+        if fitted := story.evaluation.model.fitted:
+            said = f"starts from what the training faces have in common: up to {fitted:,} numbers computed from them"
+            facts.insert(0, ("prior", f"{said}, not trained"))
+        return facts
+
+    def charts(self, names: list[str]) -> list[tuple[str, list[str]]]:
+        levels = sorted(name for name in names if name.startswith("val/hole_psnr/"))
+        return [("validation: hole PSNR, dB", levels), ("validation: hole L1", [f"val/hole_l1/{MAIN_CASE}"])]
+
+    def anchors(self, story: Story) -> list[tuple[str, str]]:
+        confidence = [("confidence", "Confidence")] if details_of(story.evaluation).confidence else []
+        return [("faces", "Faces"), *confidence, ("masks", "Masks")]
+
+    def sample_grid(self, evaluation: Evaluation) -> NDArray[np.uint8]:
+        """Per face original, corrupted (hole in magenta), reconstructed, Telea, error."""
+        samples = evaluation.samples
+        hole = samples["mask"][..., None] == 1
+        corrupted = np.where(hole, np.array([255, 0, 255], np.uint8), samples["original"])
+        # 64 of 255 is white: errors above look alike, smaller ones stay visible
+        error = np.repeat(np.clip(samples["error"].astype(np.int16) * 4, 0, 255).astype(np.uint8)[..., None], 3, axis=3)
+        columns = (samples["original"], corrupted, samples["reconstructed"], samples["telea"], error)
+        return np.concatenate([np.concatenate(list(column), axis=0) for column in columns], axis=1)
+
+    def context(self, story: Story) -> dict[str, Any]:
+        evaluation, details = story.evaluation, details_of(story.evaluation)
+        champion = f"version {story.decision.champion_version}"
+        return {
+            "confidence": reliability.confidence_blocks(evaluation, details, self),
+            "lighting": lighting_groups(evaluation, self),
+            "reliability": reliability.reliability_charts(details),
+            "gallery": pictures.gallery(evaluation.samples, story.comparison, details, champion),
+            "keys": pictures,
+            "squares": reliability,
+            "masks": pictures.mask_examples(tables.blocks(evaluation, self)),
+        }
+
+
+def lighting_groups(evaluation: Evaluation, report: TaskReport) -> list[LightingGroup]:
+    """Hole PSNR by the faces' brightness, one group a level, dark before bright; none if it was not measured."""
+    groups = []
+    for level in evaluation.levels(MAIN_CASE):
+        rows = tuple(row for row in (_lighting_row(evaluation, level, *each) for each in LIGHTING) if row is not None)
+        if rows:
+            groups.append(LightingGroup(level, report.level_label(MAIN_CASE, level), rows))
+    return groups
+
+
+def _lighting_row(evaluation: Evaluation, level: int, condition: str, low: int, high: int) -> LightingRow | None:
+    found = [
+        evaluation.summary(HOLE_PSNR.name, MAIN_CASE, level, method, f"{TEST}_{condition}")
+        for method in (MODEL, evaluation.baseline)
+    ]
+    ours, theirs = found
+    if ours is None or theirs is None:
+        return None
+    difference = gain(HOLE_PSNR, ours, theirs)
+    return LightingRow(
+        condition=condition,
+        luma=f"{low:g}-{high:g}",
+        faces=ours.n,
+        model=tables.cell_text(ours, HOLE_PSNR),
+        telea=tables.cell_text(theirs, HOLE_PSNR),
+        difference="–" if difference is None else signed_text(difference, 2),
+    )
+
+
+REPORT = InpaintingReport()

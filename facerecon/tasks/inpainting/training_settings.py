@@ -1,0 +1,45 @@
+"""How an inpainting network is trained. Imports no torch."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from facerecon.data.augmentation import AugmentationSettings
+from facerecon.settings import Settings, Share
+from facerecon.training.settings import LoopSettings
+
+Weight = Annotated[float, Field(ge=0, le=1000)]
+
+
+class LossSettings(Settings):
+    """Weights of the terms; an interval of k applies the term on every k-th step, k times as strong."""
+
+    l1: Weight = 1.0
+    hole: Weight = 6.0
+    perceptual: Weight = 0.8
+    perceptual_backbone: Literal["alex", "vgg"] = "alex"
+    perceptual_interval: int = Field(1, ge=1, le=1000)
+    identity: Weight = 0.1
+    identity_interval: int = Field(1, ge=1, le=1000)
+    identity_network: Literal["sface", "facenet"] = "sface"
+    confidence: Weight = 0.1
+
+    @property
+    def networks(self) -> list[str]:
+        """The names of the pretrained weights that teach."""
+        perceptual = [f"lpips_{self.perceptual_backbone}"] if self.perceptual else []
+        return perceptual + ([self.identity_network] if self.identity else [])
+
+
+class TrainingSettings(LoopSettings):
+    """How the network is trained. ``learning_rate`` falls to ``final_learning_rate`` along a cosine."""
+
+    coarse_share: Share = Field(0.0, description="share of the steps, the first ones, on images of half the size")
+    learning_rate: float = Field(2e-3, gt=0, le=1)
+    final_learning_rate: float = Field(2e-6, ge=0, le=1)
+    warmup_steps: int = Field(20, ge=0)
+    weight_decay: float = Field(1e-5, ge=0, le=1)
+    clip_norm: float = Field(1.0, gt=0)
+    ema_decay: float = Field(0.0, ge=0, lt=1, description="of a running mean of the weights, which is kept; 0: of none")
+    losses: LossSettings = Field(default_factory=LossSettings)
+    augmentation: AugmentationSettings = Field(default_factory=AugmentationSettings)
