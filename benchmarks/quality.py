@@ -49,8 +49,8 @@ from facerecon.evaluation.metrics import from_uint8, summarise, to_uint8
 from facerecon.evaluation.settings import EvaluationSettings
 from facerecon.files import write_json, write_text
 from facerecon.models import model_options
-from facerecon.models.face_prior import FacePrior
-from facerecon.models.first_fill import first_fill
+from facerecon.models.layers.face_prior import FacePrior
+from facerecon.models.layers.first_fill import first_fill
 from facerecon.models.trained import TrainedModel, save_model
 from facerecon.run import RunSettings
 from facerecon.settings import first_problem

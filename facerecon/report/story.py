@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from facerecon.models import ReconstructionModel, build_model
-from facerecon.models.face_prior import FacePrior
+from facerecon.models.layers.face_prior import FacePrior
 from facerecon.report.tables import PART_FAMILIES
 
 LIMITS = (

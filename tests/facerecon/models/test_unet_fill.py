@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from facerecon.models import ReconstructionModel, build_model
-from facerecon.models.first_fill import first_fill
+from facerecon.models.layers.first_fill import first_fill
 
 
 def multiplications(family: str, options: dict[str, object]) -> float:

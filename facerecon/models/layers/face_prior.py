@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
-from facerecon.models.first_fill import first_fill
+from facerecon.models.layers.first_fill import first_fill
 
 FACES_PER_COMPONENT = 8
 """A variation is kept for so many faces at least: of fewer the Gaussian would know its own faces by heart."""

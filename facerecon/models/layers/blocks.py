@@ -1,19 +1,6 @@
-"""Layers and options that families share."""
+"""Convolutions."""
 
-from typing import Annotated
-
-from pydantic import AfterValidator
 from torch import nn
-
-
-def _levels(features: tuple[int, ...]) -> tuple[int, ...]:
-    if not 2 <= len(features) <= 7 or any(width < 4 or width % 2 for width in features):
-        raise ValueError("needs 2 to 7 levels of even width, at least 4")
-    return features
-
-
-Features = Annotated[tuple[int, ...], AfterValidator(_levels)]
-"""Channels of each level of a U-Net."""
 
 
 def double_convolution(inputs: int, outputs: int, fold: int = 1) -> nn.Sequential:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from facerecon.models.face_prior import (
+from facerecon.models.layers.face_prior import (
     COLOUR_SHARE,
     CORRECTED,
     FacePrior,
@@ -16,7 +16,7 @@ from facerecon.models.face_prior import (
     _drawn,
     _opponents,
 )
-from facerecon.models.first_fill import first_fill
+from facerecon.models.layers.first_fill import first_fill
 
 GRID = 8
 

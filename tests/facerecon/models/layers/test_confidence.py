@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from facerecon.models.confidence import ConfidenceHead, share_around
+from facerecon.models.layers.confidence import ConfidenceHead, share_around
 
 
 @pytest.mark.parametrize("size", [1, 3, 5])

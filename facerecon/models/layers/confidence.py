@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facerecon.models.blocks import folded_convolution
+from facerecon.models.layers.blocks import folded_convolution
 
 
 class ConfidenceHead(nn.Module):

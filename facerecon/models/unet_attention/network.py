@@ -6,22 +6,12 @@ itself: one 1x1 convolution to half the channels, ReLU, 1x1 convolution, sigmoid
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 
-from facerecon.models import register_model
 from facerecon.models.base import ReconstructionModel
-from facerecon.models.blocks import Features, double_convolution
-from facerecon.models.confidence import ConfidenceHead
-from facerecon.settings import Settings
-
-
-class UNetAttentionOptions(Settings):
-    """``features``: channels of each level, from the finest to the bottleneck."""
-
-    features: Features = (16, 32, 64, 128, 256)
-    attention: bool = Field(True, description="with gates on the skips and at the bottleneck; without: a plain U-Net")
-    confidence: bool = Field(True, description="with a head that says how sure the model is of each pixel")
+from facerecon.models.layers.blocks import double_convolution
+from facerecon.models.layers.confidence import ConfidenceHead
+from facerecon.models.unet_attention import UNetAttentionOptions
 
 
 class AttentionGate(nn.Module):
@@ -111,9 +101,3 @@ class UNetAttention(ReconstructionModel):
             features = decoder(torch.cat((skip, features), dim=1))
             decoded.append(features)
         return decoded, maps
-
-
-@register_model(UNetAttentionOptions)
-def unet_attention(options: UNetAttentionOptions) -> UNetAttention:
-    """Build the attention U-Net."""
-    return UNetAttention(options)

@@ -9,54 +9,24 @@ channels.
 
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import Literal, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 
-from facerecon.models import register_model
 from facerecon.models.base import ReconstructionModel
-from facerecon.models.blocks import Features, double_convolution
-from facerecon.models.confidence import ConfidenceHead
-from facerecon.models.face_prior import FacePrior
-from facerecon.models.first_fill import first_fill
-from facerecon.settings import Settings
+from facerecon.models.layers.blocks import double_convolution
+from facerecon.models.layers.confidence import ConfidenceHead
+from facerecon.models.layers.face_prior import FacePrior
+from facerecon.models.layers.first_fill import first_fill
+from facerecon.models.unet_fill import UNetFillOptions
 
 INSIDE = 0.98
 """The first fill is brought so far inside [-1, 1]: at the ends nothing that is learned could move it."""
 
 SMALL = 0.1
 """What the network adds to the first fill begins this many times smaller than such layers are drawn."""
-
-
-class UNetFillOptions(Settings):
-    """``features``: channels of each level, from the finest, at 1 / ``fold`` of the image's size, to the bottleneck."""
-
-    features: Features = (16, 32, 48, 96, 192)
-    fold: Literal[1, 2, 4, 8] = Field(1, description="pixels of a row that are folded into channels")
-    first_fill: Literal["prior", "smooth", "none"] = Field(
-        "prior", description="start from what is to be expected of a face, from a smooth fill, or from holes of 0"
-    )
-    prior_grid: Literal[8, 16, 24, 32, 48, 64] = Field(48, description="cells in a row of the faces the prior is over")
-    prior_components: int = Field(500, ge=1, le=2048, description="variations of faces that the prior knows at most")
-    prior_iterations: int = Field(24, ge=1, le=200, description="steps in which the prior's fill is approached")
-    prior_from: float = Field(
-        0.65,
-        ge=0,
-        lt=1,
-        description="share of a training's work before which it starts from a smooth fill in place of the prior: of "
-        "what the prior already tells it, a network learns little",
-    )
-    confidence: bool = Field(True, description="with a head that says how sure the model is of each pixel")
-    confidence_from: float = Field(
-        0.0,
-        ge=0,
-        lt=1,
-        description="share of a training's work before which that head is left out, which saves a fifth of a step; in "
-        "some hundred steps it learns too little",
-    )
 
 
 class UNetFill(ReconstructionModel):
@@ -121,9 +91,3 @@ class UNetFill(ReconstructionModel):
         if self.prior is None or (self.training and self.progress < self.prior_from):
             return first_fill(inputs)
         return cast(Tensor, self.prior(inputs))
-
-
-@register_model(UNetFillOptions)
-def unet_fill(options: UNetFillOptions) -> UNetFill:
-    """Build the U-Net that improves on a first fill."""
-    return UNetFill(options)
