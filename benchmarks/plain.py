@@ -75,7 +75,8 @@ def train_plainly(
 
     def trained(step: int) -> TrainedModel:
         weights = {name: value.clone() for name, value in model.state_dict().items()}
-        return TrainedModel(settings.model.family, settings.model.options, manifest.size, step, weights)
+        options = settings.model.options.model_dump(mode="json")
+        return TrainedModel(settings.model.family, options, manifest.size, step, weights)
 
     best, lowest, busy, step = trained(0), math.inf, 0.0, 0
     while step < steps:

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from facerecon.models import ReconstructionModel, build_model
+from facerecon.models import ReconstructionModel, build_model, model_options
 from facerecon.models.layers.first_fill import first_fill
 
 
@@ -113,3 +113,8 @@ def test_confidence_may_be_learned_late_and_whoever_uses_the_model_always_has_it
         model.begin_step(progress)
         assert (model(image, mask).confidence_logits is not None) == learned
     assert model.eval()(image, mask).confidence_logits is not None
+
+
+def test_the_small_variant_costs_a_quarter() -> None:
+    small = model_options("unet_fill", {"confidence": False}, "small")
+    assert multiplications("unet_fill", small.model_dump()) < 0.26 * multiplications("unet_fill", {"confidence": False})
