@@ -122,8 +122,8 @@ def train(
         torch.manual_seed(seed)
         # the layout that convolutions are fastest in, on CPU and GPU
         model = build_model(model_settings.family, model_settings.options).to(memory_format=torch.channels_last)
-        if not (folder / "last.safetensors").is_file():  # which holds what was learned
-            model.learn(faces.unchanged(LEARNED_FROM))
+        if not (folder / "last.safetensors").is_file():  # which holds what was fitted
+            model.fit(faces.unchanged(LEARNED_FROM))
         criterion = fabric.to_device(ReconstructionLoss(settings.losses))
         optimizer = torch.optim.AdamW(
             model.parameters(),
@@ -149,7 +149,7 @@ def train(
         batches = iter(loader)
         for step in track(range(start, settings.steps), "training", settings.steps - start):
             torch.manual_seed(_step_seed(seed, step))
-            model.begin_step(work(step, settings) / work(settings.steps, settings))
+            model.set_progress(work(step, settings) / work(settings.steps, settings))
             steps.take(step, batches, meter)
             if mean is not None:
                 mean.update_parameters(model)

@@ -6,7 +6,7 @@ from torch import nn
 def double_convolution(inputs: int, outputs: int, fold: int = 1) -> nn.Sequential:
     """Twice a 3x3 convolution, batch normalisation and ReLU: [N, inputs, H, W] to [N, outputs, H / fold, W / fold].
 
-    ``fold`` pixels in a row are seen as so many channels by the first one (see ``folded_convolution``).
+    The first one folds pixels into channels (see ``folded_convolution``).
     """
     return nn.Sequential(
         folded_convolution(inputs, outputs, fold),
@@ -19,8 +19,8 @@ def double_convolution(inputs: int, outputs: int, fold: int = 1) -> nn.Sequentia
 
 
 def folded_convolution(inputs: int, outputs: int, fold: int = 1) -> nn.Conv2d:
-    """A 3x3 convolution without bias over images whose pixels are folded into channels (pixel unshuffle).
+    """``nn.PixelUnshuffle(fold)`` and a 3x3 convolution without bias, as one strided convolution.
 
-    As one convolution with a stride it has the same weights in another order, and nothing has to be moved in memory.
+    It has the same weights in another order, and saves the unshuffled copy in memory.
     """
     return nn.Conv2d(inputs, outputs, 3 * fold, stride=fold, padding=fold, bias=False)

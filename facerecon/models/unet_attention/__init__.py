@@ -17,7 +17,7 @@ class UNetAttentionOptions(Settings):
 
     features: Features = (16, 32, 64, 128, 256)
     attention: bool = Field(True, description="with gates on the skips and at the bottleneck; without: a plain U-Net")
-    confidence: bool = Field(True, description="with a head that says how sure the model is of each pixel")
+    confidence: bool = Field(True, description="with a confidence head")
 
 
 @register_model(UNetAttentionOptions)

@@ -16,27 +16,27 @@ class UNetFillOptions(Settings):
     """``features``: channels of each level, from the finest, at 1 / ``fold`` of the image's size, to the bottleneck."""
 
     features: Features = (16, 32, 48, 96, 192)
-    fold: Literal[1, 2, 4, 8] = Field(1, description="pixels of a row that are folded into channels")
+    fold: Literal[1, 2, 4, 8] = Field(1, description="side of the blocks of pixels that are folded into channels")
     first_fill: Literal["prior", "smooth", "none"] = Field(
-        "prior", description="start from what is to be expected of a face, from a smooth fill, or from holes of 0"
+        "prior", description="fill of the holes that the network starts from: the face prior's, a smooth one, or 0"
     )
-    prior_grid: Literal[8, 16, 24, 32, 48, 64] = Field(48, description="cells in a row of the faces the prior is over")
-    prior_components: int = Field(500, ge=1, le=2048, description="variations of faces that the prior knows at most")
-    prior_iterations: int = Field(24, ge=1, le=200, description="steps in which the prior's fill is approached")
+    prior_grid: Literal[8, 16, 24, 32, 48, 64] = Field(48, description="side of the prior's grid, in cells")
+    prior_components: int = Field(500, ge=1, le=2048, description="principal components of the prior, at most")
+    prior_iterations: int = Field(24, ge=1, le=200, description="conjugate gradient steps of the prior")
     prior_from: float = Field(
         0.65,
         ge=0,
         lt=1,
-        description="share of a training's work before which it starts from a smooth fill in place of the prior: of "
-        "what the prior already tells it, a network learns little",
+        description="share of the training's work that uses a smooth fill before the prior replaces it: with the prior "
+        "from the start, the network learns little",
     )
-    confidence: bool = Field(True, description="with a head that says how sure the model is of each pixel")
+    confidence: bool = Field(True, description="with a confidence head")
     confidence_from: float = Field(
         0.0,
         ge=0,
         lt=1,
-        description="share of a training's work before which that head is left out, which saves a fifth of a step; in "
-        "some hundred steps it learns too little",
+        description="share of the training's work before the confidence head is trained; without it, a step takes a "
+        "fifth less time, but the head needs more than a few hundred steps",
     )
 
 

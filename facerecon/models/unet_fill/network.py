@@ -1,10 +1,9 @@
 """A U-Net that improves on a first fill.
 
-The network starts near the first fill, by default what is to be expected of an aligned face (see ``face_prior``): what
-it learns is the difference. In training that prior joins late: given it from the first step, the network hardly learns.
-Where speed counts more, the first convolution may fold pixels into channels (``fold``; pixel unshuffle, Shi et al.,
-2016, and a 3x3 convolution in one): then nothing runs at full size, where a U-Net spends most of its time on its fewest
-channels.
+The network learns a residual to a first fill of the holes, by default the posterior mean of an aligned face
+(``face_prior``). In training the prior replaces a smooth fill late: with the prior from the first step, the network
+learns little. For speed, ``fold`` folds pixels into channels (pixel unshuffle, Shi et al., 2016) in the first
+convolution: then no layer runs at full size, where a U-Net spends most of its time on its fewest channels.
 """
 
 from collections.abc import Iterable
@@ -22,15 +21,15 @@ from facerecon.models.layers.face_prior import FacePrior
 from facerecon.models.layers.first_fill import first_fill
 from facerecon.models.unet_fill import UNetFillOptions
 
-INSIDE = 0.98
-"""The first fill is brought so far inside [-1, 1]: at the ends nothing that is learned could move it."""
+FILL_SCALE = 0.98
+"""Of the first fill: at -1 and 1 tanh is flat, and the network could not change it."""
 
-SMALL = 0.1
-"""What the network adds to the first fill begins this many times smaller than such layers are drawn."""
+HEAD_SCALE = 0.1
+"""Of the image head's initial weights: an untrained network returns nearly the first fill."""
 
 
 class UNetFill(ReconstructionModel):
-    """The network."""
+    """The network; see ``UNetFillOptions``."""
 
     def __init__(self, options: UNetFillOptions) -> None:
         super().__init__()
@@ -52,17 +51,17 @@ class UNetFill(ReconstructionModel):
         if self.fills:
             with torch.no_grad():
                 for value in self.image_head.parameters():
-                    value.mul_(SMALL)
+                    value.mul_(HEAD_SCALE)
         self.confidence_head = ConfidenceHead(list(widths[::-1]), self.fold) if options.confidence else None
 
-    def learn(self, faces: Iterable[Tensor]) -> None:
+    def fit(self, faces: Iterable[Tensor]) -> None:
         if self.prior is not None:
-            self.prior.learn(faces)
+            self.prior.fit(faces)
 
-    def begin_step(self, progress: float) -> None:
+    def set_progress(self, progress: float) -> None:
         self.progress = progress
 
-    def begin(self, inputs: Tensor) -> Tensor:
+    def prepare_input(self, inputs: Tensor) -> Tensor:
         return torch.cat((self._filled(inputs), inputs[:, 3:]), dim=1) if self.fills else inputs
 
     def predict(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -78,8 +77,8 @@ class UNetFill(ReconstructionModel):
             decoded.append(decoder(torch.cat((skips.pop(), upsample(decoded[-1])), dim=1)))
         prediction = torch.tanh(F.pixel_shuffle(self.image_head(decoded[-1]), self.fold))
         if self.fills:
-            start = INSIDE * inputs[:, :3]
-            # tanh of a sum whose one part is the first fill's inverse tanh, which runtimes are slow at
+            start = FILL_SCALE * inputs[:, :3]
+            # tanh(head + atanh(start)) by the addition theorem: runtimes are slow at atanh
             prediction = (prediction + start) / (1 + prediction * start)
         if self.confidence_head is None or (self.training and self.progress < self.confidence_from):
             return prediction, None

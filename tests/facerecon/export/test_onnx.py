@@ -46,7 +46,7 @@ def trained(request: pytest.FixtureRequest) -> TrainedModel:
         torch.manual_seed(0)
         model = build_model(request.param, {})
         alike = F.interpolate(torch.randn(400, 3, 8, 8), size=(32, 32), mode="bilinear") / 2
-        model.learn(torch.tanh(alike + torch.randn_like(alike) / 10).split(50))
+        model.fit(torch.tanh(alike + torch.randn_like(alike) / 10).split(50))
         for name, value in model.named_buffers():
             if name.endswith(("running_mean", "running_var")):
                 value.copy_(torch.rand_like(value) + 0.5)

@@ -234,7 +234,7 @@ def test_of_many_faces_the_prior_sees_some_evenly(
 ) -> None:
     seen: list[int] = []
     monkeypatch.setattr(loop, "LEARNED_FROM", 3)
-    monkeypatch.setattr(UNetFill, "learn", lambda self, faces: seen.extend(len(batch) for batch in faces))
+    monkeypatch.setattr(UNetFill, "fit", lambda self, faces: seen.extend(len(batch) for batch in faces))
     run(tmp_path)
     people = len(tiny_manifest.split("train"))
     assert people > 3
@@ -245,7 +245,7 @@ def test_the_model_is_told_how_far_the_training_is_also_after_a_resumption(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[float] = []
-    monkeypatch.setattr(UNetFill, "begin_step", lambda self, progress: told.append(progress))
+    monkeypatch.setattr(UNetFill, "set_progress", lambda self, progress: told.append(progress))
     with pytest.raises(StopError):
         run(tmp_path, log=stop_at(5))
     assert told == pytest.approx([step / 7 for step in range(5)])
