@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from facerecon.training.losses import ReconstructionLoss
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -24,7 +25,6 @@ from facerecon.models import build_model
 from facerecon.models.trained import TrainedModel
 from facerecon.run import RunSettings
 from facerecon.training.loop import validate
-from facerecon.training.losses import ReconstructionLoss
 
 LEARNING_RATE = 1e-3
 
@@ -75,7 +75,8 @@ def train_plainly(
 
     def trained(step: int) -> TrainedModel:
         weights = {name: value.clone() for name, value in model.state_dict().items()}
-        return TrainedModel(settings.model.family, settings.model.options, manifest.size, step, weights)
+        options = settings.model.options.model_dump(mode="json")
+        return TrainedModel(settings.model.family, options, manifest.size, step, weights)
 
     best, lowest, busy, step = trained(0), math.inf, 0.0, 0
     while step < steps:

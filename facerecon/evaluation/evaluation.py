@@ -140,7 +140,7 @@ class Evaluation:
             scores=scores,
             details=details.model_validate(stored["details"]),
             samples=samples,
-            methods={name: label for name, label in stored["methods"]},
+            methods=dict(stored["methods"]),
             **{name: stored[name] for name in ("faces", "identities", "data", "cases", "baseline")},
         )
 

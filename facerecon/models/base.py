@@ -1,4 +1,4 @@
-"""The interface of all model families."""
+"""The base class of all model families."""
 
 from abc import abstractmethod
 from collections.abc import Iterable
@@ -9,15 +9,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 RIGHT = 16
-"""The largest error of a pixel, mean over RGB and of 255, that counts as right for the confidence."""
+"""Largest error of a pixel (mean over RGB, of 255) that the confidence counts as right."""
 
 
 class Reconstruction(NamedTuple):
-    """What a model returns.
+    """A model's output.
 
-    ``reconstruction`` [N, 3, H, W] in [-1, 1] is the composite; ``confidence_logits`` [N, 1, H, W] are log-odds
-    that a hole pixel's error is at most RIGHT (meaningless outside holes), None for a model without that head;
-    ``prediction`` [N, 3, H, W] in [-1, 1] is the network's output everywhere.
+    ``reconstruction`` [N, 3, H, W] in [-1, 1] is the composite: the prediction inside holes, the image outside.
+    ``confidence_logits`` [N, 1, H, W] are the log-odds that a hole pixel's error is at most RIGHT (meaningless outside
+    holes); None without a confidence head. ``prediction`` [N, 3, H, W] in [-1, 1] covers all pixels.
     """
 
     reconstruction: Tensor
@@ -32,9 +32,9 @@ class Reconstruction(NamedTuple):
 
 
 class ReconstructionModel(nn.Module):
-    """Puts missing parts back. Subclasses implement ``predict``; hole removal and compositing are done here once.
+    """Fills holes. Subclasses implement ``predict``; hiding what lies under the mask, padding and compositing are here.
 
-    ``stride``: what ``predict`` takes is as high and as wide as a multiple of it; images may have any size.
+    ``stride``: ``predict`` takes inputs whose height and width are multiples of it; ``forward`` takes any size.
     """
 
     stride: int = 1
@@ -43,46 +43,48 @@ class ReconstructionModel(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        # what calibration after the training changes: the log-odds are scaled and shifted
+        # temperature and bias of the log-odds: buffers, set by the calibration after training
         self.register_buffer("confidence_scale", torch.ones(()))
         self.register_buffer("confidence_shift", torch.zeros(()))
 
     @abstractmethod
     def predict(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
-        """From what ``begin`` returned, enlarged to the stride, to prediction in [-1, 1] and confidence log-odds."""
+        """Prediction [N, 3, H, W] in [-1, 1] and confidence logits [N, 1, H, W] or None.
 
-    def begin(self, inputs: Tensor) -> Tensor:
-        """What the network is given [N, 4, H, W], of images with holes set to 0 and masks, before they are enlarged.
+        ``inputs`` [N, 4, H, W] are the output of ``prepare_input``, padded to the stride.
+        """
 
-        A family that fills the holes with a first guess does it here, where the image has its own size. Known pixels
-        and masks stay as they are.
+    def prepare_input(self, inputs: Tensor) -> Tensor:
+        """The network's input [N, 4, H, W] from images with holes set to 0, and masks, before padding.
+
+        A family that fills the holes with a first guess overrides this. Known pixels and masks must not change.
         """
         return inputs
 
-    def learn(self, faces: Iterable[Tensor]) -> None:
-        """Take from training faces, batches [N, 3, H, W] in [-1, 1], what is computed and not trained.
+    def fit(self, faces: Iterable[Tensor]) -> None:
+        """Fit what is computed in closed form to training faces, batches [N, 3, H, W] in [-1, 1].
 
-        Called once before the first step of a training; a family without such a part leaves it out.
+        Called once, before the first training step. The default does nothing.
         """
 
-    def begin_step(self, progress: float) -> None:
-        """Prepare for a training step at ``progress`` in [0, 1), the share of the training's work that is done.
+    def set_progress(self, progress: float) -> None:
+        """Called before each training step with the share of the training's work that is done, in [0, 1).
 
-        A family that does not change during the training leaves it out. The call alone must settle the state, whatever
-        the steps before: a resumed training begins anywhere.
+        For a family whose training changes on the way; the default does nothing. The state must follow from
+        ``progress`` alone: a resumed training starts anywhere.
         """
 
     def attention_maps(self, inputs: Tensor) -> dict[str, Tensor]:
-        """As ``attention``, from what ``predict`` takes; a family that has such maps implements this."""
+        """As ``attention``, from the inputs of ``predict``. The default has none."""
         return {}
 
     def forward(self, image: Tensor, mask: Tensor) -> Reconstruction:
         """Reconstruct ``image`` [N, 3, H, W] in [-1, 1] where ``mask`` [N, 1, H, W] is 1 (hole; 0 = known).
 
-        What stands in the image under the mask is removed by ``where`` and cannot reach the network, NaN included.
+        Pixels under the mask are removed by ``where`` and cannot reach the network, not even NaN.
         """
         height, width = image.shape[2:]
-        prediction, logits = self.predict(self._enlarged(self.begin(_visible(image, mask))))
+        prediction, logits = self.predict(self._pad_to_stride(self.prepare_input(_masked(image, mask))))
         prediction = prediction[..., :height, :width]
         if logits is not None:
             logits = logits[..., :height, :width]
@@ -90,25 +92,24 @@ class ReconstructionModel(nn.Module):
         return Reconstruction(torch.where(mask > 0.5, prediction, image), logits, prediction)
 
     def attention(self, image: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        """Where the network looks while it reconstructs (see ``forward``): maps [N, 1, H, W] in [0, 1], coarse to fine.
+        """Attention maps [N, 1, H, W] in [0, 1] of a reconstruction (see ``forward``), coarse to fine.
 
-        They are named by their scale before they were enlarged to the image, "1/16" to "1/1"; a family without
-        attention has none.
+        Keys are the maps' scales before upsampling, "1/16" to "1/1"; a family without attention has none.
         """
         height, width = image.shape[2:]
-        maps = self.attention_maps(self._enlarged(self.begin(_visible(image, mask))))
+        maps = self.attention_maps(self._pad_to_stride(self.prepare_input(_masked(image, mask))))
         return {name: weights[..., :height, :width] for name, weights in maps.items()}
 
-    def _enlarged(self, inputs: Tensor) -> Tensor:
-        """What ``predict`` takes: the last column and row repeated up to the next multiple of the stride."""
+    def _pad_to_stride(self, inputs: Tensor) -> Tensor:
+        """Repeat the last column and row up to the next multiple of the stride."""
         height, width = inputs.shape[2:]
-        # in these words the exporter can prove that every level of a network halves evenly
+        # written so that the exporter can prove that every level of a network halves evenly
         below = (height + self.stride - 1) // self.stride * self.stride - height
         right = (width + self.stride - 1) // self.stride * self.stride - width
         return F.pad(inputs, (0, right, 0, below), mode="replicate")
 
 
-def _visible(image: Tensor, mask: Tensor) -> Tensor:
+def _masked(image: Tensor, mask: Tensor) -> Tensor:
     """The image with its holes set to 0, and the mask: [N, 4, H, W]."""
     hole = mask > 0.5
     return torch.cat((torch.where(hole, torch.zeros_like(image), image), hole.to(image.dtype)), dim=1)

@@ -1,26 +1,52 @@
 """Which network."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, SerializeAsAny, ValidationError, model_validator
 
 from facerecon.errors import FaceReconError
-from facerecon.models import model_options
+from facerecon.models import find_family, model_options
 from facerecon.settings import Settings, first_problem
+
+DEFAULT_FAMILY = "unet_fill"
+
+
+def _levels(features: tuple[int, ...]) -> tuple[int, ...]:
+    if not 2 <= len(features) <= 7 or any(width < 4 or width % 2 for width in features):
+        raise ValueError("needs 2 to 7 levels of even width, at least 4")
+    return features
+
+
+Features = Annotated[tuple[int, ...], AfterValidator(_levels)]
+"""Channels of each level of a U-Net."""
 
 
 class ModelSettings(Settings):
-    """Which network. ``options`` are the family's own and are checked by it."""
+    """Which network: a family, a named variant of it or none, and options that go before the variant's.
 
-    family: str = "unet_fill"
-    options: dict[str, Any] = Field(default_factory=dict)
+    ``options`` has the family's own type: it holds the variant's and the defaults, too.
+    """
 
-    @model_validator(mode="after")
-    def _known_options(self) -> "ModelSettings":
-        try:
-            model_options(self.family, self.options)
-        except ValidationError as error:
-            raise ValueError(first_problem(error, "options", type(model_options(self.family, {})))) from error
-        except FaceReconError as error:
-            raise ValueError(error.message) from error
-        return self
+    family: str = DEFAULT_FAMILY
+    variant: str | None = None
+    options: SerializeAsAny[BaseModel] = Field(default_factory=lambda: model_options(DEFAULT_FAMILY, {}))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _typed_options(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        values: dict[str, Any] = {"family": DEFAULT_FAMILY, "variant": None, "options": {}} | given
+        match values["family"], values["variant"], values["options"]:
+            case str() as family, None | str() as variant, dict() | BaseModel() as options:
+                return given | {"options": _checked(family, options, variant)}
+        return given  # a value of a wrong type, which pydantic names
+
+
+def _checked(family: str, options: dict[str, Any] | BaseModel, variant: str | None) -> BaseModel:
+    try:
+        return model_options(family, options, variant)
+    except ValidationError as error:
+        raise ValueError(first_problem(error, "options", find_family(family).options)) from error
+    except FaceReconError as error:
+        raise ValueError(error.message) from error

@@ -42,7 +42,7 @@ def launch(settings: LoopSettings) -> Fabric:
         accelerator=settings.accelerator,
         devices=int(os.environ.get("LOCAL_WORLD_SIZE", 1)),
         num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", 1)),
-        # a family may leave parts of its network out of some steps, as ``begin_step`` settles
+        # a family may leave parts of its network out of some steps, as ``set_progress`` says
         strategy="ddp_find_unused_parameters_true" if processes > 1 else "auto",
         precision=precision_of(settings),
     )

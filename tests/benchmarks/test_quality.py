@@ -44,7 +44,7 @@ def test_gains_are_told_against_the_stronger_plain_recipe_of_each_figure() -> No
     ("arguments", "told"),
     [
         (["--recipes", "plain,ours_thrid"], "'ours_thrid' not among plain, plain_tuned, ours"),
-        (["--family", "unet_attention", "--recipes", "ours_small"], "ours_small: settings.model: options.fold"),
+        (["--family", "unet_attention", "--recipes", "ours_small"], "ours_small: settings.model: variant 'small' of"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_anything_is(

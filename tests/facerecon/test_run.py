@@ -9,8 +9,9 @@ from pydantic import BaseModel
 
 from facerecon.errors import FaceReconError
 from facerecon.run import RunSettings, parse_settings
+from facerecon.settings import Settings
 
-CONFIGS = sorted((Path(__file__).parents[3] / "configs").glob("*.yaml"))
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 
 
 def nested(path: str, value: Any) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def groups(model: type[BaseModel], path: str = "") -> dict[str, type[BaseModel]]
     """Every group of settings by its dotted path; "" is the whole run."""
     found = {path: model}
     for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
             found |= groups(field.annotation, f"{path}.{name}".lstrip("."))
     return found
 

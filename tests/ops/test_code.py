@@ -23,7 +23,7 @@ def steps_that_reach(file: str) -> set[str]:
         ("facerecon/corruption/masks.py", set(STEPS) - BEFORE_MASKS),
         ("facerecon/data/alignment.py", {"align"}),
         ("facerecon/data/sources/lfw.py", {"ingest", "align", "publish"}),
-        ("facerecon/models/unet_attention.py", {"train", "evaluate", "export", "promote", "publish"}),
+        ("facerecon/models/unet_attention/network.py", {"train", "evaluate", "export", "promote", "publish"}),
         ("facerecon/training/loop.py", {"train"}),
         ("facerecon/report/model_card.md.j2", {"publish"}),
         ("facerecon/report/report.html", {"publish"}),

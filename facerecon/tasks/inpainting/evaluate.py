@@ -24,7 +24,7 @@ from facerecon.evaluation.promotion import MODEL
 from facerecon.evaluation.scores import Scores
 from facerecon.models import ReconstructionModel
 from facerecon.models.base import RIGHT
-from facerecon.models.face_prior import FacePrior
+from facerecon.models.layers.face_prior import FacePrior
 from facerecon.models.trained import TrainedModel
 from facerecon.settings import Settings
 from facerecon.tasks.inpainting.baselines import BASELINES

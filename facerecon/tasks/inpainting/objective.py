@@ -68,7 +68,7 @@ class InpaintingObjective(Objective):
 
     def step(self, batches: Sequence[Batch], progress: Progress) -> Mapping[str, Tensor]:
         fabric, settings, step = self.fabric, self.settings, progress.step
-        self.model.begin_step(work(step, settings) / work(settings.steps, settings))
+        self.model.set_progress(work(step, settings) / work(settings.steps, settings))
         self.rate = learning_rate(step, settings)
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate

@@ -87,7 +87,7 @@ class InpaintingProblem:
                 model.confidence_scale.fill_(1.0)
                 model.confidence_shift.fill_(0.0)
             if self.initial is None or not training.keep_fitted:
-                model.learn(self.faces.unchanged(FITTED_FACES))
+                model.fit(self.faces.unchanged(FITTED_FACES))
         return InpaintingObjective(model, training, fabric)
 
     def validate(self, module: nn.Module, device: torch.device) -> Row:

@@ -14,6 +14,7 @@ import onnx
 import pytest
 import torch
 import torch.nn.functional as F
+from facerecon.export.parity import parity_inputs
 from pydantic import BaseModel
 from torch import Tensor
 
@@ -22,7 +23,6 @@ from facerecon.data.manifest import Manifest
 from facerecon.errors import FaceReconError
 from facerecon.export import onnx as export_module
 from facerecon.export.onnx import OPSET, export, open_session, psnr_of, to_onnx
-from facerecon.export.parity import parity_inputs
 from facerecon.files import sha256_bytes
 from facerecon.models import ReconstructionModel, build_model, list_models, register_model
 from facerecon.models.trained import TrainedModel, save_model
@@ -46,7 +46,7 @@ def trained(request: pytest.FixtureRequest) -> TrainedModel:
         torch.manual_seed(0)
         model = build_model(request.param, {})
         alike = F.interpolate(torch.randn(400, 3, 8, 8), size=(32, 32), mode="bilinear") / 2
-        model.learn(torch.tanh(alike + torch.randn_like(alike) / 10).split(50))
+        model.fit(torch.tanh(alike + torch.randn_like(alike) / 10).split(50))
         for name, value in model.named_buffers():
             if name.endswith(("running_mean", "running_var")):
                 value.copy_(torch.rand_like(value) + 0.5)

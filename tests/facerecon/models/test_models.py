@@ -1,4 +1,4 @@
-"""What every model family must do. A new family is tested here because it is registered, without an edit."""
+"""What every model family must do: a new family is tested here without an edit."""
 
 import math
 
@@ -52,7 +52,7 @@ def test_an_image_may_have_any_size(family: str, height: int, width: int) -> Non
     rows, columns = (torch.arange(side).clamp(max=given - 1) for side, given in zip(size, (height, width), strict=True))
     image[(mask == 1).expand_as(image)] = math.nan
     with torch.no_grad():
-        larger = model.begin(visible)[:, :, rows][..., columns]
+        larger = model.prepare_input(visible)[:, :, rows][..., columns]
         got, (prediction, logits) = model(image, mask), model.predict(larger)
         maps, large_maps = model.attention(image, mask), model.attention_maps(larger)
     assert torch.equal(got.prediction, prediction[..., :height, :width])
@@ -61,7 +61,7 @@ def test_an_image_may_have_any_size(family: str, height: int, width: int) -> Non
     known = (mask == 0).expand_as(image)
     assert torch.equal(got.reconstruction[known], image[known])
     assert bool(got.reconstruction.isfinite().all())
-    assert all(torch.equal(seen, large_maps[name][..., :height, :width]) for name, seen in maps.items())
+    assert all(torch.equal(weights, large_maps[name][..., :height, :width]) for name, weights in maps.items())
 
 
 @every_family
@@ -76,7 +76,7 @@ def test_prediction_stays_in_range_whatever_the_weights(family: str) -> None:
 
 
 @every_family
-def test_learning_reaches_every_parameter_and_confidence_only_its_own(family: str) -> None:
+def test_gradients_reach_every_parameter_and_those_of_the_confidence_only_its_own(family: str) -> None:
     model = build(family)
     image, mask = inputs(model, 4, 4)
     output = model(image, mask)
@@ -99,11 +99,11 @@ def test_hole_pixels_cannot_reach_the_network(family: str, hidden: float) -> Non
     model = build(family).eval()
     image, mask = inputs(model)
     with torch.no_grad():
-        wanted = model(image, mask)
+        expected = model(image, mask)
         got = model(torch.where(mask > 0.5, torch.tensor(hidden), image), mask)
-    assert torch.equal(got.reconstruction, wanted.reconstruction)
-    assert torch.equal(got.prediction, wanted.prediction)
-    assert torch.equal(got.confidence(mask), wanted.confidence(mask))
+    assert torch.equal(got.reconstruction, expected.reconstruction)
+    assert torch.equal(got.prediction, expected.prediction)
+    assert torch.equal(got.confidence(mask), expected.confidence(mask))
 
 
 @every_family

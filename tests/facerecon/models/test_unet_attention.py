@@ -5,7 +5,7 @@ import torch
 from pydantic import ValidationError
 
 from facerecon.models import build_model
-from facerecon.models.unet_attention import AttentionGate, SelfGate
+from facerecon.models.unet_attention.network import AttentionGate, SelfGate
 
 PUBLISHED = 31_911_811
 """Parameters of the published network that this one follows."""

@@ -7,8 +7,8 @@ from pydantic import ValidationError
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from facerecon.models import ReconstructionModel, build_model
-from facerecon.models.first_fill import first_fill
+from facerecon.models import ReconstructionModel, build_model, model_options
+from facerecon.models.layers.first_fill import first_fill
 
 
 def multiplications(family: str, options: dict[str, object]) -> float:
@@ -54,13 +54,13 @@ def test_without_training_it_is_nearly_the_first_fill(start: str, fills: bool) -
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (66, 66), (50, 71), (100, 99)])
-def test_a_face_is_expected_where_it_is_whatever_the_images_size(height: int, width: int) -> None:
-    """Not where it would be if what is added to reach a multiple of the stride were part of it."""
+def test_the_prior_is_aligned_with_an_image_of_any_size(height: int, width: int) -> None:
+    """The padding to a multiple of the stride does not shift the face."""
     torch.manual_seed(0)
     coarse = torch.rand(1, 3, 6, 6) * 1.6 - 0.8 + 0.1 * torch.randn(200, 3, 6, 6)
     faces = F.interpolate((coarse + coarse.flip(3)) / 2, (64, 64), mode="bicubic").clamp(-1, 1)
     model = build_model("unet_fill", {"prior_grid": 16, "prior_components": 8, "confidence": False}).eval()
-    model.learn(faces.split(50))
+    model.fit(faces.split(50))
     image = F.interpolate(faces[:4], (height, width), mode="bilinear", antialias=True)
     mask = torch.zeros(4, 1, height, width)
     mask[..., height // 2 :, :] = 1
@@ -69,11 +69,11 @@ def test_a_face_is_expected_where_it_is_whatever_the_images_size(height: int, wi
     assert float(error) < 0.1
 
 
-def test_what_it_learned_of_faces_is_kept_with_its_weights() -> None:
+def test_the_fitted_prior_is_part_of_the_state_dict() -> None:
     faces = torch.rand((60, 3, 64, 64), generator=torch.Generator().manual_seed(0)) * 2 - 1
     options = {"prior_grid": 8, "prior_components": 6, "confidence": False}
     model, other = build_model("unet_fill", options).eval(), build_model("unet_fill", options).eval()
-    model.learn(faces.split(20))
+    model.fit(faces.split(20))
     assert float(model.state_dict()["prior.brightness.even"].abs().max()) > 0
     other.load_state_dict(model.state_dict())
     mask = torch.ones(1, 1, 64, 64)
@@ -81,19 +81,19 @@ def test_what_it_learned_of_faces_is_kept_with_its_weights() -> None:
         assert torch.equal(model(faces[:1], mask).reconstruction, other(faces[:1], mask).reconstruction)
 
 
-def test_training_joins_the_prior_late_and_whoever_uses_the_model_always_has_it() -> None:
+def test_training_uses_the_prior_late_and_evaluation_always() -> None:
     torch.manual_seed(0)
     faces = torch.rand((60, 3, 64, 64)) * 2 - 1
     options = {"prior_grid": 8, "prior_components": 6, "confidence": False, "prior_from": 0.5}
     model = build_model("unet_fill", options)
-    model.learn(faces.split(20))
+    model.fit(faces.split(20))
     smooth = build_model("unet_fill", options | {"first_fill": "smooth"})
     smooth.load_state_dict({name: value for name, value in model.state_dict().items() if "prior" not in name})
     mask = torch.zeros(4, 1, 64, 64)
     mask[..., 8:56, 8:56] = 1
 
     def shown(network: ReconstructionModel, progress: float) -> Tensor:
-        network.begin_step(progress)
+        network.set_progress(progress)
         with torch.no_grad():
             return network(faces[:4], mask).reconstruction
 
@@ -106,10 +106,15 @@ def test_training_joins_the_prior_late_and_whoever_uses_the_model_always_has_it(
     assert not torch.equal(shown(model, 0.0), shown(smooth, 0.0))
 
 
-def test_confidence_may_be_learned_late_and_whoever_uses_the_model_always_has_it() -> None:
+def test_confidence_may_be_trained_late_and_evaluation_always_has_it() -> None:
     model = build_model("unet_fill", {"prior_grid": 8, "prior_components": 6, "confidence_from": 0.5})
     image, mask = torch.zeros(2, 3, 32, 32), torch.ones(2, 1, 32, 32)
     for progress, learned in ((0.0, False), (0.5, True), (0.49, False)):
-        model.begin_step(progress)
+        model.set_progress(progress)
         assert (model(image, mask).confidence_logits is not None) == learned
     assert model.eval()(image, mask).confidence_logits is not None
+
+
+def test_the_small_variant_costs_a_quarter() -> None:
+    small = model_options("unet_fill", {"confidence": False}, "small")
+    assert multiplications("unet_fill", small.model_dump()) < 0.26 * multiplications("unet_fill", {"confidence": False})

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from facerecon.models.blocks import double_convolution, folded_convolution
+from facerecon.models.layers.blocks import double_convolution, folded_convolution
 
 
 @pytest.mark.parametrize("fold", [1, 2, 4])

@@ -6,26 +6,16 @@ itself: one 1x1 convolution to half the channels, ReLU, 1x1 convolution, sigmoid
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 
-from facerecon.models import register_model
 from facerecon.models.base import ReconstructionModel
-from facerecon.models.blocks import Features, double_convolution
-from facerecon.models.confidence import ConfidenceHead
-from facerecon.settings import Settings
-
-
-class UNetAttentionOptions(Settings):
-    """``features``: channels of each level, from the finest to the bottleneck."""
-
-    features: Features = (16, 32, 64, 128, 256)
-    attention: bool = Field(True, description="with gates on the skips and at the bottleneck; without: a plain U-Net")
-    confidence: bool = Field(True, description="with a head that says how sure the model is of each pixel")
+from facerecon.models.layers.blocks import double_convolution
+from facerecon.models.layers.confidence import ConfidenceHead
+from facerecon.models.unet_attention import UNetAttentionOptions
 
 
 class AttentionGate(nn.Module):
-    """Weighs a skip [N, C, H, W] by a map in (0, 1) computed from the skip and the decoder's signal [N, G, H, W]."""
+    """Weights a skip [N, C, H, W] by a map in (0, 1) computed from the skip and the decoder's signal [N, G, H, W]."""
 
     def __init__(self, skip: int, signal: int) -> None:
         super().__init__()
@@ -35,13 +25,13 @@ class AttentionGate(nn.Module):
         self.weight = nn.Conv2d(inner, 1, 1)
 
     def forward(self, skip: Tensor, signal: Tensor) -> tuple[Tensor, Tensor]:
-        """The weighed skip, and the map [N, 1, H, W]."""
+        """The weighted skip, and the map [N, 1, H, W]."""
         weights = torch.sigmoid(self.weight(torch.relu(self.skip(skip) + self.signal(signal))))
         return skip * weights, weights
 
 
 class SelfGate(nn.Module):
-    """Weighs features [N, C, H, W] by a map in (0, 1) computed from themselves alone."""
+    """Weights features [N, C, H, W] by a map in (0, 1) computed from the features alone."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -49,7 +39,7 @@ class SelfGate(nn.Module):
         self.weight = nn.Conv2d(channels // 2, 1, 1)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """The weighed features, and the map [N, 1, H, W]."""
+        """The weighted features, and the map [N, 1, H, W]."""
         weights = torch.sigmoid(self.weight(torch.relu(self.inner(features))))
         return features * weights, weights
 
@@ -90,7 +80,7 @@ class UNetAttention(ReconstructionModel):
         }
 
     def _decode(self, inputs: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """The features of the bottleneck and of each decoder, and the gates' maps if there are any, coarse to fine."""
+        """Features of the bottleneck and each decoder, and the gates' maps, if there are gates; coarse to fine."""
         features = inputs
         skips: list[Tensor] = []
         for encoder in self.encoders:
@@ -111,9 +101,3 @@ class UNetAttention(ReconstructionModel):
             features = decoder(torch.cat((skip, features), dim=1))
             decoded.append(features)
         return decoded, maps
-
-
-@register_model(UNetAttentionOptions)
-def unet_attention(options: UNetAttentionOptions) -> UNetAttention:
-    """Build the attention U-Net."""
-    return UNetAttention(options)

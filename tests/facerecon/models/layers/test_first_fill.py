@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from facerecon.models.first_fill import first_fill
+from facerecon.models.layers.first_fill import first_fill
 
 
 def inputs(image: Tensor, mask: Tensor) -> Tensor:

@@ -1,0 +1,26 @@
+"""Convolutions."""
+
+from torch import nn
+
+
+def double_convolution(inputs: int, outputs: int, fold: int = 1) -> nn.Sequential:
+    """Twice a 3x3 convolution, batch normalisation and ReLU: [N, inputs, H, W] to [N, outputs, H / fold, W / fold].
+
+    The first one folds pixels into channels (see ``folded_convolution``).
+    """
+    return nn.Sequential(
+        folded_convolution(inputs, outputs, fold),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+        folded_convolution(outputs, outputs),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+def folded_convolution(inputs: int, outputs: int, fold: int = 1) -> nn.Conv2d:
+    """``nn.PixelUnshuffle(fold)`` and a 3x3 convolution without bias, as one strided convolution.
+
+    It has the same weights in another order, and saves the unshuffled copy in memory.
+    """
+    return nn.Conv2d(inputs, outputs, 3 * fold, stride=fold, padding=fold, bias=False)
