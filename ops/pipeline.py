@@ -10,11 +10,10 @@ from zenml.pipelines.pipeline_definition import Pipeline
 from facerecon.errors import FaceReconError
 from facerecon.workspace import PROJECT
 from ops.faults import clear_faults
-from ops.logs import shorten_user_errors
 from ops.settings_file import read_settings
 from ops.stack import EXPERIMENT, check_stack
-from ops.verified_cache import verified_cache
 from ops.zenml_models import start_up
+from ops.zenml_patches import patched
 
 DEFAULT_FILE = PROJECT / "configs" / "demo.yaml"
 """What a run without `-c` uses."""
@@ -27,6 +26,7 @@ class CheckedPipeline(Pipeline):
         # any other mode hides the failing step's error behind one of its own
         super().__init__(execution_mode=ExecutionMode.FAIL_FAST, **options)
         self._step_names = steps
+        self._file: Path | None = None
 
     def with_options(  # type: ignore[override]  # positional arguments are not used by ZenML either
         self, *, config_path: str | None = None, **options: Any
@@ -40,9 +40,12 @@ class CheckedPipeline(Pipeline):
         settings = read_settings(path, self._step_names)
         options.setdefault("run_name", f"{settings.name}-{{date}}_{{time}}")
         try:
-            return super().with_options(config_path=str(path), **options)
+            made = super().with_options(config_path=str(path), **options)
         except ValueError as error:
             raise FaceReconError(f"{path}: ZenML does not accept it: {error}") from error
+        assert isinstance(made, CheckedPipeline)
+        made._file = path
+        return made
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run on the active stack.
@@ -50,11 +53,10 @@ class CheckedPipeline(Pipeline):
         Raises:
             FaceReconError: the stack cannot run the pipeline, or a step was given what it cannot use.
         """
-        if "config_path" not in self._run_args and not args and not kwargs:
+        if self._file is None and not args and not kwargs:
             return self.with_options()()
-        shorten_user_errors()
         start_up(check_stack())
         tracker = MLFlowExperimentTrackerSettings(experiment_name=EXPERIMENT)
         self.configure(settings={"experiment_tracker": tracker})
-        with verified_cache(), clear_faults():
+        with patched(), clear_faults():
             return super().__call__(*args, **kwargs)
