@@ -17,7 +17,7 @@ export GX_ANALYTICS_ENABLED = false
 export GRADIO_ANALYTICS_ENABLED = False
 
 .DEFAULT_GOAL := help
-.PHONY: help install weights stack sample demo ui test test-all lint format lock bench clean
+.PHONY: help install weights stack sample demo smoke ui test test-all lint format lock bench clean
 
 help:  ## show this help
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -49,6 +49,10 @@ sample: install  ## put the sample faces into data/sample, under DVC
 
 demo: weights stack sample  ## set everything up and run the training pipeline on sample faces
 	$(BIN)/zenml pipeline run training
+
+smoke: weights stack  ## run every part of the pipeline at the smallest size, on 24 faces that are drawn for it
+	$(BIN)/facerecon sample --folder data/ci --identities 12 --photos 2 --size 192
+	$(BIN)/zenml pipeline run training -c configs/ci.yaml
 
 ui:  ## start MLflow's and ZenML's web pages
 	@$(BIN)/facerecon ui

@@ -10,11 +10,10 @@ from zenml.pipelines.pipeline_definition import Pipeline
 from facerecon.errors import FaceReconError
 from facerecon.workspace import PROJECT
 from ops.faults import clear_faults
-from ops.logs import shorten_user_errors
 from ops.settings_file import read_run_file
 from ops.stack import EXPERIMENT, check_stack
-from ops.verified_cache import verified_cache
 from ops.zenml_models import start_up
+from ops.zenml_patches import patched
 
 DEFAULT_FILE = PROJECT / "configs" / "demo.yaml"
 """What a run without `-c` uses."""
@@ -58,9 +57,8 @@ class CheckedPipeline(Pipeline):
             if self._values is None:
                 return self.with_options()()
             kwargs = {"settings": self._values}
-        shorten_user_errors()
         start_up(check_stack())
         tracker = MLFlowExperimentTrackerSettings(experiment_name=EXPERIMENT)
         self.configure(settings={"experiment_tracker": tracker})
-        with verified_cache(), clear_faults():
+        with patched(), clear_faults():
             return super().__call__(*args, **kwargs)

@@ -30,8 +30,8 @@ def register_stack() -> str:
     GlobalConfiguration().analytics_opt_in = False
     if not (PROJECT / ".zen").is_dir():
         Client.initialize(PROJECT)
-    Client._reset_instance()
-    client = Client(PROJECT)
+    client = Client()
+    client.activate_root(PROJECT)
     name = stack_name()
     (state_folder() / "artifacts").mkdir(parents=True, exist_ok=True)
     components: dict[StackComponentType, tuple[str, dict[str, str]]] = {

@@ -1,25 +1,27 @@
 """ZenML's cache, distrusted: an earlier step is taken only if all that it made is still there and unchanged."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Protocol
 
 from zenml.client import Client
 from zenml.models import ArtifactVersionResponse, StepRunResponse
-from zenml.orchestrators import cache_utils
 from zenml.utils import source_utils
 
 LOG = logging.getLogger(__name__)
 
 
-@contextmanager
-def verified_cache() -> Iterator[None]:
-    """Meanwhile ZenML's search for a step to repeat passes over those whose artifacts are gone or damaged.
+class Search(Protocol):
+    """The newest step with a cache key that has not expired."""
+
+    def __call__(self, cache_key: str) -> StepRunResponse | None: ...
+
+
+def verified(search: Search) -> Search:
+    """``search``, but steps whose artifacts are gone or damaged expire.
 
     ZenML itself asks its database only, and a run would end in a step that cannot read its inputs.
     """
-    search = cache_utils.get_cached_step_run
 
     def find(cache_key: str) -> StepRunResponse | None:
         while (found := search(cache_key)) and not _is_whole(found):
@@ -27,11 +29,7 @@ def verified_cache() -> Iterator[None]:
             Client().update_step_run(found.id, cache_expires_at=datetime.now(UTC))
         return found
 
-    cache_utils.get_cached_step_run = find
-    try:
-        yield
-    finally:
-        cache_utils.get_cached_step_run = search
+    return find
 
 
 def _is_whole(step: StepRunResponse) -> bool:

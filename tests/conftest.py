@@ -1,10 +1,14 @@
-"""What many tests share: drawn faces in a folder, and the same faces cut out."""
+"""What many tests share: folders of their own instead of the clone's, drawn faces, and the same faces cut out."""
 
+import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+import ops  # switches telemetry off before any tool is imported
 from facerecon.data.alignment import AlignmentSettings, align
 from facerecon.data.ingest import ingest
 from facerecon.data.manifest import Manifest
@@ -15,6 +19,20 @@ from facerecon.weights import weights_path
 # a loaded machine is no failure; all else is as Hypothesis has it, which differs in CI
 settings.register_profile("facerecon", deadline=None)
 settings.load_profile("facerecon")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give this process a state folder, outputs and a ZenML store of its own, so that tests write nothing in the clone.
+
+    ZenML's repository is another one, too: a client that finds a `.zen` with a stack unknown to its store rewrites it.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="facerecon-tests-"))
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    for name in set(os.environ) - set(ops.QUIET):
+        if name.startswith(("ZENML_", "MLFLOW_")):
+            del os.environ[name]
+    for name in ("FACERECON_STATE", "FACERECON_OUTPUTS", "ZENML_CONFIG_PATH", "ZENML_REPOSITORY_PATH"):
+        os.environ[name] = str(folder / name.lower())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

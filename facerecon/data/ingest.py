@@ -25,6 +25,9 @@ from facerecon.randomness import unit_interval
 
 _AT_ONCE = 1024
 
+DRAWN = {DataSettings().path: "make demo", "data/ci": "make smoke"}
+"""The folders of faces that the project draws itself, and the commands that do."""
+
 
 def source_root(data: DataSettings, project: Path) -> Path:
     """The folder that the settings name; relative paths start at ``project``.
@@ -35,7 +38,8 @@ def source_root(data: DataSettings, project: Path) -> Path:
     root = project / Path(data.path).expanduser()
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "does not exist"
-        hint = " (`make demo` draws the sample faces there)" if data.path == DataSettings().path else ""
+        command = DRAWN.get(data.path)
+        hint = f" (`{command}` draws faces there)" if command else ""
         raise FaceReconError(f"data.path: {root} {what}: give a folder of images{hint}")
     return root
 

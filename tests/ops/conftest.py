@@ -11,6 +11,7 @@ import mlflow
 import numpy as np
 import pytest
 import torch
+from zenml.client import Client
 
 from facerecon.evaluation.promotion import GateFigures, Measure, PromotionSettings
 from facerecon.export.onnx import ExportedModel, to_onnx
@@ -18,6 +19,12 @@ from facerecon.models import build_model
 from facerecon.models.trained import TrainedModel, save_model
 
 OPTIONS = {"features": [4, 8]}
+
+
+@pytest.fixture(scope="session")
+def zenml() -> Client:
+    """ZenML's client, on the store of this test process."""
+    return Client()
 
 
 @pytest.fixture(scope="session")

@@ -5,23 +5,10 @@ import logging
 import mlflow
 import pytest
 from zenml.client import Client
-from zenml.config.global_config import GlobalConfiguration
 
 from ops import journal, zenml_models
 from ops.promotion import promote_by_hand, rollback
 from ops.zenml_models import follow, start_up
-
-
-@pytest.fixture(scope="module")
-def zenml(tmp_path_factory):
-    """A ZenML store that nobody else uses."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ZENML_CONFIG_PATH", str(tmp_path_factory.mktemp("zenml")))
-        GlobalConfiguration._reset_instance()
-        Client._reset_instance()
-        yield Client()
-    GlobalConfiguration._reset_instance()
-    Client._reset_instance()
 
 
 @pytest.fixture

@@ -69,7 +69,9 @@ def copy_checkout(root: Path) -> Clone:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(PROJECT / name, root / name)
     kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("ZENML_", "MLFLOW_", "FACERECON_ST"))
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("ZENML_", "MLFLOW_", "FACERECON_STATE", "FACERECON_OUTPUTS"))
     }
     # the copy's modules must win over those that the environment's editable install points to
     own = {"ZENML_CONFIG_PATH": str(root.parent / "zenml"), "PYTHONPATH": str(root)}

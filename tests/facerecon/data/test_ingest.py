@@ -122,9 +122,10 @@ def test_a_root_that_is_no_folder(tmp_path: Path, path: str) -> None:
         source_fingerprint(DataSettings(path=path), tmp_path)
 
 
-def test_the_missing_default_folder_tells_how_to_make_it(tmp_path: Path) -> None:
-    with pytest.raises(FaceReconError, match=r"data/sample does not exist: .*make demo"):
-        ingest(DataSettings(), tmp_path, tmp_path / "frames")
+@pytest.mark.parametrize(("path", "command"), [(DataSettings().path, "make demo"), ("data/ci", "make smoke")])
+def test_a_missing_folder_of_drawn_faces_tells_how_to_make_it(tmp_path: Path, path: str, command: str) -> None:
+    with pytest.raises(FaceReconError, match=rf"{path} does not exist: .*`{command}`"):
+        ingest(DataSettings(path=path), tmp_path, tmp_path / "frames")
 
 
 @pytest.mark.parametrize("name", [None, "notes.txt", ".hidden.png"])

@@ -9,8 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from zenml.client import Client
-from zenml.config.global_config import GlobalConfiguration
 
 from facerecon.data.forget import Target
 from facerecon.data.ingest import ingest
@@ -22,18 +20,6 @@ from ops.forget import Use, check_reason, forget, removal, survey, uses, zenml_a
 from ops.forget.mlflow_runs import files_of_run
 
 ADA = Target("identity", "Ada Lovelace")
-
-
-@pytest.fixture(scope="module")
-def zenml(tmp_path_factory):
-    """A ZenML store that nobody else uses."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ZENML_CONFIG_PATH", str(tmp_path_factory.mktemp("zenml")))
-        GlobalConfiguration._reset_instance()
-        Client._reset_instance()
-        yield Client()
-    GlobalConfiguration._reset_instance()
-    Client._reset_instance()
 
 
 @pytest.fixture

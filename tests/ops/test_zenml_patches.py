@@ -1,0 +1,92 @@
+"""ZenML still works inside as ``ops.zenml_patches`` takes for granted: a small pipeline runs on ZenML's own store."""
+
+import logging
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+from zenml import pipeline, step
+from zenml.enums import ExecutionMode, ExecutionStatus
+from zenml.integrations.mlflow.experiment_trackers import MLFlowExperimentTracker
+from zenml.orchestrators import cache_utils
+
+from facerecon.errors import FaceReconError
+from ops import zenml_patches
+from ops.zenml_patches import patched
+
+
+@step(enable_cache=True)
+def count() -> Annotated[int, "number"]:
+    return 3
+
+
+@step
+def refuse() -> None:
+    raise FaceReconError("the number is 3: give another")
+
+
+@pipeline
+def counting() -> None:
+    count()
+
+
+@pipeline(execution_mode=ExecutionMode.FAIL_FAST)
+def refusing() -> None:
+    refuse()
+
+
+def run_counting() -> tuple[ExecutionStatus, Path]:
+    """How the step came by its number, and where that lies."""
+    with patched():
+        counted = counting().steps["count"]
+    return counted.status, Path(counted.outputs["number"][0].uri)
+
+
+def test_a_step_is_repeated_only_while_what_it_made_is_whole(zenml, caplog):
+    made, folder = run_counting()
+    assert made == ExecutionStatus.COMPLETED
+    assert run_counting() == (ExecutionStatus.CACHED, folder)
+    assert "computed again" not in caplog.text
+    shutil.rmtree(folder)
+    again, other = run_counting()
+    assert (again, other) != (ExecutionStatus.CACHED, folder)
+    assert "step count is computed again: what it made in an earlier run is gone or damaged" in caplog.text
+    (data,) = other.glob("*.json")
+    data.write_text("4")
+    assert run_counting()[0] == ExecutionStatus.COMPLETED
+
+
+@pytest.mark.parametrize("debug", ["", "1"])
+def test_a_users_error_has_no_traceback_unless_debugging(zenml, monkeypatch, caplog, debug):
+    monkeypatch.setenv("FACERECON_DEBUG", debug)
+    with pytest.raises(FaceReconError, match="give another"), patched():
+        refusing()
+    assert "Step refuse failed" in caplog.text
+    assert ("Traceback" in caplog.text) == bool(debug)
+
+
+def test_a_step_ends_without_the_import_of_every_framework(monkeypatch):
+    tracker = MLFlowExperimentTracker.__new__(MLFlowExperimentTracker)
+    imported = []
+    monkeypatch.setattr("importlib.import_module", imported.append)
+    with patched():
+        tracker.cleanup_step_run(info=None, step_failed=False)
+    assert not imported
+    tracker.cleanup_step_run(info=None, step_failed=False)
+    assert "mlflow.sklearn" in imported
+
+
+def test_patches_are_taken_off_again(zenml):
+    before = cache_utils.get_cached_step_run, MLFlowExperimentTracker.disable_autologging
+    with pytest.raises(ZeroDivisionError), patched():
+        raise ZeroDivisionError
+    assert before == (cache_utils.get_cached_step_run, MLFlowExperimentTracker.disable_autologging)
+
+
+@pytest.mark.parametrize(("version", "lines"), [("0.98.7", 0), ("0.99.0", 1), ("0.980.0", 1)])
+def test_another_version_of_zenml_is_one_warning(monkeypatch, caplog, version, lines):
+    monkeypatch.setattr(zenml_patches.zenml, "__version__", version)
+    with caplog.at_level(logging.WARNING, "ops.zenml_patches"), patched():
+        pass
+    assert len(caplog.records) == lines
