@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from facerecon.data.manifest import Manifest
+from facerecon.data.quarantine import Code
 from facerecon.data.validation.outcomes import DataDocs
 from facerecon.evaluation.evaluate import Evaluation
 from facerecon.export.onnx import ExportedModel
@@ -54,7 +54,7 @@ def write_outputs(
         history=training.history,
         counts=faces.counts(),
         expectations=data_docs.summary(),
-        quarantine=dict(Counter(kind_of(reason) for reason in faces.quarantine["reason"])),
+        quarantine=dict(Counter(Code(code).meaning for code in faces.quarantine["code"])),
         licences=faces.licences(),
         export=exported.report,
         decision=decision,
@@ -124,12 +124,6 @@ def write_pages(folder: Path, pages: dict[str, str]) -> None:
     for path in folder.glob("*.html"):
         if path.name not in pages:
             path.unlink()
-
-
-def kind_of(reason: str) -> str:
-    """A quarantine reason without what is particular to one photo: numbers, names, a decoder's words."""
-    several = re.sub(r"^\d+ faces found$", "several faces found", reason)
-    return re.sub(r" of .*|: .*", "", several, flags=re.DOTALL)
 
 
 def announce(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from facerecon.data.companions import Companions
 from facerecon.data.manifest import SPLITS
+from facerecon.data.quarantine import Refusal
 from facerecon.data.settings import DataSettings
 from facerecon.errors import FaceReconError
 
@@ -35,7 +36,7 @@ class Photo:
     Frames of footage have ``clip``, ``track`` (one face followed through the clip), ``frame`` (number in the clip) and
     ``time`` (seconds), and lie as ``file``, a uri relative to the source's workspace.
 
-    ``refused`` is why the source itself will not have it used: it goes to the quarantine list with that reason, unread.
+    ``refused`` is why the source itself will not have it used: it goes to the quarantine list with that, unread.
     """
 
     uri: str
@@ -48,7 +49,7 @@ class Photo:
     frame: int = -1
     time: float = math.nan
     file: str = ""
-    refused: str = ""
+    refused: Refusal | None = None
 
 
 @dataclass(frozen=True)

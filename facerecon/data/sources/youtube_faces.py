@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from facerecon.data.companions import Companion, Gone, without_rows
 from facerecon.data.containers import MAX_BYTES, MEMBER, member_names, read_bytes, write_zip
+from facerecon.data.quarantine import Code, Refusal, refusal_of
 from facerecon.data.sources import Photo, Workspace, files, register_source
 from facerecon.errors import FaceReconError
 from facerecon.files import digest_of, sha256_file
@@ -75,16 +76,16 @@ def _photos(path: Path, root: Path, workspace: Workspace) -> list[Photo]:
     assert match is not None
     person, count = match["person"], workspace.settings.youtube_faces.frames_per_clip
     if path.exists() and not path.is_file():
-        return [Photo(clip, person, refused="clip: not a file")]  # a pipe would be waited for
+        return [Photo(clip, person, refused=Refusal(Code.BAD_CLIP, "clip: not a file"))]  # a pipe would be waited for
     try:
         kept = f"{digest_of({'clip': sha256_file(path), 'frames': count, 'version': VERSION})[:32]}.zip"
         if not (workspace.folder / kept).is_file():
             write_zip(workspace.folder / kept, _pictures(path, count))
         index = json.loads(read_bytes(workspace.folder, f"{kept}{MEMBER}{_INDEX}"))
     except UnreadableImageError as error:
-        return [Photo(clip, person, refused=f"clip: {error}")]
+        return [Photo(clip, person, refused=Refusal(Code.BAD_CLIP, f"clip: {error}"))]
     except OSError as error:
-        return [Photo(clip, person, refused=f"cannot be read: {error.strerror}")]
+        return [Photo(clip, person, refused=refusal_of(error))]
     return [
         Photo(
             uri=f"{clip}#frame={frame}",

@@ -51,3 +51,9 @@ def cut_out(landmark_model: Path, tmp_path_factory: pytest.TempPathFactory) -> C
 def reasons() -> Callable[[Manifest], dict[str, str]]:
     """The quarantine list as a dictionary from uri to reason."""
     return lambda manifest: dict(zip(manifest.quarantine["uri"], manifest.quarantine["reason"], strict=True))
+
+
+@pytest.fixture
+def codes() -> Callable[[Manifest], dict[str, str]]:
+    """The quarantine list as a dictionary from uri to code."""
+    return lambda manifest: dict(zip(manifest.quarantine["uri"], manifest.quarantine["code"], strict=True))

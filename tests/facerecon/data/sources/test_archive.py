@@ -14,6 +14,7 @@ from PIL import Image
 from facerecon.data import containers
 from facerecon.data.containers import read_bytes
 from facerecon.data.manifest import Manifest
+from facerecon.data.quarantine import Code, Refusal
 from facerecon.data.sources import Photo, Workspace
 from facerecon.data.sources import archive as module
 from facerecon.data.sources.archive import archive
@@ -109,6 +110,7 @@ class TestNames:
         before = sorted(tmp_path.rglob("*"))
         manifest = ingested("archive")
         [(uri, reason)] = reasons(manifest).items()
+        assert set(manifest.quarantine["code"]) == {"bad_member"}
         assert uri == f"a{suffix}!/{name}"
         assert reason in ("a path that leads out of its archive", "an absolute path in an archive")
         assert manifest.faces["identity"].tolist() == ["ada"]
@@ -198,6 +200,7 @@ def test_links_and_devices_in_a_tar_are_quarantined(
         entry("link/2.png", png(2)),
     )
     manifest = ingested("archive")
+    assert set(manifest.quarantine["code"]) == {"bad_member"}
     assert reasons(manifest) == {
         "a.tar!/sym.png": "a link in an archive",
         "a.tar!/hard.png": "a link in an archive",
@@ -217,6 +220,7 @@ def test_a_name_that_is_not_utf8_is_quarantined(
             packed.addfile(info, io.BytesIO(content))
     manifest = ingested("archive")
     assert reasons(manifest) == {r"a.tar!/caf\udce9.png": "its name is not valid UTF-8"}
+    assert manifest.quarantine["code"].tolist() == ["bad_name"]
     assert manifest.faces["uri"].tolist() == ["a.tar!/plain.png"]
 
 
@@ -232,7 +236,7 @@ def test_a_tar_of_too_many_entries_is_quarantined(
     monkeypatch.setattr(containers, "MAX_MEMBERS", 1_000)
     write_tar(tmp_path / "a.tar.gz", *(entry(f"{number}.txt") for number in range(1_001)), mode="w:gz")
     assert list(archive(tmp_path, workspace)) == [
-        Photo("a.tar.gz", refused="archive: more than 1000 entries: split it"),
+        Photo("a.tar.gz", refused=Refusal(Code.BAD_ARCHIVE, "archive: more than 1000 entries: split it")),
     ]
     assert not any(workspace.folder.iterdir())
 
@@ -241,7 +245,8 @@ def test_a_tar_of_too_many_entries_is_quarantined(
 def test_a_tar_bomb_is_quarantined(tmp_path: Path, workspace: Workspace, name: str) -> None:
     write_tar(tmp_path / "a.tar.gz", entry(name, bytes(20_000_000)), mode="w:gz")
     [photo] = archive(tmp_path, workspace)
-    assert photo.refused == "archive: a decompression bomb: it unpacks to more than a hundred times its size"
+    reason = "archive: a decompression bomb: it unpacks to more than a hundred times its size"
+    assert photo.refused == Refusal(Code.BAD_ARCHIVE, reason)
     assert not any(workspace.folder.iterdir())
 
 
@@ -250,7 +255,9 @@ def test_a_header_that_asks_for_gigabytes_is_not_fetched(tmp_path: Path, workspa
     header.type, header.size = tarfile.XHDTYPE, 600_000_000
     (tmp_path / "a.tar").write_bytes(header.tobuf(tarfile.GNU_FORMAT) + bytes(10_000))
     [photo] = archive(tmp_path, workspace)
-    assert photo.refused.startswith("archive: no tar archive, or a truncated one: ")
+    assert photo.refused
+    assert photo.refused.code == Code.BAD_ARCHIVE
+    assert photo.refused.reason.startswith("archive: no tar archive, or a truncated one: ")
 
 
 def test_a_member_too_large_is_quarantined(
@@ -258,7 +265,10 @@ def test_a_member_too_large_is_quarantined(
 ) -> None:
     write_tar(tmp_path / "a.tar", entry("ada/1.png", b"x" * 30_000), entry("ada/2.png", b"x"))
     monkeypatch.setattr(containers, "MAX_BYTES", 20_000)
-    assert [photo.refused for photo in archive(tmp_path, workspace)] == ["too large: 30000 bytes", ""]
+    assert [photo.refused for photo in archive(tmp_path, workspace)] == [
+        Refusal(Code.BAD_MEMBER, "too large: 30000 bytes"),
+        None,
+    ]
 
 
 def test_an_encrypted_member_is_quarantined(
@@ -270,7 +280,9 @@ def test_an_encrypted_member_is_quarantined(
     content[content.index(b"PK\1\2") + 8] |= 1
     (tmp_path / "a.zip").write_bytes(content)
     write_zip(tmp_path / "b.zip", "ada/2.png")
-    assert reasons(ingested("archive")) == {"a.zip!/ada/1.png": "encrypted"}
+    manifest = ingested("archive")
+    assert reasons(manifest) == {"a.zip!/ada/1.png": "encrypted"}
+    assert manifest.quarantine["code"].tolist() == ["bad_member"]
 
 
 def test_an_archive_that_cannot_be_opened_is_quarantined(tmp_path: Path, workspace: Workspace) -> None:
@@ -278,7 +290,8 @@ def test_an_archive_that_cannot_be_opened_is_quarantined(tmp_path: Path, workspa
     (tmp_path / "gone.tar").symlink_to(tmp_path / "nowhere.tar")
     for suffix in (".zip", ".tar"):
         os.mkfifo(tmp_path / f"pipe{suffix}")
-    assert [(photo.uri, photo.refused) for photo in archive(tmp_path, workspace)] == [
+    refused = [(photo.uri, photo.refused) for photo in archive(tmp_path, workspace)]
+    assert [(uri, refusal and refusal.reason) for uri, refusal in refused] == [
         ("gone.tar", "archive: No such file or directory"),
         ("gone.zip", "archive: No such file or directory"),
         ("pipe.tar", "archive: not a file"),

@@ -10,6 +10,7 @@ from PIL import Image
 
 from facerecon.corruption.masks import PART_LABELS
 from facerecon.data.manifest import SPLITS, Manifest
+from facerecon.data.quarantine import Code, Refusal
 from facerecon.data.sources import Photo, Workspace
 from facerecon.data.sources.celeba_hq import celeba_hq, parts
 from facerecon.errors import FaceReconError
@@ -52,7 +53,7 @@ def test_people_and_partition_come_from_celeba(tmp_path: Path, workspace: Worksp
     assert list(celeba_hq(tmp_path, workspace)) == [
         Photo(f"{start}CelebA-HQ-img/0.jpg", "celeba-14", ("train",)),
         Photo(f"{start}CelebA-HQ-img/2.jpg", "celeba-2880", ("test",)),
-        Photo(f"{start}CelebA-HQ-img/7.jpg", refused="CelebA's lists do not say who it is"),
+        Photo(f"{start}CelebA-HQ-img/7.jpg", refused=Refusal(Code.NOT_LISTED, "CelebA's lists do not say who it is")),
     ]
 
 

@@ -130,6 +130,7 @@ def test_from_clips_to_aligned_faces(
     workspace: Workspace,
     cut_out: Callable[[Manifest], Manifest],
     reasons: Callable[[Manifest], dict[str, str]],
+    codes: Callable[[Manifest], dict[str, str]],
     film: Film,
 ) -> None:
     shutil.copytree(footage_root, tmp_path, dirs_exist_ok=True)
@@ -139,6 +140,9 @@ def test_from_clips_to_aligned_faces(
     (tmp_path / "broken link.mp4").symlink_to(tmp_path / "nothing")
     film(tmp_path / "empty.webm", [np.full((90, 120, 3), 90, np.uint8)] * 3)
     manifest = ingested("footage", footage={"workers": 1})
+    assert codes(manifest) == {
+        **{"empty.webm": "no_face", "text.mp4": "bad_clip", "zero.mov": "bad_clip", "broken link.mp4": "unreadable"},
+    }
     refused = reasons(manifest)
     assert refused.pop("empty.webm") == "no face found"
     assert refused.pop("text.mp4").startswith("cannot be decoded: ")

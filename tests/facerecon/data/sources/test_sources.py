@@ -9,6 +9,7 @@ from PIL import Image
 
 from facerecon.data import sources
 from facerecon.data.ingest import ingest
+from facerecon.data.quarantine import Code, Refusal
 from facerecon.data.settings import DataSettings
 from facerecon.data.sources import IMAGE_SUFFIXES, SOURCES, Photo, Source, Workspace, image_files, register_source
 from facerecon.errors import FaceReconError
@@ -97,15 +98,15 @@ def test_a_folder_in_another_layout_is_an_error_that_names_it(tmp_path: Path, wo
     assert not any(workspace.folder.iterdir())
 
 
-def test_what_a_source_refuses_is_quarantined_with_its_reason(
+def test_what_a_source_refuses_is_quarantined_with_its_code_and_reason(
     tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def choosy(root: Path, workspace: Workspace) -> Iterator[Photo]:
         yield Photo("good.png")
-        yield Photo("clip.mp4", refused="clip: holds no video")
+        yield Photo("clip.mp4", refused=Refusal(Code.BAD_CLIP, "clip: holds no video"))
 
     Image.new("RGB", (8, 8)).save(tmp_path / "good.png")
     monkeypatch.setitem(sources.SOURCES, "choosy", Source(choosy))
     manifest = ingest(DataSettings(path=str(tmp_path), source="choosy"), tmp_path, workspace.folder)
     assert manifest.faces["uri"].tolist() == ["good.png"]
-    assert manifest.quarantine.to_numpy().tolist() == [["clip.mp4", "clip: holds no video"]]
+    assert manifest.quarantine.to_numpy().tolist() == [["clip.mp4", "bad_clip", "clip: holds no video"]]

@@ -16,6 +16,7 @@ from PIL import Image
 
 from facerecon.data.containers import read_bytes
 from facerecon.data.manifest import Manifest
+from facerecon.data.quarantine import Code, Refusal
 from facerecon.data.settings import DataSettings, YoutubeFacesSettings
 from facerecon.data.sources import Workspace
 from facerecon.data.sources import youtube_faces as module
@@ -149,9 +150,11 @@ def test_a_clip_that_cannot_be_used_is_named_with_its_reason(
     write(tmp_path / "Bob_Hope_0.npz", **clip(1))
     refused, good = youtube_faces(tmp_path, workspace)
     assert refused.uri == "Al_Gore_0.npz"
-    assert refused.refused.startswith("clip: ")
-    assert re.search(reason, refused.refused)
-    assert good.refused == ""
+    assert refused.refused
+    assert refused.refused.code == Code.BAD_CLIP
+    assert refused.refused.reason.startswith("clip: ")
+    assert re.search(reason, refused.refused.reason)
+    assert good.refused is None
     assert len(list(workspace.folder.iterdir())) == 1, "nothing is left of the other"
 
 
@@ -183,9 +186,10 @@ def test_what_a_header_says_is_judged_before_it_is_believed(
         archive.writestr("colorImages.npy", images)
         archive.writestr("landmarks3D.npy", points.getvalue())
     [photo] = youtube_faces(tmp_path, workspace)
-    assert photo.refused.startswith("clip: ")
-    assert reason in photo.refused
-    assert next(youtube_faces(tmp_path, workspace)).refused == photo.refused, "it is part of a digest"
+    assert photo.refused
+    assert photo.refused.reason.startswith("clip: ")
+    assert reason in photo.refused.reason
+    assert next(youtube_faces(tmp_path, workspace)).refused == photo.refused, "the same words each time"
     assert not any(workspace.folder.iterdir())
 
 
@@ -193,15 +197,15 @@ def test_what_a_header_says_is_judged_before_it_is_believed(
 def test_what_is_no_npz_is_named_with_its_reason(tmp_path: Path, workspace: Workspace, content: bytes) -> None:
     (tmp_path / "Al_Gore_0.npz").write_bytes(content)
     [photo] = youtube_faces(tmp_path, workspace)
-    assert photo.refused.startswith("clip: no zip archive")
+    assert photo.refused.reason.startswith("clip: no zip archive")
 
 
 def test_a_clip_that_cannot_be_opened_is_named_with_its_reason(tmp_path: Path, workspace: Workspace) -> None:
     os.mkfifo(tmp_path / "Al_Gore_0.npz")
     (tmp_path / "Al_Gore_1.npz").symlink_to(tmp_path / "nowhere.npz")
     assert [photo.refused for photo in youtube_faces(tmp_path, workspace)] == [
-        "clip: not a file",
-        "cannot be read: No such file or directory",
+        Refusal(Code.BAD_CLIP, "clip: not a file"),
+        Refusal(Code.UNREADABLE, "cannot be read: No such file or directory"),
     ]
 
 
@@ -209,7 +213,7 @@ def test_a_truncated_clip_is_named_with_its_reason(tmp_path: Path, workspace: Wo
     write(tmp_path / "Al_Gore_0.npz")
     (tmp_path / "Al_Gore_0.npz").write_bytes((tmp_path / "Al_Gore_0.npz").read_bytes()[:-200])
     [photo] = youtube_faces(tmp_path, workspace)
-    assert photo.refused.startswith("clip: no zip archive, or a truncated one")
+    assert photo.refused.reason.startswith("clip: no zip archive, or a truncated one")
 
 
 def test_a_folder_without_clips_is_an_error(tmp_path: Path, workspace: Workspace) -> None:
