@@ -15,7 +15,7 @@ from facerecon.data.known import KnownPhotos
 from facerecon.data.manifest import PHOTO_COLUMNS, Manifest
 from facerecon.data.quarantine import Code, Refusal, quarantine_table, refusal_of
 from facerecon.data.settings import DataSettings
-from facerecon.data.sources import SOURCES, Photo, Workspace, files
+from facerecon.data.sources import SOURCES, Photo, SourceContext, files
 from facerecon.data.splits import split_of
 from facerecon.data.tombstones import FORGOTTEN, Tombstones, clip_fact, photo_fact, remove_kept, track_fact
 from facerecon.errors import FaceReconError
@@ -69,7 +69,7 @@ def ingest(data: DataSettings, project: Path, frames: Path) -> Manifest:
         FaceReconError: the folder is missing, holds no image, or no image that can be read.
     """
     root = source_root(data, project)
-    photos = sorted(SOURCES[data.source].photos(root, Workspace(data, frames)), key=lambda photo: photo.uri)
+    photos = sorted(SOURCES[data.source].photos(root, SourceContext(data, frames)), key=lambda photo: photo.uri)
     if not photos:
         raise FaceReconError(f"data.path: {root} holds no image (jpg, png, webp, bmp, tiff): give a folder of photos")
     if data.max_faces is not None:

@@ -2,7 +2,7 @@
 
 A folder in which everything else lies names nobody: it is passed over where each image has a further folder below it.
 The same name in two archives is the same person. Zip archives are read in place; a tar archive, in which nothing can
-be found without reading all before it, is packed anew once, as a zip without compression in the workspace.
+be found without reading all before it, is packed anew once, as a zip without compression in the context's folder.
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from facerecon.data import containers
 from facerecon.data.containers import MEMBER, member_names, path_refusal, read_bytes, write_zip
 from facerecon.data.quarantine import Code, Refusal
-from facerecon.data.sources import IMAGE_SUFFIXES, Photo, Workspace, files, register_source
+from facerecon.data.sources import IMAGE_SUFFIXES, Photo, SourceContext, files, register_source
 from facerecon.data.tars import BROKEN, tar_members
 from facerecon.data.tars import SUFFIXES as TAR_SUFFIXES
 from facerecon.data.tombstones import FORGOTTEN
@@ -31,7 +31,7 @@ _INDEX = "index.json"
 
 
 @register_source()
-def archive(root: Path, workspace: Workspace) -> Iterator[Photo]:
+def archive(root: Path, context: SourceContext) -> Iterator[Photo]:
     """Images in all archives under ``root``; an archive that cannot be read is named with its reason.
 
     Raises:
@@ -47,7 +47,7 @@ def archive(root: Path, workspace: Workspace) -> Iterator[Photo]:
             yield Photo(uri, refused=Refusal(Code.BAD_ARCHIVE, "archive: not a file"))  # a pipe would be waited for
             continue
         try:
-            yield from _photos(uri, _zip(path) if path.suffix.lower() == ".zip" else _tar(path, workspace.folder))
+            yield from _photos(uri, _zip(path) if path.suffix.lower() == ".zip" else _tar(path, context.folder))
         except (UnreadableImageError, OSError) as error:
             reason = (error.strerror or "not readable") if isinstance(error, OSError) else str(error)
             yield Photo(uri, refused=Refusal(Code.BAD_ARCHIVE, f"archive: {reason}"))
@@ -59,7 +59,7 @@ def archive(root: Path, workspace: Workspace) -> Iterator[Photo]:
 
 
 def _zip(path: Path) -> dict[str, tuple[str, str]]:
-    """Of each member by name: where it lies in the workspace, "" for in place, and why it is refused."""
+    """Of each member by name: where it lies in the context's folder, "" for in place, and why it is refused."""
     return dict.fromkeys(member_names(path), ("", ""))
 
 
@@ -85,7 +85,7 @@ def _hidden(path: PurePosixPath) -> bool:
 
 
 def packed_name(path: Path) -> str:
-    """The name of the zip in the workspace into which a tar archive is packed anew."""
+    """The name of the zip in the context's folder into which a tar archive is packed anew."""
     return f"{digest_of({'tar': sha256_file(path), 'version': VERSION})[:32]}.zip"
 
 

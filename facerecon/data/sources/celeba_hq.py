@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from facerecon.data.companions import Companion, Gone, without_rows, words
 from facerecon.data.parts import PART_LABELS
 from facerecon.data.quarantine import Code, Refusal
-from facerecon.data.sources import Photo, Workspace, image_files, register_source
+from facerecon.data.sources import Photo, SourceContext, image_files, register_source
 from facerecon.data.sources.celeba import names_of, official_lists, rows_of, table
 from facerecon.errors import FaceReconError
 from facerecon.images import UnreadableImageError, read_rgb
@@ -70,7 +70,7 @@ def companions(root: Path, gone: Gone) -> Iterator[Companion]:
 
 
 @register_source(parts, companions)
-def celeba_hq(root: Path, workspace: Workspace) -> Iterator[Photo]:
+def celeba_hq(root: Path, context: SourceContext) -> Iterator[Photo]:
     """The photos of CelebA-HQ; without CelebA's lists nobody is known, and all splits are allowed.
 
     Raises:

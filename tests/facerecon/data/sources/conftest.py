@@ -1,4 +1,4 @@
-"""What the tests of sources share: a workspace, photographs of faces, and a run from the source to aligned faces."""
+"""What the tests of sources share: a context, photographs of faces, and a run from the source to aligned faces."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,13 +9,13 @@ from facerecon.data.alignment import AlignmentSettings, align
 from facerecon.data.ingest import ingest
 from facerecon.data.manifest import Manifest
 from facerecon.data.settings import DataSettings
-from facerecon.data.sources import Workspace
+from facerecon.data.sources import SourceContext
 
 
 @pytest.fixture
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def context(tmp_path_factory: pytest.TempPathFactory) -> SourceContext:
     """Default settings and an empty folder."""
-    return Workspace(DataSettings(), tmp_path_factory.mktemp("workspace"))
+    return SourceContext(DataSettings(), tmp_path_factory.mktemp("context"))
 
 
 @pytest.fixture
@@ -28,11 +28,11 @@ Ingest = Callable[..., Manifest]
 
 
 @pytest.fixture
-def ingested(workspace: Workspace, tmp_path: Path) -> Ingest:
+def ingested(context: SourceContext, tmp_path: Path) -> Ingest:
     """``ingested(source)`` lists what lies under ``tmp_path`` as that source does."""
 
     def run(source: str, **options: object) -> Manifest:
-        return ingest(DataSettings(path=str(tmp_path), source=source, **options), tmp_path, workspace.folder)
+        return ingest(DataSettings(path=str(tmp_path), source=source, **options), tmp_path, context.folder)
 
     return run
 
