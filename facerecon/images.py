@@ -24,6 +24,10 @@ class UnreadableImageError(Exception):
     """This photo cannot be used; the message is the reason that the quarantine list gives."""
 
 
+class TooLargeImageError(UnreadableImageError):
+    """It has too many pixels."""
+
+
 def read_rgb(photo: Path | bytes) -> NDArray[np.uint8]:
     """A photo, given as its path or its bytes, as uint8 [H, W, 3], turned as its EXIF orientation says.
 
@@ -54,7 +58,7 @@ def _stream(photo: Path | bytes) -> Path | BytesIO:
 
 def _check_size(image: Image.Image) -> None:
     if image.width * image.height > MAX_PIXELS:
-        raise UnreadableImageError(f"too large: {image.width}x{image.height} pixels")
+        raise TooLargeImageError(f"too large: {image.width}x{image.height} pixels")
 
 
 @contextmanager
@@ -65,7 +69,7 @@ def _readable() -> Iterator[None]:
     except UnreadableImageError:
         raise
     except Image.DecompressionBombError as error:
-        raise UnreadableImageError("too large: decompression bomb") from error
+        raise TooLargeImageError("too large: decompression bomb") from error
     except UnidentifiedImageError as error:
         # Pillow's message holds the path, which must not come into the list: the list is part of a digest
         raise UnreadableImageError("cannot be decoded: not an image") from error

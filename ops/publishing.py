@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from facerecon.data.manifest import Manifest
+from facerecon.data.quarantine import Code
 from facerecon.data.validation.outcomes import DataDocs
 from facerecon.evaluation.evaluation import Evaluation
 from facerecon.evaluation.promotion import MODEL, Decision
@@ -95,7 +95,7 @@ class Publication:
             sources=settings.data.source,
             licence=settings.data.licence,
             expectations=self.data_docs.summary(),
-            quarantine=dict(Counter(kind_of(reason) for reason in faces.quarantine["reason"])),
+            quarantine=dict(Counter(Code(code).meaning for code in faces.quarantine["code"])),
             licences=faces.licences(),
             export=self.exported.report,
             decision=self.decision,
@@ -199,9 +199,3 @@ def write_pages(folder: Path, pages: dict[str, str]) -> None:
     for path in folder.glob("*.html"):
         if path.name not in pages:
             path.unlink()
-
-
-def kind_of(reason: str) -> str:
-    """A quarantine reason without what is particular to one photo: numbers, names, a decoder's words."""
-    several = re.sub(r"^\d+ faces found$", "several faces found", reason)
-    return re.sub(r" of .*|: .*", "", several, flags=re.DOTALL)

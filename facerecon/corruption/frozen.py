@@ -1,11 +1,13 @@
 """Evaluation masks that stay as they are: drawn once, kept in one file per level, family and size, known by digest.
 
+A digest is over the masks, not over the file: Python versions write different bytes around the same masks.
 Figures compare only under the same masks. A face's mask is chosen by a hash of the face, so that it does not depend on
 which other faces are evaluated with it, nor in what order. In all masks 1 = hole.
 """
 
 import json
 import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 
 from facerecon.corruption.masks import draw_mask, draw_ratio
 from facerecon.errors import FaceReconError
-from facerecon.files import atomic_path, digest_of, sha256_bytes, sha256_file
+from facerecon.files import atomic_path, digest_of, sha256_bytes
 from facerecon.randomness import generator, unit_interval
 
 
@@ -25,7 +27,7 @@ class FrozenMasks:
     """The masks of one level, family and size.
 
     ``packed`` uint8 [count, ceil(size * size / 8)] holds one mask a row, eight pixels a byte, 1 = hole. ``sha256`` is
-    that of the file ``file`` (its name without the folder).
+    over level, family, size, count, seed and the bytes of ``packed``; ``file`` is the file's name without the folder.
     """
 
     level: int
@@ -44,7 +46,7 @@ class FrozenMasks:
         return pixels.reshape(self.size, self.size)
 
     def describe(self) -> dict[str, Any]:
-        """What identifies the file, for JSON: level, family, size, count, seed, file name and SHA-256."""
+        """What identifies the masks, for JSON: level, family, size, count, seed, file name and SHA-256."""
         return {
             "level": self.level,
             "family": self.family,
@@ -66,13 +68,13 @@ class MaskSet:
 
     @property
     def description(self) -> dict[str, Any]:
-        """The size and every file's name and SHA-256, for JSON; ``load_mask_set`` takes it back."""
+        """The size and what describes the masks of each file, for JSON; ``load_mask_set`` takes it back."""
         return {"size": self.size, "files": [self.masks[key].describe() for key in sorted(self.masks)]}
 
     @property
     def digest(self) -> str:
         """One SHA-256 for the whole set: equal digests, equal masks for every face."""
-        return digest_of(self.description)
+        return digest_of([self.size, [self.masks[key].sha256 for key in sorted(self.masks)]])
 
     def for_face(self, face_sha256: str, level: int, family: str) -> NDArray[np.uint8]:
         """The mask uint8 [size, size], 1 = hole, of a face. A level or family not in the set raises FaceReconError."""
@@ -98,10 +100,14 @@ def freeze(folder: Path, level: int, family: str, size: int, count: int = 256, s
             rng = generator("frozen mask", seed, family, level, size, index)
             rows.append(np.packbits(draw_mask(family, size, draw_ratio(level, rng), rng)))
         packed = np.stack(rows)
-        about = json.dumps({**asked, "packed_sha256": sha256_bytes(packed.tobytes())}, sort_keys=True)
         with atomic_path(path) as temporary:
-            np.savez(temporary, about=np.array(about), packed=packed)
+            np.savez(temporary, about=np.array(json.dumps(_about(asked, packed), sort_keys=True)), packed=packed)
     return _read(path, asked)
+
+
+def _about(asked: dict[str, Any], packed: NDArray[np.uint8]) -> dict[str, Any]:
+    """What a file says of its masks; the SHA-256 over this identifies them."""
+    return {**asked, "packed_sha256": sha256_bytes(packed.tobytes())}
 
 
 def _read(path: Path, asked: dict[str, Any]) -> FrozenMasks:
@@ -113,11 +119,12 @@ def _read(path: Path, asked: dict[str, Any]) -> FrozenMasks:
         raise FaceReconError(
             f"the file of evaluation masks {path} is missing: pull it, or build the set again"
         ) from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise FaceReconError(f"{path} is not a whole file of evaluation masks ({error}): remove it") from error
-    if about != {**asked, "packed_sha256": sha256_bytes(packed.tobytes())}:
+    shape = (asked["count"], -(-(asked["size"] ** 2) // 8))
+    if about != _about(asked, packed) or (packed.dtype, packed.shape) != (np.uint8, shape):
         raise FaceReconError(f"{path} holds other evaluation masks than its name says: remove it")
-    return FrozenMasks(**asked, file=path.name, sha256=sha256_file(path), packed=packed)
+    return FrozenMasks(**asked, file=path.name, sha256=digest_of(about), packed=packed)
 
 
 def build_mask_set(
@@ -142,6 +149,9 @@ def load_mask_set(folder: Path, description: dict[str, Any]) -> MaskSet:
         path = Path(folder) / Path(entry["file"]).name
         frozen = _read(path, asked)
         if frozen.describe() != entry or frozen.size != description["size"]:
-            raise FaceReconError(f"{path} is not the described file of evaluation masks: its SHA-256 or size differs")
+            raise FaceReconError(
+                f"{path} does not hold the described evaluation masks: their SHA-256 or size differs: "
+                "run the pipeline again"
+            )
         masks[frozen.level, frozen.family] = frozen
     return MaskSet(description["size"], masks, Path(folder))

@@ -22,6 +22,7 @@ from facerecon.data import geometry, store
 from facerecon.data.containers import read_bytes
 from facerecon.data.geometry import Square, cut, cut_labels, eye_distance, face_square
 from facerecon.data.manifest import FACE_COLUMNS, PHOTO_COLUMNS, Manifest
+from facerecon.data.quarantine import Code, Refusal, quarantine_table, refusal_of
 from facerecon.data.sources import SOURCES
 from facerecon.data.store import AlignedFace, AlignedPhoto, FaceStore, Measures
 from facerecon.errors import FaceReconError
@@ -92,8 +93,8 @@ def store_key(alignment: AlignmentSettings, model_sha256: str, source: str) -> s
 def align(manifest: Manifest, alignment: AlignmentSettings, model: Path, folder: Path) -> Manifest:
     """Cut the faces out of the manifest's photos into a store under ``folder`` and list them.
 
-    ``model`` is the FaceLandmarker bundle. Photos without a usable face are quarantined with the reason; faces
-    smaller than the crop are never enlarged.
+    ``model`` is the FaceLandmarker bundle. Photos without a usable face are quarantined with code and reason;
+    faces smaller than the crop are never enlarged.
 
     Raises:
         FaceReconError: a photo has no face and the settings say ``fail``, or no photo has a usable one.
@@ -107,16 +108,17 @@ def align(manifest: Manifest, alignment: AlignmentSettings, model: Path, folder:
     unreadable = _align_all(missing, _Context(model, place, alignment))
     done = FaceStore(place)
 
-    rows, refused = [], []
+    rows: list[dict[str, Any]] = []
+    refused: list[tuple[str, Refusal]] = []
     for photo in photos:
         sha256 = photo["sha256"]
-        reason = unreadable.get(sha256) or done.reason(sha256)
-        if reason == _NO_FACE and alignment.no_face == "fail":
+        refusal = unreadable.get(sha256) or done.refusal(sha256)
+        if refusal and refusal.code == Code.NO_FACE and alignment.no_face == "fail":
             raise FaceReconError(
                 f"alignment.no_face: no face found in {photo['uri']}: remove the photo or set it to 'quarantine'"
             )
-        if reason:
-            refused.append({"uri": photo["uri"], "reason": reason})
+        if refusal:
+            refused.append((photo["uri"], refusal))
             continue
         for index, face in enumerate(done.faces(sha256)):
             # the layout names one person per photo: further faces are someone else, in the same split
@@ -124,7 +126,7 @@ def align(manifest: Manifest, alignment: AlignmentSettings, model: Path, folder:
     if not rows:
         raise FaceReconError(
             f"no usable face in any of the {len(photos)} photos under {manifest.root} "
-            f"(first: {refused[0]['uri']}: {refused[0]['reason']}): give photos of faces at least "
+            f"(first: {refused[0][0]}: {refused[0][1].reason}): give photos of faces at least "
             f"{alignment.size} px wide, or lower alignment.size"
         )
     faces = pd.DataFrame(rows, columns=list(PHOTO_COLUMNS))
@@ -132,7 +134,7 @@ def align(manifest: Manifest, alignment: AlignmentSettings, model: Path, folder:
     return Manifest(
         root=manifest.root,
         faces=faces[[*PHOTO_COLUMNS, *FACE_COLUMNS]],
-        quarantine=pd.concat([manifest.quarantine, pd.DataFrame(refused, columns=["uri", "reason"], dtype=str)]),
+        quarantine=pd.concat([manifest.quarantine, quarantine_table(refused)]),
         frames=manifest.frames,
         store=str(place),
         size=alignment.size,
@@ -145,20 +147,20 @@ def _task(photo: dict[str, Any], manifest: Manifest) -> _Task:
     return _Task(Path(root), uri, photo["sha256"], photo["source"], None if np.isnan(anchor[0]) else anchor)
 
 
-def _align_all(tasks: list[_Task], context: _Context) -> dict[str, str]:
-    """Align the photos of ``tasks`` into the store; the reasons of those that cannot be read, by SHA-256."""
+def _align_all(tasks: list[_Task], context: _Context) -> dict[str, Refusal]:
+    """Align the photos of ``tasks`` into the store; why some cannot be read, by SHA-256."""
     workers = max(1, min(context.alignment.workers, len(tasks) // PHOTOS_PER_WORKER))
     most = max(1, SHARD_BYTES // (context.alignment.size**2 * 3))
     # few photos are dealt out evenly, many in shards of a fair size
     each = max(1, min(256, most, -(-len(tasks) // (4 * workers))))
     chunks = [tasks[start : start + each] for start in range(0, len(tasks), each)]
-    unreadable: dict[str, str] = {}
+    unreadable: dict[str, Refusal] = {}
     for part in track(_in_workers(chunks, context, workers), f"aligning faces, {each} photos at a time", len(chunks)):
         unreadable |= part
     return unreadable
 
 
-def _in_workers(chunks: list[list[_Task]], context: _Context, workers: int) -> Iterator[dict[str, str]]:
+def _in_workers(chunks: list[list[_Task]], context: _Context, workers: int) -> Iterator[dict[str, Refusal]]:
     """``_align_chunk`` of each, by worker processes, or by this one if a single worker is asked for."""
     if not chunks:
         return
@@ -201,36 +203,34 @@ def _end_worker() -> None:
     _worker = None
 
 
-_NO_FACE = "no face found"
-
-
-def _align_chunk(tasks: list[_Task]) -> dict[str, str]:
-    """Write one shard of what the photos of ``tasks`` hold; the reasons of those that cannot be read."""
+def _align_chunk(tasks: list[_Task]) -> dict[str, Refusal]:
+    """Write one shard of what the photos of ``tasks`` hold; why some cannot be read, by SHA-256."""
     assert _worker is not None
     detector, context = _worker
-    aligned, unreadable = [], {}
+    aligned, unreadable = [], dict[str, Refusal]()
     for task in tasks:
         try:
             content = read_bytes(task.root, task.uri)
             if sha256_bytes(content) != task.sha256:
-                unreadable[task.sha256] = "changed since it was listed"
+                unreadable[task.sha256] = Refusal(Code.CHANGED, "changed since it was listed")
                 continue
             image = read_rgb(content)
         except OSError as error:
-            unreadable[task.sha256] = f"cannot be read: {error.strerror}"
+            unreadable[task.sha256] = refusal_of(error)
             continue
         except UnreadableImageError as error:
-            aligned.append(AlignedPhoto(task.sha256, str(error), []))
+            aligned.append(AlignedPhoto(task.sha256, refusal_of(error), []))
             continue
-        reason, found = _find_faces(image, detector, context.alignment, task.anchor)
+        refusal, found = _find_faces(image, detector, context.alignment, task.anchor)
         read_parts = SOURCES[task.source].parts if task.source in SOURCES else None
         try:
             parts = read_parts(task.root, task.uri) if read_parts and found else None
         except UnreadableImageError as error:
-            aligned.append(AlignedPhoto(task.sha256, f"parts of the face: {error}", []))
+            bad = Refusal(Code.BAD_TRUTH, f"parts of the face: {error}")
+            aligned.append(AlignedPhoto(task.sha256, bad, []))
             continue
         faces = [_face(each, parts, image.shape[1]) for each in found]
-        aligned.append(AlignedPhoto(task.sha256, reason, faces))
+        aligned.append(AlignedPhoto(task.sha256, refusal, faces))
     if aligned:
         FaceStore.write(context.store, aligned)
     return unreadable
@@ -241,31 +241,33 @@ def _find_faces(
     detector: FaceLandmarker,
     alignment: AlignmentSettings,
     anchor: tuple[float, float] | None,
-) -> tuple[str, list[_Cut]]:
+) -> tuple[Refusal | None, list[_Cut]]:
     """The faces to keep, largest first, and why there is none. With an ``anchor`` only the face around it counts."""
     found = [(face_square(sixty_eight(points)), points, matrix) for points, matrix in detector.detect(image)]
     found.sort(key=lambda face: -face[0].side)
     if not found:
-        return _NO_FACE, []
+        return Refusal(Code.NO_FACE, "no face found"), []
     if anchor is not None:
         found = [face for face in found if _within(anchor, face[0])][:1]
         if not found:
-            return "no face found where the source says that there is one", []
+            return Refusal(Code.NO_FACE_AT_ANCHOR, "no face found where the source says that there is one"), []
     if len(found) > 1 and alignment.several_faces == "quarantine":
-        return f"{len(found)} faces found", []
+        return Refusal(Code.SEVERAL_FACES, f"{len(found)} faces found"), []
     if alignment.several_faces == "largest":
         found = found[:1]
-    faces, reasons = [], []
+    faces, refused = [], []
     for square, points, matrix in found:
         if square.side < alignment.size:
-            reasons.append(f"face too small: {square.side:.0f} px for a crop of {alignment.size} px")
+            reason = f"face too small: {square.side:.0f} px for a crop of {alignment.size} px"
+            refused.append(Refusal(Code.TOO_SMALL, reason))
             continue
         crop, padding = cut(image, square, alignment.size)
         if padding > alignment.max_padding:
-            reasons.append(f"face cut off: {padding:.0%} of the crop lies outside the photo")
+            reason = f"face cut off: {padding:.0%} of the crop lies outside the photo"
+            refused.append(Refusal(Code.CUT_OFF, reason))
             continue
         faces.append(_Cut(square, points, matrix, crop, padding))
-    return ("" if faces else reasons[0]), faces
+    return (None if faces else refused[0]), faces
 
 
 def _within(anchor: tuple[float, float], square: Square) -> bool:

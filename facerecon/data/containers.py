@@ -15,8 +15,8 @@ from functools import lru_cache
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from facerecon.data.quarantine import Code, RefusedError
 from facerecon.files import atomic_path
-from facerecon.images import UnreadableImageError
 
 MEMBER = "!/"
 
@@ -49,15 +49,15 @@ def read_bytes(root: Path, uri: str) -> bytes:
         path = root / uri
         state = path.stat()
         if not stat.S_ISREG(state.st_mode):
-            raise UnreadableImageError("not a file")  # a pipe would be waited for, a device read without end
+            raise RefusedError(Code.NOT_A_FILE, "not a file")  # a pipe would be waited for, a device read without end
         if state.st_size > MAX_BYTES:
-            raise UnreadableImageError(f"too large: {state.st_size} bytes")
+            raise RefusedError(Code.TOO_LARGE, f"too large: {state.st_size} bytes")
         return path.read_bytes()
     archive = _open(path)
-    with _judged("cannot be read from its archive"):
+    with _judged(Code.BAD_MEMBER, "cannot be read from its archive"):
         info = archive.getinfo(member)
         if reason := _refusal(info):
-            raise UnreadableImageError(reason)
+            raise RefusedError(Code.BAD_MEMBER, reason)
         with archive.open(info) as stream:
             # no more than was announced: a member that lies about its size must not fill the memory
             return stream.read(MAX_BYTES)
@@ -109,21 +109,21 @@ def _refusal(info: zipfile.ZipInfo) -> str:
 
 def _open(path: Path) -> zipfile.ZipFile:
     state = path.stat()
-    with _judged("no zip archive, or a truncated one"):
+    with _judged(Code.BAD_ARCHIVE, "no zip archive, or a truncated one"):
         return _archive(path, state.st_size, state.st_mtime_ns)
 
 
 @contextmanager
-def _judged(what: str) -> Iterator[None]:
+def _judged(code: Code, what: str) -> Iterator[None]:
     """Whatever zipfile raises over a broken archive becomes the reason why it cannot be used."""
     try:
         yield
     except OSError as error:
         if error.errno != errno.EINVAL:  # which means a place before the file's beginning; all else is the disk's
             raise
-        raise UnreadableImageError(f"{what}: {error}") from error
+        raise RefusedError(code, f"{what}: {error}") from error
     except _BROKEN as error:
-        raise UnreadableImageError(f"{what}: {error}") from error
+        raise RefusedError(code, f"{what}: {error}") from error
 
 
 @lru_cache(maxsize=4)
@@ -131,7 +131,9 @@ def _archive(path: Path, size: int, modified: int) -> zipfile.ZipFile:
     """The open archive; ``size`` and ``modified`` make a changed file a new entry of the cache."""
     entries = _entries(path)
     if entries > MAX_MEMBERS:
-        raise UnreadableImageError(f"an archive of {entries} entries, at most {MAX_MEMBERS} are read: split it")
+        raise RefusedError(
+            Code.BAD_ARCHIVE, f"an archive of {entries} entries, at most {MAX_MEMBERS} are read: split it"
+        )
     return zipfile.ZipFile(path)
 
 

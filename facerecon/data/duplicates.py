@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from facerecon.data.manifest import Manifest
+from facerecon.data.quarantine import Code, Refusal, quarantine_table
 from facerecon.data.store import FaceStore
 from facerecon.data.validation.settings import NearDuplicateSettings
 
@@ -48,19 +49,18 @@ def guard_splits(manifest: Manifest, settings: NearDuplicateSettings) -> Guarded
     pairs = find_pairs(manifest, settings)
     if not settings.quarantine:
         return Guarded(manifest, pairs.iloc[:0], pairs)
-    reasons: dict[str, str] = {}
+    refused: dict[str, Refusal] = {}
     for uri, of, split in zip(pairs["uri"], pairs["of"], pairs["of_split"], strict=True):
-        if uri not in reasons and of not in reasons:
-            reasons[uri] = f"near-duplicate of {of} in split {split}"
-    if not reasons:
+        if uri not in refused and of not in refused:
+            refused[uri] = Refusal(Code.NEAR_DUPLICATE, f"near-duplicate of {of} in split {split}")
+    if not refused:
         return Guarded(manifest, pairs, pairs)
-    refused = pd.DataFrame(reasons.items(), columns=["uri", "reason"], dtype=str)
     kept = replace(
         manifest,
-        faces=manifest.faces[~manifest.faces["uri"].isin(reasons)].reset_index(drop=True),
-        quarantine=pd.concat([manifest.quarantine, refused], ignore_index=True),
+        faces=manifest.faces[~manifest.faces["uri"].isin(refused)].reset_index(drop=True),
+        quarantine=pd.concat([manifest.quarantine, quarantine_table(refused.items())], ignore_index=True),
     )
-    return Guarded(kept, pairs[pairs["uri"].isin(reasons)].reset_index(drop=True), pairs.iloc[:0])
+    return Guarded(kept, pairs[pairs["uri"].isin(refused)].reset_index(drop=True), pairs.iloc[:0])
 
 
 def find_pairs(manifest: Manifest, settings: NearDuplicateSettings) -> pd.DataFrame:

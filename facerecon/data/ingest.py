@@ -13,8 +13,9 @@ import pandas as pd
 from facerecon.data.containers import MEMBER, read_bytes
 from facerecon.data.known import KnownPhotos
 from facerecon.data.manifest import PHOTO_COLUMNS, Manifest
+from facerecon.data.quarantine import Code, Refusal, quarantine_table, refusal_of
 from facerecon.data.settings import DataSettings
-from facerecon.data.sources import SOURCES, Photo, Workspace, files
+from facerecon.data.sources import SOURCES, Photo, SourceContext, files
 from facerecon.data.splits import split_of
 from facerecon.data.tombstones import FORGOTTEN, Tombstones, clip_fact, photo_fact, remove_kept, track_fact
 from facerecon.errors import FaceReconError
@@ -62,9 +63,9 @@ def source_fingerprint(data: DataSettings, project: Path) -> str:
 def ingest(data: DataSettings, project: Path, frames: Path) -> Manifest:
     """Read every new photo of the source once and list those that can be used, as far as their first bytes tell.
 
-    A photo that cannot be read, or whose bytes were seen before, goes to the quarantine list with its reason. A
-    photo of a person not named is its own identity (by content). ``frames`` is where a source keeps what it takes out
-    of videos; a list there says which photos were read before and need not be read again. What ``project`` has a
+    A photo that cannot be read, or whose bytes were seen before, goes to the quarantine list with its code and reason.
+    A photo of a person not named is its own identity (by content). ``frames`` is where a source keeps what it takes
+    out of videos; a list there says which photos were read before and need not be read again. What ``project`` has a
     tombstone for is refused; a forgotten track is passed over, and what a source has taken out of a clip anew is
     removed again.
 
@@ -72,33 +73,33 @@ def ingest(data: DataSettings, project: Path, frames: Path) -> Manifest:
         FaceReconError: the folder is missing, holds no image, or no image that can be read.
     """
     root = source_root(data, project)
-    photos = sorted(SOURCES[data.source].photos(root, Workspace(data, frames)), key=lambda photo: photo.uri)
+    photos = sorted(SOURCES[data.source].photos(root, SourceContext(data, frames)), key=lambda photo: photo.uri)
     if not photos:
         raise FaceReconError(f"data.path: {root} holds no image (jpg, png, webp, bmp, tiff): give a folder of photos")
     if data.max_faces is not None:
         photos = sorted(photos, key=lambda photo: unit_interval("keep", _printable(photo.uri)))[: data.max_faces]
         photos.sort(key=lambda photo: photo.uri)
     rows: list[tuple[Any, ...]] = []
-    refused: list[dict[str, str]] = []
+    refused: list[tuple[str, Refusal]] = []
     first_with: dict[str, str] = {}
     graveyard, taken_out, whole = _Graveyard(Tombstones.read(project), root), [], set()
     known = KnownPhotos(frames, root)
     examined = track(_examine_all(root, frames, photos, known), "reading photos", len(photos))
-    for photo, (sha256, reason) in zip(photos, examined, strict=True):
+    for photo, (sha256, refusal) in zip(photos, examined, strict=True):
         if what := graveyard.holds(photo, sha256):
             taken_out.append(photo.file)
             if what == "clip":
                 whole.add(frames / photo.file.partition(MEMBER)[0])
             if what == "track":
                 continue
-            uri, reason = photo.clip or photo.uri, FORGOTTEN
-            if refused[-1:] != [{"uri": _printable(uri), "reason": reason}]:
-                refused.append({"uri": _printable(uri), "reason": reason})
+            row = (_printable(photo.clip or photo.uri), Refusal(Code.FORGOTTEN, FORGOTTEN))
+            if refused[-1:] != [row]:
+                refused.append(row)
             continue
-        if not reason and sha256 in first_with:
-            reason = f"duplicate of {first_with[sha256]}"
-        if reason:
-            refused.append({"uri": _printable(photo.uri), "reason": reason})
+        if not refusal and sha256 in first_with:
+            refusal = Refusal(Code.DUPLICATE, f"duplicate of {first_with[sha256]}")
+        if refusal:
+            refused.append((_printable(photo.uri), refusal))
             continue
         first_with[sha256] = photo.uri
         identity = photo.identity or f"unnamed-{sha256[:16]}"
@@ -112,12 +113,12 @@ def ingest(data: DataSettings, project: Path, frames: Path) -> Manifest:
     if not rows:
         raise FaceReconError(
             f"data.path: none of the {len(photos)} images under {root} can be read "
-            f"(first: {refused[0]['uri']}: {refused[0]['reason']}): give a folder of photos"
+            f"(first: {refused[0][0]}: {refused[0][1].reason}): give a folder of photos"
         )
     return Manifest(
         root=str(root),
         faces=pd.DataFrame(rows, columns=list(PHOTO_COLUMNS)),
-        quarantine=pd.DataFrame(refused, columns=["uri", "reason"], dtype=str),
+        quarantine=quarantine_table(refused),
         frames=str(frames),
     )
 
@@ -154,7 +155,9 @@ class _Graveyard:
         return self._clips[clip]
 
 
-def _examine_all(root: Path, frames: Path, photos: list[Photo], known: KnownPhotos) -> Iterator[tuple[str, str]]:
+def _examine_all(
+    root: Path, frames: Path, photos: list[Photo], known: KnownPhotos
+) -> Iterator[tuple[str, Refusal | None]]:
     """``_examine`` of each photo, in order, by threads; only so many wait at a time, however many there are."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(photos), _AT_ONCE):
@@ -166,22 +169,20 @@ def _printable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _examine(root: Path, frames: Path, photo: Photo, known: KnownPhotos) -> tuple[str, str]:
-    """The SHA-256 of a photo's bytes and the reason why it cannot be used, "" if it can."""
+def _examine(root: Path, frames: Path, photo: Photo, known: KnownPhotos) -> tuple[str, Refusal | None]:
+    """The SHA-256 of a photo's bytes, or why it cannot be used."""
     if _printable(photo.uri) != photo.uri:
-        return "", "its name is not valid UTF-8"
+        return "", Refusal(Code.BAD_NAME, "its name is not valid UTF-8")
     if photo.refused:
         return "", photo.refused
     sha256, state = ("", None) if photo.file else known.find(root / photo.uri)
     if sha256:
-        return sha256, ""
+        return sha256, None
     try:
         content = read_bytes(frames, photo.file) if photo.file else read_bytes(root, photo.uri)
         check_header(content)
-    except OSError as error:
-        return "", f"cannot be read: {error.strerror}"
-    except UnreadableImageError as error:
-        return "", str(error)
+    except (OSError, UnreadableImageError) as error:
+        return "", refusal_of(error)
     sha256 = sha256_bytes(content)
     known.add(state, sha256)
-    return sha256, ""
+    return sha256, None

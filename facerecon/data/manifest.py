@@ -6,6 +6,7 @@ from functools import cached_property
 
 import pandas as pd
 
+from facerecon.data.quarantine import quarantine_table
 from facerecon.data.store import MEASURES, FaceStore
 from facerecon.errors import FaceReconError
 
@@ -28,12 +29,12 @@ class Manifest:
 
     ``root`` is the data root, ``frames`` the folder of what was taken out of videos, ``store`` that of the aligned
     faces ("" before alignment), ``size`` their side in pixels (0 before). ``faces`` has PHOTO_COLUMNS and, once
-    aligned, FACE_COLUMNS; ``quarantine`` has uri and reason.
+    aligned, FACE_COLUMNS; ``quarantine`` has the columns of ``facerecon.data.quarantine``.
     """
 
     root: str
     faces: pd.DataFrame
-    quarantine: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"uri": [], "reason": []}, dtype=str))
+    quarantine: pd.DataFrame = field(default_factory=lambda: quarantine_table(()))
     frames: str = ""
     store: str = ""
     size: int = 0
@@ -45,12 +46,15 @@ class Manifest:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over the rows in order of their names; does not depend on where the files lie."""
+        """SHA-256 over the faces and, of what is quarantined, uris and codes, each in order.
+
+        It depends neither on where the files lie nor on how reasons are worded.
+        """
         rows = self.faces.sort_values("face")
         content = rows[[name for name in PHOTO_COLUMNS if name != "file"]].to_csv(index=False)
         if self.aligned:
             content += rows["crop_sha256"].to_csv(index=False)
-        refused = self.quarantine.sort_values(["uri", "reason"]).to_csv(index=False)
+        refused = self.quarantine[["uri", "code"]].sort_values(["uri", "code"]).to_csv(index=False)
         return hashlib.sha256(f"{self.size}\n{content}\n{refused}".encode()).hexdigest()
 
     def split(self, name: str) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from facerecon.data.quarantine import Code, Refusal
 from facerecon.errors import FaceReconError
 from facerecon.files import atomic_path, sha256_bytes, sha256_file
 from facerecon.perception.landmarks import Points
@@ -63,10 +64,10 @@ class AlignedFace:
 
 @dataclass(frozen=True)
 class AlignedPhoto:
-    """The faces of one photo, largest first, or the ``reason`` why it has none that can be used."""
+    """The faces of one photo, largest first, or why it has none that can be used."""
 
     sha256: str
-    reason: str
+    refusal: Refusal | None
     faces: list[AlignedFace]
 
 
@@ -85,7 +86,7 @@ class _Entry:
     shard: Path
     first: int
     count: int
-    reason: str
+    refusal: Refusal | None
 
 
 def face_name(photo: str, index: int) -> str:
@@ -108,8 +109,8 @@ class FaceStore:
 
     def _list(self, shard: Path) -> None:
         first = 0
-        for sha256, count, reason in _photos_of(self._reader(shard)):
-            self._entries.setdefault(sha256, _Entry(shard, first, count, reason))
+        for sha256, count, refusal in _photos_of(self._reader(shard)):
+            self._entries.setdefault(sha256, _Entry(shard, first, count, refusal))
             first += count
 
     def _reader(self, shard: Path) -> Any:
@@ -150,7 +151,7 @@ class FaceStore:
         }
         if any(face.parts.any() for face in faces):
             tensors["parts"] = np.stack([face.parts for face in faces])
-        about = [(photo.sha256, len(photo.faces), photo.reason) for photo in photos]
+        about = [(photo.sha256, len(photo.faces), *_row_of(photo.refusal)) for photo in photos]
         content = save(tensors, {"photos": json.dumps(about, separators=(",", ":"))})
         shard = folder / f"{sha256_bytes(content)}.safetensors"
         with atomic_path(shard) as temporary:
@@ -163,9 +164,9 @@ class FaceStore:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def reason(self, photo: str) -> str:
-        """Why the photo of this SHA-256 has no usable face; "" if it has one."""
-        return self._entries[photo].reason
+    def refusal(self, photo: str) -> Refusal | None:
+        """Why the photo of this SHA-256 has no usable face; None if it has one."""
+        return self._entries[photo].refusal
 
     def faces(self, photo: str) -> list[str]:
         """The names of the faces of the photo of this SHA-256."""
@@ -231,7 +232,7 @@ class FaceStore:
     def photo(self, sha256: str) -> AlignedPhoto:
         """All that is kept of the photo of this SHA-256."""
         faces = self.faces(sha256)
-        return AlignedPhoto(sha256, self.reason(sha256), [self._face(face) for face in faces])
+        return AlignedPhoto(sha256, self.refusal(sha256), [self._face(face) for face in faces])
 
     def _face(self, face: str) -> AlignedFace:
         crop, points, parts = self.crop(face), self.points(face), self.parts(face)
@@ -263,10 +264,18 @@ def _digest(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.frombuffer(bytes.fromhex(sha256_bytes(crop.tobytes())), np.uint8)
 
 
-def _photos_of(reader: Any) -> list[tuple[str, int, str]]:
-    """Of each photo in a shard: its SHA-256, the number of its faces, the reason why there is none."""
-    photos: list[tuple[str, int, str]] = json.loads(reader.metadata()["photos"])
-    return photos
+def _photos_of(reader: Any) -> list[tuple[str, int, Refusal | None]]:
+    """Of each photo in a shard: its SHA-256, the number of its faces, why there is none."""
+    rows = json.loads(reader.metadata()["photos"])
+    # shards of before there were codes have a reason alone
+    return [
+        (sha256, count, Refusal(Code(code[0]) if code else Code.UNKNOWN, reason) if reason else None)
+        for sha256, count, reason, *code in rows
+    ]
+
+
+def _row_of(refusal: Refusal | None) -> tuple[str, ...]:
+    return (refusal.reason, refusal.code.value) if refusal else ("",)
 
 
 def _stack(arrays: list[Any], shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:

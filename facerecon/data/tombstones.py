@@ -22,7 +22,7 @@ FILE = "forgotten.json"
 """Its name in the project's root."""
 
 FORGOTTEN = "forgotten"
-"""The reason in the quarantine list."""
+"""The reason in the quarantine list, and in a record of what is kept of a tar archive."""
 
 Fact = tuple[str, ...]
 """What is known of something forgotten: ``photo_fact``, ``clip_fact`` or ``track_fact``."""

@@ -9,6 +9,7 @@ from zenml.enums import ArtifactType, VisualizationType
 from zenml.metadata.metadata_types import MetadataType
 
 from facerecon.data.manifest import SPLITS, Manifest
+from facerecon.data.quarantine import with_codes
 from facerecon.files import digest_of
 from ops.materializers.base import FileMaterializer
 
@@ -34,7 +35,7 @@ class ManifestMaterializer(FileMaterializer):
                 path.write_bytes(self._read(f"{name}.parquet"))
                 tables[name] = pd.read_parquet(path)
         about = self._read_json("manifest.json")
-        return Manifest(faces=tables["faces"], quarantine=tables["quarantine"], **about)
+        return Manifest(faces=tables["faces"], quarantine=with_codes(tables["quarantine"]), **about)
 
     def extract_metadata(self, data: Manifest) -> dict[str, MetadataType]:
         return {"digest": data.digest, "crop size": data.size, **data.counts()}

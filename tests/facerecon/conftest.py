@@ -64,7 +64,7 @@ def write_blobs(store: Path, counts: dict[str, int]) -> Manifest:
         phash, parts = np.full(8, number, np.uint8), np.zeros((SIZE, SIZE), np.uint8)
         measures = Measures(*[0.0] * len(MEASURES))
         face = AlignedFace(image, five, points, np.zeros((478, 3), np.float32), phash, parts, measures)
-        photos.append(AlignedPhoto(sha, "", [face]))
+        photos.append(AlignedPhoto(sha, None, [face]))
         photo = (sha, f"{sha}.png", sha, "blobs", f"person {number}", split, "")
         no_clip = ("", "", -1, np.nan, "", np.nan, np.nan)
         digests = (sha256_bytes(image.tobytes()), phash.tobytes().hex())

@@ -26,6 +26,7 @@ from facerecon.data.footage.decode import Frame, Tally, UnusableClipError, clip_
 from facerecon.data.footage.detection import FaceFinder, Found
 from facerecon.data.footage.selection import Best, Kept, Quality, measure, region
 from facerecon.data.footage.tracking import Track, Tracker
+from facerecon.data.quarantine import Code, Refusal, refusal_of
 from facerecon.data.settings import FootageSettings
 from facerecon.errors import FaceReconError
 from facerecon.files import digest_of
@@ -50,9 +51,9 @@ _UNSEEN = 0.5
 
 @dataclass(frozen=True)
 class Extracted:
-    """What came of a clip: its ``archive``'s name and ``record``, or the reason why it is ``refused``."""
+    """What came of a clip: its ``archive``'s name and ``record``, or why it is ``refused``."""
 
-    refused: str
+    refused: Refusal | None
     archive: str = ""
     record: dict[str, Any] | None = None
 
@@ -84,20 +85,27 @@ def _look_up(clip: Path, folder: Path, settings: FootageSettings) -> Extracted:
     try:
         archive = archive_name(clip_digest(clip), settings)
     except OSError as error:
-        return Extracted(f"cannot be read: {error.strerror}")
+        return Extracted(refusal_of(error))
     except UnusableClipError as error:
-        return Extracted(str(error))
+        return Extracted(Refusal(Code.BAD_CLIP, str(error)))
     record = read_record(folder / archive)
-    return Extracted(record["refused"] if record else "", archive, record)
+    return Extracted(_refusal(record) if record else None, archive, record)
 
 
-def _made(clip: Extracted, folder: Path, reason: str) -> Extracted:
-    """A clip that was read; ``reason`` is why it has no archive, "" if it has one."""
-    record = None if reason else read_record(folder / clip.archive)
-    return Extracted(record["refused"] if record else reason, clip.archive, record)
+def _made(clip: Extracted, folder: Path, refused: Refusal | None) -> Extracted:
+    """A clip that was read; ``refused`` is why it has no archive, None if it has one."""
+    record = None if refused else read_record(folder / clip.archive)
+    return Extracted(_refusal(record) if record else refused, clip.archive, record)
 
 
-def _in_workers(tasks: list[tuple[Path, Path]], settings: FootageSettings) -> Iterator[str]:
+def _refusal(record: dict[str, Any]) -> Refusal | None:
+    if not record["refused"]:
+        return None
+    # frames are counted in a clip that was read to its end
+    return Refusal(Code.NO_FACE if "decoded" in record else Code.BAD_CLIP, record["refused"])
+
+
+def _in_workers(tasks: list[tuple[Path, Path]], settings: FootageSettings) -> Iterator[Refusal | None]:
     """``_extract`` of each, by worker processes, or by this one if one is enough."""
     if not tasks:
         return
@@ -157,18 +165,18 @@ def _end_worker() -> None:
     _worker = None
 
 
-def _extract(task: tuple[Path, Path]) -> str:
-    """Read a clip and write its archive; the reason if there is none, which may be mended until the next time."""
+def _extract(task: tuple[Path, Path]) -> Refusal | None:
+    """Read a clip and write its archive; why there is none, which may be mended until the next time."""
     assert _worker is not None
     clip, archive = task
     try:
         _write_archive(clip, archive, _worker)
         if archive_name(clip_digest(clip), _worker.settings) == archive.name:
-            return ""
+            return None
     except OSError as error:
-        return f"cannot be read: {error.strerror}"
+        return refusal_of(error)
     archive.unlink()
-    return "changed while it was read"
+    return Refusal(Code.CHANGED, "changed while it was read")
 
 
 def read_record(archive: Path) -> dict[str, Any] | None:

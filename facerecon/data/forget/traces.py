@@ -12,7 +12,7 @@ from typing import Literal
 from facerecon.data.containers import MEMBER, read_bytes
 from facerecon.data.manifest import Manifest
 from facerecon.data.settings import DataSettings
-from facerecon.data.sources import SOURCES, Photo, Workspace, files
+from facerecon.data.sources import SOURCES, Photo, SourceContext, files
 from facerecon.data.sources.archive import member_name, packed_name
 from facerecon.data.tars import BROKEN, tar_members
 from facerecon.data.tars import SUFFIXES as TAR_SUFFIXES
@@ -114,7 +114,7 @@ def _listed(source: str, root: Path, frames: Path) -> Iterator[Photo]:
     if source in _DECODING or source not in SOURCES:
         return
     try:
-        yield from SOURCES[source].photos(root, Workspace(DataSettings(source=source, path=str(root)), frames))
+        yield from SOURCES[source].photos(root, SourceContext(DataSettings(source=source, path=str(root)), frames))
     except FaceReconError:
         return  # it holds nothing of this layout
 

@@ -1,6 +1,6 @@
 """Where photos come from: one module per on-disk layout, behind one small interface.
 
-A source is a function ``(root, workspace) -> photos`` that names what lies under a folder; it decodes no image, but
+A source is a function ``(root, context) -> photos`` that names what lies under a folder; it decodes no image, but
 for videos, of which it keeps the frames it names. A new layout is one module here with one function that is registered.
 """
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from facerecon.data.companions import Companions
 from facerecon.data.manifest import SPLITS
+from facerecon.data.quarantine import Refusal
 from facerecon.data.settings import DataSettings
 from facerecon.errors import FaceReconError
 
@@ -33,9 +34,9 @@ class Photo:
     is a point between the eyes of the face that is meant (x, y in pixels), where the layout tells.
 
     Frames of footage have ``clip``, ``track`` (one face followed through the clip), ``frame`` (number in the clip) and
-    ``time`` (seconds), and lie as ``file``, a uri relative to the source's workspace.
+    ``time`` (seconds), and lie as ``file``, a uri relative to the context's folder.
 
-    ``refused`` is why the source itself will not have it used: it goes to the quarantine list with that reason, unread.
+    ``refused`` is why the source itself will not have it used: it goes to the quarantine list with that, unread.
     """
 
     uri: str
@@ -48,18 +49,18 @@ class Photo:
     frame: int = -1
     time: float = math.nan
     file: str = ""
-    refused: str = ""
+    refused: Refusal | None = None
 
 
 @dataclass(frozen=True)
-class Workspace:
+class SourceContext:
     """What a source is given beside its root: the settings, and a folder for what it takes out of videos."""
 
     settings: DataSettings
     folder: Path
 
 
-Photos = Callable[[Path, Workspace], Iterator[Photo]]
+Photos = Callable[[Path, SourceContext], Iterator[Photo]]
 
 Parts = Callable[[Path, str], NDArray[np.uint8] | None]
 """(root, uri) -> labels of the face's parts, uint8 [h, w] over the whole photo in any resolution, 0 = none; or None."""

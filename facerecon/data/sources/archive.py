@@ -2,7 +2,7 @@
 
 A folder in which everything else lies names nobody: it is passed over where each image has a further folder below it.
 The same name in two archives is the same person. Zip archives are read in place; a tar archive, in which nothing can
-be found without reading all before it, is packed anew once, as a zip without compression in the workspace.
+be found without reading all before it, is packed anew once, as a zip without compression in the context's folder.
 """
 
 import json
@@ -13,9 +13,11 @@ from pathlib import Path, PurePosixPath
 
 from facerecon.data import containers
 from facerecon.data.containers import MEMBER, member_names, path_refusal, read_bytes, write_zip
-from facerecon.data.sources import IMAGE_SUFFIXES, Photo, Workspace, files, register_source
+from facerecon.data.quarantine import Code, Refusal
+from facerecon.data.sources import IMAGE_SUFFIXES, Photo, SourceContext, files, register_source
 from facerecon.data.tars import BROKEN, tar_members
 from facerecon.data.tars import SUFFIXES as TAR_SUFFIXES
+from facerecon.data.tombstones import FORGOTTEN
 from facerecon.errors import FaceReconError
 from facerecon.files import digest_of, sha256_file
 from facerecon.images import UnreadableImageError
@@ -29,7 +31,7 @@ _INDEX = "index.json"
 
 
 @register_source()
-def archive(root: Path, workspace: Workspace) -> Iterator[Photo]:
+def archive(root: Path, context: SourceContext) -> Iterator[Photo]:
     """Images in all archives under ``root``; an archive that cannot be read is named with its reason.
 
     Raises:
@@ -42,13 +44,13 @@ def archive(root: Path, workspace: Workspace) -> Iterator[Photo]:
         found = True
         uri = path.relative_to(root).as_posix()
         if path.exists() and not path.is_file():
-            yield Photo(uri, refused="archive: not a file")  # a pipe would be waited for
+            yield Photo(uri, refused=Refusal(Code.BAD_ARCHIVE, "archive: not a file"))  # a pipe would be waited for
             continue
         try:
-            yield from _photos(uri, _zip(path) if path.suffix.lower() == ".zip" else _tar(path, workspace.folder))
+            yield from _photos(uri, _zip(path) if path.suffix.lower() == ".zip" else _tar(path, context.folder))
         except (UnreadableImageError, OSError) as error:
             reason = (error.strerror or "not readable") if isinstance(error, OSError) else str(error)
-            yield Photo(uri, refused=f"archive: {reason}")
+            yield Photo(uri, refused=Refusal(Code.BAD_ARCHIVE, f"archive: {reason}"))
     if not found:
         raise FaceReconError(
             f"data.path {root}: no archive ({', '.join(SUFFIXES)}): give the folder that holds it, "
@@ -57,7 +59,7 @@ def archive(root: Path, workspace: Workspace) -> Iterator[Photo]:
 
 
 def _zip(path: Path) -> dict[str, tuple[str, str]]:
-    """Of each member by name: where it lies in the workspace, "" for in place, and why it is refused."""
+    """Of each member by name: where it lies in the context's folder, "" for in place, and why it is refused."""
     return dict.fromkeys(member_names(path), ("", ""))
 
 
@@ -69,11 +71,13 @@ def _photos(uri: str, members: dict[str, tuple[str, str]]) -> Iterator[Photo]:
     passed_over = int(len({parts[0] for parts in usable}) == 1 and all(len(parts) > 2 for parts in usable))
     for name, path in images.items():
         folders = path.parts[passed_over:-1]
-        file, refused = members[name]
+        file, reason = members[name]
+        refused = Refusal(Code.FORGOTTEN if reason == FORGOTTEN else Code.BAD_MEMBER, reason) if reason else None
         yield Photo(f"{uri}{MEMBER}{name}", folders[0] if folders else None, file=file, refused=refused)
     for name in shown:
         if name.lower().endswith(SUFFIXES):
-            yield Photo(f"{uri}{MEMBER}{name}", refused="an archive within an archive: unpack it beside the other")
+            nested = Refusal(Code.BAD_MEMBER, "an archive within an archive: unpack it beside the other")
+            yield Photo(f"{uri}{MEMBER}{name}", refused=nested)
 
 
 def _hidden(path: PurePosixPath) -> bool:
@@ -81,7 +85,7 @@ def _hidden(path: PurePosixPath) -> bool:
 
 
 def packed_name(path: Path) -> str:
-    """The name of the zip in the workspace into which a tar archive is packed anew."""
+    """The name of the zip in the context's folder into which a tar archive is packed anew."""
     return f"{digest_of({'tar': sha256_file(path), 'version': VERSION})[:32]}.zip"
 
 

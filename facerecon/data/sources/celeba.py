@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from facerecon.data.companions import Companion, Gone, without_rows, words
 from facerecon.data.containers import MEMBER, member_names
-from facerecon.data.sources import Photo, Workspace, files, register_source
+from facerecon.data.sources import Photo, SourceContext, files, register_source
 from facerecon.errors import FaceReconError
 from facerecon.images import UnreadableImageError
 
@@ -56,7 +56,7 @@ def rows_of(root: Path, names: set[str]) -> Iterator[Companion]:
 
 
 @register_source(companions=companions)
-def celeba(root: Path, workspace: Workspace) -> Iterator[Photo]:
+def celeba(root: Path, context: SourceContext) -> Iterator[Photo]:
     """The photos of ``img_align_celeba/``, or of ``img_align_celeba.zip``, which is read in place.
 
     The partition's list says which there are; one that is not there is unreadable. With

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from facerecon.data.companions import Companion, Gone, without_rows, words
 from facerecon.data.parts import PART_LABELS
-from facerecon.data.sources import Photo, Workspace, image_files, register_source
+from facerecon.data.quarantine import Code, Refusal
+from facerecon.data.sources import Photo, SourceContext, image_files, register_source
 from facerecon.data.sources.celeba import names_of, official_lists, rows_of, table
 from facerecon.errors import FaceReconError
 from facerecon.images import UnreadableImageError, read_rgb
@@ -69,7 +70,7 @@ def companions(root: Path, gone: Gone) -> Iterator[Companion]:
 
 
 @register_source(parts, companions)
-def celeba_hq(root: Path, workspace: Workspace) -> Iterator[Photo]:
+def celeba_hq(root: Path, context: SourceContext) -> Iterator[Photo]:
     """The photos of CelebA-HQ; without CelebA's lists nobody is known, and all splits are allowed.
 
     Raises:
@@ -94,7 +95,7 @@ def celeba_hq(root: Path, workspace: Workspace) -> Iterator[Photo]:
         elif path.stem in known:
             yield Photo(uri, *known[path.stem])
         else:
-            yield Photo(uri, refused="CelebA's lists do not say who it is")
+            yield Photo(uri, refused=Refusal(Code.NOT_LISTED, "CelebA's lists do not say who it is"))
 
 
 def _tops(root: Path) -> tuple[Path, Path]:

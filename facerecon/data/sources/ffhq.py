@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from facerecon.data.companions import Companion, Gone
-from facerecon.data.sources import Photo, Workspace, register_source
+from facerecon.data.sources import Photo, SourceContext, register_source
 from facerecon.errors import FaceReconError
 
 LIST = "ffhq-dataset-v2.json"
@@ -45,7 +45,7 @@ def companions(root: Path, gone: Gone) -> Iterator[Companion]:
 
 
 @register_source(companions=companions)
-def ffhq(root: Path, workspace: Workspace) -> Iterator[Photo]:
+def ffhq(root: Path, context: SourceContext) -> Iterator[Photo]:
     """All photos that FFHQ lists, each with its own licence; one that is listed and not there is unreadable.
 
     Nobody is named. Faces out of one photograph on Flickr share an identity, so that it is never in two splits; only

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from facerecon.data.sources import Photo, Workspace, image_files, register_source
+from facerecon.data.sources import Photo, SourceContext, image_files, register_source
 
 
 @register_source()
-def folder(root: Path, workspace: Workspace) -> Iterator[Photo]:
+def folder(root: Path, context: SourceContext) -> Iterator[Photo]:
     """Photos anywhere under ``root``: ``<identity>/.../<photo>``, or ``<photo>`` of a person not named."""
     for path in image_files(root):
         relative = path.relative_to(root)

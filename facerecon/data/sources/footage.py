@@ -11,7 +11,7 @@ import numpy as np
 
 from facerecon.data.containers import MEMBER
 from facerecon.data.settings import FootageSettings
-from facerecon.data.sources import Photo, Workspace, files, register_source
+from facerecon.data.sources import Photo, SourceContext, files, register_source
 from facerecon.errors import FaceReconError
 from facerecon.files import remove_temporary
 
@@ -27,7 +27,7 @@ FRAMES_SUFFIX = ".frames"
 
 
 @register_source()
-def footage(root: Path, workspace: Workspace) -> Iterator[Photo]:
+def footage(root: Path, context: SourceContext) -> Iterator[Photo]:
     """The best faces of each track in each clip under ``root``; a clip is a video, or a folder named ``….frames``.
 
     Who is in a track is told by ``data.footage.same_person``. A clip that cannot be used, or shows no face, is refused
@@ -45,9 +45,9 @@ def footage(root: Path, workspace: Workspace) -> Iterator[Photo]:
             f"data.path: {root} holds no clip ({', '.join(sorted(VIDEO_SUFFIXES))}, or a folder of frames named "
             "….frames): give a folder of footage"
         )
-    settings = workspace.settings.footage
-    with _alone(workspace.folder):
-        extracted = extract_all([root / clip for clip in clips], workspace.folder, settings)
+    settings = context.settings.footage
+    with _alone(context.folder):
+        extracted = extract_all([root / clip for clip in clips], context.folder, settings)
     names = _identities(dict(zip(clips, extracted, strict=True)), settings)
     for clip, found in zip(clips, extracted, strict=True):
         if found.refused or not found.record:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from facerecon.data.companions import Companion, Gone, with_last_number, without_rows, words
-from facerecon.data.sources import Photo, Workspace, files, image_files, register_source
+from facerecon.data.sources import Photo, SourceContext, files, image_files, register_source
 from facerecon.errors import FaceReconError
 
 _NAME = re.compile(r"(?P<person>.+)_\d{4}")
@@ -27,7 +27,7 @@ def companions(root: Path, gone: Gone) -> Iterator[Companion]:
 
 
 @register_source(companions=companions)
-def lfw(root: Path, workspace: Workspace) -> Iterator[Photo]:
+def lfw(root: Path, context: SourceContext) -> Iterator[Photo]:
     """Photos in LFW's layout; LFW names no train and test people of its own for reconstruction.
 
     Raises:

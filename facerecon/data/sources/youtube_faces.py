@@ -1,7 +1,7 @@
 """YouTube Faces with facial keypoints: ``.npz`` files of clips in folders at will, ``<Person_Name>_<number>.npz``.
 
 ``colorImages`` is uint8 [H, W, 3, frames], ``landmarks3D`` [68, 3, frames] are points in pixels of each frame. Frames
-spread evenly over a clip are kept as PNG in a zip in the workspace, one a clip, written once.
+spread evenly over a clip are kept as PNG in a zip in the context's folder, one a clip, written once.
 """
 
 import json
@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from facerecon.data.companions import Companion, Gone, without_rows
 from facerecon.data.containers import MAX_BYTES, MEMBER, member_names, read_bytes, write_zip
-from facerecon.data.sources import Photo, Workspace, files, register_source
+from facerecon.data.quarantine import Code, Refusal, refusal_of
+from facerecon.data.sources import Photo, SourceContext, files, register_source
 from facerecon.errors import FaceReconError
 from facerecon.files import digest_of, sha256_file
 from facerecon.images import UnreadableImageError, encode_png
@@ -52,7 +53,7 @@ def companions(root: Path, gone: Gone) -> Iterator[Companion]:
 
 
 @register_source(companions=companions)
-def youtube_faces(root: Path, workspace: Workspace) -> Iterator[Photo]:
+def youtube_faces(root: Path, context: SourceContext) -> Iterator[Photo]:
     """Frames of all clips under ``root``; all of a clip are one track, all of a person one identity.
 
     A clip that cannot be used is named with its reason; nothing that is pickled in it is loaded.
@@ -66,25 +67,25 @@ def youtube_faces(root: Path, workspace: Workspace) -> Iterator[Photo]:
             f"data.path {root}: no clip named <Person_Name>_<number>.npz: give the folder of YouTube Faces"
         )
     with ThreadPoolExecutor(min(_AT_ONCE, os.cpu_count() or 1)) as pool:
-        for photos in pool.map(lambda path: _photos(path, root, workspace), clips):
+        for photos in pool.map(lambda path: _photos(path, root, context), clips):
             yield from photos
 
 
-def _photos(path: Path, root: Path, workspace: Workspace) -> list[Photo]:
+def _photos(path: Path, root: Path, context: SourceContext) -> list[Photo]:
     clip, match = path.relative_to(root).as_posix(), _NAME.fullmatch(path.stem)
     assert match is not None
-    person, count = match["person"], workspace.settings.youtube_faces.frames_per_clip
+    person, count = match["person"], context.settings.youtube_faces.frames_per_clip
     if path.exists() and not path.is_file():
-        return [Photo(clip, person, refused="clip: not a file")]  # a pipe would be waited for
+        return [Photo(clip, person, refused=Refusal(Code.BAD_CLIP, "clip: not a file"))]  # a pipe would be waited for
     try:
         kept = f"{digest_of({'clip': sha256_file(path), 'frames': count, 'version': VERSION})[:32]}.zip"
-        if not (workspace.folder / kept).is_file():
-            write_zip(workspace.folder / kept, _pictures(path, count))
-        index = json.loads(read_bytes(workspace.folder, f"{kept}{MEMBER}{_INDEX}"))
+        if not (context.folder / kept).is_file():
+            write_zip(context.folder / kept, _pictures(path, count))
+        index = json.loads(read_bytes(context.folder, f"{kept}{MEMBER}{_INDEX}"))
     except UnreadableImageError as error:
-        return [Photo(clip, person, refused=f"clip: {error}")]
+        return [Photo(clip, person, refused=Refusal(Code.BAD_CLIP, f"clip: {error}"))]
     except OSError as error:
-        return [Photo(clip, person, refused=f"cannot be read: {error.strerror}")]
+        return [Photo(clip, person, refused=refusal_of(error))]
     return [
         Photo(
             uri=f"{clip}#frame={frame}",

@@ -6,6 +6,7 @@ from facerecon.data import duplicates
 from facerecon.data.duplicates import Guarded
 from facerecon.data.lighting import LIGHTING, within
 from facerecon.data.manifest import FACE_COLUMNS, PHOTO_COLUMNS, SPLITS, Manifest
+from facerecon.data.quarantine import Code
 
 TABLES = {
     "faces": (*PHOTO_COLUMNS, *FACE_COLUMNS),
@@ -24,7 +25,7 @@ TABLES = {
 ``near_duplicates`` for each confirmed pair that is still in two splits, and ``totals`` has one.
 """
 
-_NOT_FOUND = r"no face found.*|\d+ faces found"
+_NOT_FOUND = (Code.NO_FACE, Code.NO_FACE_AT_ANCHOR, Code.SEVERAL_FACES)
 
 
 def tables(guarded: Guarded) -> dict[str, pd.DataFrame]:
@@ -83,7 +84,7 @@ def _totals(guarded: Guarded) -> pd.DataFrame:
     photos = int(manifest.faces["uri"].nunique())
     # a near-duplicate was quarantined, but its face was found
     duplicate = int(guarded.pairs["uri"].nunique())
-    missing = int(manifest.quarantine["reason"].str.fullmatch(_NOT_FOUND).sum())
+    missing = int(manifest.quarantine["code"].isin([code.value for code in _NOT_FOUND]).sum())
     found = (photos + duplicate) / max(1, photos + duplicate + missing)
     row = (photos, int(manifest.faces["identity"].nunique()), len(manifest.quarantine), duplicate, found)
     return pd.DataFrame([row], columns=list(TABLES["totals"]))

@@ -63,7 +63,7 @@ def test_the_later_one_is_quarantined_with_its_reason_whatever_the_order_of_rows
     originals = sorted(copied.faces["uri"][copied.faces["split"] == "train"])[:4]
     assert sorted(guarded.manifest.faces["uri"]) == sorted(set(copied.faces["uri"]) - set(gone))
     assert guarded.manifest.quarantine.to_dict("records") == [
-        {"uri": uri, "reason": f"near-duplicate of {of} in split train"}
+        {"uri": uri, "code": "near_duplicate", "reason": f"near-duplicate of {of} in split train"}
         for uri, of in zip(gone, originals, strict=True)
     ]
     assert len(guarded.pairs) == 4

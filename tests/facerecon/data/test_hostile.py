@@ -17,6 +17,7 @@ from PIL import ExifTags, Image, PngImagePlugin
 from facerecon.data.alignment import AlignmentSettings, align
 from facerecon.data.ingest import ingest
 from facerecon.data.manifest import Manifest
+from facerecon.data.quarantine import Code
 from facerecon.data.settings import DataSettings
 from facerecon.images import encode_png
 
@@ -36,29 +37,29 @@ def good(sample_faces: Path) -> Path:
     return min(path for path in sample_faces.rglob("*") if path.suffix in (".png", ".jpg"))
 
 
-NOT_AN_IMAGE, NO_FACE = "cannot be decoded: not an image", "no face found"
+NOT_AN_IMAGE, NO_FACE = (Code.UNDECODABLE, "cannot be decoded: not an image"), (Code.NO_FACE, "no face found")
 HOSTILE = {
-    "truncated.jpg": "cannot be decoded: .*truncated",
-    "truncated.png": "cannot be decoded: ",
+    "truncated.jpg": (Code.UNDECODABLE, "cannot be decoded: .*truncated"),
+    "truncated.png": (Code.UNDECODABLE, "cannot be decoded: "),
     "zero bytes.png": NOT_AN_IMAGE,
     "zeros.png": NOT_AN_IMAGE,
     "text.jpg": NOT_AN_IMAGE,
     "pdf.jpg": NOT_AN_IMAGE,
-    "decompression bomb.png": "too large",
-    "30000x30000.png": "too large",
+    "decompression bomb.png": (Code.TOO_LARGE, "too large"),
+    "30000x30000.png": (Code.TOO_LARGE, "too large"),
     "30000x1.png": NO_FACE,
     "1x30000.png": NO_FACE,
     "1 pixel.png": NO_FACE,
-    "pipe.jpg": "not a file",
-    "endless device.jpg": "not a file",
-    "link to nothing.jpg": "cannot be read: No such file or directory",
-    "link to itself.jpg": "cannot be read: Too many levels of symbolic links",
+    "pipe.jpg": (Code.NOT_A_FILE, "not a file"),
+    "endless device.jpg": (Code.NOT_A_FILE, "not a file"),
+    "link to nothing.jpg": (Code.UNREADABLE, "cannot be read: No such file or directory"),
+    "link to itself.jpg": (Code.UNREADABLE, "cannot be read: Too many levels of symbolic links"),
     "  spaces  .png": NOT_AN_IMAGE,
     "line\nbreak.png": NOT_AN_IMAGE,
     "Ωλ 写真 🙂.png": NOT_AN_IMAGE,
     "'; DROP TABLE faces; --.png": NOT_AN_IMAGE,
     "=cmd|' !A0.png": NOT_AN_IMAGE,
-    "copy of the good one.png": "duplicate of a good one.png",
+    "copy of the good one.png": (Code.DUPLICATE, "duplicate of a good one.png"),
 }
 
 
@@ -97,9 +98,11 @@ def test_the_good_photo_is_all_that_is_left(survived: Manifest) -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_photo_is_quarantined_with_its_reason(survived: Manifest, name: str) -> None:
-    [reason] = survived.quarantine.set_index("uri").loc[[name], "reason"]
-    assert re.match(HOSTILE[name], reason)
+def test_a_hostile_photo_is_quarantined_with_its_code_and_reason(survived: Manifest, name: str) -> None:
+    [(code, reason)] = survived.quarantine.set_index("uri").loc[[name], ["code", "reason"]].to_numpy().tolist()
+    expected, pattern = HOSTILE[name]
+    assert code == expected
+    assert re.match(pattern, reason)
     assert "\n" not in reason
     assert survived.root not in reason
 

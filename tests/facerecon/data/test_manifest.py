@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facerecon.data.manifest import FACE_COLUMNS, PHOTO_COLUMNS, SPLITS, Manifest
+from facerecon.data.quarantine import Code, Refusal, quarantine_table
 from facerecon.data.store import MEASURES, AlignedFace, AlignedPhoto, FaceStore, Measures
 from facerecon.errors import FaceReconError
 
@@ -23,6 +24,7 @@ def photo(face: str, **values: Any) -> dict[str, Any]:
     return {**blank, "face": face, "sha256": face, "source": "folder", "split": "train", "frame": -1, **values}
 
 
+CODES = st.sampled_from(Code)
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
 
 
@@ -48,7 +50,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
         for name in FACE_COLUMNS:
             faces[name] = draw(st.floats(0, 100))
         faces["crop_sha256"] = [f"{index:064x}" for index in range(count)]
-    refused = pd.DataFrame(draw(st.lists(st.tuples(TEXT, TEXT), max_size=3)), columns=["uri", "reason"], dtype=str)
+    refused = quarantine_table(draw(st.lists(st.tuples(TEXT, st.builds(Refusal, CODES, TEXT)), max_size=3)))
     return Manifest(root="/photos", faces=faces, quarantine=refused, store="/store" if size else "", size=size)
 
 
@@ -76,7 +78,8 @@ def test_digest_changes_with_any_content(manifest: Manifest, data: st.DataObject
     old = faces.loc[row, column]
     faces.loc[row, column] = (0.0 if pd.isna(old) else old + 1) if number else old + "x"
     more = pd.concat([manifest.faces, manifest.faces.iloc[[0]].assign(face="new")])
-    refused = pd.concat([manifest.quarantine, pd.DataFrame({"uri": ["new"], "reason": ["blurred"]})])
+    new = quarantine_table([("new", Refusal(Code.TOO_SMALL, "blurred"))])
+    refused = pd.concat([manifest.quarantine, new])
     changes = [
         replace(manifest, faces=faces),
         replace(manifest, faces=more),
@@ -84,6 +87,20 @@ def test_digest_changes_with_any_content(manifest: Manifest, data: st.DataObject
         replace(manifest, faces=manifest.faces.iloc[1:]),
     ]
     assert manifest.digest not in [change.digest for change in changes]
+
+
+@given(manifests(), st.data())
+def test_digest_follows_codes_and_not_the_words_of_reasons(manifest: Manifest, data: st.DataObject) -> None:
+    rows = len(manifest.quarantine)
+    reasons = data.draw(st.lists(TEXT, min_size=rows, max_size=rows))
+    order = data.draw(st.permutations(range(rows)))
+    reworded = manifest.quarantine.assign(reason=reasons).iloc[list(order)]
+    assert replace(manifest, quarantine=reworded).digest == manifest.digest
+    if rows:
+        row = data.draw(st.integers(0, rows - 1))
+        changed = manifest.quarantine.copy()
+        changed.loc[row, "code"] = data.draw(CODES.filter(lambda code: code != changed.loc[row, "code"])).value
+        assert replace(manifest, quarantine=changed).digest != manifest.digest
 
 
 @given(manifests())
@@ -151,7 +168,7 @@ def test_missing_faces_are_counted_and_the_first_named(tmp_path: Path) -> None:
         measures = Measures(*[0.0] * len(MEASURES))
         parts, phash = pixels[..., 0], np.zeros(8, np.uint8)
         face = AlignedFace(pixels, points[:5, :2], points[:68, :2], points, phash, parts, measures)
-        FaceStore.write(tmp_path, [AlignedPhoto(name, "", [face]) for name in names])
+        FaceStore.write(tmp_path, [AlignedPhoto(name, None, [face]) for name in names])
 
     write("f3", "f1", "f2")
     with pytest.raises(FaceReconError, match=rf"^1 aligned faces are missing from {tmp_path} \(first: f0\): run"):
@@ -163,5 +180,5 @@ def test_missing_faces_are_counted_and_the_first_named(tmp_path: Path) -> None:
 def test_digest_is_this_one() -> None:
     # it names caches and checkpoints and stands in published tables
     faces = pd.DataFrame([photo("f" * 64, uri="ada/1.png", identity="ada")])
-    assert Manifest("/photos", faces).digest == "6ea20be08628cf20182952aa6f474a172dba507db5e409cd1d1b6d383e25599d"
-    assert np.array_equal(Manifest("/photos", faces).quarantine.columns, ["uri", "reason"])
+    assert Manifest("/photos", faces).digest == "e74c03ff8a0774cc9a5ba2a824eb92362aa6a5e4b1faba04e9ae2cd8bf0b2505"
+    assert np.array_equal(Manifest("/photos", faces).quarantine.columns, ["uri", "code", "reason"])

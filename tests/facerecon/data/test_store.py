@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from facerecon.data.quarantine import Code, Refusal
 from facerecon.data.store import MEASURES, AlignedFace, AlignedPhoto, FaceStore, Measures, face_name
 from facerecon.errors import FaceReconError
 from facerecon.files import sha256_bytes, sha256_file
@@ -29,7 +30,7 @@ def make_face(seed: int, parts: bool = False) -> AlignedFace:
 
 def make_photo(number: int, faces: int = 1, parts: bool = False) -> AlignedPhoto:
     made = [make_face(100 * number + index, parts) for index in range(faces)]
-    return AlignedPhoto(sha256_bytes(bytes([number])), "" if faces else "no face found", made)
+    return AlignedPhoto(sha256_bytes(bytes([number])), None if faces else Refusal(Code.NO_FACE, "no face found"), made)
 
 
 def same(one: AlignedPhoto, other: AlignedPhoto) -> None:
@@ -53,7 +54,7 @@ def test_what_is_written_is_read(
     assert len(store) == len(photos)
     for photo in photos:
         assert photo.sha256 in store
-        assert store.reason(photo.sha256) == photo.reason
+        assert store.refusal(photo.sha256) == photo.refusal
         same(store.photo(photo.sha256), photo)
     names = [face_name(photo.sha256, index) for photo in photos for index in range(len(photo.faces))]
     faces = [face for photo in photos for face in photo.faces]

@@ -234,7 +234,7 @@ def test_labelled_parts_are_cases_of_the_faces_that_have_them(
     photos = []
     for name in (first, second, third):
         [face] = tiny_manifest.aligned_faces.photo(name).faces
-        photos.append(AlignedPhoto(name, "", [replace(face, parts=labels if name != second else face.parts)]))
+        photos.append(AlignedPhoto(name, None, [replace(face, parts=labels if name != second else face.parts)]))
     FaceStore.write(tmp_path, photos)
     three = EvaluationSettings(max_faces=3, lpips_backbone="alex", samples=1)
     figures = run(three, manifest=replace(tiny_manifest, store=str(tmp_path)), features=True).figures
@@ -256,7 +256,7 @@ def test_a_face_without_the_part_is_left_out_of_that_parts_figures(
         for part, where in (("mouth", slice(48, 68)), ("jaw", slice(0, 17))):
             if part in moved:
                 beyond[where, 1] += 80
-        photos.append(AlignedPhoto(name, "", [replace(face, sixty_eight=beyond)]))
+        photos.append(AlignedPhoto(name, None, [replace(face, sixty_eight=beyond)]))
     FaceStore.write(tmp_path, photos)
     manifest = replace(tiny_manifest, store=str(tmp_path))
     figures = run(manifest=manifest, features=True).figures
@@ -414,7 +414,7 @@ def test_lighting_groups_faces_by_their_mean_luma(
     for name, wanted in zip(evaluation_faces(tiny_manifest, "test", 3).rows["face"], (40, 60, 200), strict=True):
         [face] = tiny_manifest.aligned_faces.photo(name).faces
         crop = face.crop * (wanted / face.crop.mean())
-        photos.append(AlignedPhoto(name, "", [replace(face, crop=crop.clip(0, 255).round().astype(np.uint8))]))
+        photos.append(AlignedPhoto(name, None, [replace(face, crop=crop.clip(0, 255).round().astype(np.uint8))]))
     FaceStore.write(tmp_path, photos)
     manifest = replace(tiny_manifest, store=str(tmp_path))
     masks = MaskSet(64, {(level, "brush"): tiny_masks.masks[level, "brush"] for level in (1, 2)}, tiny_masks.folder)

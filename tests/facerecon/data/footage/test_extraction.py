@@ -16,6 +16,7 @@ from PIL import Image as PillowImage
 from facerecon.data.footage import extraction
 from facerecon.data.footage.decode import Frame, Tally
 from facerecon.data.footage.extraction import RECORD, Extracted, archive_name, extract_all, read_record
+from facerecon.data.quarantine import Code, Refusal
 from facerecon.data.settings import FootageSettings
 from facerecon.perception.landmarks import FaceLandmarker, five_points
 
@@ -33,7 +34,7 @@ def extract(clip: Path, folder: Path, settings: FootageSettings = SETTINGS) -> E
 def archives(footage_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the archive of the film in which two people cross."""
     folder = tmp_path_factory.mktemp("archives")
-    assert extract(footage_root / "crossing.mp4", folder).refused == ""
+    assert extract(footage_root / "crossing.mp4", folder).refused is None
     return folder
 
 
@@ -142,7 +143,7 @@ def test_damage_to_an_archive_is_mended(archives: Path, footage_root: Path, tmp_
     whole = archive.read_bytes()
     for damaged in (b"", whole[: len(whole) // 2], b"no archive"):
         archive.write_bytes(damaged)
-        assert extract(clip, tmp_path).refused == ""
+        assert extract(clip, tmp_path).refused is None
         assert archive.read_bytes() == whole
 
 
@@ -153,8 +154,10 @@ def test_a_clip_without_a_face_and_one_that_is_no_clip_leave_their_reason(
     clips[1].write_text("Dear diary")
     folder = tmp_path / "archives"
     reasons = [found.refused for found in extract_all(clips, folder, SETTINGS)]
-    assert reasons[0] == "no face found"
-    assert reasons[1].startswith("cannot be decoded: ")
+    assert reasons[0] == Refusal(Code.NO_FACE, "no face found")
+    assert reasons[1]
+    assert reasons[1].code == Code.BAD_CLIP
+    assert reasons[1].reason.startswith("cannot be decoded: ")
     names = sorted(path.name for path in folder.iterdir())
     assert names == sorted(found.archive for found in extract_all(clips, folder, SETTINGS))
     request.getfixturevalue("blind")
@@ -175,9 +178,9 @@ def test_a_clip_that_cannot_be_read_leaves_nothing_for_it_may_be_mended(
     clips = [tmp_path / f"{name}.mp4" for name in ("link", "pipe", "fails")]
     found = extract_all(clips, tmp_path / "archives", SETTINGS)
     assert [each.refused for each in found] == [
-        "cannot be read: No such file or directory",
-        "not a file",
-        "cannot be read: Permission denied",
+        Refusal(Code.UNREADABLE, "cannot be read: No such file or directory"),
+        Refusal(Code.BAD_CLIP, "not a file"),
+        Refusal(Code.UNREADABLE, "cannot be read: Permission denied"),
     ]
     assert list((tmp_path / "archives").glob("*")) == []
 
@@ -192,7 +195,7 @@ def test_a_clip_that_changes_while_it_is_read(tmp_path: Path, film: Film, monkey
             stream.write(b"more")
 
     monkeypatch.setattr(extraction, "read_frames", while_it_grows)
-    assert extract(clip, tmp_path / "archives").refused == "changed while it was read"
+    assert extract(clip, tmp_path / "archives").refused == Refusal(Code.CHANGED, "changed while it was read")
     assert list((tmp_path / "archives").glob("*")) == []
 
 

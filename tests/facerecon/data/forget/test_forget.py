@@ -149,7 +149,7 @@ def test_a_forgotten_photo_that_comes_back_is_quarantined_whatever_its_name(proj
     (project / "data" / "Bob" / "9.png").write_bytes(content)
     manifest = list_photos(project)
     assert uris(manifest) == {f"Bob/{index}.png" for index in range(3)}
-    assert manifest.quarantine.to_dict("records") == [{"uri": "Bob/9.png", "reason": "forgotten"}]
+    assert manifest.quarantine.to_dict("records") == [{"uri": "Bob/9.png", "code": "forgotten", "reason": "forgotten"}]
 
 
 def test_tombstones_come_first_so_a_killed_forgetting_lets_nothing_through(project):
@@ -207,7 +207,9 @@ def test_a_clip_goes_as_a_whole_and_is_refused_when_it_returns(project):
     for _ in range(2):
         manifest = ingest(settings, project, frames)
         assert set(manifest.faces["identity"]) == {"Bob"}
-        assert manifest.quarantine.to_dict("records") == [{"uri": "Renamed_0.npz", "reason": "forgotten"}]
+        assert manifest.quarantine.to_dict("records") == [
+            {"uri": "Renamed_0.npz", "code": "forgotten", "reason": "forgotten"}
+        ]
         assert len(list(frames.glob("*.zip"))) == 1
 
 

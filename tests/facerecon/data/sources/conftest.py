@@ -1,4 +1,4 @@
-"""What the tests of sources share: a workspace, photographs of faces, and a run from the source to aligned faces."""
+"""What the tests of sources share: a context, photographs of faces, and a run from the source to aligned faces."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,13 +9,13 @@ from facerecon.data.alignment import AlignmentSettings, align
 from facerecon.data.ingest import ingest
 from facerecon.data.manifest import Manifest
 from facerecon.data.settings import DataSettings
-from facerecon.data.sources import Workspace
+from facerecon.data.sources import SourceContext
 
 
 @pytest.fixture
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def context(tmp_path_factory: pytest.TempPathFactory) -> SourceContext:
     """Default settings and an empty folder."""
-    return Workspace(DataSettings(), tmp_path_factory.mktemp("workspace"))
+    return SourceContext(DataSettings(), tmp_path_factory.mktemp("context"))
 
 
 @pytest.fixture
@@ -28,11 +28,11 @@ Ingest = Callable[..., Manifest]
 
 
 @pytest.fixture
-def ingested(workspace: Workspace, tmp_path: Path) -> Ingest:
+def ingested(context: SourceContext, tmp_path: Path) -> Ingest:
     """``ingested(source)`` lists what lies under ``tmp_path`` as that source does."""
 
     def run(source: str, **options: object) -> Manifest:
-        return ingest(DataSettings(path=str(tmp_path), source=source, **options), tmp_path, workspace.folder)
+        return ingest(DataSettings(path=str(tmp_path), source=source, **options), tmp_path, context.folder)
 
     return run
 
@@ -51,3 +51,9 @@ def cut_out(landmark_model: Path, tmp_path_factory: pytest.TempPathFactory) -> C
 def reasons() -> Callable[[Manifest], dict[str, str]]:
     """The quarantine list as a dictionary from uri to reason."""
     return lambda manifest: dict(zip(manifest.quarantine["uri"], manifest.quarantine["reason"], strict=True))
+
+
+@pytest.fixture
+def codes() -> Callable[[Manifest], dict[str, str]]:
+    """The quarantine list as a dictionary from uri to code."""
+    return lambda manifest: dict(zip(manifest.quarantine["uri"], manifest.quarantine["code"], strict=True))

@@ -14,7 +14,8 @@ from PIL import Image
 from facerecon.data import containers
 from facerecon.data.containers import read_bytes
 from facerecon.data.manifest import Manifest
-from facerecon.data.sources import Photo, Workspace
+from facerecon.data.quarantine import Code, Refusal
+from facerecon.data.sources import Photo, SourceContext
 from facerecon.data.sources import archive as module
 from facerecon.data.sources.archive import archive
 from facerecon.errors import FaceReconError
@@ -58,41 +59,41 @@ def write_names(path: Path, *names: str) -> None:
         write_tar(path, *(entry(name, png(shade)) for shade, name in enumerate(names)))
 
 
-def identities(root: Path, workspace: Workspace) -> dict[str, str | None]:
-    return {photo.uri.partition("!/")[2]: photo.identity for photo in archive(root, workspace)}
+def identities(root: Path, context: SourceContext) -> dict[str, str | None]:
+    return {photo.uri.partition("!/")[2]: photo.identity for photo in archive(root, context)}
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar"])
 class TestNames:
-    def test_the_first_folder_names_the_person(self, tmp_path: Path, workspace: Workspace, suffix: str) -> None:
+    def test_the_first_folder_names_the_person(self, tmp_path: Path, context: SourceContext, suffix: str) -> None:
         write_names(tmp_path / f"a{suffix}", "ada/1.png", "ada/2020/2.png", "bob/1.png", "3.png", "ada/notes.txt")
-        assert identities(tmp_path, workspace) == {
+        assert identities(tmp_path, context) == {
             "ada/1.png": "ada",
             "ada/2020/2.png": "ada",
             "bob/1.png": "bob",
             "3.png": None,
         }
 
-    def test_a_folder_around_all_people_names_nobody(self, tmp_path: Path, workspace: Workspace, suffix: str) -> None:
+    def test_a_folder_around_all_people_names_nobody(self, tmp_path: Path, context: SourceContext, suffix: str) -> None:
         write_names(tmp_path / f"a{suffix}", "faces/ada/1.png", "faces/bob/1.png", "faces/readme.txt", "note.txt")
-        assert identities(tmp_path, workspace) == {"faces/ada/1.png": "ada", "faces/bob/1.png": "bob"}
+        assert identities(tmp_path, context) == {"faces/ada/1.png": "ada", "faces/bob/1.png": "bob"}
 
     def test_the_folder_of_one_person_is_not_passed_over(
-        self, tmp_path: Path, workspace: Workspace, suffix: str
+        self, tmp_path: Path, context: SourceContext, suffix: str
     ) -> None:
         write_names(tmp_path / f"a{suffix}", "ada/1.png", "ada/2020/2.png")
-        assert set(identities(tmp_path, workspace).values()) == {"ada"}
+        assert set(identities(tmp_path, context).values()) == {"ada"}
 
-    def test_hidden_members_are_passed_over(self, tmp_path: Path, workspace: Workspace, suffix: str) -> None:
+    def test_hidden_members_are_passed_over(self, tmp_path: Path, context: SourceContext, suffix: str) -> None:
         write_names(tmp_path / f"a{suffix}", "./ada/1.png", "ada/._1.png", "__MACOSX/ada/2.png", ".git/3.png")
-        assert [name.removeprefix("./") for name in identities(tmp_path, workspace)] == ["ada/1.png"]
+        assert [name.removeprefix("./") for name in identities(tmp_path, context)] == ["ada/1.png"]
 
     @pytest.mark.parametrize("name", ["Ada Byron", "Åse Ødegård", "安倍", "line\nbreak", "a,b;c", "'\"", "-rf", "!"])
-    def test_any_name_of_a_person(self, tmp_path: Path, workspace: Workspace, suffix: str, name: str) -> None:
+    def test_any_name_of_a_person(self, tmp_path: Path, context: SourceContext, suffix: str, name: str) -> None:
         write_names(tmp_path / f"{name}{suffix}", f"{name}/{name}.png")
-        [photo] = archive(tmp_path, workspace)
+        [photo] = archive(tmp_path, context)
         assert photo.identity == name
-        folder, uri = (workspace.folder, photo.file) if photo.file else (tmp_path, photo.uri)
+        folder, uri = (context.folder, photo.file) if photo.file else (tmp_path, photo.uri)
         assert read_bytes(folder, uri) == png()
 
     @pytest.mark.parametrize("name", ["../evil.png", "ada/../../evil.png", "/etc/evil.png", "..\\evil.png"])
@@ -101,7 +102,7 @@ class TestNames:
         tmp_path: Path,
         ingested: Callable[..., Manifest],
         reasons: Callable[[Manifest], dict[str, str]],
-        workspace: Workspace,
+        context: SourceContext,
         suffix: str,
         name: str,
     ) -> None:
@@ -109,11 +110,12 @@ class TestNames:
         before = sorted(tmp_path.rglob("*"))
         manifest = ingested("archive")
         [(uri, reason)] = reasons(manifest).items()
+        assert set(manifest.quarantine["code"]) == {"bad_member"}
         assert uri == f"a{suffix}!/{name}"
         assert reason in ("a path that leads out of its archive", "an absolute path in an archive")
         assert manifest.faces["identity"].tolist() == ["ada"]
         assert sorted(tmp_path.rglob("*")) == before
-        assert not (workspace.folder.parent / "evil.png").exists()
+        assert not (context.folder.parent / "evil.png").exists()
         assert not Path("/etc/evil.png").exists()
 
     def test_an_archive_within_an_archive_is_quarantined(
@@ -134,7 +136,7 @@ class TestNames:
         tmp_path: Path,
         ingested: Callable[..., Manifest],
         reasons: Callable[[Manifest], dict[str, str]],
-        workspace: Workspace,
+        context: SourceContext,
         suffix: str,
         keep: int,
     ) -> None:
@@ -153,14 +155,14 @@ class TestNames:
         assert manifest.faces["identity"].tolist() == ["bob"]
         kind = "zip" if suffix == ".zip" else "tar"
         assert reasons(manifest)[f"a{suffix}"].startswith(f"archive: no {kind} archive, or a truncated one")
-        assert not any(workspace.folder.iterdir()), "nothing half-written"
+        assert not any(context.folder.iterdir()), "nothing half-written"
 
 
-def test_the_name_of_a_person_is_one_identity_in_all_archives(tmp_path: Path, workspace: Workspace) -> None:
+def test_the_name_of_a_person_is_one_identity_in_all_archives(tmp_path: Path, context: SourceContext) -> None:
     write_zip(tmp_path / "a.zip", "ada/1.png")
     write_zip(tmp_path / "deep/er/b.zip", "ada/2.png")
     (tmp_path / "beside.png").write_bytes(png())
-    assert list(archive(tmp_path, workspace)) == [
+    assert list(archive(tmp_path, context)) == [
         Photo("a.zip!/ada/1.png", "ada"),
         Photo("deep/er/b.zip!/ada/2.png", "ada"),
     ]
@@ -168,19 +170,19 @@ def test_the_name_of_a_person_is_one_identity_in_all_archives(tmp_path: Path, wo
 
 @pytest.mark.parametrize(("suffix", "mode"), TARS)
 def test_a_tar_is_packed_anew_once_whatever_its_compression(
-    tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, suffix: str, mode: str
+    tmp_path: Path, context: SourceContext, monkeypatch: pytest.MonkeyPatch, suffix: str, mode: str
 ) -> None:
     write_tar(tmp_path / f"a{suffix}", entry("ada/1.png", png(1)), entry("bob/2.png", png(2)), mode=mode)
-    photos = list(archive(tmp_path, workspace))
+    photos = list(archive(tmp_path, context))
     assert [(photo.uri, photo.identity) for photo in photos] == [
         (f"a{suffix}!/ada/1.png", "ada"),
         (f"a{suffix}!/bob/2.png", "bob"),
     ]
-    assert [read_bytes(workspace.folder, photo.file) for photo in photos] == [png(1), png(2)]
+    assert [read_bytes(context.folder, photo.file) for photo in photos] == [png(1), png(2)]
     monkeypatch.setattr(module, "_unpack", None)
     (tmp_path / f"a{suffix}").rename(tmp_path / f"renamed{suffix}")
-    assert [photo.file for photo in archive(tmp_path, workspace)] == [photo.file for photo in photos]
-    assert len(list(workspace.folder.iterdir())) == 1
+    assert [photo.file for photo in archive(tmp_path, context)] == [photo.file for photo in photos]
+    assert len(list(context.folder.iterdir())) == 1
 
 
 def test_links_and_devices_in_a_tar_are_quarantined(
@@ -198,6 +200,7 @@ def test_links_and_devices_in_a_tar_are_quarantined(
         entry("link/2.png", png(2)),
     )
     manifest = ingested("archive")
+    assert set(manifest.quarantine["code"]) == {"bad_member"}
     assert reasons(manifest) == {
         "a.tar!/sym.png": "a link in an archive",
         "a.tar!/hard.png": "a link in an archive",
@@ -217,48 +220,55 @@ def test_a_name_that_is_not_utf8_is_quarantined(
             packed.addfile(info, io.BytesIO(content))
     manifest = ingested("archive")
     assert reasons(manifest) == {r"a.tar!/caf\udce9.png": "its name is not valid UTF-8"}
+    assert manifest.quarantine["code"].tolist() == ["bad_name"]
     assert manifest.faces["uri"].tolist() == ["a.tar!/plain.png"]
 
 
-def test_of_two_members_of_one_name_the_last_counts(tmp_path: Path, workspace: Workspace) -> None:
+def test_of_two_members_of_one_name_the_last_counts(tmp_path: Path, context: SourceContext) -> None:
     write_tar(tmp_path / "a.tar", entry("1.png", png(1)), entry("1.png", png(2)))
-    [photo] = archive(tmp_path, workspace)
-    assert read_bytes(workspace.folder, photo.file) == png(2)
+    [photo] = archive(tmp_path, context)
+    assert read_bytes(context.folder, photo.file) == png(2)
 
 
 def test_a_tar_of_too_many_entries_is_quarantined(
-    tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, context: SourceContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(containers, "MAX_MEMBERS", 1_000)
     write_tar(tmp_path / "a.tar.gz", *(entry(f"{number}.txt") for number in range(1_001)), mode="w:gz")
-    assert list(archive(tmp_path, workspace)) == [
-        Photo("a.tar.gz", refused="archive: more than 1000 entries: split it"),
+    assert list(archive(tmp_path, context)) == [
+        Photo("a.tar.gz", refused=Refusal(Code.BAD_ARCHIVE, "archive: more than 1000 entries: split it")),
     ]
-    assert not any(workspace.folder.iterdir())
+    assert not any(context.folder.iterdir())
 
 
 @pytest.mark.parametrize("name", ["bomb.png", "bomb.txt"])
-def test_a_tar_bomb_is_quarantined(tmp_path: Path, workspace: Workspace, name: str) -> None:
+def test_a_tar_bomb_is_quarantined(tmp_path: Path, context: SourceContext, name: str) -> None:
     write_tar(tmp_path / "a.tar.gz", entry(name, bytes(20_000_000)), mode="w:gz")
-    [photo] = archive(tmp_path, workspace)
-    assert photo.refused == "archive: a decompression bomb: it unpacks to more than a hundred times its size"
-    assert not any(workspace.folder.iterdir())
+    [photo] = archive(tmp_path, context)
+    reason = "archive: a decompression bomb: it unpacks to more than a hundred times its size"
+    assert photo.refused == Refusal(Code.BAD_ARCHIVE, reason)
+    assert not any(context.folder.iterdir())
 
 
-def test_a_header_that_asks_for_gigabytes_is_not_fetched(tmp_path: Path, workspace: Workspace) -> None:
+def test_a_header_that_asks_for_gigabytes_is_not_fetched(tmp_path: Path, context: SourceContext) -> None:
     header = tarfile.TarInfo("pax")
     header.type, header.size = tarfile.XHDTYPE, 600_000_000
     (tmp_path / "a.tar").write_bytes(header.tobuf(tarfile.GNU_FORMAT) + bytes(10_000))
-    [photo] = archive(tmp_path, workspace)
-    assert photo.refused.startswith("archive: no tar archive, or a truncated one: ")
+    [photo] = archive(tmp_path, context)
+    assert photo.refused
+    assert photo.refused.code == Code.BAD_ARCHIVE
+    assert photo.refused.reason.startswith("archive: no tar archive, or a truncated one: ")
 
 
 def test_a_member_too_large_is_quarantined(
-    tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, context: SourceContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_tar(tmp_path / "a.tar", entry("ada/1.png", b"x" * 30_000), entry("ada/2.png", b"x"))
     monkeypatch.setattr(containers, "MAX_BYTES", 20_000)
-    assert [photo.refused for photo in archive(tmp_path, workspace)] == ["too large: 30000 bytes", ""]
+    assert [photo.refused for photo in archive(tmp_path, context)] == [
+        Refusal(Code.BAD_MEMBER, "too large: 30000 bytes"),
+        None,
+    ]
 
 
 def test_an_encrypted_member_is_quarantined(
@@ -270,15 +280,18 @@ def test_an_encrypted_member_is_quarantined(
     content[content.index(b"PK\1\2") + 8] |= 1
     (tmp_path / "a.zip").write_bytes(content)
     write_zip(tmp_path / "b.zip", "ada/2.png")
-    assert reasons(ingested("archive")) == {"a.zip!/ada/1.png": "encrypted"}
+    manifest = ingested("archive")
+    assert reasons(manifest) == {"a.zip!/ada/1.png": "encrypted"}
+    assert manifest.quarantine["code"].tolist() == ["bad_member"]
 
 
-def test_an_archive_that_cannot_be_opened_is_quarantined(tmp_path: Path, workspace: Workspace) -> None:
+def test_an_archive_that_cannot_be_opened_is_quarantined(tmp_path: Path, context: SourceContext) -> None:
     (tmp_path / "gone.zip").symlink_to(tmp_path / "nowhere.zip")
     (tmp_path / "gone.tar").symlink_to(tmp_path / "nowhere.tar")
     for suffix in (".zip", ".tar"):
         os.mkfifo(tmp_path / f"pipe{suffix}")
-    assert [(photo.uri, photo.refused) for photo in archive(tmp_path, workspace)] == [
+    refused = [(photo.uri, photo.refused) for photo in archive(tmp_path, context)]
+    assert [(uri, refusal and refusal.reason) for uri, refusal in refused] == [
         ("gone.tar", "archive: No such file or directory"),
         ("gone.zip", "archive: No such file or directory"),
         ("pipe.tar", "archive: not a file"),
@@ -286,10 +299,10 @@ def test_an_archive_that_cannot_be_opened_is_quarantined(tmp_path: Path, workspa
     ]
 
 
-def test_a_folder_without_archives_is_an_error(tmp_path: Path, workspace: Workspace) -> None:
+def test_a_folder_without_archives_is_an_error(tmp_path: Path, context: SourceContext) -> None:
     (tmp_path / "1.png").write_bytes(png())
     with pytest.raises(FaceReconError, match=r"no archive \(\.zip, .* set data\.source to 'folder'"):
-        list(archive(tmp_path, workspace))
+        list(archive(tmp_path, context))
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar.gz"])

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from facerecon.data.manifest import Manifest
-from facerecon.data.sources import Photo, Workspace
+from facerecon.data.sources import Photo, SourceContext
 from facerecon.data.sources.celeba import celeba
 from facerecon.errors import FaceReconError
 
@@ -33,10 +33,10 @@ def write_eyes(root: Path, name: str = "list_landmarks_align_celeba.txt") -> Non
     (root / name).write_text(f"{len(NAMES)}\n{heading}\n{rows}")
 
 
-def test_people_and_the_official_partition(tmp_path: Path, workspace: Workspace) -> None:
+def test_people_and_the_official_partition(tmp_path: Path, context: SourceContext) -> None:
     write_lists(tmp_path)
     (tmp_path / "img_align_celeba").mkdir()
-    assert list(celeba(tmp_path, workspace)) == [
+    assert list(celeba(tmp_path, context)) == [
         Photo("img_align_celeba/000001.jpg", "celeba-2880", ("train",)),
         Photo("img_align_celeba/000002.jpg", "celeba-2880", ("train",)),
         Photo("img_align_celeba/000003.jpg", "celeba-14", ("val", "gate")),
@@ -45,19 +45,19 @@ def test_people_and_the_official_partition(tmp_path: Path, workspace: Workspace)
     ]
 
 
-def test_celebas_own_folders(tmp_path: Path, workspace: Workspace) -> None:
+def test_celebas_own_folders(tmp_path: Path, context: SourceContext) -> None:
     write_lists(tmp_path, own_folders=True)
     write_eyes(tmp_path / "Anno")
     (tmp_path / "Img" / "img_align_celeba").mkdir(parents=True)
-    first = next(celeba(tmp_path, workspace))
+    first = next(celeba(tmp_path, context))
     assert first == Photo("Img/img_align_celeba/000001.jpg", "celeba-2880", ("train",), anchor=(87.5, 111.0))
 
 
-def test_eyes_of_the_photos_before_they_were_aligned_are_not_used(tmp_path: Path, workspace: Workspace) -> None:
+def test_eyes_of_the_photos_before_they_were_aligned_are_not_used(tmp_path: Path, context: SourceContext) -> None:
     write_lists(tmp_path)
     write_eyes(tmp_path, "list_landmarks_celeba.txt")
     (tmp_path / "img_align_celeba").mkdir()
-    assert next(celeba(tmp_path, workspace)).anchor is None
+    assert next(celeba(tmp_path, context)).anchor is None
 
 
 @pytest.mark.parametrize("inside", ["img_align_celeba/", ""])
@@ -92,28 +92,28 @@ def test_the_zip_is_read_in_place(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_truncated_zip_is_an_error(tmp_path: Path, workspace: Workspace) -> None:
+def test_a_truncated_zip_is_an_error(tmp_path: Path, context: SourceContext) -> None:
     write_lists(tmp_path)
     with zipfile.ZipFile(tmp_path / "img_align_celeba.zip", "w") as archive:
         archive.writestr("img_align_celeba/000001.jpg", b"x" * 1000)
     (tmp_path / "img_align_celeba.zip").write_bytes((tmp_path / "img_align_celeba.zip").read_bytes()[:600])
     with pytest.raises(FaceReconError, match=r"img_align_celeba\.zip: no zip archive, or a truncated one.*download"):
-        list(celeba(tmp_path, workspace))
+        list(celeba(tmp_path, context))
 
 
 @pytest.mark.parametrize("missing", ["identity_CelebA.txt", "list_eval_partition.txt"])
-def test_a_missing_list_is_an_error(tmp_path: Path, workspace: Workspace, missing: str) -> None:
+def test_a_missing_list_is_an_error(tmp_path: Path, context: SourceContext, missing: str) -> None:
     write_lists(tmp_path)
     (tmp_path / "img_align_celeba").mkdir()
     (tmp_path / missing).unlink()
     with pytest.raises(FaceReconError, match="are not both there"):
-        list(celeba(tmp_path, workspace))
+        list(celeba(tmp_path, context))
 
 
-def test_missing_photos_are_an_error(tmp_path: Path, workspace: Workspace) -> None:
+def test_missing_photos_are_an_error(tmp_path: Path, context: SourceContext) -> None:
     write_lists(tmp_path)
     with pytest.raises(FaceReconError, match=r"neither img_align_celeba nor img_align_celeba\.zip there"):
-        list(celeba(tmp_path, workspace))
+        list(celeba(tmp_path, context))
 
 
 @pytest.mark.parametrize(
@@ -129,11 +129,11 @@ def test_missing_photos_are_an_error(tmp_path: Path, workspace: Workspace) -> No
     ],
 )
 def test_a_list_in_another_format_is_an_error_that_says_where(
-    tmp_path: Path, workspace: Workspace, name: str, row: str, problem: str
+    tmp_path: Path, context: SourceContext, name: str, row: str, problem: str
 ) -> None:
     write_lists(tmp_path)
     (tmp_path / "img_align_celeba").mkdir()
     (tmp_path / name).write_text(f"{row}\n")
     with pytest.raises(FaceReconError, match=problem) as caught:
-        list(celeba(tmp_path, workspace))
+        list(celeba(tmp_path, context))
     assert name in caught.value.message

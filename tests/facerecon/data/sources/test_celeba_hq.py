@@ -10,7 +10,8 @@ from PIL import Image
 
 from facerecon.corruption.masks import PART_LABELS
 from facerecon.data.manifest import SPLITS, Manifest
-from facerecon.data.sources import Photo, Workspace
+from facerecon.data.quarantine import Code, Refusal
+from facerecon.data.sources import Photo, SourceContext
 from facerecon.data.sources.celeba_hq import celeba_hq, parts
 from facerecon.errors import FaceReconError
 from facerecon.images import UnreadableImageError
@@ -45,14 +46,14 @@ def write_lists(root: Path) -> None:
 
 
 @pytest.mark.parametrize("top", [".", "CelebAMask-HQ"])
-def test_people_and_partition_come_from_celeba(tmp_path: Path, workspace: Workspace, top: str) -> None:
+def test_people_and_partition_come_from_celeba(tmp_path: Path, context: SourceContext, top: str) -> None:
     write_layout(tmp_path / top, {0: None, 2: None, 7: None})
     write_lists(tmp_path)
     start = "" if top == "." else "CelebAMask-HQ/"
-    assert list(celeba_hq(tmp_path, workspace)) == [
+    assert list(celeba_hq(tmp_path, context)) == [
         Photo(f"{start}CelebA-HQ-img/0.jpg", "celeba-14", ("train",)),
         Photo(f"{start}CelebA-HQ-img/2.jpg", "celeba-2880", ("test",)),
-        Photo(f"{start}CelebA-HQ-img/7.jpg", refused="CelebA's lists do not say who it is"),
+        Photo(f"{start}CelebA-HQ-img/7.jpg", refused=Refusal(Code.NOT_LISTED, "CelebA's lists do not say who it is")),
     ]
 
 
@@ -60,18 +61,18 @@ def test_people_and_partition_come_from_celeba(tmp_path: Path, workspace: Worksp
     "missing", ["identity_CelebA.txt", "list_eval_partition.txt", "CelebA-HQ-to-CelebA-mapping.txt"]
 )
 def test_without_celebas_lists_nobody_is_known_and_it_says_so(
-    tmp_path: Path, workspace: Workspace, missing: str, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, context: SourceContext, missing: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     write_layout(tmp_path, {0: None})
     write_lists(tmp_path)
     (tmp_path / missing).unlink()
-    assert list(celeba_hq(tmp_path, workspace)) == [Photo("CelebA-HQ-img/0.jpg", None, SPLITS)]
+    assert list(celeba_hq(tmp_path, context)) == [Photo("CelebA-HQ-img/0.jpg", None, SPLITS)]
     assert "nobody is known" in caplog.text
 
 
-def test_a_folder_without_its_images_is_an_error(tmp_path: Path, workspace: Workspace) -> None:
+def test_a_folder_without_its_images_is_an_error(tmp_path: Path, context: SourceContext) -> None:
     with pytest.raises(FaceReconError, match=r"no folder CelebA-HQ-img there: give the folder of CelebAMask-HQ"):
-        list(celeba_hq(tmp_path, workspace))
+        list(celeba_hq(tmp_path, context))
 
 
 class TestParts:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from facerecon.data.manifest import Manifest
-from facerecon.data.sources import Workspace
+from facerecon.data.sources import SourceContext
 from facerecon.data.sources.ffhq import ffhq
 from facerecon.errors import FaceReconError
 
@@ -49,10 +49,10 @@ def write_list(root: Path, entries: dict[int, dict[str, Any]]) -> None:
     (root / "ffhq-dataset-v2.json").write_text(json.dumps({str(number): each for number, each in entries.items()}))
 
 
-def test_licence_category_and_point_between_the_eyes(tmp_path: Path, workspace: Workspace) -> None:
+def test_licence_category_and_point_between_the_eyes(tmp_path: Path, context: SourceContext) -> None:
     (tmp_path / "images1024x1024").mkdir()
     write_list(tmp_path, {7: entry(7), 60001: entry(60001, "validation", eye=600.0)})
-    train, held_out = ffhq(tmp_path, workspace)
+    train, held_out = ffhq(tmp_path, context)
     assert (train.uri, held_out.uri) == ("images1024x1024/00000/00007.png", "images1024x1024/60000/60001.png")
     assert (train.splits, held_out.splits) == (("train",), ("val", "gate", "test"))
     assert train.licence == "Attribution-NonCommercial License"
@@ -61,25 +61,25 @@ def test_licence_category_and_point_between_the_eyes(tmp_path: Path, workspace: 
 
 
 def test_thumbnails_have_points_of_their_own_scale_and_give_way_to_the_images(
-    tmp_path: Path, workspace: Workspace
+    tmp_path: Path, context: SourceContext
 ) -> None:
     (tmp_path / "thumbnails128x128").mkdir()
     write_list(tmp_path, {7: entry(7)})
-    [photo] = ffhq(tmp_path, workspace)
+    [photo] = ffhq(tmp_path, context)
     assert photo.uri == "thumbnails128x128/00000/00007.png"
     assert photo.anchor == (62.5, 60.0)
     (tmp_path / "images1024x1024").mkdir()
-    assert next(ffhq(tmp_path, workspace)).uri == "images1024x1024/00000/00007.png"
+    assert next(ffhq(tmp_path, context)).uri == "images1024x1024/00000/00007.png"
 
 
 def test_faces_of_one_photograph_share_an_identity_but_for_the_official_category(
-    tmp_path: Path, workspace: Workspace
+    tmp_path: Path, context: SourceContext
 ) -> None:
     (tmp_path / "images1024x1024").mkdir()
     one = f"{PAGE}/123/"
     listed = [entry(0, page=one), entry(1, page=one), entry(2), entry(3, "validation", page=one), entry(4, page="")]
     write_list(tmp_path, dict(enumerate(listed)))
-    first, second, other, held_out, unknown = (photo.identity for photo in ffhq(tmp_path, workspace))
+    first, second, other, held_out, unknown = (photo.identity for photo in ffhq(tmp_path, context))
     assert first == second
     assert len({first, other, held_out}) == 3
     assert unknown is None
@@ -120,21 +120,21 @@ def test_from_the_layout_to_aligned_faces(
     ["", "{", "[]", '{"0": {}}', '{"0": 1}', "[" * 100_000, '{"x": {"category": "training"}}', "\xff\xfe"],
     ids=["empty", "cut", "list", "no fields", "number", "deep", "no number", "not text"],
 )
-def test_another_list_is_an_error(tmp_path: Path, workspace: Workspace, text: str) -> None:
+def test_another_list_is_an_error(tmp_path: Path, context: SourceContext, text: str) -> None:
     (tmp_path / "images1024x1024").mkdir()
     (tmp_path / "ffhq-dataset-v2.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(FaceReconError, match=r"ffhq-dataset-v2.json is not FFHQ's list \(.*\): download it again"):
-        list(ffhq(tmp_path, workspace))
+        list(ffhq(tmp_path, context))
 
 
-def test_a_photo_in_no_known_category_is_an_error(tmp_path: Path, workspace: Workspace) -> None:
+def test_a_photo_in_no_known_category_is_an_error(tmp_path: Path, context: SourceContext) -> None:
     (tmp_path / "images1024x1024").mkdir()
     write_list(tmp_path, {0: entry(0, "other")})
     with pytest.raises(FaceReconError, match="is not FFHQ's list"):
-        list(ffhq(tmp_path, workspace))
+        list(ffhq(tmp_path, context))
 
 
-def test_a_list_without_images_is_an_error(tmp_path: Path, workspace: Workspace) -> None:
+def test_a_list_without_images_is_an_error(tmp_path: Path, context: SourceContext) -> None:
     write_list(tmp_path, {0: entry(0)})
     with pytest.raises(FaceReconError, match="no folder images1024x1024 or thumbnails128x128 there"):
-        list(ffhq(tmp_path, workspace))
+        list(ffhq(tmp_path, context))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from facerecon.data.manifest import Manifest
 from facerecon.data.settings import DataSettings
-from facerecon.data.sources import Photo, Workspace
+from facerecon.data.sources import Photo, SourceContext
 from facerecon.data.sources.footage import footage
 from facerecon.errors import FaceReconError
 
@@ -27,14 +27,14 @@ SHARED = Path(__file__).parents[5] / "shared" / "data" / "footage"
 
 @pytest.fixture(scope="module")
 def archives(footage_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace's folder in which the clips of ``footage_root`` have been read."""
+    """A context's folder in which the clips of ``footage_root`` have been read."""
     folder = tmp_path_factory.mktemp("archives")
-    list(footage(footage_root, workspace_at(folder)))
+    list(footage(footage_root, context_at(folder)))
     return folder
 
 
-def workspace_at(folder: Path, **options: Any) -> Workspace:
-    return Workspace(DataSettings(source="footage", footage={"workers": 1, **options}), folder)
+def context_at(folder: Path, **options: Any) -> SourceContext:
+    return SourceContext(DataSettings(source="footage", footage={"workers": 1, **options}), folder)
 
 
 def identities(photos: list[Photo]) -> dict[str, str]:
@@ -43,7 +43,7 @@ def identities(photos: list[Photo]) -> dict[str, str]:
 
 
 def test_people_are_known_again_in_the_same_clip_and_in_another(footage_root: Path, archives: Path) -> None:
-    photos = list(footage(footage_root, workspace_at(archives)))
+    photos = list(footage(footage_root, context_at(archives)))
     assert identities(photos) == {
         "crossing.mp4#1": "crossing.mp4#1",
         "crossing.mp4#2": "crossing.mp4#2",
@@ -54,7 +54,7 @@ def test_people_are_known_again_in_the_same_clip_and_in_another(footage_root: Pa
 
 
 def test_a_photo_says_where_it_comes_from(footage_root: Path, archives: Path) -> None:
-    for photo in footage(footage_root, workspace_at(archives)):
+    for photo in footage(footage_root, context_at(archives)):
         clip, _, place = photo.uri.partition("#")
         assert clip == photo.clip
         assert place == f"frame={photo.frame}&track={photo.track.rpartition('#')[2]}"
@@ -72,25 +72,25 @@ def test_a_photo_says_where_it_comes_from(footage_root: Path, archives: Path) ->
 def test_or_a_clip_or_a_camera_is_taken_for_one(
     footage_root: Path, archives: Path, same_person: str, expected: set[str]
 ) -> None:
-    photos = list(footage(footage_root, workspace_at(archives, same_person=same_person)))
+    photos = list(footage(footage_root, context_at(archives, same_person=same_person)))
     assert set(identities(photos).values()) == expected
     assert all(photo.clip.startswith(photo.identity or "?") for photo in photos)
 
 
 def test_a_strict_threshold_joins_nobody(footage_root: Path, archives: Path) -> None:
-    photos = list(footage(footage_root, workspace_at(archives, similarity=1.0)))
+    photos = list(footage(footage_root, context_at(archives, similarity=1.0)))
     assert all(track == person for track, person in identities(photos).items())
 
 
 def test_a_clip_that_arrives_later_changes_no_name(
     footage_root: Path, archives: Path, tmp_path: Path, scenes: dict[str, list[Image]], film: Film
 ) -> None:
-    before = identities(list(footage(footage_root, workspace_at(archives))))
+    before = identities(list(footage(footage_root, context_at(archives))))
     root, folder = tmp_path / "root", tmp_path / "archives"
     shutil.copytree(footage_root, root)
     shutil.copytree(archives, folder)
     film(root / "until later.mp4", scenes["third"][::-1])
-    after = identities(list(footage(root, workspace_at(folder))))
+    after = identities(list(footage(root, context_at(folder))))
     assert {track: after[track] for track in before} == before
     assert after["until later.mp4#1"] == "third.mkv#1"
 
@@ -98,12 +98,12 @@ def test_a_clip_that_arrives_later_changes_no_name(
 @pytest.mark.parametrize("name", ["front door.avi", "line\nbreak.avi", "玄関 Tür.avi", "a#1&track=2!.avi", "CLIP.AVI"])
 def test_any_name_of_a_clip(footage_root: Path, archives: Path, tmp_path: Path, name: str) -> None:
     shutil.copy(footage_root / "door" / "alone.avi", tmp_path / name)
-    photos = list(footage(tmp_path, workspace_at(archives)))
+    photos = list(footage(tmp_path, context_at(archives)))
     assert photos
     assert {(photo.clip, photo.identity, photo.track) for photo in photos} == {(name, f"{name}#1", f"{name}#1")}
 
 
-def test_a_folder_of_frames_is_a_clip(tmp_path: Path, workspace: Workspace, scenes: dict[str, list[Image]]) -> None:
+def test_a_folder_of_frames_is_a_clip(tmp_path: Path, context: SourceContext, scenes: dict[str, list[Image]]) -> None:
     from facerecon.images import encode_png
 
     clip = tmp_path / "hall" / "cam 2.frames"
@@ -111,15 +111,15 @@ def test_a_folder_of_frames_is_a_clip(tmp_path: Path, workspace: Workspace, scen
     for number, image in enumerate(scenes["alone"]):
         (clip / f"{number}.png").write_bytes(encode_png(image))
     (tmp_path / "hall" / "no frame.png").write_bytes(encode_png(scenes["alone"][0]))
-    photos = list(footage(tmp_path, workspace_at(workspace.folder, folder_rate=5)))
+    photos = list(footage(tmp_path, context_at(context.folder, folder_rate=5)))
     assert identities(photos) == {"hall/cam 2.frames#1": "hall/cam 2.frames#1"}
     assert all(photo.time == pytest.approx(photo.frame / 5) for photo in photos)
 
 
-def test_a_folder_without_a_clip_is_an_error(tmp_path: Path, workspace: Workspace) -> None:
+def test_a_folder_without_a_clip_is_an_error(tmp_path: Path, context: SourceContext) -> None:
     (tmp_path / "photo.png").touch()
     with pytest.raises(FaceReconError, match=r"holds no clip \(.avi, .gif, .*, or a folder of frames named ….frames\)"):
-        list(footage(tmp_path, workspace))
+        list(footage(tmp_path, context))
 
 
 def test_from_clips_to_aligned_faces(
@@ -127,18 +127,22 @@ def test_from_clips_to_aligned_faces(
     archives: Path,
     tmp_path: Path,
     ingested: Callable[..., Manifest],
-    workspace: Workspace,
+    context: SourceContext,
     cut_out: Callable[[Manifest], Manifest],
     reasons: Callable[[Manifest], dict[str, str]],
+    codes: Callable[[Manifest], dict[str, str]],
     film: Film,
 ) -> None:
     shutil.copytree(footage_root, tmp_path, dirs_exist_ok=True)
-    shutil.copytree(archives, workspace.folder, dirs_exist_ok=True)
+    shutil.copytree(archives, context.folder, dirs_exist_ok=True)
     (tmp_path / "text.mp4").write_text("Dear diary")
     (tmp_path / "zero.mov").touch()
     (tmp_path / "broken link.mp4").symlink_to(tmp_path / "nothing")
     film(tmp_path / "empty.webm", [np.full((90, 120, 3), 90, np.uint8)] * 3)
     manifest = ingested("footage", footage={"workers": 1})
+    assert codes(manifest) == {
+        **{"empty.webm": "no_face", "text.mp4": "bad_clip", "zero.mov": "bad_clip", "broken link.mp4": "unreadable"},
+    }
     refused = reasons(manifest)
     assert refused.pop("empty.webm") == "no face found"
     assert refused.pop("text.mp4").startswith("cannot be decoded: ")
@@ -157,10 +161,10 @@ KILLED = """
 import sys
 from pathlib import Path
 from facerecon.data.settings import DataSettings
-from facerecon.data.sources import Workspace
+from facerecon.data.sources import SourceContext
 from facerecon.data.sources.footage import footage
 settings = DataSettings(source="footage", footage={"workers": 2})
-for photo in footage(Path(sys.argv[1]), Workspace(settings, Path(sys.argv[2]))):
+for photo in footage(Path(sys.argv[1]), SourceContext(settings, Path(sys.argv[2]))):
     print(photo)
 """
 
@@ -200,9 +204,9 @@ def test_killed_at_any_moment_it_ends_as_if_nothing_had_happened(
         ("one-by-one-person-detection.mp4", None, 0.5),
     ],
 )
-def test_real_clips(tmp_path: Path, workspace: Workspace, name: str, people: int | None, rate: float) -> None:
+def test_real_clips(tmp_path: Path, context: SourceContext, name: str, people: int | None, rate: float) -> None:
     (tmp_path / name).symlink_to(SHARED / name)
-    photos = list(footage(tmp_path, workspace_at(workspace.folder, frames_per_second=rate)))
+    photos = list(footage(tmp_path, context_at(context.folder, frames_per_second=rate)))
     assert photos
     if people is not None:
         assert len({photo.identity for photo in photos}) == len({photo.track for photo in photos}) == people

@@ -9,8 +9,9 @@ from PIL import Image
 
 from facerecon.data import sources
 from facerecon.data.ingest import ingest
+from facerecon.data.quarantine import Code, Refusal
 from facerecon.data.settings import DataSettings
-from facerecon.data.sources import IMAGE_SUFFIXES, SOURCES, Photo, Source, Workspace, image_files, register_source
+from facerecon.data.sources import IMAGE_SUFFIXES, SOURCES, Photo, Source, SourceContext, image_files, register_source
 from facerecon.errors import FaceReconError
 
 
@@ -68,11 +69,11 @@ def test_a_source_is_registered_under_its_name(monkeypatch: pytest.MonkeyPatch) 
         return None
 
     @register_source()
-    def my_layout(root: Path, workspace: Workspace) -> Iterator[Photo]:
+    def my_layout(root: Path, context: SourceContext) -> Iterator[Photo]:
         yield Photo("a.png")
 
     @register_source(no_parts)
-    def labelled(root: Path, workspace: Workspace) -> Iterator[Photo]:
+    def labelled(root: Path, context: SourceContext) -> Iterator[Photo]:
         yield Photo("a.png")
 
     assert sources.SOURCES["my_layout"] == Source(my_layout, None)
@@ -80,9 +81,9 @@ def test_a_source_is_registered_under_its_name(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("name", ["folder", "lfw"])
-def test_a_source_opens_no_image_and_names_relative_paths(tmp_path: Path, workspace: Workspace, name: str) -> None:
+def test_a_source_opens_no_image_and_names_relative_paths(tmp_path: Path, context: SourceContext, name: str) -> None:
     touch(tmp_path, "Ada_Byron/Ada_Byron_0002.jpg", "Ada_Byron/Ada_Byron_0001.jpg")  # empty: opening them would fail
-    photos = list(SOURCES[name].photos(tmp_path, workspace))
+    photos = list(SOURCES[name].photos(tmp_path, context))
     assert photos == [
         Photo("Ada_Byron/Ada_Byron_0001.jpg", "Ada_Byron"),
         Photo("Ada_Byron/Ada_Byron_0002.jpg", "Ada_Byron"),
@@ -90,22 +91,22 @@ def test_a_source_opens_no_image_and_names_relative_paths(tmp_path: Path, worksp
 
 
 @pytest.mark.parametrize("name", sorted(SOURCES.keys() - {"folder"}))
-def test_a_folder_in_another_layout_is_an_error_that_names_it(tmp_path: Path, workspace: Workspace, name: str) -> None:
+def test_a_folder_in_another_layout_is_an_error(tmp_path: Path, context: SourceContext, name: str) -> None:
     touch(tmp_path, "notes.txt")
     with pytest.raises(FaceReconError, match=rf"^data\.path.*{tmp_path}.*: \S"):
-        list(SOURCES[name].photos(tmp_path, workspace))
-    assert not any(workspace.folder.iterdir())
+        list(SOURCES[name].photos(tmp_path, context))
+    assert not any(context.folder.iterdir())
 
 
-def test_what_a_source_refuses_is_quarantined_with_its_reason(
-    tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+def test_what_a_source_refuses_is_quarantined_with_its_code_and_reason(
+    tmp_path: Path, context: SourceContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def choosy(root: Path, workspace: Workspace) -> Iterator[Photo]:
+    def choosy(root: Path, context: SourceContext) -> Iterator[Photo]:
         yield Photo("good.png")
-        yield Photo("clip.mp4", refused="clip: holds no video")
+        yield Photo("clip.mp4", refused=Refusal(Code.BAD_CLIP, "clip: holds no video"))
 
     Image.new("RGB", (8, 8)).save(tmp_path / "good.png")
     monkeypatch.setitem(sources.SOURCES, "choosy", Source(choosy))
-    manifest = ingest(DataSettings(path=str(tmp_path), source="choosy"), tmp_path, workspace.folder)
+    manifest = ingest(DataSettings(path=str(tmp_path), source="choosy"), tmp_path, context.folder)
     assert manifest.faces["uri"].tolist() == ["good.png"]
-    assert manifest.quarantine.to_numpy().tolist() == [["clip.mp4", "clip: holds no video"]]
+    assert manifest.quarantine.to_numpy().tolist() == [["clip.mp4", "bad_clip", "clip: holds no video"]]

@@ -16,8 +16,9 @@ from PIL import Image
 
 from facerecon.data.containers import read_bytes
 from facerecon.data.manifest import Manifest
+from facerecon.data.quarantine import Code, Refusal
 from facerecon.data.settings import DataSettings, YoutubeFacesSettings
-from facerecon.data.sources import Workspace
+from facerecon.data.sources import SourceContext
 from facerecon.data.sources import youtube_faces as module
 from facerecon.data.sources.youtube_faces import youtube_faces
 from facerecon.errors import FaceReconError
@@ -50,32 +51,32 @@ def npy(header: str, body: bytes = b"") -> bytes:
     return b"\x93NUMPY\x01\x00" + len(padded).to_bytes(2, "little") + padded.encode() + body
 
 
-def test_frames_are_spread_evenly_over_the_clip(tmp_path: Path, workspace: Workspace) -> None:
+def test_frames_are_spread_evenly_over_the_clip(tmp_path: Path, context: SourceContext) -> None:
     write(tmp_path / "full_1" / "Al_Gore_0.npz")
-    photos = list(youtube_faces(tmp_path, workspace))
+    photos = list(youtube_faces(tmp_path, context))
     assert [photo.frame for photo in photos] == [0, 1, 2, 4, 5, 6, 7, 9, 10, 11]
     third = photos[2]
     assert third.uri == "full_1/Al_Gore_0.npz#frame=2"
     assert third.identity == "Al_Gore"
     assert third.clip == third.track == "full_1/Al_Gore_0.npz"
     assert third.anchor == (5.5, 6.0)
-    image = read_rgb(read_bytes(workspace.folder, third.file))
+    image = read_rgb(read_bytes(context.folder, third.file))
     assert image.shape == (10, 14, 3)
     assert (image == 20).all()
 
 
 @pytest.mark.parametrize(("asked", "got"), [(1, [0]), (2, [0, 11]), (12, list(range(12))), (500, list(range(12)))])
-def test_the_number_of_frames_is_the_settings(tmp_path: Path, workspace: Workspace, asked: int, got: list[int]) -> None:
+def test_so_many_frames_as_set(tmp_path: Path, context: SourceContext, asked: int, got: list[int]) -> None:
     write(tmp_path / "Al_Gore_0.npz")
     settings = DataSettings(youtube_faces=YoutubeFacesSettings(frames_per_clip=asked))
-    assert [photo.frame for photo in youtube_faces(tmp_path, Workspace(settings, workspace.folder))] == got
+    assert [photo.frame for photo in youtube_faces(tmp_path, SourceContext(settings, context.folder))] == got
 
 
-def test_all_clips_of_a_person_are_one_identity_and_tracks_of_their_own(tmp_path: Path, workspace: Workspace) -> None:
+def test_all_clips_of_a_person_are_one_identity_and_tracks_of_their_own(tmp_path: Path, context: SourceContext) -> None:
     for name in ("a/Al_Gore_0", "a/Al_Gore_3", "b/Zoë_Ødegård_12"):
         write(tmp_path / f"{name}.npz", **clip(2))
     (tmp_path / "youtube_faces_with_keypoints_full.csv").write_text("videoID,personName\n")
-    found = {(photo.identity, photo.track) for photo in youtube_faces(tmp_path, workspace)}
+    found = {(photo.identity, photo.track) for photo in youtube_faces(tmp_path, context)}
     assert found == {
         ("Al_Gore", "a/Al_Gore_0.npz"),
         ("Al_Gore", "a/Al_Gore_3.npz"),
@@ -84,38 +85,38 @@ def test_all_clips_of_a_person_are_one_identity_and_tracks_of_their_own(tmp_path
 
 
 def test_a_clip_is_written_once_and_its_frames_hold_pixels_alone(
-    tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, context: SourceContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path / "Al_Gore_0.npz")
-    first = list(youtube_faces(tmp_path, workspace))
-    [kept] = workspace.folder.iterdir()
+    first = list(youtube_faces(tmp_path, context))
+    [kept] = context.folder.iterdir()
     content = kept.read_bytes()
     (tmp_path / "Al_Gore_0.npz").rename(tmp_path / "Al_Gore_7.npz")  # the same clip under another name
     monkeypatch.setattr(module, "_read", None)
-    again = list(youtube_faces(tmp_path, workspace))
+    again = list(youtube_faces(tmp_path, context))
     assert [photo.file for photo in again] == [photo.file for photo in first]
     monkeypatch.undo()
     kept.unlink()
-    list(youtube_faces(tmp_path, workspace))
+    list(youtube_faces(tmp_path, context))
     assert kept.read_bytes() == content
     with zipfile.ZipFile(kept) as archive:
         assert all(info.compress_type == zipfile.ZIP_STORED for info in archive.infolist())
         assert not Image.open(io.BytesIO(archive.read("000000.png"))).info
 
 
-def test_eyes_outside_the_frame_are_no_anchor(tmp_path: Path, workspace: Workspace) -> None:
+def test_eyes_outside_the_frame_are_no_anchor(tmp_path: Path, context: SourceContext) -> None:
     arrays = clip(3)
     arrays["landmarks3D"][36:48, 0, 1] = 99
     arrays["landmarks3D"][36, 0, 2] = np.nan
     write(tmp_path / "Al_Gore_0.npz", **arrays)
-    assert [photo.anchor for photo in youtube_faces(tmp_path, workspace)] == [(5.0, 6.0), None, None]
+    assert [photo.anchor for photo in youtube_faces(tmp_path, context)] == [(5.0, 6.0), None, None]
 
 
-def test_arrays_in_another_order_in_memory_are_the_same(tmp_path: Path, workspace: Workspace) -> None:
+def test_arrays_in_another_order_in_memory_are_the_same(tmp_path: Path, context: SourceContext) -> None:
     arrays = clip(3)
     write(tmp_path / "Al_Gore_0.npz", **{name: np.asfortranarray(array) for name, array in arrays.items()})
-    photos = list(youtube_faces(tmp_path, workspace))
-    assert [read_rgb(read_bytes(workspace.folder, photo.file))[0, 0, 0] for photo in photos] == [0, 10, 20]
+    photos = list(youtube_faces(tmp_path, context))
+    assert [read_rgb(read_bytes(context.folder, photo.file))[0, 0, 0] for photo in photos] == [0, 10, 20]
 
 
 def pickled() -> dict[str, Any]:
@@ -143,16 +144,18 @@ def without(name: str) -> dict[str, Any]:
     ],
 )
 def test_a_clip_that_cannot_be_used_is_named_with_its_reason(
-    tmp_path: Path, workspace: Workspace, arrays: dict[str, Any], reason: str
+    tmp_path: Path, context: SourceContext, arrays: dict[str, Any], reason: str
 ) -> None:
     write(tmp_path / "Al_Gore_0.npz", **arrays)
     write(tmp_path / "Bob_Hope_0.npz", **clip(1))
-    refused, good = youtube_faces(tmp_path, workspace)
+    refused, good = youtube_faces(tmp_path, context)
     assert refused.uri == "Al_Gore_0.npz"
-    assert refused.refused.startswith("clip: ")
-    assert re.search(reason, refused.refused)
-    assert good.refused == ""
-    assert len(list(workspace.folder.iterdir())) == 1, "nothing is left of the other"
+    assert refused.refused
+    assert refused.refused.code == Code.BAD_CLIP
+    assert refused.refused.reason.startswith("clip: ")
+    assert re.search(reason, refused.refused.reason)
+    assert good.refused is None
+    assert len(list(context.folder.iterdir())) == 1, "nothing is left of the other"
 
 
 HEADER = "{{'descr': '|u1', 'fortran_order': False, 'shape': {}, }}"
@@ -175,53 +178,54 @@ HEADER = "{{'descr': '|u1', 'fortran_order': False, 'shape': {}, }}"
     ids=["absurd", "overflow", "negative", "short", "pickle", "code", "nested", "version", "empty", "text"],
 )
 def test_what_a_header_says_is_judged_before_it_is_believed(
-    tmp_path: Path, workspace: Workspace, images: bytes, reason: str
+    tmp_path: Path, context: SourceContext, images: bytes, reason: str
 ) -> None:
     points = io.BytesIO()
     np.save(points, clip()["landmarks3D"])
     with zipfile.ZipFile(tmp_path / "Al_Gore_0.npz", "w") as archive:
         archive.writestr("colorImages.npy", images)
         archive.writestr("landmarks3D.npy", points.getvalue())
-    [photo] = youtube_faces(tmp_path, workspace)
-    assert photo.refused.startswith("clip: ")
-    assert reason in photo.refused
-    assert next(youtube_faces(tmp_path, workspace)).refused == photo.refused, "it is part of a digest"
-    assert not any(workspace.folder.iterdir())
+    [photo] = youtube_faces(tmp_path, context)
+    assert photo.refused
+    assert photo.refused.reason.startswith("clip: ")
+    assert reason in photo.refused.reason
+    assert next(youtube_faces(tmp_path, context)).refused == photo.refused, "the same words each time"
+    assert not any(context.folder.iterdir())
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\x93NUMPY\x01\x00"])
-def test_what_is_no_npz_is_named_with_its_reason(tmp_path: Path, workspace: Workspace, content: bytes) -> None:
+def test_what_is_no_npz_is_named_with_its_reason(tmp_path: Path, context: SourceContext, content: bytes) -> None:
     (tmp_path / "Al_Gore_0.npz").write_bytes(content)
-    [photo] = youtube_faces(tmp_path, workspace)
-    assert photo.refused.startswith("clip: no zip archive")
+    [photo] = youtube_faces(tmp_path, context)
+    assert photo.refused.reason.startswith("clip: no zip archive")
 
 
-def test_a_clip_that_cannot_be_opened_is_named_with_its_reason(tmp_path: Path, workspace: Workspace) -> None:
+def test_a_clip_that_cannot_be_opened_is_named_with_its_reason(tmp_path: Path, context: SourceContext) -> None:
     os.mkfifo(tmp_path / "Al_Gore_0.npz")
     (tmp_path / "Al_Gore_1.npz").symlink_to(tmp_path / "nowhere.npz")
-    assert [photo.refused for photo in youtube_faces(tmp_path, workspace)] == [
-        "clip: not a file",
-        "cannot be read: No such file or directory",
+    assert [photo.refused for photo in youtube_faces(tmp_path, context)] == [
+        Refusal(Code.BAD_CLIP, "clip: not a file"),
+        Refusal(Code.UNREADABLE, "cannot be read: No such file or directory"),
     ]
 
 
-def test_a_truncated_clip_is_named_with_its_reason(tmp_path: Path, workspace: Workspace) -> None:
+def test_a_truncated_clip_is_named_with_its_reason(tmp_path: Path, context: SourceContext) -> None:
     write(tmp_path / "Al_Gore_0.npz")
     (tmp_path / "Al_Gore_0.npz").write_bytes((tmp_path / "Al_Gore_0.npz").read_bytes()[:-200])
-    [photo] = youtube_faces(tmp_path, workspace)
-    assert photo.refused.startswith("clip: no zip archive, or a truncated one")
+    [photo] = youtube_faces(tmp_path, context)
+    assert photo.refused.reason.startswith("clip: no zip archive, or a truncated one")
 
 
-def test_a_folder_without_clips_is_an_error(tmp_path: Path, workspace: Workspace) -> None:
+def test_a_folder_without_clips_is_an_error(tmp_path: Path, context: SourceContext) -> None:
     write(tmp_path / "noname.npz")
     with pytest.raises(FaceReconError, match=r"no clip named <Person_Name>_<number>\.npz"):
-        list(youtube_faces(tmp_path, workspace))
+        list(youtube_faces(tmp_path, context))
 
 
 def test_from_the_layout_to_aligned_faces(
     tmp_path: Path,
     photographs: list[Path],
-    workspace: Workspace,
+    context: SourceContext,
     ingested: Callable[..., Manifest],
     cut_out: Callable[[Manifest], Manifest],
 ) -> None:
@@ -236,4 +240,4 @@ def test_from_the_layout_to_aligned_faces(
     assert faces["identity"].unique().tolist() == ["Al_Gore"]
     assert faces["split"].nunique() == faces["track"].nunique() == 1
     assert (faces["box_x"] + faces["box_width"] / 2 < 256).all()
-    assert json.loads(read_bytes(workspace.folder, f"{next(workspace.folder.iterdir()).name}!/index.json"))
+    assert json.loads(read_bytes(context.folder, f"{next(context.folder.iterdir()).name}!/index.json"))

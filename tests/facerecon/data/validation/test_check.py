@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from facerecon.data.manifest import FACE_COLUMNS, PHOTO_COLUMNS, Manifest
+from facerecon.data.quarantine import Code, Refusal, quarantine_table
 from facerecon.data.validation import Outcome, Validation, resolve_suites, validate
 from facerecon.data.validation.settings import NearDuplicateSettings, ValidationSettings
 from facerecon.errors import FaceReconError
@@ -41,9 +42,9 @@ def broken(manifest: Manifest, column: str, value: object, *rows: int) -> Manife
     return replace(manifest, faces=faces.infer_objects())
 
 
-def refused(manifest: Manifest, reasons: list[str]) -> Manifest:
-    names = [f"{number}.png" for number in range(len(reasons))]
-    return replace(manifest, quarantine=pd.DataFrame({"uri": names, "reason": reasons}, dtype=str))
+def refused(manifest: Manifest, codes: list[Code]) -> Manifest:
+    rows = [(f"{number}.png", Refusal(code, "no face found")) for number, code in enumerate(codes)]
+    return replace(manifest, quarantine=quarantine_table(rows))
 
 
 def refusal(manifest: Manifest, settings: ValidationSettings) -> str:
@@ -203,21 +204,16 @@ def test_too_few_faces(good: Manifest) -> None:
 
 
 def test_too_few_photos_in_which_a_face_is_found(good: Manifest) -> None:
-    validate(refused(good, ["no face found"] * 3), default("totals"))  # 12 of 15
-    reasons = ["no face found", "no face found where the source says that there is one", "2 faces found"]
-    message = refusal(refused(good, [*reasons, "no face found"]), default("totals"))
+    validate(refused(good, [Code.NO_FACE] * 3), default("totals"))  # 12 of 15
+    codes = [Code.NO_FACE, Code.NO_FACE_AT_ANCHOR, Code.SEVERAL_FACES, Code.NO_FACE]
+    message = refusal(refused(good, codes), default("totals"))
     assert "totals: expect_column_values_to_be_between(share_of_faces_found, min_value=0.8) failed" in message
     assert "such as 0.75;" in message
 
 
 def test_other_reasons_do_not_count_as_not_found(good: Manifest) -> None:
-    reasons = [
-        "duplicate of no face found/2 faces found.png",
-        "face too small: 20 px for a crop of 64 px",
-        "cannot be decoded: not an image",
-        "changed since it was listed",
-    ]
-    validate(refused(good, reasons * 5), asking("totals", BETWEEN, column="share_of_faces_found", min_value=1))
+    codes = [Code.DUPLICATE, Code.TOO_SMALL, Code.UNDECODABLE, Code.CHANGED]
+    validate(refused(good, codes * 5), asking("totals", BETWEEN, column="share_of_faces_found", min_value=1))
 
 
 def test_lighting_that_differs_between_splits(good: Manifest) -> None:

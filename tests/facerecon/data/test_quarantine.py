@@ -1,0 +1,48 @@
+"""Codes of what is quarantined: short, told apart, each with a meaning; older tables and shards are still read."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import save
+
+from facerecon.data.quarantine import COLUMNS, Code, Refusal, RefusedError, quarantine_table, refusal_of, with_codes
+from facerecon.data.store import FaceStore
+from facerecon.files import sha256_bytes
+from facerecon.images import TooLargeImageError, UnreadableImageError
+
+
+def test_codes_are_words_for_machines_and_meanings_are_told_apart() -> None:
+    assert all(re.fullmatch(r"[a-z]+(_[a-z]+)*", code.value) for code in Code)
+    assert all(code.meaning and "\n" not in code.meaning for code in Code)
+    assert len({code.meaning for code in Code}) == len(Code)
+
+
+@pytest.mark.parametrize(
+    ("error", "refusal"),
+    [
+        (FileNotFoundError(2, "No such file"), Refusal(Code.UNREADABLE, "cannot be read: No such file")),
+        (UnreadableImageError("cannot be decoded: text"), Refusal(Code.UNDECODABLE, "cannot be decoded: text")),
+        (TooLargeImageError("too large: 1x1 pixels"), Refusal(Code.TOO_LARGE, "too large: 1x1 pixels")),
+        (RefusedError(Code.BAD_MEMBER, "encrypted"), Refusal(Code.BAD_MEMBER, "encrypted")),
+    ],
+)
+def test_what_cannot_be_read_has_a_code(error: OSError | UnreadableImageError, refusal: Refusal) -> None:
+    assert refusal_of(error) == refusal
+
+
+def test_a_table_without_codes_is_read_and_its_rows_are_unknown() -> None:
+    old = pd.DataFrame({"uri": ["a.png"], "reason": ["no face found"]}, dtype=str)
+    assert with_codes(old).to_dict("records") == [{"uri": "a.png", "code": "unknown", "reason": "no face found"}]
+    new = quarantine_table([("a.png", Refusal(Code.NO_FACE, "no face found"))])
+    assert with_codes(new).equals(new)
+    assert list(with_codes(old.iloc[:0]).columns) == list(COLUMNS)
+
+
+def test_a_shard_without_codes_is_read(tmp_path: Path) -> None:
+    """As `facerecon forget` does in stores that were written before there were codes."""
+    content = save({"crop": np.zeros((0, 8, 8, 3), np.uint8)}, {"photos": '[["%s",0,"no face found"]]' % ("0" * 64)})
+    (tmp_path / f"{sha256_bytes(content)}.safetensors").write_bytes(content)
+    assert FaceStore(tmp_path).refusal("0" * 64) == Refusal(Code.UNKNOWN, "no face found")
