@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from facerecon import weights
+from facerecon.contract import INPAINTING
 from facerecon.files import digest_of, sha256_bytes, sha256_file
 from facerecon.run import RunSettings
 from facerecon.training.precision import precision_of
@@ -113,8 +114,7 @@ def onnx_metadata(settings: RunSettings) -> dict[str, str]:
     return {
         "family": settings.model.family,
         "size": str(settings.alignment.size),
-        "normalisation": "RGB, uint8 / 127.5 - 1",
-        "mask_polarity": "1 = hole, 0 = known",
+        **INPAINTING.metadata,
         "config_digest": settings_digest(settings),
         "licence": f"code MIT; trained on data of licence: {settings.data.licence}",
     }

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from facerecon.errors import FaceReconError
+from facerecon.inference.session import open_session
 from facerecon.models import ReconstructionModel
 from facerecon.models.trained import TrainedModel
 
@@ -106,14 +107,6 @@ def _name_dimensions(proto: onnx.ModelProto) -> None:
         dims = value.type.tensor_type.shape.dim
         for dim, name in zip((dims[0], dims[2], dims[3]), ("N", "H", "W"), strict=True):
             dim.dim_param = name
-
-
-def open_session(content: bytes, threads: int = 0) -> onnxruntime.InferenceSession:
-    """The file in ONNX Runtime on the CPU; 0 threads leaves their number to it."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 def export(

@@ -21,9 +21,10 @@ from facerecon.corruption.frozen import MaskSet
 from facerecon.data.manifest import Manifest
 from facerecon.errors import FaceReconError
 from facerecon.export import onnx as export_module
-from facerecon.export.onnx import OPSET, export, open_session, psnr_of, to_onnx
+from facerecon.export.onnx import OPSET, export, psnr_of, to_onnx
 from facerecon.export.parity import parity_inputs
 from facerecon.files import sha256_bytes
+from facerecon.inference.session import open_session
 from facerecon.models import ReconstructionModel, build_model, list_models, register_model
 from facerecon.models.trained import TrainedModel, save_model
 
