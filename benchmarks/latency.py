@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.machine import fresh_peak_mib, peak_mib
-from facerecon.export.onnx import open_session
+from facerecon.inference.session import open_session
 from facerecon.models import ReconstructionModel
 from facerecon.models.trained import TrainedModel
 

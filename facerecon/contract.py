@@ -7,6 +7,7 @@ arrays against it. Nothing here needs PyTorch or ONNX.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -87,9 +88,7 @@ class Signature:
 
 def shape_of(value: Value, sizes: Mapping[str, int]) -> tuple[int, ...]:
     """The shape with each symbol replaced by its number; ``sizes["s"]`` is the scale, if a symbol asks for it."""
-    return tuple(
-        dim if isinstance(dim, int) else int(np.prod([sizes[letter] for letter in dim])) for dim in value.shape
-    )
+    return tuple(dim if isinstance(dim, int) else prod(sizes[letter] for letter in dim) for dim in value.shape)
 
 
 def _check_shape(value: Value, array: NDArray[Any], sizes: dict[str, int]) -> None:

@@ -18,6 +18,7 @@ from torch import nn
 from facerecon.contract import Signature, Value
 from facerecon.errors import FaceReconError
 from facerecon.export.result import ExportedModel
+from facerecon.inference.session import open_session
 
 OPSET = 18
 
@@ -86,14 +87,6 @@ def _strip(proto: onnx.ModelProto) -> None:
         del item.metadata_props[:]
     # shapes of intermediate values are inferred by every runtime and hold the exporter's own symbols
     del proto.graph.value_info[:]
-
-
-def open_session(content: bytes, threads: int = 0) -> onnxruntime.InferenceSession:
-    """The file in ONNX Runtime on the CPU; 0 threads leaves their number to it."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 def export(

@@ -1,0 +1,1 @@
+"""Using a model from its ONNX file, without PyTorch."""
