@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +54,12 @@ def another_clone(clone: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clo
     made = copy_checkout(tmp_path_factory.mktemp("another") / "facerecon")
     shutil.copytree(clone.root / "data" / "ci", made.root / "data" / "few")
     return made
+
+
+@pytest.fixture(scope="session")
+def another_checkout(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Clone]:
+    """``another_checkout(name)``: one more copy of the working tree, with state of its own."""
+    return lambda name: copy_checkout(tmp_path_factory.mktemp(name) / "facerecon")
 
 
 def copy_checkout(root: Path) -> Clone:

@@ -48,13 +48,14 @@ BASELINE = "mean_of_training"
 # the source: photographs in folders of people, and the truth beside each crop
 
 
-def colours(root: Path, uri: str) -> dict[str, NDArray[Any]]:
-    """``colour`` float32 [3] in [0, 1]: the mean of the photograph's pixels, RGB."""
-    image = cv2.imread(str(root / uri))
-    return {"colour": image[..., ::-1].mean(axis=(0, 1)).astype(np.float32) / 255}
+def truth_of(manifest: Manifest, face: str) -> NDArray[np.float32]:
+    """The truth beside a crop, [3] in [0, 1]: the mean of its photograph's pixels, RGB."""
+    uri = manifest.faces.set_index("face").at[face, "uri"]
+    image = cv2.imread(str(Path(manifest.root) / uri))
+    return (image[..., ::-1].mean(axis=(0, 1)) / 255).astype(np.float32)
 
 
-@register_source(truth=colours)
+@register_source()
 def photos_with_colours(root: Path, place: Any) -> Iterator[Photo]:
     """Every image; the first subfolder names the person."""
     for path in image_files(root):
@@ -214,14 +215,15 @@ class Faces(Dataset[tuple[Tensor, Tensor]]):
     """Crops and colours of the training faces."""
 
     def __init__(self, manifest: Manifest) -> None:
-        self.names, self.store = manifest.split("train")["face"].tolist(), manifest.aligned_faces
+        self.manifest, self.store = manifest, manifest.aligned_faces
+        self.names = manifest.split("train")["face"].tolist()
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor]:
         face = self.names[draw.index]
-        return to_tensor(self.store.crop(face)), torch.from_numpy(self.store.truth(face, "colour"))
+        return to_tensor(self.store.crop(face)), torch.from_numpy(truth_of(self.manifest, face))
 
 
 class ColourObjective(Objective):
@@ -308,7 +310,7 @@ def measure(
     faces, scores = evaluation_faces(manifest, split, most), Scores()
     if not len(faces):
         raise FaceReconError(f"the {split} split has no face: give more people, or raise data.splits.{split}")
-    truth = np.stack([manifest.aligned_faces.truth(face, "colour") for face in faces.faces])
+    truth = np.stack([truth_of(manifest, face) for face in faces.faces])
     for case in names:
         pairs = zip(faces.faces, faces.images, strict=True)
         images = torch.stack([to_tensor(cases.apply(case, face, crop)) for face, crop in pairs])
@@ -322,7 +324,7 @@ def measure(
 def mean_of_training(manifest: Manifest) -> NDArray[np.float64]:
     """The baseline: the mean colour [3] of the training faces' photographs."""
     faces = manifest.split("train")["face"]
-    return np.mean([manifest.aligned_faces.truth(face, "colour") for face in faces], axis=0, dtype=np.float64)
+    return np.mean([truth_of(manifest, face) for face in faces], axis=0, dtype=np.float64)
 
 
 def evaluate(settings: EvaluationPart, trained: TrainedModel, faces: Manifest, cases: Shifts) -> Evaluation:
