@@ -26,7 +26,7 @@ def toy(clone, another_checkout):
     shutil.copy(TOY / "mean_colour.py", made.root / "facerecon" / "tasks")
     shutil.copy(TOY / "mean_colour.yaml", made.root / "configs")
     dvc = made.root / "dvc.yaml"
-    dvc.write_text(dvc.read_text().replace("config: demo", "config: toy"))
+    dvc.write_text(dvc.read_text().replace("config: demo", "config: mean_colour"))
     return made
 
 
@@ -65,7 +65,7 @@ def newest_run(toy):
 
 
 def figure(toy, case="plain", method="model"):
-    figures = json.loads((toy.root / "outputs/toy/metrics.json").read_text())["figures"]
+    figures = json.loads((toy.root / "outputs/mean_colour/metrics.json").read_text())["figures"]
     key = ("test", "colour_error", case, -1, method)
     names = ("face_set", "metric", "case", "level", "method")
     return next(row["mean"] for row in figures if tuple(row[name] for name in names) == key)
@@ -96,22 +96,22 @@ def test_two_networks_learn_at_rates_of_their_own(toy, first):
 
 def test_the_registry_lists_its_figures(toy, first):
     shown = run(toy, "facerecon", "models")
-    assert "toy/1" in shown
+    assert "mean_colour/1" in shown
     assert "champion" in shown
     assert "colour" in shown
     assert "PSNR" not in shown
-    lineage = run(toy, "facerecon", "models", "--lineage", "toy@champion")
+    lineage = run(toy, "facerecon", "models", "--lineage", "mean_colour@champion")
     assert "better than the mean" in lineage
 
 
 def test_dvc_shows_its_figures(toy, first):
-    shown = run(toy, "dvc", "metrics", "show", "--json", "outputs/toy/figures")
+    shown = run(toy, "dvc", "metrics", "show", "--json", "outputs/mean_colour/figures")
     assert "colour_error" in shown
 
 
 def test_report_and_card_speak_of_it(toy, first):
-    report = (toy.root / "outputs/toy/report.html").read_text()
-    card = (toy.root / "outputs/toy/model_card.md").read_text()
+    report = (toy.root / "outputs/mean_colour/report.html").read_text()
+    card = (toy.root / "outputs/mean_colour/model_card.md").read_text()
     for text in (report, card):
         assert "colour error" in text
         assert "mean of training faces" in text
@@ -120,7 +120,7 @@ def test_report_and_card_speak_of_it(toy, first):
 
 
 def test_its_onnx_file_has_its_own_signature(toy, first):
-    session = onnxruntime.InferenceSession(str(toy.root / "outputs/toy/model.onnx"))
+    session = onnxruntime.InferenceSession(str(toy.root / "outputs/mean_colour/model.onnx"))
     assert [(value.name, value.shape) for value in session.get_outputs()] == [("colour", ["N", 3])]
     assert session.get_modelmeta().custom_metadata_map["task"] == "mean_colour"
 
