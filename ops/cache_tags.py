@@ -8,8 +8,9 @@ from zenml.enums import ExecutionStatus
 def cache_tags() -> dict[str, str]:
     """Tags for the active pipeline run, to be called in a step that has the input ``training_result``.
 
-    ``trained_in_run`` is the MLflow run that trained the model, ``device``, ``threads`` and ``precision`` say on what; ``cached_steps`` names the steps that were served
-    from the cache. If these are all that can be, nothing was computed: ``repeats_run`` is the MLflow run repeated.
+    ``trained_in_run`` is the MLflow run that trained the model, ``device``, ``threads`` and ``precision`` say on what;
+    ``cached_steps`` names the steps that were served from the cache. If these are all that can be, nothing was
+    computed: ``repeats_run`` is the MLflow run repeated.
     """
     context = get_step_context()
     made_by = context.inputs["training_result"][0].producer_step_run_id

@@ -9,10 +9,9 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from facerecon.errors import FaceReconError
-from facerecon.evaluation.promotion import Decision
 from ops import journal
 from ops.promotion import Standing, record_of
-from ops.registry import config_of, connect, find_version, registered_models, versions_of, weights_of
+from ops.registry import check_weights, config_of, connect, find_version, registered_models, versions_of
 
 SHOWN = 12
 """So many digits of a digest are shown in the table."""
@@ -77,7 +76,7 @@ def lineage(text: str) -> list[Section]:
         FaceReconError: no such version, or MLflow does not answer.
     """
     version, client = find_version(text), connect()
-    standing, record = Standing(client, version.name), record_of(version)
+    standing = Standing(client, version.name)
     run = _run(version)
     tags = {} if run is None else run.data.tags
     held = {int(v.version): v for v in versions_of(client, version.name)}
@@ -87,7 +86,7 @@ def lineage(text: str) -> list[Section]:
         ("code", _chosen(tags, ("git_commit", "git_diff_digest", "lock_digest"), "code_digest.")),
         ("data", _chosen(version.tags | tags, ("data_licence", "data_dvc_digest", "manifest_digest", "cases_digest"))),
         ("weights", _weights(version, tags)),
-        ("gate decision", _decided(record)),
+        ("gate decision", _decided(version)),
         ("champions", _champions(standing, held)),
         ("journal", _moves(version.name)),
     ]
@@ -130,7 +129,7 @@ def _chosen(tags: dict[str, str], names: tuple[str, ...], prefix: str | None = N
 
 def _weights(version: ModelVersion, tags: dict[str, str]) -> list[tuple[str, str]]:
     try:
-        weights_of(version)
+        check_weights(version)
         state = "there, and those that were registered"
     except FaceReconError as error:
         state = error.message
@@ -140,11 +139,21 @@ def _weights(version: ModelVersion, tags: dict[str, str]) -> list[tuple[str, str
         ("state", state),
         ("pretrained", tags.get("pretrained", "unknown")),
         ("teachers", version.tags.get("teachers", "unknown")),
-        ("started from", tags.get("initial_weights_from", "freshly initialised weights")),
+        ("started from", _initial(tags)),
     ]
 
 
-def _decided(record: Decision | None) -> list[tuple[str, str]]:
+def _initial(tags: dict[str, str]) -> str:
+    if "initial_weights" not in tags:
+        return "freshly initialised weights"
+    return f"{tags.get('initial_weights_from', 'unknown')} ({tags['initial_weights']})"
+
+
+def _decided(version: ModelVersion) -> list[tuple[str, str]]:
+    try:
+        record = record_of(version)
+    except FaceReconError as error:
+        return [("decision", error.message)]
     if record is None:
         return [("decision", "the gate has not decided on it, or an older version of the code did")]
     before = record.champion_version

@@ -1,17 +1,23 @@
 """The weights that a training starts from, resolved once before the run: a version, an alias, a run, or a file."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
 from facerecon.errors import FaceReconError
-from facerecon.models.trained import TrainedModel
-from facerecon.run import RunSettings
+from facerecon.models.trained import TrainedModel, digest_in
 from facerecon.workspace import PROJECT
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
+
+    from facerecon.run import RunSettings
+
+
+SUFFIX = ".safetensors"
+"""How a file's name ends; what ends otherwise is no file."""
 
 
 class InitialWeights(BaseModel):
@@ -37,10 +43,10 @@ class InitialWeights(BaseModel):
         return read_weights(self.uri, self.digest, f"training.init_from: {self.source}")
 
 
-def resolve(settings: RunSettings) -> InitialWeights | None:
+def resolve(settings: "RunSettings") -> InitialWeights | None:
     """What ``training.init_from`` means now, None if it is not set.
 
-    A path that ends in ``.safetensors`` is a file (relative ones start at the project's root); all else is a version
+    A path that ends in SUFFIX is a file (relative ones start at the project's root); all else is a version
     (``demo/3``), an alias (``demo@champion``), or a run.
 
     Raises:
@@ -49,19 +55,56 @@ def resolve(settings: RunSettings) -> InitialWeights | None:
     text = settings.training.init_from
     if text is None:
         return None
-    if text.endswith(".safetensors"):
-        path = PROJECT / Path(text).expanduser()
-        if not path.is_file():
-            raise FaceReconError(f"training.init_from: {path} does not exist: give a .safetensors file of a run")
-        return InitialWeights(digest=TrainedModel.read(path).digest, source=f"file {path.name}", uri=str(path))
     try:
-        version = _version(text)
+        return _file(text) if text.endswith(SUFFIX) else _registered(text)
     except FaceReconError as error:
         raise FaceReconError(f"training.init_from: {error.message}") from error
+
+
+def find(digest: str, init_from: str) -> InitialWeights:
+    """The weights of a digest, with which a run that said ``init_from`` began: in the registry, or still in that file.
+
+    Raises:
+        FaceReconError: they are neither here nor there.
+    """
+    from ops.registry import check_weights, connect, registered_models, versions_of
+
+    client = connect()
+    for version in (v for model in registered_models(client) for v in versions_of(client, model.name)):
+        if version.tags.get("weights_digest") == digest:
+            with suppress(FaceReconError):
+                check_weights(version)
+                return _of_version(version)
+    if init_from.endswith(SUFFIX):
+        with suppress(FaceReconError):
+            if (found := _file(init_from)).digest == digest:
+                return found
+    raise FaceReconError(
+        f"the weights that the run started from ({init_from}, then of digest {digest}) are not in the registry, nor in "
+        "a file of that name: put them back"
+    )
+
+
+def _file(text: str) -> InitialWeights:
+    path = PROJECT / Path(text).expanduser()
+    if not path.is_file():
+        raise FaceReconError(f"{path} does not exist: give a .safetensors file of a run")
+    return InitialWeights(digest=digest_in(path), source=f"file {path.name}", uri=str(path))
+
+
+def _registered(text: str) -> InitialWeights:
+    from ops.registry import check_weights
+
+    version = _version(text)
+    check_weights(version)
+    return _of_version(version)
+
+
+def _of_version(version: "ModelVersion") -> InitialWeights:
     return InitialWeights(
-        digest=version.tags.get("weights_digest", ""),
+        digest=version.tags["weights_digest"],
         source=f"{version.name} version {version.version}",
-        uri=version.tags.get("weights_uri", ""),
+        uri=version.tags["weights_uri"],
     )
 
 

@@ -92,7 +92,7 @@ def pretrained_of(settings: RunSettings) -> dict[str, list[str]]:
 
 
 def step_digests(settings: RunSettings, steps: tuple[str, ...]) -> dict[str, str]:
-    """The digest of the code that each step reaches, with what the config names: the task's parts and the model family."""
+    """The digest of the code that each step reaches; also what the config names: the task's parts, the model family."""
     return {step: code_digest(f"steps.{step}", *named_modules(settings, step)) for step in steps}
 
 

@@ -1,11 +1,11 @@
 """Who is champion: decided by the gate, by hand, or put back; every change under a lock and through the journal.
 
 MLflow's registry is the truth. What this module keeps there, beside the aliases: on a version the tags ``weights_uri``,
-``weights_digest``, ``task``, ``teachers``, ``decision`` (why it stands where it stands, in a sentence),
+``weights_digest``, ``task``, ``teachers``, ``decision`` (in a sentence, why it stands where it stands),
 ``decision_record`` (the uri of the gate's decision, a JSON artifact of the run that registered the version),
 ``gate_figures`` (its means at the gate, for tables), ``decision_grounds`` (a digest of what it rested on),
-``data_licence`` and ``rolled_back`` (why it was taken down by hand); on the registered model ``champions``, all champions
-in order, the present one last.
+``data_licence`` and ``rolled_back`` (why it was taken down by hand); on the registered model ``champions``, all
+champions in order, the present one last.
 """
 
 import json
@@ -30,6 +30,7 @@ from ops.registry import (
     CHALLENGER,
     CHAMPION,
     answering,
+    check_weights,
     config_of,
     connect,
     find_version,
@@ -72,8 +73,8 @@ class Standing:
 class Grounds:
     """What a decision rests on beside the two models.
 
-    ``rule`` are the promotion's settings; ``digests`` (data, cases, code) become tags of the version; ``weights_licences``
-    has the licence of each pretrained weights file that was used, by its name.
+    ``rule`` are the promotion's settings; ``digests`` (data, cases, code) become tags of the version;
+    ``weights_licences`` has the licence of each pretrained weights file that was used, by its name.
     """
 
     rule: dict[str, Any]
@@ -97,9 +98,9 @@ def challenge(
 ) -> Decision:
     """Register a model as challenger, decide by the rule whether it becomes champion, and return the decision.
 
-    ``gate`` measures both models on the same faces and cases; ``by`` names the run. Weights that were decided on before on
-    the same grounds change nothing: the decision is that of then, with ``champion`` as it stands now. A champion is not
-    put down by its own weights coming again.
+    ``gate`` measures both models on the same faces and cases; ``by`` names the run. Weights that were decided on before
+    on the same grounds change nothing: the decision is that of then, with ``champion`` as it stands now. A champion is
+    not put down by its own weights coming again.
 
     Raises:
         FaceReconError: the registry does not answer, or the model cannot be measured; nothing is half promoted.
@@ -245,7 +246,7 @@ def promote_by_hand(text: str, reason: str) -> Move:
             raise FaceReconError(
                 f"version {number} is the champion of {config} already: `facerecon models` lists others"
             )
-        weights_of(version)
+        check_weights(version)
         tags = {"decision": f"promoted by hand: {reason}", "rolled_back": ""}
         return _carry_out(
             client,
@@ -284,7 +285,7 @@ def rollback(config: str | None, reason: str) -> Move:
             )
         number = standing.champions[-2]
         version = find_version(f"{config}/{number}")
-        weights_of(version)
+        check_weights(version)
         tags = {
             str(present.version): {"decision": f"rolled back by hand: {reason}", "rolled_back": reason},
             str(number): {"decision": f"champion again, version {present.version} was rolled back by hand: {reason}"},
@@ -437,13 +438,17 @@ def record_of(version: ModelVersion) -> Decision | None:
     except (OSError, mlflow.MlflowException, ValueError) as error:
         said = str(error).strip().splitlines()[0][:200]
         raise FaceReconError(
-            f"the decision about version {version.version} of {version.name} cannot be read from {uri} ({said}): put it "
-            "back, or remove the version's tag decision_record"
+            f"the decision about version {version.version} of {version.name} cannot be read from {uri} ({said}): "
+            "put it back, or remove the version's tag decision_record"
         ) from error
 
 
 def _figures_of(version: ModelVersion) -> str:
-    record = record_of(version)
+    """The digest of the figures that the gate had; "" where it had none, or they are gone: a person decides without."""
+    try:
+        record = record_of(version)
+    except FaceReconError:
+        return ""
     return _figures_digest(record) if record else ""
 
 
@@ -454,7 +459,7 @@ def _figures_digest(decision: Decision) -> str:
 
 def _readable(version: ModelVersion) -> bool:
     try:
-        weights_of(version)
+        check_weights(version)
     except FaceReconError:
         return False
     return True

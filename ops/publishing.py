@@ -152,9 +152,9 @@ def write_figures(folder: Path, evaluation: Evaluation, result: TrainingResult, 
     """The figures that MLflow has, as `dvc metrics` and `dvc plots` read them; equal trainings give equal bytes.
 
     ``figures/test/<case>.json``, ``figures/gate/<case>.json`` and ``figures/best_validation.json``: a file a case, so
-    that `dvc metrics show` makes a row of it. ``plots/training.csv``: the loss over the steps, ``plots/validation.csv``:
-    the figure by which the checkpoint is chosen, ``plots/headline.csv``: the headline metric of the model and its
-    baseline by level. The columns have the same names for every task.
+    that `dvc metrics show` makes a row of it. ``plots/training.csv``: the loss over the steps,
+    ``plots/validation.csv``: the figure by which the checkpoint is chosen, ``plots/headline.csv``: the headline metric
+    of the model and its baseline by level. The columns have the same names for every task.
     """
     cases: dict[str, dict[str, float]] = defaultdict(dict)
     for key, value in (tracking.figure_metrics(evaluation) | tracking.gate_metrics(decision)).items():

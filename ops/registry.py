@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from facerecon.contract import Signature, Value
 from facerecon.errors import FaceReconError
 from facerecon.export.result import ExportedModel
-from facerecon.models.trained import TrainedModel
+from facerecon.models.trained import TrainedModel, digest_in
 from facerecon.workspace import state_folder
 from ops.stack import tracking_uri
 
@@ -151,7 +151,10 @@ def _listed(numbers: list[int]) -> str:
 
 
 def log_onnx(exported: ExportedModel, signature: Signature, example: dict[str, NDArray[np.float32]]) -> str:
-    """Log the ONNX file as a model of the active run, with signature and an example that shows no one; returns its uri."""
+    """Log the ONNX file as a model of the active run, with signature and ``example``, which shows no one.
+
+    Returns the logged model's uri.
+    """
     import onnx
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
@@ -193,21 +196,43 @@ def weights_of(version: ModelVersion) -> TrainedModel:
     return read_weights(tags.get("weights_uri", ""), tags.get("weights_digest", ""), f"version {version.version}")
 
 
+def check_weights(version: ModelVersion) -> None:
+    """See that the weights of a registered version are there, without loading torch; raises as ``weights_of``."""
+    tags = version.tags
+    with weights_file(tags.get("weights_uri", ""), tags.get("weights_digest", ""), f"version {version.version}"):
+        pass
+
+
 def read_weights(uri: str, digest: str, owner: str) -> TrainedModel:
     """The weights at ``uri``, which must have ``digest``; ``owner`` says in errors whose they are.
 
     Raises:
         FaceReconError: they are gone, or others.
     """
+    with weights_file(uri, digest, owner) as path:
+        return TrainedModel.read(path)
+
+
+@contextmanager
+def weights_file(uri: str, digest: str, owner: str) -> Iterator[Path]:
+    """A local file with the weights at ``uri``; see ``read_weights``."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(uri)
+        if "://" in uri:
+            path = Path(folder) / "model.safetensors"
+            _download(uri, path)
+        if not uri or not path.is_file():
+            raise FaceReconError(f"the weights of {owner} are gone from {uri or 'nowhere'}")
+        if digest_in(path) != digest:
+            raise FaceReconError(f"the weights at {uri} are not those that were registered as {owner}")
+        yield path
+
+
+def _download(uri: str, path: Path) -> None:
+    """Copy a file of a remote artifact store to ``path``, if it is there."""
     # imported when it is used: it takes seconds
     from zenml.io import fileio
 
-    if not uri or not fileio.exists(uri):
-        raise FaceReconError(f"the weights of {owner} are gone from {uri or 'nowhere'}")
-    with tempfile.TemporaryDirectory() as folder, fileio.open(uri, "rb") as stream:
-        path = Path(folder) / "model.safetensors"
-        path.write_bytes(stream.read())
-        model = TrainedModel.read(path)
-    if model.digest != digest:
-        raise FaceReconError(f"the weights at {uri} are not those that were registered as {owner}")
-    return model
+    if fileio.exists(uri):
+        with fileio.open(uri, "rb") as stream:
+            path.write_bytes(stream.read())

@@ -19,11 +19,20 @@ from mlflow.entities import Run
 from facerecon.errors import FaceReconError
 from facerecon.files import sha256_file
 from facerecon.workspace import PROJECT
+from ops.initial_weights import SUFFIX, find
 from ops.lineage import dvc_digest
+from ops.registry import weights_file
 from ops.runs import fetch, find_run
 from ops.stack import EXPERIMENT
 
-OF_THE_RUN_ITSELF = ("mlflow.", "trained_in_run", "cached_steps", "repeats_run", "resumed_from_run")
+OF_THE_RUN_ITSELF = (
+    "mlflow.",
+    "trained_in_run",
+    "cached_steps",
+    "repeats_run",
+    "resumed_from_run",
+    "initial_weights_from",
+)
 """How tags begin that tell a run from its repetition and say nothing of what it was made of."""
 
 
@@ -145,6 +154,9 @@ def _program(name: str) -> str:
 
 def _run_again(run: Run, checkout: Path, folder: Path) -> None:
     settings = yaml.safe_load(fetch(run, "settings.yaml", folder).read_text(encoding="utf-8"))
+    if digest := run.data.tags.get("initial_weights"):
+        # the worktree's registry is empty, and an alias may stand for another version now
+        settings["training"]["init_from"] = str(_copy_initial(digest, settings["training"]["init_from"], folder))
     file = folder / f"{settings['name']}.yaml"
     file.write_text(yaml.safe_dump({"parameters": settings}), encoding="utf-8")
     environment = {
@@ -162,6 +174,14 @@ def _run_again(run: Run, checkout: Path, folder: Path) -> None:
             raise FaceReconError(
                 f"`{' '.join(command[:4])}` failed in the worktree (exit {done.returncode}), its last lines say why"
             )
+
+
+def _copy_initial(digest: str, init_from: str, folder: Path) -> Path:
+    """Copy the weights that the run started from into ``folder``."""
+    found, path = find(digest, init_from), folder / f"initial{SUFFIX}"
+    with weights_file(found.uri, digest, found.source) as source:
+        shutil.copyfile(source, path)
+    return path
 
 
 def _compare(before: dict[str, Path], after: dict[str, Path]) -> tuple[list[Difference], int]:

@@ -3,4 +3,4 @@
 from zenml.config.cache_policy import CachePolicy
 
 CACHED = CachePolicy(include_step_code=False)
-"""A step has its code's digest, with all that it reaches, as the parameter ``code``: the step's own source adds nothing."""
+"""A step's parameter ``code`` is the digest of its code with all that it reaches: its own source adds nothing."""

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm, t
 
 from facerecon.randomness import generator
 
@@ -66,6 +65,9 @@ def _resampled(sums: NDArray[np.float64], faces: NDArray[np.int64], resamples: i
 
 def _expanded(people: int, confidence: float) -> tuple[float, float]:
     """The two quantiles between which the expanded interval lies."""
+    # imported when it is used: it takes a second, and who only reads a decision does not need it
+    from scipy.stats import norm, t
+
     wide = math.sqrt(people / (people - 1)) * t.ppf((1 + confidence) / 2, people - 1)
     tail = float(norm.cdf(-wide))
     return tail, 1 - tail

@@ -94,6 +94,30 @@ class TrainedModel:
             raise FaceReconError(f"{path}: not a facerecon model ({error}): give a .safetensors of a run") from error
 
 
+def digest_in(path: Path) -> str:
+    """The digest (see ``TrainedModel.digest``) of the weights in a safetensors file, without loading torch.
+
+    Raises:
+        FaceReconError: not such a file.
+    """
+    from safetensors import SafetensorError, deserialize
+
+    try:
+        stored = deserialize(Path(path).read_bytes())
+        found = {name: [list(of["shape"]), _TYPES[of["dtype"]], sha256_bytes(bytes(of["data"]))] for name, of in stored}
+    except (OSError, SafetensorError, KeyError) as error:
+        raise FaceReconError(f"{path}: not a facerecon model ({error}): give a .safetensors of a run") from error
+    return digest_of(found)
+
+
+_TYPES = {
+    **{f"F{bits}": f"torch.float{bits}" for bits in (16, 32, 64)},
+    **{f"I{bits}": f"torch.int{bits}" for bits in (8, 16, 32, 64)},
+    **{"BF16": "torch.bfloat16", "U8": "torch.uint8", "BOOL": "torch.bool"},
+}
+"""The names of torch for those of safetensors."""
+
+
 def save_model(path: Path, model: TrainedModel) -> None:
     """Write ``model`` to ``path`` in one step."""
     with atomic_path(path) as temporary:

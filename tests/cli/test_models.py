@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import mlflow
@@ -11,37 +13,54 @@ from click.testing import CliRunner
 from mlflow import MlflowClient
 
 from cli.models import models, promote, rollback
+from facerecon.evaluation.promotion import Check, Decision
 from facerecon.models.trained import TrainedModel, save_model
 
-RECORD = {
-    **{"registered_model": "facerecon-demo", "champion": True, "champion_version": None, "reason": "gains [0.3] dB"},
-    "checks": [{"name": "data licence", "passed": True, "said": "the data's licence is named: MIT"}],
-    "challenger": {"brush/level_1": {"hole_psnr": 20.5, "lpips": 0.1234, "identity": 0.75}},
-    **{"champion_before": None, "differences": []},
-}
+OLD_RECORD = json.dumps({"champion": True, "champion_version": None, "reason": "older", "challenger": {}})
+"""A decision as older code kept it, whole in the tag."""
+
+
+def decision(version: int) -> Decision:
+    return Decision(
+        registered_model="facerecon-demo",
+        version=version,
+        champion=True,
+        reason="gains [0.3] dB",
+        gate_metric="hole_psnr",
+        gate_case="brush",
+        metrics=(),
+        checks=(Check(name="data licence", passed=True, said="the data's licence is named: MIT"),),
+        means=(),
+    )
 
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory) -> Path:
-    """A state folder with two versions of one model, the first of them champion."""
+    """A state folder with three versions of one model, the first of them champion, the third of older code."""
     folder = tmp_path_factory.mktemp("registry") / "state"
     folder.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FACERECON_STATE", str(folder))
-        from ops.stack import create_experiment, tracking_uri
+        from ops.stack import EXPERIMENT, create_experiment, tracking_uri
 
         create_experiment()
         client = MlflowClient(tracking_uri())
     client.create_registered_model("facerecon-demo")
-    for number in (1, 2):
+    run = client.create_run(client.get_experiment_by_name(EXPERIMENT).experiment_id).info.run_id
+    for number in (1, 2, 3):
         path = folder / f"weights-{number}.safetensors"
         trained = TrainedModel("unet_attention", {}, 64, number, {"w": torch.full((2,), float(number))})
         save_model(path, trained)
+        client.log_text(run, decision(number).model_dump_json(), f"decisions/{number}.json")
         tags = {
             **{"weights_uri": str(path), "weights_digest": trained.digest, "manifest_digest": "d" * 64},
             **{"data_licence": "drawn [here], MIT", "decision": "gains [0.3] dB"},
-            "decision_record": json.dumps(RECORD | {"version": number}),
+            "decision_record": f"runs:/{run}/decisions/{number}.json",
+            "gate_figures": json.dumps([["hole PSNR, dB", 20.5, 2], ["LPIPS", 0.12345, 4], ["identity", None, 3]]),
         }
+        if number == 3:
+            tags["decision_record"] = OLD_RECORD
+            del tags["gate_figures"]
         client.create_model_version("facerecon-demo", source=str(folder), tags=tags)
     client.set_registered_model_alias("facerecon-demo", "champion", "1")
     return folder
@@ -67,18 +86,43 @@ def run(command, *arguments: str):
 def test_models_lists_all_versions(followed):
     shown = run(models)
     assert shown.exit_code == 0, shown.output
-    for wanted in ("demo/2", "demo/1", "champion", "20.50", "0.1234", "0.750", "d" * 12, "drawn [here], MIT", "[0.3]"):
+    for wanted in ("demo/3", "demo/1", "champion", "20.50", "0.1235", "–", "d" * 12, "drawn [here], MIT", "[0.3]"):
         assert wanted in shown.output, wanted
 
 
 def test_lineage_is_shown_by_section(followed):
     shown = run(models, "--lineage", "2")
     assert shown.exit_code == 0, shown.output
-    for wanted in ("gate decision", "gains [0.3] dB", "data licence: the data's licence is named: MIT", "champions"):
+    for wanted in (
+        "gate decision",
+        "there, and those that were registered",
+        "gains [0.3] dB",
+        "data licence: the data's licence is named: MIT",
+        "champions",
+    ):
         assert wanted in shown.output, wanted
     refused = run(models, "--lineage", "demo/7")
     assert refused.exit_code == 1
-    assert "demo has no version 7; there are: 1, 2" in refused.output
+    assert "demo has no version 7; there are: 1, 2, 3" in refused.output
+
+
+def test_a_version_of_older_code_has_a_lineage(followed):
+    shown = run(models, "--lineage", "3")
+    assert shown.exit_code == 0, shown.output
+    assert "the gate has not decided on it, or an older version of the code did" in shown.output
+
+
+@pytest.mark.parametrize("arguments", [[], ["--lineage", "demo@champion"]])
+def test_looking_at_models_loads_no_framework(followed, arguments):
+    """In a fresh interpreter: PyTorch and ZenML take seconds."""
+    code = (
+        "import sys; from click.testing import CliRunner; from cli.main import cli\n"
+        f"shown = CliRunner().invoke(cli, ['models', *{arguments}])\n"
+        "heavy = {'torch', 'onnx', 'onnxruntime', 'zenml', 'dvc', 'great_expectations'}\n"
+        "print('gains [0.3] dB' in shown.output, sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "True []"
 
 
 def test_promote_and_rollback_by_hand_are_written_down(followed):

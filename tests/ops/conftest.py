@@ -2,10 +2,10 @@
 
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import mlflow
 import numpy as np
@@ -13,10 +13,19 @@ import pytest
 import torch
 from zenml.client import Client
 
-from facerecon.evaluation.promotion import GateFigures, Measure, PromotionSettings
-from facerecon.export.onnx import ExportedModel, to_onnx
+from facerecon.evaluation.evaluation import TEST, Evaluation, ModelFacts
+from facerecon.evaluation.keys import MetricKey
+from facerecon.evaluation.promotion import GATE, MODEL, Decision, GateMean
+from facerecon.evaluation.scores import Scores
+from facerecon.export.onnx import to_onnx
+from facerecon.export.result import ExportedModel
 from facerecon.models import build_model
-from facerecon.models.trained import TrainedModel, save_model
+from facerecon.models.trained import TrainedModel, TrainingResult, save_model
+from facerecon.tasks import Gate, get_task
+from facerecon.tasks.inpainting.details import InpaintingDetails
+from facerecon.tasks.inpainting.gate_settings import InpaintingPromotionSettings
+from facerecon.tasks.inpainting.metrics import HOLE_PSNR as HOLE
+from facerecon.tasks.inpainting.metrics import SSIM, WHOLE_PSNR
 
 OPTIONS = {"features": [4, 8]}
 
@@ -47,7 +56,10 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_tracker: Path):
 
 
 def use_copy(template: Path, folder: Path, monkeypatch: pytest.MonkeyPatch):
-    """Copy the database of a template state folder to ``folder`` and use it; artifacts go there too."""
+    """Copy the database of a template state folder to ``folder`` and use it; artifacts of new runs go there too.
+
+    Files of the template's own runs stay where they are: MLflow remembers in a process where those of a run lie.
+    """
     from ops.stack import EXPERIMENT, tracking_uri
 
     (folder / "mlflow-artifacts").mkdir(parents=True)
@@ -79,7 +91,9 @@ def make_model() -> Callable[[int], TrainedModel]:
 
 @pytest.fixture(scope="session")
 def exported() -> ExportedModel:
-    return ExportedModel(to_onnx(model(0), {"family": "unet_attention"}), {})
+    task, trained = get_task("inpainting"), model(0)
+    example = {name: np.concatenate([value, value]) for name, value in task.example(trained).items()}
+    return ExportedModel(to_onnx(task.contract(trained), task.signature, example, {"family": trained.family}), {})
 
 
 @pytest.fixture(scope="session")
@@ -89,76 +103,90 @@ def logged_tracker(
     """A state folder whose tracker holds one run with one logged ONNX model, and that model's uri. Copy it."""
     from ops.registry import log_onnx
 
+    task = get_task("inpainting")
     with pytest.MonkeyPatch.context() as patch:
         copy = use_copy(empty_tracker, tmp_path_factory.mktemp("logged") / "state", patch)
         folder = next(copy)
         with mlflow.start_run(run_name="demo-run"):
             mlflow.set_tags({"git_commit": "c0ffee", "code_digest.train": "beef", "data_dvc_digest": "d5c.dir"})
-            uri = log_onnx(exported, 2)
+            uri = log_onnx(exported, task.signature, task.example(model(0)))
         list(copy)
     return folder, uri
 
 
 PEOPLE = 12
 LEVELS = (1, 2, 3)
+FACES = tuple(f"face-{index}" for index in range(2 * PEOPLE))
+SETTINGS = InpaintingPromotionSettings()
+HOLE_PSNR, LPIPS, IDENTITY = (metric.name for metric in SETTINGS.metrics)
 
 
-def gate_figures(
+def gate_scores(
     hole_psnr: float | np.ndarray, held_out: float = 0.0, lpips: float = 0.2, identity: float = 0.6
-) -> GateFigures:
-    """Figures of two photos each of twelve people: brush hole PSNR (a number, or one a face) minus the level, held-out
+) -> Scores:
+    """Scores of two photos each of twelve people: brush hole PSNR (a number, or one a face) minus the level, held-out
     masks ``held_out`` dB above that; LPIPS and identity the same for all."""
-    faces = np.zeros(2 * PEOPLE)
-    values = {}
+    faces, scores = np.zeros(len(FACES)), Scores()
     for level in LEVELS:
-        values[Measure("brush", level, "hole_psnr")] = faces + hole_psnr - level
-        values[Measure("held_out", level, "hole_psnr")] = faces + hole_psnr - level + held_out
-        values[Measure("brush", level, "lpips")] = faces + lpips
-        values[Measure("brush", level, "identity")] = faces + identity
-    return GateFigures(tuple(f"person {index // 2}" for index in range(2 * PEOPLE)), values)
+        for metric, case, value in (
+            (HOLE_PSNR, "brush", hole_psnr - level),
+            (HOLE_PSNR, "held_out", hole_psnr - level + held_out),
+            (LPIPS, "brush", lpips),
+            (IDENTITY, "brush", identity),
+        ):
+            scores.add(MetricKey(GATE, metric, case, level), MODEL, FACES, faces + value)
+    return scores
+
+
+class KnownGate(Gate):
+    """A gate whose scores are made up: ``scores`` has those of each model by its weights' digest."""
+
+    rule = SETTINGS.rule
+    metrics = SETTINGS.metrics
+    identities: ClassVar[Mapping[str, str]] = {face: f"person {index // 2}" for index, face in enumerate(FACES)}
+
+    def __init__(self, scores: Mapping[str, Scores]) -> None:
+        self.scores = scores
+
+    def measure(self, trained: TrainedModel) -> Scores:
+        return self.scores[trained.digest]
 
 
 @dataclass(frozen=True)
 class Offer:
-    """What is offered for promotion: the models by seed, with the figures that today's gate has for each."""
+    """What is offered for promotion: the models by seed, with the scores that today's gate has for each."""
 
     state: Path
     uri: str
-    figures: dict[str, GateFigures]
+    scores: dict[str, Scores]
 
-    def say(self, seed: int, figures: GateFigures) -> None:
-        """The gate has these figures for the model of this seed from now on."""
-        self.figures[model(seed).digest] = figures
+    def say(self, seed: int, scores: Scores) -> None:
+        """The gate has these scores for the model of this seed from now on."""
+        self.scores[model(seed).digest] = scores
 
     def __call__(
         self,
         seed: int,
-        figures: GateFigures | float | None = None,
+        scores: Scores | float | None = None,
         config: str = "demo",
-        size: int = 64,
         **changed: Any,
-    ) -> dict:
-        """Offer the model of a seed, trained at ``size`` pixels; earlier ones keep their figures.
+    ) -> Decision:
+        """Offer the model of a seed; earlier ones keep their scores.
 
-        ``changed`` changes the grounds.
+        ``changed`` changes the grounds, and ``size`` (pixels), ``task`` and ``teachers`` what is known of the model.
         """
         from ops.promotion import Grounds, challenge
 
-        trained = replace(model(seed), size=size)
-        if figures is not None:
-            self.say(seed, figures if isinstance(figures, GateFigures) else gate_figures(figures))
+        about = {name: changed.pop(name) for name in ("size", "task", "teachers") if name in changed}
+        trained = replace(model(seed), **about)
+        if scores is not None:
+            self.say(seed, scores if isinstance(scores, Scores) else gate_scores(scores))
         path = self.state / f"weights-{seed}.safetensors"
         save_model(path, trained)
-        grounds = Grounds(PromotionSettings(), {"manifest_digest": "m" * 64}, "MIT", {"sface": "Apache-2.0"})
-        return challenge(
-            config,
-            self.uri,
-            str(path),
-            trained,
-            lambda known: self.figures[known.digest],
-            replace(grounds, **changed),
-            by=f"run-{seed}",
-        )
+        rule = SETTINGS.model_dump(mode="json")
+        grounds = Grounds(rule, {"manifest_digest": "m" * 64}, "MIT", {"sface": "Apache-2.0"})
+        grounds, gate = replace(grounds, **changed), KnownGate(self.scores)
+        return challenge(config, self.uri, str(path), trained, gate, grounds, by=f"run-{seed}")
 
 
 @pytest.fixture
@@ -181,5 +209,78 @@ def alias_of() -> Callable[..., int | None]:
 
 
 @pytest.fixture
-def make_figures() -> Callable[..., GateFigures]:
-    return gate_figures
+def make_scores() -> Callable[..., Scores]:
+    return gate_scores
+
+
+def evaluation(psnr: float, **samples: np.ndarray) -> Evaluation:
+    """An evaluation of two faces: hole PSNR of the model and of Telea under brush masks, falling by 1 dB a level.
+
+    A nose that is restored exactly has no finite figure; all other metrics are 0.5.
+    """
+    metrics = (WHOLE_PSNR, HOLE, SSIM, *SETTINGS.metrics[1:])
+    scores, faces = Scores(), ("face-0", "face-1")
+    for level in LEVELS:
+        for metric in metrics:
+            for method, value in ((MODEL, psnr), ("telea", 18.5), ("mean_fill", 14.0)):
+                value = value - level if metric is HOLE else 0.5
+                scores.add(MetricKey(TEST, metric.name, "brush", level), method, faces, [value] * 2)
+    for method, value in ((MODEL, np.inf), ("telea", 17.0)):
+        scores.add(MetricKey(TEST, HOLE.name, "features/nose"), method, faces, [value] * 2)
+    return Evaluation(
+        model=ModelFacts(task="inpainting", family="unet_fill", size=64, step=20, weights="w" * 64, parameters=7),
+        **{"faces": 2, "identities": 2, "data": "d" * 64, "cases": "c" * 64},
+        metrics=metrics,
+        headline=(HOLE.name, "brush"),
+        baseline="telea",
+        methods={MODEL: "model", "telea": "Telea", "mean_fill": "mean fill"},
+        judges=(),
+        scores=scores,
+        details=InpaintingDetails(threshold=16, attention=(), hole_ratios=(), confidence=()),
+        samples=samples,
+    )
+
+
+KEY = "val/hole_l1/brush"
+
+HISTORY = [
+    {"step": 10, "loss/total": 2.5, "loss/hole": 0.3, "images_per_second": 31.0, KEY: 0.3, "val/hole_psnr/brush": 15.0},
+    {"step": 20, "loss/total": 1.5, "loss/hole": 0.2, "images_per_second": 27.0, KEY: 0.1, "val/hole_psnr/brush": 19.0},
+    {"step": 25, "loss/total": 1.0, "loss/hole": 0.1, "images_per_second": 29.0},
+]
+
+
+def training_result(history: list[dict[str, float]] | None = None) -> TrainingResult:
+    """A training whose best step is 20."""
+    return TrainingResult(replace(model(0), step=20), history or HISTORY, 0, KEY)
+
+
+def decision(psnr: float, version: int = 1) -> Decision:
+    """A decision of which only some means at the gate are known."""
+    means = [("hole_psnr", "brush", 1, psnr), ("lpips_vgg", "brush", 1, None)]
+    return Decision(
+        registered_model="facerecon-demo",
+        version=version,
+        champion=True,
+        reason="the first model",
+        gate_metric=HOLE_PSNR,
+        gate_case="brush",
+        metrics=SETTINGS.metrics,
+        checks=(),
+        means=tuple(GateMean(metric=m, case=c, level=n, challenger=v, champion=None) for m, c, n, v in means),
+    )
+
+
+@dataclass(frozen=True)
+class Published:
+    """Makes what a run publishes."""
+
+    evaluation: Callable[..., Evaluation] = evaluation
+    result: Callable[..., TrainingResult] = training_result
+    decision: Callable[..., Decision] = decision
+    history: tuple[dict[str, float], ...] = tuple(HISTORY)
+
+
+@pytest.fixture
+def published_by() -> Published:
+    return Published()

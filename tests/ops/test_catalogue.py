@@ -1,5 +1,8 @@
 """The registered models as people read them."""
 
+import json
+
+import mlflow
 import numpy as np
 import pytest
 
@@ -8,20 +11,21 @@ from ops.catalogue import all_versions, lineage
 from ops.promotion import promote_by_hand, rollback
 
 
-def test_every_version_is_listed_with_what_matters(offer, make_figures):
+def test_every_version_is_listed_with_what_matters(offer, make_scores):
     offer(1, 20.0)
     offer(2, 21.0)
-    broken = make_figures(20.0)
-    next(iter(broken.values.values()))[0] = np.nan
-    offer(3, broken, config="lfw", data_licence="unknown")
+    grades = np.full(24, 20.0)
+    grades[0] = np.nan
+    offer(3, make_scores(grades), config="lfw", data_licence="unknown")
     demo2, demo1, lfw = all_versions()
     assert (demo2.config, demo2.version, demo2.aliases) == ("demo", 2, ("challenger", "champion"))
     assert (demo1.version, demo1.aliases) == (1, ())
-    assert (demo2.hole_psnr, demo2.lpips, demo2.identity) == pytest.approx((19.0, 0.2, 0.6))
+    assert demo2.figures == {"hole PSNR, dB": "19.00", "LPIPS": "0.200", "identity": "0.600"}
     assert (demo2.data, demo2.licence) == ("m" * 12, "MIT")
     assert demo2.created.endswith("UTC")
     assert "+1.000 dB" in demo2.decision
-    assert (lfw.hole_psnr, lfw.licence, lfw.aliases) == (None, "unknown", ("challenger",))
+    assert (lfw.figures["hole PSNR, dB"], lfw.licence, lfw.aliases) == ("–", "unknown", ("challenger",))
+    assert lfw.figures["LPIPS"] == "0.200"
 
 
 def test_lineage_walks_from_the_version_to_all_that_made_it(offer, make_model):
@@ -36,11 +40,13 @@ def test_lineage_walks_from_the_version_to_all_that_made_it(offer, make_model):
     assert dict(told["code"])["code_digest.train"] == "beef"
     assert dict(told["data"]) == {
         **{"data_licence": "MIT", "data_dvc_digest": "d5c.dir"},
-        **{"manifest_digest": "m" * 64, "masks_digest": "unknown"},
+        **{"manifest_digest": "m" * 64, "cases_digest": "unknown"},
     }
     weights = dict(told["weights"])
     assert weights["digest"] == make_model(3).digest
     assert weights["state"] == "there, and those that were registered"
+    assert weights["teachers"] == "none"
+    assert weights["started from"] == "freshly initialised weights"
     decision = told["gate decision"]
     assert ("champion before", "version 2") in decision
     assert sum(name == "met" for name, _ in decision) == 11
@@ -49,9 +55,50 @@ def test_lineage_walks_from_the_version_to_all_that_made_it(offer, make_model):
     assert len(told["journal"]) == 4
 
 
-def test_lineage_says_what_is_gone(offer):
-    import mlflow
+OLD = {
+    **{"champion": True, "champion_version": None, "reason": "the first", "champion_before": None},
+    **{"challenger": {"brush/level_1": {"hole_psnr": 20.5}}, "checks": [], "differences": []},
+}
+"""A decision as older code kept it, whole in a tag."""
 
+
+def test_a_version_of_older_code_is_listed_and_has_a_lineage(offer):
+    offer(1, 20.0)
+    client = mlflow.MlflowClient()
+    client.set_model_version_tag("facerecon-demo", "1", "decision_record", json.dumps(OLD))
+    client.delete_model_version_tag("facerecon-demo", "1", "gate_figures")
+    offer(2, 10.0)
+    newer, older = all_versions()
+    assert (older.version, older.aliases, older.figures) == (1, ("champion",), {})
+    assert newer.figures["hole PSNR, dB"] == "8.00"
+    told = dict(lineage("demo/1"))
+    assert told["gate decision"] == [
+        ("decision", "the gate has not decided on it, or an older version of the code did")
+    ]
+    assert dict(told["version"])["stands so because"].startswith("the first model")
+
+
+def test_a_decision_that_was_deleted_hides_no_lineage(offer):
+    offer(1, 20.0)
+    run = mlflow.MlflowClient().get_model_version("facerecon-demo", "1").run_id
+    gone = f"runs:/{run}/decisions/none.json"
+    mlflow.MlflowClient().set_model_version_tag("facerecon-demo", "1", "decision_record", gone)
+    assert all_versions()[0].figures["hole PSNR, dB"] == "18.00"
+    told = dict(lineage("demo/1"))
+    assert "cannot be read" in dict(told["gate decision"])["decision"]
+    assert dict(told["weights"])["state"] == "there, and those that were registered"
+
+
+def test_a_version_says_whose_weights_it_started_from(offer):
+    offer(1, 20.0)
+    run = mlflow.MlflowClient().get_model_version("facerecon-demo", "1").run_id
+    for name, value in (("initial_weights", "f" * 64), ("initial_weights_from", "facerecon-demo version 7")):
+        mlflow.MlflowClient().set_tag(run, name, value)
+    weights = dict(dict(lineage("demo/1"))["weights"])
+    assert weights["started from"] == f"facerecon-demo version 7 ({'f' * 64})"
+
+
+def test_lineage_says_what_is_gone(offer):
     offer(1, 20.0)
     offer(2, 10.0)
     promote_by_hand("2", "a try")

@@ -10,8 +10,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -46,10 +47,11 @@ class Project:
 
     root: Path
     said: Callable[[], str]
-    published: Path = field(init=False)
+    made: Any
 
-    def __post_init__(self) -> None:
-        self.published = self.root.parent / "published"
+    def publish(self, psnr: float) -> None:
+        """What the pipeline's next run leaves; the model's hole PSNR falls by 1 dB a level."""
+        publish(self.root.parent / "published", self.made, psnr)
 
     def try_dvc(self, *command: str) -> tuple[int, str]:
         """How the command ends and what it says."""
@@ -88,27 +90,12 @@ class Project:
         git(self.root, "-c", "user.name=test", "-c", "user.email=test@example.com", "commit", "-qm", message)
 
 
+def publish(folder: Path, made: Any, psnr: float) -> None:
+    write_figures(folder, made.evaluation(psnr), made.result(), made.decision(psnr))
+
+
 def git(folder: Path, *command: str) -> str:
     return subprocess.run(["git", *command], cwd=folder, capture_output=True, text=True, check=True).stdout
-
-
-def figures_of(psnr: float) -> dict:
-    """The part of metrics.json that DVC's files are made of; the model's hole PSNR falls by 1 dB a level."""
-    rows = []
-    for level in (1, 2, 3):
-        for method, value in (("model", psnr), ("telea", 18.5), ("mean_fill", 14.0)):
-            summary = {"mean": value - level, "infinite": 0}
-            metrics = dict.fromkeys(("whole_psnr", "hole_psnr", "ssim", "lpips", "identity"), summary)
-            rows.append({"method": method, "family": "brush", "level": level, **metrics})
-        rows.append({"method": "masked_input", "family": "brush", "level": level, "identity": {"mean": 0.5}})
-    return {"table": rows, "confidence": None}
-
-
-HISTORY = [
-    {"step": 10, "learning_rate": 1e-3, "loss/total": 2.5, "loss/hole": 0.3, "loss/l1": 0.2, "images_per_second": 31.4},
-    {"step": 20, "learning_rate": 1e-3, "loss/total": 1.5, "loss/hole": 0.2, "loss/l1": 0.1, "images_per_second": 27.1}
-    | {"val/hole_l1": 0.25, **{f"val/hole_psnr_level_{level}": 20.0 - level for level in (1, 2, 3)}},
-]
 
 
 def write_empty_listing(root: Path) -> None:
@@ -118,16 +105,13 @@ def write_empty_listing(root: Path) -> None:
     path.write_text("[]")
 
 
-def publish(folder: Path, psnr: float) -> None:
-    write_figures(folder, figures_of(psnr), HISTORY, {"challenger": {"brush_level_1": {"hole_psnr": psnr}}})
-
-
 @pytest.fixture
 def project(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
+    published_by: Any,
 ) -> Project:
     root = tmp_path / "project"
     for name in ("dvc.yaml", "dvc.lock", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore"):
@@ -159,10 +143,10 @@ def project(
         caplog.clear()
         return text
 
-    made = Project(root, said)
+    made = Project(root, said, published_by)
     made.dvc("add", "--quiet", "data")
     made.commit("first")
-    publish(made.published, 20.0)
+    made.publish(20.0)
     return made
 
 
@@ -211,7 +195,7 @@ def test_another_config_is_one_line(project: Project) -> None:
 def test_figures_are_shown_and_compared_across_commits(project: Project) -> None:
     project.repro()
     project.commit("20 dB")
-    publish(project.published, 20.51239)
+    project.publish(20.51239)
     (project.root / "facerecon/model.py").write_text("value: 3\n")
     project.repro()
     case = "outputs/demo/figures/test/brush_level_2.json"
@@ -229,37 +213,46 @@ def test_figures_are_shown_and_compared_across_commits(project: Project) -> None
 def test_plots_show_the_curves_of_several_commits(project: Project) -> None:
     project.repro()
     project.commit("20 dB")
-    publish(project.published, 21.0)
+    project.publish(21.0)
     (project.root / "facerecon/model.py").write_text("value: 3\n")
     project.repro()
     said = project.dvc("plots", "diff", "HEAD")
     assert "WARNING" not in said
     page = (project.root / "dvc_plots/index.html").read_text()
-    for title in ("training loss", "hole PSNR on validation faces (dB)", "hole PSNR on test faces (dB)"):
+    for title in (
+        "training loss",
+        "what the checkpoint is chosen by, on validation faces",
+        "headline figure on test faces",
+    ):
         assert title in page
-    drawn = [f'"{name}"' for name in ("total", "hole_psnr_level_3", "telea")]
+    drawn = [f'"{name}"' for name in ("loss", "checkpoint_key", "baseline")]
     assert all(name in page for name in drawn)
     assert git(project.root, "status", "--porcelain", "dvc_plots") == ""
 
 
-def test_equal_trainings_leave_equal_figures_and_no_time_and_nothing_of_an_earlier_run(tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        publish(tmp_path / name, 20.0)
-        HISTORY[0]["images_per_second"] += 1.0
+def test_equal_trainings_leave_equal_figures_and_no_time_and_nothing_of_an_earlier_run(
+    tmp_path: Path, published_by: Any
+) -> None:
+    slower = [row | {"images_per_second": 1.0} for row in published_by.history]
+    again = replace(published_by, result=lambda: published_by.result(slower))
+    for name, made in (("one", published_by), ("two", again)):
+        publish(tmp_path / name, made, 20.0)
     files = {path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.*")}
     assert len(files) == 3 + 1 + 1 + 3
     for path in files:
         assert (tmp_path / "one" / path).read_bytes() == (tmp_path / "two" / path).read_bytes()
         assert "images_per_second" not in (tmp_path / "one" / path).read_text()
-    assert (tmp_path / "one/plots/training.csv").read_text() == "step,total,hole,l1\n10,2.5,0.3,0.2\n20,1.5,0.2,0.1\n"
-    assert (tmp_path / "one/plots/validation.csv").read_text().splitlines()[1] == "20,0.25,19.0,18.0,17.0"
-    assert (tmp_path / "one/plots/hole_psnr.csv").read_text().splitlines()[:2] == [
-        "level,model,telea,mean_fill",
-        "1,19.0,17.5,13.0",
+    assert (tmp_path / "one/plots/training.csv").read_text() == "step,loss\n10,2.5\n20,1.5\n25,1.0\n"
+    assert (tmp_path / "one/plots/validation.csv").read_text() == "step,checkpoint_key\n10,0.3\n20,0.1\n"
+    assert (tmp_path / "one/plots/headline.csv").read_text().splitlines()[:2] == [
+        "level,model,baseline",
+        "1,19.0,17.5",
     ]
+    best = json.loads((tmp_path / "one/figures/best_validation.json").read_text())
+    assert best == {"hole_l1/brush": 0.1, "hole_psnr/brush": 19.0, "step": 20}
     stale = tmp_path / "one/figures/test/noise_level_1.json"
     stale.write_text("{}")
-    publish(tmp_path / "one", 20.0)
+    publish(tmp_path / "one", published_by, 20.0)
     assert not stale.exists()
 
 

@@ -2,8 +2,9 @@ import subprocess
 
 import pytest
 
-from facerecon.run import RunSettings, parse_settings
+from facerecon.run import parse_settings
 from ops import lineage
+from ops.initial_weights import InitialWeights
 
 
 @pytest.fixture
@@ -50,20 +51,46 @@ def test_equal_working_trees_have_equal_differences(project):
 
 def test_tags_tell_settings_apart(project):
     def tags(**parameters):
-        return lineage.run_tags(parse_settings(parameters, "test"), "m", "k", "w", {"train": "c"})
+        return lineage.run_provenance(parse_settings(parameters, "test"), None)
 
     one, same, other = tags(), tags(), tags(training={"steps": 7})
     assert one == same
     assert one["config_digest"] != other["config_digest"]
-    assert one["code_digest.train"] == "c"
+    assert one["task"] == "inpainting"
     assert one["git_diff_digest"] == "clean"
     assert one["data_dvc_digest"] == "not tracked"
+    assert "initial_weights" not in one
     assert all(isinstance(value, str) and value for value in one.values())
 
 
-def test_where_a_training_goes_on_from_is_no_part_of_what_it_is(project):
-    plain, resumed = (parse_settings({"training": {"resume_from": value}}, "test") for value in (None, "elsewhere"))
-    assert lineage.settings_digest(plain) == lineage.settings_digest(resumed)
+def test_tags_say_which_weights_a_training_starts_from(project):
+    initial = InitialWeights(digest="d" * 64, source="facerecon-demo version 3", uri="somewhere")
+    plain, warm = (lineage.run_provenance(parse_settings({}, "test"), each) for each in (None, initial))
+    assert warm == plain | {"initial_weights": "d" * 64, "initial_weights_from": "facerecon-demo version 3"}
+
+
+@pytest.mark.parametrize("name", ["resume_from", "init_from"])
+def test_where_a_training_goes_on_from_is_no_part_of_what_it_is(name):
+    plain, named = (parse_settings({"training": {name: value}}, "test") for value in (None, "elsewhere"))
+    assert plain.digest == named.digest
+
+
+def test_the_machine_says_what_trains_and_how():
+    found = lineage.machine(parse_settings({"training": {"accelerator": "cpu", "threads": 2}}, "test").training)
+    assert list(found) == ["device", "threads", "precision"]
+    assert found["threads"] == "2"
+    assert found["precision"] in ("32-true", "bf16-mixed")
+    assert all(found.values())
+
+
+def test_a_step_follows_the_code_of_its_own_part_only():
+    settings = parse_settings({}, "test")
+    named = {step: lineage.named_modules(settings, step) for step in ("align", "freeze_cases", "train", "promote")}
+    assert named["align"] == []
+    assert named["freeze_cases"] == ["facerecon.tasks.inpainting", "facerecon.tasks.inpainting.cases"]
+    assert "facerecon.models.unet_fill" in named["train"]
+    assert "facerecon.tasks.inpainting.gate" not in named["train"]
+    assert "facerecon.tasks.inpainting.training" not in named["promote"]
 
 
 def test_dvc_digest_says_when_the_data_changed(project, monkeypatch):
@@ -85,9 +112,11 @@ def test_dvc_digest_says_when_the_data_changed(project, monkeypatch):
 
 def test_weights_that_are_not_used_are_not_named():
     off = parse_settings({"training": {"losses": {"perceptual": 0, "identity": 0}}}, "test")
-    assert lineage.weights_used(off) == ["dlib", "face_landmarker", "lpips_vgg"]
+    assert sorted(lineage.pretrained_of(off)) == ["dlib", "face_landmarker", "lpips_vgg"]
 
 
 def test_what_is_written_into_the_onnx_file_does_not_change_by_itself():
-    assert lineage.onnx_metadata(RunSettings()) == lineage.onnx_metadata(RunSettings())
-    assert "1 = hole" in lineage.onnx_metadata(RunSettings())["mask_polarity"]
+    first, second = (lineage.onnx_metadata(parse_settings({}, "test")) for _ in range(2))
+    assert first == second
+    assert "1 = hole" in first["mask_polarity"]
+    assert (first["task"], first["family"], first["size"]) == ("inpainting", "unet_fill", "64")

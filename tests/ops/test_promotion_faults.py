@@ -147,10 +147,10 @@ def test_what_was_begun_is_given_up_if_the_version_is_gone_or_another_became_cha
     assert alias_of("champion") == 4
 
 
-def test_of_two_at_once_the_second_meets_the_first(offer, alias_of, make_figures):
+def test_of_two_at_once_the_second_meets_the_first(offer, alias_of, make_scores):
     offer(1, 20.0)
     for seed, score in ((2, 21.0), (3, 21.5)):
-        offer.say(seed, make_figures(score))
+        offer.say(seed, make_scores(score))
     context = multiprocessing.get_context("fork")
     start, results = context.Barrier(2), context.Queue()
 
@@ -164,15 +164,15 @@ def test_of_two_at_once_the_second_meets_the_first(offer, alias_of, make_figures
     decisions = dict(results.get(timeout=120) for _ in children)
     for child in children:
         child.join(60)
-    versions = {seed: decision["version"] for seed, decision in decisions.items()}
+    versions = {seed: decision.version for seed, decision in decisions.items()}
     assert sorted(versions.values()) == [2, 3]
     assert alias_of("champion") == versions[3]
-    assert decisions[3]["champion"]
-    second = max(decisions.values(), key=lambda decision: decision["version"])
-    first = min(decisions.values(), key=lambda decision: decision["version"])
-    assert first["champion_version"] == 1
-    assert second["champion_version"] == (first["version"] if first["champion"] else 1)
-    assert first["champion"]
+    assert decisions[3].champion
+    second = max(decisions.values(), key=lambda decision: decision.version)
+    first = min(decisions.values(), key=lambda decision: decision.version)
+    assert first.champion_version == 1
+    assert second.champion_version == (first.version if first.champion else 1)
+    assert first.champion
     assert [entry.outcome for entry in journal.entries()] == ["done"] * 3
 
 
@@ -195,7 +195,7 @@ def test_a_tracker_that_was_moved_away_is_a_clear_error_and_no_new_champion(offe
         offer(2, 21.0)
     assert not path.exists()
     (offer.state / "away.db").rename(path)
-    assert offer(2)["champion"]
+    assert offer(2).champion
     assert alias_of("champion") == 2
 
 
@@ -222,7 +222,7 @@ def test_a_locked_tracker_is_a_clear_error_and_running_again_completes(offer, al
     finally:
         holder.communicate()
     assert alias_of("champion") == 1
-    assert offer(2)["champion"]
+    assert offer(2).champion
 
 
 def test_a_tracker_that_fails_between_two_writes_is_completed_by_the_next_run(offer, alias_of, monkeypatch):
@@ -239,7 +239,7 @@ def test_a_tracker_that_fails_between_two_writes_is_completed_by_the_next_run(of
         offer(2, 21.0)
     assert alias_of("champion") == 1
     monkeypatch.setattr(mlflow.MlflowClient, "set_registered_model_alias", real)
-    assert offer(2)["champion"]
+    assert offer(2).champion
     assert alias_of("champion") == 2
     assert [entry.outcome for entry in journal.entries()] == ["done", "done"]
 

@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 
 from facerecon.errors import FaceReconError
-from ops.registry import connect, example_input, find_version, registered_models, registered_name
+from facerecon.tasks import get_task
+from ops.registry import connect, find_version, registered_models, registered_name
 
 
-def test_the_registered_model_can_be_loaded_and_used(offer):
+def test_the_registered_model_can_be_loaded_and_used(offer, make_model):
     offer(1, 20.0)
     loaded = mlflow.pyfunc.load_model(f"models:/{registered_name('demo')}@champion")
-    given = example_input(32)
+    given = get_task("inpainting").example(make_model(0))
     output = loaded.predict(given)
     assert output["reconstruction"].shape == (1, 3, 32, 32)
     known = np.broadcast_to(given["mask"] == 0, given["image"].shape)
@@ -42,8 +43,8 @@ def test_a_version_is_found_by_every_name_a_user_has_for_it(offer):
         ("demo/9", "demo has no version 9; there are: 1"),
         ("demo@best", r"demo has no best; its aliases: challenger \(version 1\), champion \(version 1\)"),
         ("lfw", r"lfw has no champion; its aliases: challenger \(version 1\)"),
-        ("", "no version of a model: say one as demo/3"),
-        ("demo/x y", "no version of a model: say one as demo/3"),
+        ("", "'' is not a model version; expected demo/3 or demo@champion"),
+        ("demo/x y", "'demo/x y' is not a model version; expected demo/3 or demo@champion"),
     ],
 )
 def test_what_names_no_version_is_told_what_there_is(offer, text, said):

@@ -2,7 +2,7 @@ import pytest
 
 from facerecon.errors import FaceReconError
 from facerecon.workspace import PROJECT
-from ops.settings_file import read_settings
+from ops.settings_file import read_run_file
 
 STEPS = ("align", "train")
 
@@ -13,7 +13,7 @@ def refused(tmp_path):
         path = tmp_path / "run.yaml"
         path.write_text(text)
         with pytest.raises(FaceReconError) as caught:
-            read_settings(path, STEPS)
+            read_run_file(path, STEPS)
         assert "\n" not in caught.value.message
         assert str(path) in caught.value.message
         return caught.value.message
@@ -23,7 +23,7 @@ def refused(tmp_path):
 
 @pytest.mark.parametrize("path", sorted((PROJECT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_config_is_valid_and_named_like_its_file(path):
-    assert read_settings(path, STEPS).name == path.stem
+    assert read_run_file(path, STEPS).settings.name == path.stem
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,12 @@ def test_every_config_is_valid_and_named_like_its_file(path):
         ("parameters: {training: {losses: {hols: 3}}}", "parameters.training.losses.hols: no such key"),
         ("parameters: {alignment: {size: 60}}", "parameters.alignment.size = 60"),
         ("parameters: {model: {options: {features: [3]}}}", "parameters.model"),
+        ("parameters: {task: nonsense}", "parameters.task: task 'nonsense' not among inpainting"),
+        ("parameters: {task: 3}", "parameters.task = 3"),
+        ("parameters: {task: [a]}", "parameters.task = ['a']"),
+        ("parameters: {data: {source: nonsense}}", "source: 'nonsense' not among archive"),
+        ("parameters: {model: {family: nonsense}}", "model family 'nonsense' not among"),
+        ("parameters: {training: {init_from: 3}}", "parameters.training.init_from = 3"),
         ("run_name: mine", "run_name: no such key"),
         ("steps: {alin: {enable_cache: true}}", "steps.alin: no such key; allowed here: align, train"),
         ("steps: {align: {enable_cach: true}}", "steps.align.enable_cach: no such key"),
@@ -49,4 +55,13 @@ def test_a_mistake_is_named_where_it_is(refused, text, said):
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(FaceReconError, match=r"none\.yaml: cannot be read"):
-        read_settings(tmp_path / "none.yaml", STEPS)
+        read_run_file(tmp_path / "none.yaml", STEPS)
+
+
+def test_what_a_file_says_to_zenml_is_handed_on(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("enable_cache: false\ntags: [mine]\nparameters: {name: mine}\n")
+    file = read_run_file(path, STEPS)
+    assert file.zenml == {"enable_cache": False, "tags": ["mine"]}
+    assert file.settings.name == "mine"
+    assert isinstance(file.settings.validation.suites, dict), "the suites are read, so that the cache key has them"

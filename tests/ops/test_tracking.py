@@ -1,40 +1,13 @@
-import math
-
 import mlflow
 import numpy as np
 import pytest
 
 from facerecon.data.validation.outcomes import DataDocs, Outcome
-from facerecon.evaluation.evaluate import Evaluation
-from facerecon.run import RunSettings
+from facerecon.run import parse_settings
+from facerecon.tasks import get_task
 from ops import curves, tracking
 
-
-def summary(mean):
-    return {"mean": mean, "std": 0.0, "n": 2, "infinite": 0 if mean is not None else 2}
-
-
-def row(method, family, level, psnr):
-    others = dict.fromkeys(("whole_psnr", "ssim", "lpips", "identity"), summary(0.5))
-    return {"method": method, "family": family, "level": level, "hole_psnr": summary(psnr), **others}
-
-
-FIGURES = {
-    "table": [
-        row("model", "brush", 1, 20.0),
-        row("telea", "brush", 1, 18.5),
-        row("model", "features/nose", None, None),
-        row("telea", "features/nose", None, 17.0),
-    ],
-    "confidence": {"rows": [{"family": "brush", "level": 1, "brier": 0.2}]},
-}
-HISTORY = [
-    {"step": 10, "loss/total": 2.0, "val/hole_l1": 0.3, "val/hole_psnr_level_1": 15.0},
-    {"step": 20, "loss/total": 1.0, "val/hole_l1": 0.1, "val/hole_psnr_level_1": 19.0},
-    {"step": 25, "loss/total": 1.0},
-    {"step": 30, "loss/total": 0.5, "val/hole_l1": 0.2, "val/hole_psnr_level_1": 18.0},
-]
-DECISION = {"challenger": {"brush/level_1": {"hole_psnr": 20.5, "lpips": math.inf}}}
+REPORT = get_task("inpainting").report
 SAMPLES = {
     "level": np.array([1, 2]),
     **{name: np.zeros((2, 8, 8, 3), np.uint8) for name in ("original", "reconstructed", "telea")},
@@ -42,61 +15,96 @@ SAMPLES = {
 }
 
 
+def settings(**parameters):
+    return parse_settings(parameters, "test")
+
+
 def test_parameters_are_flat_and_complete():
-    flat = tracking.flat_parameters(RunSettings())
+    flat = tracking.flat_parameters(settings())
     assert flat["training.losses.hole"] == 6.0
     assert flat["masks.levels"] == "1,2,3"
+    assert flat["task"] == "inpainting"
+    assert any(name.startswith("model.options.") for name in flat)
     assert not any(isinstance(value, dict) and value for value in flat.values())
 
 
-def test_figures_have_steady_names_and_infinite_ones_are_left_out():
-    others = {f"test/{name}/brush_level_1": 0.5 for name in ("whole_psnr", "ssim", "lpips", "identity")}
-    assert tracking.figure_metrics(FIGURES) == others | {
-        "test/hole_psnr/brush_level_1": 20.0,
-        "test/gain_over_telea/brush_level_1": 1.5,
-        "test/brier/brush_level_1": 0.2,
+def test_figures_have_steady_names_and_infinite_ones_are_left_out(published_by):
+    found = {str(key): value for key, value in tracking.figure_metrics(published_by.evaluation(20.0)).items()}
+    assert found == {
+        f"test/{name}/brush_level_{level}": value
+        for level in (1, 2, 3)
+        for name, value in (
+            *((name, 0.5) for name in ("whole_psnr", "ssim", "lpips_vgg", "identity_dlib")),
+            ("hole_psnr", 20.0 - level),
+            ("gain_over_telea", 1.5),
+        )
     }
 
 
-def test_a_model_that_does_not_say_how_sure_it_is_has_no_brier_score():
-    assert not any("brier" in name for name in tracking.figure_metrics(FIGURES | {"confidence": None}))
+def test_headline_figures_have_no_prefix_and_are_means_over_the_levels(published_by):
+    found = tracking.headline_metrics(published_by.evaluation(20.0), list(published_by.history))
+    assert found == {
+        **dict.fromkeys(("whole_psnr", "ssim", "lpips_vgg", "identity_dlib"), 0.5),
+        **{"hole_psnr": 18.0, "gain_over_telea": 1.5, "images_per_second": 29.0},
+    }
 
 
-def test_best_values_are_those_of_the_best_checkpoint():
-    assert tracking.best_metrics(HISTORY) == {"best_hole_l1": 0.1, "best_hole_psnr_level_1": 19.0, "best_step": 20}
+def test_best_values_are_those_of_the_best_checkpoint(published_by):
+    assert tracking.best_metrics(published_by.result()) == {
+        **{"best/hole_l1/brush": 0.1, "best/hole_psnr/brush": 19.0},
+        "best/step": 20,
+    }
 
 
-def test_the_grid_shows_five_columns_and_the_hole_in_magenta():
-    grid = tracking.sample_grid(SAMPLES)
-    assert grid.shape == (16, 40, 3)
-    assert (grid[0, 8] == [255, 0, 255]).all()
+def test_gate_figures_that_are_not_finite_are_left_out(published_by):
+    found = {str(key): value for key, value in tracking.gate_metrics(published_by.decision(20.5)).items()}
+    assert found == {"gate/hole_psnr/brush_level_1": 20.5}
 
 
-def test_a_run_ends_with_settings_figures_and_picture_in_mlflow(state):
+def test_a_run_ends_with_settings_figures_and_picture_in_mlflow(state, published_by):
+    evaluation, result = published_by.evaluation(20.0, **SAMPLES), published_by.result()
     with mlflow.start_run() as run:
-        tracking.log_settings(RunSettings(), {"config": "demo"})
-        for point in HISTORY:
+        tracking.log_settings(settings(), {"config": "demo"})
+        for point in result.history:
             curves.log_row(point)
-        tracking.log_figures(Evaluation(FIGURES, SAMPLES), HISTORY, DECISION)
-        tracking.log_grid(Evaluation(FIGURES, SAMPLES))
+        tracking.log_figures(evaluation, result, published_by.decision(20.5))
+        tracking.log_samples(evaluation, REPORT)
     client = mlflow.MlflowClient()
     data = client.get_run(run.info.run_id).data
     assert data.params["training.losses.hole"] == "6.0"
-    assert data.metrics["best_hole_l1"] == 0.1
+    assert data.metrics["best/hole_l1/brush"] == 0.1
     assert data.metrics["gate/hole_psnr/brush_level_1"] == 20.5
-    assert [p.step for p in client.get_metric_history(run.info.run_id, "val/hole_l1")] == [10, 20, 30]
-    assert "grids" in {f.path for f in client.list_artifacts(run.info.run_id)}
+    assert data.metrics["hole_psnr"] == 18.0
+    assert [p.step for p in client.get_metric_history(run.info.run_id, "val/hole_l1/brush")] == [10, 20]
+    assert {"grids", "decision.json", "settings.yaml"} <= {f.path for f in client.list_artifacts(run.info.run_id)}
+    stored = mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/decision.json")
+    assert stored == published_by.decision(20.5).model_dump(mode="json")
 
 
-@pytest.mark.parametrize("empty", [[], [{"step": 1, "loss/total": 1.0}]])
-def test_best_values_need_a_validation(empty):
-    with pytest.raises(ValueError, match="min"):
-        tracking.best_metrics(empty)
+def test_run_and_version_are_described_by_the_table_and_the_decision(offer, published_by):
+    decision = offer(1, 20.0)
+    with mlflow.start_run() as run:
+        tracking.describe(published_by.evaluation(20.0), decision, REPORT)
+    client = mlflow.MlflowClient()
+    text = client.get_run(run.info.run_id).data.tags["mlflow.note.content"]
+    assert client.get_model_version("facerecon-demo", "1").description == text
+    lines = text.splitlines()
+    assert lines[0].startswith("Version 1 is champion: the first model")
+    table = [line for line in lines if line.startswith("|")]
+    assert "hole PSNR, dB ↑" in table[0]
+    assert "LPIPS ↓" in table[0]
+    assert any("model" in line and "19.00" in line for line in table)
+    assert len({line.count("|") for line in table}) == 1, "every row has a cell for every column"
+
+
+def test_best_values_need_a_validation(published_by):
+    with pytest.raises(StopIteration):
+        tracking.best_metrics(published_by.result([{"step": 1, "loss/total": 1.0}]))
 
 
 def test_suites_are_one_parameter_that_differs_with_them():
     def parameter(suites):
-        return tracking.flat_parameters(RunSettings(validation={"suites": suites}))["validation.suites"]
+        return tracking.flat_parameters(settings(validation={"suites": suites}))["validation.suites"]
 
     assert parameter("configs/mine.yaml") == "configs/mine.yaml"
     assert parameter({"faces": [{"column": "yaw"}]}) != parameter({"faces": [{"column": "roll"}]})

@@ -81,7 +81,7 @@ def test_zenml_out_of_reach_is_one_warning_and_made_up_for_at_the_next_start(off
         patch.setattr(Client, "get_model", gone)
         decision = offer(1, 20.0)
         follow()
-    assert decision["champion"]
+    assert decision.champion
     [line] = [record.getMessage() for record in caplog.records if record.name == "ops.zenml_models"]
     assert line.endswith("the next start makes up for it: no route to ZenML")
     start_up(mlflow.get_tracking_uri())

@@ -76,16 +76,17 @@ def test_its_figures_are_complete_and_strict_json(clone, first_run):
         raise AssertionError(constant)
 
     figures = json.loads((clone.root / "outputs/ci/metrics.json").read_text(), parse_constant=refuse)
-    cells = {(row["method"], row["family"], row["level"]) for row in figures["table"]}
+    rows = {(row["method"], row["metric"], row["case"], row["level"]): row for row in figures["figures"]}
     for method in METHODS:
         for family in ("brush", "held_out"):
             for level in (1, 2, 3):
-                assert (method, family, level) in cells
-    row = next(row for row in figures["table"] if row["method"] == "model")
-    for metric in ("whole_psnr", "hole_psnr", "ssim", "lpips", "identity"):
-        assert row[metric]["n"] == figures["split"]["faces"] == 4
-    assert figures["judges"]["identity"] == {"network": "dlib", "in_loss": False, "same_person": 0.909}
-    assert figures["judges"]["lpips"] == {"network": "lpips_vgg", "in_loss": False}
+                assert (method, "hole_psnr", family, level) in rows
+    for metric in ("whole_psnr", "hole_psnr", "ssim", "lpips_vgg", "identity_dlib"):
+        assert rows["model", metric, "brush", 1]["n"] == figures["faces"] == 4
+    judges = {judge["metric"]: (judge["network"], judge["in_loss"], judge["note"]) for judge in figures["judges"]}
+    assert judges["lpips_vgg"] == ("lpips_vgg", False, "")
+    assert judges["identity_dlib"][:2] == ("dlib", False)
+    assert "0.909" in judges["identity_dlib"][2]
 
 
 def test_its_onnx_file_keeps_known_pixels_and_ignores_what_lies_under_the_mask(clone, first_run):
@@ -111,22 +112,39 @@ def test_mlflow_knows_what_made_the_run(clone, first_run):
     run = runs(clone)[0]
     for tag in (
         *("config", "git_commit", "git_diff_digest", "config_digest", "data_dvc_digest", "manifest_digest"),
-        *("masks_digest", "weights_digest", "pretrained", "lock_digest", "seed", "device", "threads", "precision"),
+        *(
+            "cases_digest",
+            "weights_digest",
+            "pretrained",
+            "lock_digest",
+            "seed",
+            "device",
+            "threads",
+            "precision",
+            "task",
+        ),
     ):
         assert run.data.tags[tag], tag
     head = clone.run("git", "rev-parse", "HEAD").stdout.strip()
     assert run.data.tags["git_commit"] == head
     assert run.data.params["training.losses.hole"] == "6.0"
     figures = json.loads((clone.root / "outputs/ci/metrics.json").read_text())
-    rows = {(row["method"], row["family"], row["level"]): row for row in figures["table"]}
-    ours, theirs = (rows[method, "brush", 2]["hole_psnr"]["mean"] for method in ("model", "telea"))
+    rows = {(row["method"], row["metric"], row["case"], row["level"]): row["mean"] for row in figures["figures"]}
+    ours, theirs = (rows[method, "hole_psnr", "brush", 2] for method in ("model", "telea"))
     assert run.data.metrics["test/hole_psnr/brush_level_2"] == pytest.approx(ours)
     assert run.data.metrics["test/gain_over_telea/brush_level_2"] == pytest.approx(ours - theirs)
+    mean = sum(rows["model", "hole_psnr", "brush", level] for level in (1, 2, 3)) / 3
+    assert run.data.metrics["hole_psnr"] == pytest.approx(mean)
+    assert {"gain_over_telea", "lpips_vgg", "identity_dlib", "images_per_second"} <= run.data.metrics.keys()
+    assert run.data.metrics["gate/hole_psnr/brush_level_2"] > 0
+    assert run.data.tags["teachers"] == "lpips_alex,sface"
+    assert {f"code_digest.{step}" for step in ("ingest", "train", "promote")} <= run.data.tags.keys()
+    assert run.data.tags["mlflow.note.content"].startswith("Version 1 is champion")
     assert len(run.data.metrics) < 100, "more would bury the figures that runs are compared by"
     assert {data.dataset.name for data in run.inputs.dataset_inputs} == {
         f"folder-ci-{split}" for split in ("train", "val", "gate", "test")
     }
-    assert "best_hole_l1" in run.data.metrics
+    assert any(name.startswith("best/") for name in run.data.metrics)
     curve = client(clone).get_metric_history(run.info.run_id, "loss/total")
     assert [point.step for point in curve] == [1, 2, 3, 4, 5, 6]
     files = {f.path for f in client(clone).list_artifacts(run.info.run_id, "published")}
@@ -149,6 +167,16 @@ def test_the_first_model_is_champion_and_its_weights_can_be_found(clone, first_r
     assert Path(version.tags["weights_uri"]).is_file()
     metrics = json.loads((clone.root / "outputs/ci/metrics.json").read_text())
     assert version.tags["weights_digest"] == metrics["model"]["weights"]
+    assert version.description == runs(clone)[0].data.tags["mlflow.note.content"]
+    files = client(clone).list_artifacts(version.run_id, "decisions")
+    assert [f"runs:/{version.run_id}/{file.path}" for file in files] == [version.tags["decision_record"]]
+
+
+def test_models_are_listed_by_the_command(clone, first_run):
+    shown = clone.run("facerecon", "models", COLUMNS="200")
+    assert shown.returncode == 0, shown.stderr
+    for wanted in ("ci/1", "champion", "hole PSNR, dB", "the first model"):
+        assert wanted in shown.stdout
 
 
 def test_the_same_command_again_computes_nothing_and_publishes_the_same(clone, second_run):
@@ -165,7 +193,10 @@ def test_the_same_command_again_computes_nothing_and_publishes_the_same(clone, s
     assert "repeats_run" not in first.data.tags
     assert first.data.tags["code_digest.train"] == second.data.tags["code_digest.train"]
     assert second.data.tags["weights_digest"] == first.data.tags["weights_digest"]
-    assert second.data.metrics["best_hole_l1"] == first.data.metrics["best_hole_l1"]
+    for name in ("best/step", "hole_psnr", "images_per_second"):
+        assert second.data.metrics[name] == first.data.metrics[name]
+    names = [run.info.run_name for run in (first, second)]
+    assert names[0][:15] != names[1][:15], "what tells two runs apart stands first"
     curves = [client(clone).get_metric_history(run.info.run_id, "loss/total") for run in (first, second)]
     assert [p.value for p in curves[0]] == [p.value for p in curves[1]] != []
     assert len(client(clone).search_model_versions("name = 'facerecon-ci'")) == 1
@@ -182,7 +213,7 @@ def test_an_edit_of_the_masks_code_computes_them_and_what_depends_on_them_again(
     done = clone.run(*RUN)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     assert cached_steps(done) == {"ingest", "validate"}
-    assert len(list((clone.root / ".facerecon/masks").iterdir())) == 2
+    assert len(list((clone.root / ".facerecon/cases/inpainting").iterdir())) == 2
     assert {path: path.stat().st_mtime_ns for path in (clone.root / ".facerecon/crops").rglob("*.*")} == crops
     assert len(list((clone.root / ".facerecon/checkpoints").iterdir())) == 2
     newest = runs(clone)[-1]
@@ -246,6 +277,23 @@ def test_a_run_is_reproduced_from_what_mlflow_knows_of_it(clone, second_run):
 
 
 @pytest.mark.slow
+def test_a_training_from_another_models_weights_says_so_and_is_reproduced(clone, second_run, config_with):
+    """In a worktree whose registry is empty, though the alias stands for another version by then."""
+    config = config_with(name="warm", training={"init_from": "ci@champion"})
+    done = clone.run(*RUN[:-1], config)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    run, first = (client(clone).get_model_version(f"facerecon-{name}", "1") for name in ("warm", "ci"))
+    tags = client(clone).get_run(run.run_id).data.tags
+    assert tags["initial_weights"] == first.tags["weights_digest"] != tags["weights_digest"]
+    assert tags["initial_weights_from"] == "facerecon-ci version 1"
+    assert "facerecon-ci version 1" in clone.run("facerecon", "models", "--lineage", "warm/1", COLUMNS="200").stdout
+    done = clone.run("facerecon", "reproduce", "warm/1")
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    assert "is reproduced: the same ONNX file, byte for byte" in done.stdout
+    assert "differs:" not in done.stdout
+
+
+@pytest.mark.slow
 def test_two_runs_at_once_do_not_disturb_each_other(clone, second_run, tmp_path):
     content = yaml.safe_load((clone.root / "configs/ci.yaml").read_text())
     running = []
@@ -282,7 +330,10 @@ def config_with(clone, tmp_path):
     def write(**changes) -> str:
         content = yaml.safe_load((clone.root / "configs/ci.yaml").read_text())
         for key, values in changes.items():
-            content["parameters"].setdefault(key, {}).update(values)
+            if isinstance(values, dict):
+                content["parameters"].setdefault(key, {}).update(values)
+            else:
+                content["parameters"][key] = values
         path = tmp_path / "changed.yaml"
         path.write_text(yaml.safe_dump(content))
         return str(path)
@@ -312,6 +363,17 @@ def test_a_misspelt_key_is_named_with_what_is_allowed(clone, config_with):
     error = error_of(clone, *RUN[:-1], config_with(training={"stepps": 5}))
     assert "parameters.training.stepps: no such key" in error
     assert "steps" in error
+
+
+def test_a_task_that_is_not_there_is_named_with_those_that_are(clone, config_with):
+    error = error_of(clone, *RUN[:-1], config_with(task="nonsense"))
+    assert "parameters.task: task 'nonsense' not among inpainting" in error
+
+
+def test_weights_to_start_from_that_are_not_there_are_named(clone, config_with):
+    error = error_of(clone, *RUN[:-1], config_with(training={"init_from": "nowhere.safetensors"}))
+    assert "training.init_from: " in error
+    assert "nowhere.safetensors does not exist" in error
 
 
 def suites_with(path, **entry):
