@@ -15,6 +15,8 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export DVC_NO_ANALYTICS = 1
 export GX_ANALYTICS_ENABLED = false
 export GRADIO_ANALYTICS_ENABLED = False
+# threads that spin while they wait take the cores from others (facerecon/__init__.py sets the same)
+export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
 .PHONY: help install weights stack sample demo smoke ui test test-all lint format lock bench clean
@@ -96,14 +98,16 @@ ifdef LONG
 	$(BIN)/python -m benchmarks.cost
 	$(BIN)/python -m benchmarks.data growth --count 10000
 	$(BIN)/python -m benchmarks.data memory
-	$(BIN)/python -m benchmarks.overhead --repeats 3
+	$(BIN)/python -m benchmarks.overhead pipeline --repeats 3
+	$(BIN)/python -m benchmarks.overhead waiting --repeats 3
 	$(BIN)/python -m benchmarks.ablations --photos $(PHOTOS) --source lfw --at-once 2
 else
 	$(BIN)/python -m benchmarks.masks
 	$(BIN)/python -m benchmarks.data speed
 	$(BIN)/python -m benchmarks.data growth
 	$(BIN)/python -m benchmarks.data loader
-	$(BIN)/python -m benchmarks.overhead
+	$(BIN)/python -m benchmarks.overhead pipeline --repeats 1
+	$(BIN)/python -m benchmarks.overhead waiting --repeats 1 --steps 16
 	$(BIN)/python -m benchmarks.training --steps 16 --rounds 2 $(SHORT_STATE) --out $(SHORT)/training.json
 	$(BIN)/python -m benchmarks.inference --sizes 64,128 --seconds 1 --rounds 1 --ways $(QUICK_WAYS) \
 		$(SHORT_STATE) --out $(SHORT)/inference.json

@@ -1,7 +1,12 @@
-"""What the pipeline costs beside a bare script of the same work, and what a run costs that computes nothing.
+"""What the project costs beside the work itself.
 
-Each side runs in a process of its own and a state folder of its own, in turn, as often as asked; the ratios are of
-medians. The work is that of ``configs/ci.yaml`` with more steps, so that it is not all start-up.
+- ``pipeline``: the pipeline beside a bare script of the same work, a run that computes nothing beside `zenml version`,
+  `facerecon models` beside the import of MLflow. The work is that of ``configs/ci.yaml`` with more steps, so that it is
+  not all start-up.
+- ``waiting``: training steps a second with OpenMP threads that sleep while they wait, as the project sets it, beside
+  threads that spin, as GNU's library does unless told; on an idle machine, and beside a busy process for each core.
+
+Each side runs in a process of its own, in turn, as often as asked; ratios are of medians. Prints JSON.
 """
 
 import argparse
@@ -12,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +27,9 @@ import yaml
 
 PROJECT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
+
+WAITING = {"sleeping": {"OMP_WAIT_POLICY": "PASSIVE"}, "spinning": {"GOMP_SPINCOUNT": "300000"}}
+"""What tells GNU's OpenMP library how its threads wait; it spins so often where nothing is said."""
 
 
 def bare(state: Path) -> None:
@@ -84,24 +93,15 @@ def same_stack_afterwards() -> Iterator[None]:
             note.write_bytes(before)
 
 
-@same_stack_afterwards()
-def main() -> None:
-    """Measure and print JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=60, help="optimiser steps of the training")
-    parser.add_argument("--bare", type=Path, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.bare:
-        bare(arguments.bare)
-        return
+def pipeline(repeats: int, steps: int) -> dict[str, Any]:
+    """Seconds of each command, and their ratios."""
     settings: dict[str, Any] = yaml.safe_load((PROJECT / "configs" / "ci.yaml").read_text(encoding="utf-8"))
     settings["parameters"]["name"] = "overhead"
     settings["parameters"]["data"]["path"] = "data/sample"
     settings["parameters"]["data"]["max_faces"] = 100
-    settings["parameters"]["training"] |= {"steps": arguments.steps, "validate_every": arguments.steps // 2}
-    times: dict[str, list[float]] = {"bare": [], "pipeline": [], "cached": [], "cli_help": []}
-    for _ in range(arguments.repeats):
+    settings["parameters"]["training"] |= {"steps": steps, "validate_every": steps // 2}
+    times: defaultdict[str, list[float]] = defaultdict(list)
+    for _ in range(repeats):
         with tempfile.TemporaryDirectory(prefix="facerecon-overhead-") as name:
             state = Path(name)
             (state / "run.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
@@ -112,23 +112,88 @@ def main() -> None:
             }
             run = [str(BIN / "zenml"), "pipeline", "run", "training", "-c", str(state / "run.yaml")]
             timed([str(BIN / "facerecon"), "stack"], environment)
-            script = [sys.executable, "-m", "benchmarks.overhead", "--bare", str(state)]
+            script = [sys.executable, "-m", "benchmarks.overhead", "pipeline", "--side", str(state)]
             times["bare"].append(timed(script, {}))
             times["pipeline"].append(timed(run, environment))
             times["cached"].append(timed(run, environment))
-            times["cli_help"].append(timed([str(BIN / "facerecon"), "--help"], {}))
+            times["zenml_version"].append(timed([str(BIN / "zenml"), "version"], environment))
+            times["models"].append(timed([str(BIN / "facerecon"), "models"], environment))
+            times["import_mlflow"].append(timed([sys.executable, "-c", "import mlflow"], environment))
     medians = {name: statistics.median(values) for name, values in times.items()}
-    print(
-        json.dumps(
-            {
-                "seconds": times,
-                "pipeline_over_bare": medians["pipeline"] / medians["bare"],
-                "pipeline_minus_bare_seconds": medians["pipeline"] - medians["bare"],
-                "cached_over_pipeline": medians["cached"] / medians["pipeline"],
-            },
-            indent=2,
-        )
-    )
+    return {
+        "seconds": times,
+        "pipeline_over_bare": medians["pipeline"] / medians["bare"],
+        "pipeline_minus_bare_seconds": medians["pipeline"] - medians["bare"],
+        "cached_over_pipeline": medians["cached"] / medians["pipeline"],
+        "cached_over_zenml_version": medians["cached"] / medians["zenml_version"],
+        "models_over_import_mlflow": medians["models"] / medians["import_mlflow"],
+    }
+
+
+def train_plain(steps: int, state: Path) -> None:
+    """Train a plain U-Net on the sample faces by pixels alone; print its images a second and its weights' digest."""
+    from benchmarks.recipes import PLAIN, Recipe, faces_of, settings_of, train_ours
+    from facerecon.corruption.frozen import build_mask_set
+    from facerecon.data.settings import SplitShares
+
+    off = {"training.losses.perceptual": 0.0, "training.losses.identity": 0.0, "training.validate_every": steps}
+    settings = settings_of(Recipe(PLAIN, 1e-3, changes=off), steps)
+    manifest = faces_of(PROJECT / "data" / "sample", "folder", state, 64, SplitShares(), None)
+    masks = build_mask_set(state / "masks", 64, settings.masks.evaluation_families, settings.masks.levels, 8)
+    with tempfile.TemporaryDirectory() as folder:
+        trained, rate = train_ours(manifest, masks, settings, Path(folder), steps)
+    print(json.dumps([rate, trained.digest]))
+
+
+@contextmanager
+def busy_processes(count: int) -> Iterator[None]:
+    """So many processes that do nothing, as fast as they can, meanwhile."""
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+
+
+def waiting(repeats: int, steps: int) -> dict[str, Any]:
+    """Images a second of each side, and how many times as many those have whose threads sleep."""
+    rates: dict[str, dict[str, list[float]]] = {"idle": defaultdict(list), "loaded": defaultdict(list)}
+    digests: set[str] = set()
+    with tempfile.TemporaryDirectory(prefix="facerecon-waiting-") as state:
+        command = [sys.executable, "-m", "benchmarks.overhead", "waiting", "--steps", str(steps), "--side", state]
+        for place, beside in (("idle", 0), ("loaded", os.cpu_count() or 1)) * repeats:
+            for side, environment in WAITING.items():
+                with busy_processes(beside):
+                    said = subprocess.check_output(command, cwd=PROJECT, env=os.environ | environment, text=True)
+                rate, digest = json.loads(said.splitlines()[-1])
+                print(json.dumps({f"{place}, {side}": rate}), flush=True)
+                rates[place][side].append(rate)
+                digests.add(digest)
+    return {
+        "images_per_second": rates,
+        "sleeping_over_spinning": {
+            place: statistics.median(found["sleeping"]) / statistics.median(found["spinning"])
+            for place, found in rates.items()
+        },
+        "same_weights": len(digests) == 1,
+    }
+
+
+def main() -> None:
+    """Measure and print JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("what", choices=("pipeline", "waiting"), nargs="?", default="pipeline")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=60, help="optimiser steps of a training")
+    parser.add_argument("--side", type=Path, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.side:
+        bare(asked.side) if asked.what == "pipeline" else train_plain(asked.steps, asked.side)
+        return
+    with same_stack_afterwards():
+        print(json.dumps((pipeline if asked.what == "pipeline" else waiting)(asked.repeats, asked.steps), indent=2))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Faces are private: the telemetry of every tool is off unless the user has set it
 
 import os
 
+import facerecon  # noqa: F401  # before PyTorch is loaded: it sets how threads wait
 from ops.logs import quiet_libraries
 
 QUIET = {
