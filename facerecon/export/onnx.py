@@ -78,6 +78,8 @@ def to_onnx(trained: TrainedModel, metadata: dict[str, str]) -> bytes:
     proto = program.model_proto
     _strip(proto)
     _name_dimensions(proto)
+    # the exporter writes the newest there is, which older runtimes refuse
+    proto.ir_version = onnx.helper.find_min_ir_version_for(proto.opset_import)
     onnx.helper.set_model_props(proto, dict(sorted(metadata.items())))
     onnx.checker.check_model(proto, full_check=True)
     return proto.SerializeToString(deterministic=True)
