@@ -95,6 +95,7 @@ def test_names_types_and_shapes_are_the_contracts(content: bytes, trained: Train
     assert described(proto.graph.output) == {"reconstruction": ["N", 3, "H", "W"], "confidence": ["N", 1, "H", "W"]}
     assert {entry.domain: entry.version for entry in proto.opset_import}[""] == OPSET
     assert {node.domain for node in proto.graph.node} <= {""}, "operations that not every runtime has"
+    assert proto.ir_version == 8, "the lowest for this opset: a newer one shuts out older runtimes"
 
 
 @every_family
