@@ -29,7 +29,8 @@ def bare(state: Path) -> None:
     from facerecon.corruption.training_masks import TrainingMasks
     from facerecon.data.alignment import align
     from facerecon.data.ingest import ingest
-    from facerecon.data.validation import resolve_suites, validate
+    from facerecon.data.validation.check import validate
+    from facerecon.data.validation.suites import resolve_suites
     from facerecon.evaluation.evaluate import evaluate
     from facerecon.evaluation.gate import Gate
     from facerecon.export.onnx import export

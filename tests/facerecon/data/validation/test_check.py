@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 
 from facerecon.data.manifest import FACE_COLUMNS, PHOTO_COLUMNS, Manifest
-from facerecon.data.validation import Outcome, Validation, resolve_suites, validate
+from facerecon.data.validation.check import Validation, validate
+from facerecon.data.validation.outcomes import Outcome
+from facerecon.data.validation.suites import resolve_suites
 from facerecon.data.validation.settings import NearDuplicateSettings, ValidationSettings
 from facerecon.errors import FaceReconError
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from facerecon.data.validation import resolve_suites
+from facerecon.data.validation.suites import resolve_suites
 from facerecon.data.validation.settings import ValidationSettings
 from facerecon.data.validation.suites import EXPECTATIONS, expectations_of
 from facerecon.data.validation.tables import TABLES
