@@ -34,15 +34,17 @@ WAITING = {"sleeping": {"OMP_WAIT_POLICY": "PASSIVE"}, "spinning": {"GOMP_SPINCO
 
 def bare(state: Path) -> None:
     """The library's functions in the order of the pipeline's steps, with no orchestrator and no tracker."""
+    from facerecon.evaluation.evaluate import evaluate
+    from facerecon.evaluation.gate import Gate
+    from facerecon.export.parity import parity_inputs
+
     from facerecon.corruption.frozen import build_mask_set
     from facerecon.corruption.training_masks import TrainingMasks
     from facerecon.data.alignment import align
     from facerecon.data.ingest import ingest
-    from facerecon.data.validation import resolve_suites, validate
-    from facerecon.evaluation.evaluate import evaluate
-    from facerecon.evaluation.gate import Gate
+    from facerecon.data.validation.check import validate
+    from facerecon.data.validation.suites import resolve_suites
     from facerecon.export.onnx import export
-    from facerecon.export.parity import parity_inputs
     from facerecon.files import write_json
     from facerecon.run import parse_settings
     from facerecon.training.loop import train

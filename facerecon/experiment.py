@@ -37,7 +37,7 @@ class Experiment:
             "data": faces.digest,
             "cases": cases.digest,
             "precision": precision_of(self.problem.training),
-            **({} if initial is None else {"initial_weights": initial.digest}),
+            "initial_weights": "none" if initial is None else initial.digest,
         }
 
     def train(

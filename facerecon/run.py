@@ -51,6 +51,8 @@ class RunSettings(TaskSettings):
         """
         unlike = {"training": {"resume_from", "init_from"}}
         chosen = self.model_dump(mode="json", exclude_defaults=True, exclude=unlike)
+        if not chosen.get("training", True):  # nothing but what is left out
+            del chosen["training"]
         return digest_of({"settings_version": SETTINGS_VERSION, **chosen})
 
 
@@ -72,7 +74,9 @@ def parse_settings(parameters: dict[str, Any], where: str) -> RunSettings:
     Raises:
         FaceReconError: one line with the first wrong key, its value and what is allowed.
     """
-    task = parameters.get("task", RunSettings.model_fields["task"].default)
+    task = RunSettings.model_fields["task"].default
+    if isinstance(parameters, dict):
+        task = parameters.get("task", task)
     try:
         settings = run_settings(task) if isinstance(task, str) else RunSettings
     except FaceReconError as error:

@@ -7,7 +7,6 @@ from typing import Any
 import yaml
 from zenml.config.step_configurations import StepConfigurationUpdate
 
-from facerecon.data.validation.suites import resolve_suites
 from facerecon.errors import FaceReconError
 from facerecon.run import RunSettings, parse_settings
 from facerecon.workspace import PROJECT
@@ -47,6 +46,9 @@ def read_run_file(path: Path, steps: tuple[str, ...]) -> RunFile:
     if not isinstance(parameters, dict):
         raise FaceReconError(f"{path}: parameters = {parameters!r}: must hold keys and values")
     settings = parse_settings(parameters, where=str(path))
+    # Great Expectations takes seconds
+    from facerecon.data.validation.suites import resolve_suites
+
     suites = resolve_suites(settings.validation, PROJECT)
     return RunFile(settings.model_copy(update={"validation": suites}), content)
 

@@ -24,7 +24,7 @@ def validate(
 
     ``validation`` holds what stands in the file of suites, which thereby is part of the cache key.
     """
-    from facerecon.data.validation import validate as validate_manifest
+    from facerecon.data.validation.check import validate as validate_manifest
 
     result = validate_manifest(faces, validation, refused_docs_folder())
     met = sum(outcome.success for outcome in result.docs.outcomes)

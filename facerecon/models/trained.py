@@ -87,7 +87,7 @@ class TrainedModel:
 
         try:
             with safe_open(path, framework="pt") as stored:
-                about = json.loads((stored.metadata() or {})["facerecon"])
+                about = {**json.loads((stored.metadata() or {})["facerecon"])}
             about["teachers"] = tuple(about.get("teachers", ()))
             return cls(**about, weights=load(Path(path).read_bytes()))
         except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:

@@ -57,9 +57,16 @@ def register(network: type[IdentityNetwork]) -> type[IdentityNetwork]:
     return network
 
 
+def _networks() -> dict[str, type[IdentityNetwork]]:
+    # each module registers its network
+    from facerecon.perception import dlib, facenet, sface  # noqa: F401
+
+    return _REGISTRY
+
+
 def identity_names() -> list[str]:
     """The names of all registered networks, sorted."""
-    return sorted(_REGISTRY)
+    return sorted(_networks())
 
 
 def load_identity(name: str = "sface") -> IdentityNetwork:
@@ -76,7 +83,7 @@ def load_teacher(name: str = "sface") -> IdentityNetwork:
     Raises ``FaceReconError`` for a network that judges only, too: its figures must not come from what it has taught.
     """
     if not _class_of(name).teaches:
-        teachers = ", ".join(other for other in identity_names() if _REGISTRY[other].teaches)
+        teachers = ", ".join(other for other in identity_names() if _networks()[other].teaches)
         raise FaceReconError(
             f"the identity network {name!r} judges only and cannot be a loss: choose one of {teachers}"
         )
@@ -84,6 +91,6 @@ def load_teacher(name: str = "sface") -> IdentityNetwork:
 
 
 def _class_of(name: str) -> type[IdentityNetwork]:
-    if name not in _REGISTRY:
+    if name not in _networks():
         raise FaceReconError(f"no identity network is called {name!r}: choose one of {', '.join(identity_names())}")
-    return _REGISTRY[name]
+    return _networks()[name]

@@ -12,7 +12,7 @@ import yaml
 
 from facerecon.data.alignment import align
 from facerecon.data.ingest import ingest
-from facerecon.data.validation import validate
+from facerecon.data.validation.check import validate
 from facerecon.data.validation.suites import resolve_suites
 from facerecon.errors import FaceReconError
 from facerecon.experiment import Experiment

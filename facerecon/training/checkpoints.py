@@ -1,4 +1,4 @@
-"""Checkpoints as safetensors: the best weights, and states to resume from. Nothing here can run code when it is read."""
+"""Checkpoints as safetensors: the best weights, and states to resume from. Nothing here runs code when it is read."""
 
 import fcntl
 import json
@@ -142,10 +142,10 @@ def _read_about(path: Path) -> dict[str, Any] | None:
         return None
     try:
         with safe_open(path, framework="pt") as stored:
-            about: dict[str, Any] = json.loads((stored.metadata() or {})["state"])
+            about: dict[str, Any] = {**json.loads((stored.metadata() or {})["state"])}
         if about.get("schema") != SCHEMA:
             raise ValueError(f"it has schema {about.get('schema', 1)}, this version of the code reads {SCHEMA}")
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise FaceReconError(
             f"{path}: not a state that this training can resume from ({error}): remove it to start anew"
         ) from error

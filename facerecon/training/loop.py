@@ -1,4 +1,4 @@
-"""The training loop: the same lines for every task, on CPU and GPU and in several processes, resumable at any checkpoint."""
+"""The training loop: the same for every task, on CPU and GPU and in several processes, resumable at any checkpoint."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -26,7 +26,8 @@ from facerecon.training.settings import LoopSettings
 class TrainingProblem(Protocol):
     """What a task gives the loop: data, an objective, and a validation.
 
-    ``training`` and ``seed`` are of the run's settings. The best checkpoint is that of the best ``checkpoint_metric`` under the name ``checkpoint_key`` in ``validate``'s row.
+    ``training`` and ``seed`` are of the run's settings. The best checkpoint is that with the best
+    ``checkpoint_metric``, which stands under the name ``checkpoint_key`` in ``validate``'s row.
     """
 
     training: LoopSettings

@@ -26,7 +26,7 @@ class LoopSettings(Settings):
     )
     init_from: str | None = Field(
         None,
-        description="weights to start from: a version (demo/3), an alias (demo@champion), a run, or a .safetensors file",
+        description="weights to start from: a version (demo/3), an alias (demo@champion), a run, a .safetensors file",
     )
     keep_fitted: bool = Field(
         False, description="keep what init_from has computed in closed form, instead of fitting it to this run's faces"

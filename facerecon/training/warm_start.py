@@ -11,17 +11,21 @@ from facerecon.models.trained import TrainedModel
 def load_initial(module: nn.Module, initial: TrainedModel, settings: ModelSettings, size: int, task: str) -> None:
     """Put the weights of ``initial`` into ``module``, which was built from ``settings`` for faces of ``size`` pixels.
 
+    Options that only schedule a training, which the family's options name as ``SCHEDULE``, may differ.
+
     Raises:
         FaceReconError: they were trained for another task, family, options or size; the line says which.
     """
-    options = model_options(settings.family, settings.options).model_dump(mode="json")
+    typed = model_options(settings.family, settings.options)
+    options = typed.model_dump(mode="json")
+    schedule: frozenset[str] = getattr(typed, "SCHEDULE", frozenset())
     for what, theirs, ours in (
         ("task", initial.task, task),
         ("model.family", initial.family, settings.family),
         ("alignment.size", initial.size, size),
         *(
             (f"model.options.{name}", initial.options.get(name), options.get(name))
-            for name in sorted(initial.options.keys() | options.keys())
+            for name in sorted((initial.options.keys() | options.keys()) - schedule)
         ),
     ):
         if theirs != ours:

@@ -15,11 +15,14 @@ from facerecon.corruption.frozen import MaskSet, build_mask_set
 from facerecon.corruption.masks import draw_mask
 from facerecon.data.manifest import FACE_COLUMNS, PHOTO_COLUMNS, Manifest
 from facerecon.data.store import MEASURES, AlignedFace, AlignedPhoto, FaceStore, Measures
+from facerecon.experiment import Experiment
 from facerecon.files import sha256_bytes
 from facerecon.models import build_model
-from facerecon.models.trained import TrainedModel
+from facerecon.models.trained import Row, TrainedModel, TrainingResult
 from facerecon.report import Story
-from facerecon.run import RunSettings
+from facerecon.run import RunSettings, parse_settings
+from facerecon.tasks import get_task
+from facerecon.tasks.inpainting.cases import MaskCases
 
 SIZE = 64
 COUNTS = {"train": 8, "val": 3, "gate": 2, "test": 3}
@@ -102,6 +105,43 @@ def untrained(options: dict[str, Any], seed: int, family: str = "unet_attention"
 def tiny_masks(tmp_path_factory: pytest.TempPathFactory) -> MaskSet:
     """Eight frozen masks of each level, brush and held out, at 64 px."""
     return build_mask_set(tmp_path_factory.mktemp("masks"), SIZE, ["brush", "held_out"], [1, 2, 3], count=8)
+
+
+TINY = {"family": "unet_fill", "options": {"features": [4, 8], "prior_grid": 8, "prior_components": 4}}
+
+
+@pytest.fixture(scope="session")
+def train_blobs(tiny_manifest: Manifest, tiny_masks: MaskSet) -> Callable[..., TrainingResult]:
+    """``train_blobs(folder, training, ...)`` trains inpainting on the blobs.
+
+    What ``training`` does not say: seven steps of four faces, validation every second one, the pixel terms only.
+    """
+    few = {"steps": 7, "batch_size": 4, "warmup_steps": 2, "validate_every": 2}
+    few |= {"losses": {"perceptual": 0, "identity": 0}, "accelerator": "cpu", "threads": 1, "precision": "32-true"}
+
+    def train(
+        folder: Path,
+        training: dict[str, Any] | None = None,
+        *,
+        manifest: Manifest = tiny_manifest,
+        model: dict[str, Any] = TINY,
+        seed: int = 0,
+        masks: dict[str, Any] | None = None,
+        initial: TrainedModel | None = None,
+        log: Callable[[Row], None] = lambda row: None,
+    ) -> TrainingResult:
+        given = {"model": model, "training": few | (training or {}), "masks": masks or {}, "seed": seed}
+        values = parse_settings(given, "test").values(*get_task("inpainting").fields["training"])
+        experiment = Experiment("inpainting", values, manifest, MaskCases(tiny_masks), initial)
+        return experiment.train(folder, experiment.provenance, log)
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def undisturbed(train_blobs: Callable[..., TrainingResult], tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
+    """A training of the blobs that others are compared with."""
+    return train_blobs(tmp_path_factory.mktemp("undisturbed"))
 
 
 @pytest.fixture

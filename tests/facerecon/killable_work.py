@@ -1,4 +1,4 @@
-"""What the kill tests run: the alignment of a few photos, then masks, training and published files of a few blobs.
+"""What the kill tests run: the alignment of a few photos, then cases, training and published files of a few blobs.
 
 Each time it is a process of its own. Started as a program with a folder of photos it imports everything once and then
 forks a child for each line it reads: ``FOLDER KILL_AT`` runs the work in FOLDER and kills it (SIGKILL) before its
@@ -16,17 +16,14 @@ from pathlib import Path
 
 import torch
 
-from facerecon.corruption.frozen import build_mask_set
-from facerecon.corruption.settings import MaskSettings
-from facerecon.corruption.training_masks import TrainingMasks
 from facerecon.data.alignment import AlignmentSettings, align
 from facerecon.data.ingest import ingest
 from facerecon.data.settings import DataSettings
+from facerecon.experiment import Experiment
 from facerecon.files import write_json, write_text
-from facerecon.models.settings import ModelSettings
 from facerecon.models.trained import save_model
-from facerecon.training.loop import train
-from facerecon.training.settings import LossSettings, TrainingSettings
+from facerecon.run import parse_settings
+from facerecon.tasks import get_task
 from facerecon.weights import weights_path
 
 spec = importlib.util.spec_from_file_location("blobs", Path(__file__).with_name("conftest.py"))
@@ -36,15 +33,20 @@ blobs = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(blobs)
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-SETTINGS = TrainingSettings(
-    steps=6,
-    batch_size=4,
-    warmup_steps=1,
-    validate_every=2,
-    accelerator="cpu",
-    threads=1,
-    losses=LossSettings(perceptual=0, identity=0),
-)
+TRAINING = {
+    "steps": 6,
+    "batch_size": 4,
+    "warmup_steps": 1,
+    "validate_every": 2,
+    "accelerator": "cpu",
+    "threads": 1,
+    "losses": {"perceptual": 0, "identity": 0},
+}
+SETTINGS = {
+    "masks": {"evaluation_families": ["brush"], "levels": [1, 2], "count": 8},
+    "model": {"options": {"features": [4, 8]}},
+    "training": TRAINING,
+}
 
 
 def work(folder: Path, photos: Path) -> None:
@@ -53,11 +55,11 @@ def work(folder: Path, photos: Path) -> None:
     alignment = AlignmentSettings(workers=1)
     aligned = align(listed, alignment, weights_path("face_landmarker"), folder / "crops")
     manifest = blobs.write_blobs(folder.parent / "crops", {"train": 8, "val": 3})
-    masks = build_mask_set(folder / "masks", 64, ["brush"], [1, 2], count=8)
-    draw = TrainingMasks(MaskSettings(), 64)
-    model = ModelSettings(options={"features": [4, 8]})
-    result = train(manifest, masks, draw, model, SETTINGS, 0, folder / "checkpoint", {"data": manifest.digest})
-    digests = {"weights": result.best.digest, "masks": masks.digest, "faces": aligned.digest}
+    task, settings = get_task("inpainting"), parse_settings(SETTINGS, "here")
+    cases = task.freeze_cases(settings.values(*task.fields["cases"]), manifest, folder / "cases")
+    experiment = Experiment(task.name, settings.values(*task.fields["training"]), manifest, cases)
+    result = experiment.train(folder / "checkpoint", experiment.provenance)
+    digests = {"weights": result.best.digest, "cases": cases.digest, "faces": aligned.digest}
     write_json(folder / "outputs" / "metrics.json", digests)
     write_text(folder / "outputs" / "report.html", f"<p>{result.best.step}</p>")
     save_model(folder / "outputs" / "model.safetensors", result.best)

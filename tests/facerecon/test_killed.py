@@ -51,7 +51,7 @@ def end_state(folder: Path) -> dict[str, str]:
         if path.name == "last.safetensors":
             with safe_open(path, framework="pt") as stored:
                 about = json.loads(stored.metadata()["state"])
-            for row in about["extra"]["history"]:
+            for row in about["history"]:
                 del row["images_per_second"]
             tensors = {key: sha256_bytes(value.numpy().tobytes()) for key, value in load_file(path).items()}
             state[name] = digest_of([about, tensors])

@@ -1,16 +1,25 @@
 """Settings: what is wrong is named in one line with key, value and what is allowed."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, create_model
 
 from facerecon.errors import FaceReconError
-from facerecon.run import RunSettings, parse_settings
+from facerecon.files import write_json
+from facerecon.models import find_family, list_models, model_options
+from facerecon.run import SETTINGS_VERSION, parse_settings, run_settings
 from facerecon.settings import Settings
+from facerecon.tasks import list_tasks
+from facerecon.tasks.inpainting.training_settings import LossSettings, TrainingSettings
 
+DEFAULTS = Path(__file__).with_name("defaults.json")
+Run = run_settings("inpainting")
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 
 
@@ -38,11 +47,11 @@ def groups(model: type[BaseModel], path: str = "") -> dict[str, type[BaseModel]]
 
 
 def test_nothing_given_means_the_defaults() -> None:
-    assert parse_settings({}, "configs/mine.yaml") == RunSettings()
+    assert parse_settings({}, "configs/mine.yaml") == Run()
 
 
 def test_defaults_survive_the_way_through_json() -> None:
-    assert RunSettings.model_validate_json(RunSettings().model_dump_json()) == RunSettings()
+    assert Run.model_validate_json(Run().model_dump_json()) == Run()
 
 
 def test_there_are_configs() -> None:
@@ -57,11 +66,11 @@ def test_every_config_is_valid_and_bears_its_files_name(path: Path) -> None:
     assert settings.data.licence != "unknown"
 
 
-@pytest.mark.parametrize("group", [pytest.param(path, id=path or "parameters") for path in groups(RunSettings)])
+@pytest.mark.parametrize("group", [pytest.param(path, id=path or "parameters") for path in groups(Run)])
 def test_a_misspelt_key_is_named_with_the_allowed_ones(group: str) -> None:
     path = f"{group}.misspelt".lstrip(".")
     message = refusal(nested(path, 1))
-    allowed = groups(RunSettings)[group].model_fields
+    allowed = groups(Run)[group].model_fields
     assert message == f"configs/mine.yaml: parameters.{path}: no such key; allowed here: {', '.join(allowed)}"
 
 
@@ -138,18 +147,6 @@ def test_what_does_not_exist_or_fit_together_is_named(parameters: Any, parts: li
         assert part in message
 
 
-@pytest.mark.parametrize(
-    ("losses", "network"),
-    [({"perceptual_backbone": "vgg"}, "lpips_vgg"), ({"identity_network": "facenet"}, "facenet")],
-)
-def test_the_gate_is_not_judged_by_what_the_loss_was_taught_by(losses: dict[str, Any], network: str) -> None:
-    chosen = {"lpips_backbone": "vgg", "identity_network": "facenet"}
-    message = refusal({"training": {"losses": losses}, "promotion": chosen})
-    assert f"promotion: {network} teaches in training.losses and must not judge" in message
-    off = {"perceptual": 0, "identity": 0}
-    parse_settings({"training": {"losses": losses | off}, "promotion": chosen}, "configs/mine.yaml")
-
-
 def test_shares_may_be_zero_and_their_rounding_is_forgiven() -> None:
     splits = {"train": 0.1 + 0.2, "val": 0.7, "gate": 0.0, "test": 0.0}
     assert parse_settings(nested("data.splits", splits), "here").data.splits.gate == 0
@@ -159,3 +156,108 @@ def test_the_error_keeps_pydantics_as_its_cause() -> None:
     with pytest.raises(FaceReconError) as caught:
         parse_settings({"seed": "x"}, "here")
     assert caught.value.__cause__ is not None
+
+
+@pytest.mark.parametrize("task", ["restauration", "", 3, None])
+def test_a_task_that_does_not_exist_is_named_in_one_line(task: Any) -> None:
+    message = refusal({"task": task})
+    assert message.startswith("configs/mine.yaml: parameters.task")
+    assert f"task '{task}' not among inpainting" in message or f"= {task!r}: Input should be a valid string" in message
+
+
+# ------------------------------------------------------------------------------------------------------------- digest
+
+
+def test_the_digest_is_of_what_was_chosen() -> None:
+    plain = parse_settings({}, "here").digest
+    said = {"seed": 0, "task": "inpainting", "training": {"steps": 600, "losses": {"l1": 1.0}}, "masks": {}}
+    assert parse_settings(said, "here").digest == plain, "a default that is said is no choice"
+    changed = [
+        {"seed": 1},
+        {"training": {"losses": {"l1": 0.5}}},
+        {"model": {"variant": "small"}},
+        {"model": {"options": {"fold": 2}}},
+        {"training": {"keep_fitted": True}},
+    ]
+    digests = {parse_settings(parameters, "here").digest for parameters in changed}
+    assert len(digests | {plain}) == 1 + len(changed)
+
+
+def test_where_a_training_starts_is_no_part_of_the_digest() -> None:
+    plain = parse_settings({}, "here").digest
+    for training in ({"resume_from": "elsewhere"}, {"init_from": "demo@champion"}):
+        assert parse_settings({"training": training}, "here").digest == plain
+
+
+def test_another_version_of_the_settings_moves_every_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = Run().digest
+    monkeypatch.setattr(f"{parse_settings.__module__}.SETTINGS_VERSION", SETTINGS_VERSION + 1)
+    assert Run().digest != before
+
+
+def test_a_new_setting_with_a_default_moves_no_digest() -> None:
+    class Group(Settings):
+        depth: int = 3
+
+    losses = create_model("Losses", __base__=LossSettings, novel=(float, 0.5))
+    training = create_model("Training", __base__=TrainingSettings, losses=(losses, Field(default_factory=losses)))
+    more: Any = create_model(
+        "More",
+        __base__=Run,
+        novel=(int, 1),
+        group=(Group, Field(default_factory=Group)),
+        training=(training, Field(default_factory=training)),
+    )
+    for parameters in ({}, {"training": {"losses": {"l1": 0.5}}, "seed": 3}):
+        assert more.model_validate(parameters).digest == Run.model_validate(parameters).digest
+    for parameters in ({"novel": 2}, {"group": {"depth": 4}}, {"training": {"losses": {"novel": 1}}}):
+        assert more.model_validate(parameters).digest != Run().digest
+
+
+# ----------------------------------------------------------------------------------------------------------- defaults
+
+
+def flat(values: Any, path: str) -> dict[str, Any]:
+    """The leaves of nested values by their dotted paths."""
+    if not isinstance(values, dict) or not values:
+        return {path: values}
+    return {key: leaf for name, value in values.items() for key, leaf in flat(value, f"{path}.{name}").items()}
+
+
+def defaults() -> dict[str, Any]:
+    """Every default of every task and model family, by the path of its key."""
+    found = {}
+    for task in list_tasks():
+        found |= flat(run_settings(task)().model_dump(mode="json"), task)
+    for name in list_models():
+        family = find_family(name)
+        for variant in (None, *family.variants):
+            found |= flat(model_options(name, {}, variant).model_dump(mode="json"), f"{name}.{variant or 'default'}")
+    return found
+
+
+def test_no_default_changes_under_one_version_of_the_settings(tmp_path: Path, registry: None) -> None:
+    frozen = json.loads(DEFAULTS.read_text(encoding="utf-8"))
+    now = {"settings_version": SETTINGS_VERSION, "defaults": defaults()}
+    write_json(tmp_path / DEFAULTS.name, now)
+    moved = {
+        key: (value, now["defaults"].get(key))
+        for key, value in frozen["defaults"].items()
+        if now["defaults"].get(key, "no such key") != value
+    }
+    remedy = f"raise SETTINGS_VERSION in facerecon/run.py and copy {tmp_path / DEFAULTS.name} to {DEFAULTS}"
+    if frozen["settings_version"] == SETTINGS_VERSION:
+        assert not moved, f"a digest would mean two things: {remedy}"
+    assert frozen["settings_version"] == SETTINGS_VERSION, remedy
+
+
+def test_settings_are_read_without_torch() -> None:
+    program = """
+import sys
+import facerecon.data.alignment, facerecon.run, facerecon.tasks
+facerecon.run.parse_settings({}, "here")
+heavy = {"torch", "torchvision", "torchmetrics", "great_expectations", "mediapipe", "onnx", "onnxruntime", "mlflow"}
+print(sorted(heavy & sys.modules.keys()))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

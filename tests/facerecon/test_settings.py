@@ -3,10 +3,17 @@
 import pytest
 from pydantic import ValidationError
 
-from facerecon import run
+from facerecon.run import run_settings
 from facerecon.settings import Settings
 
-ALL = [kind for kind in vars(run).values() if isinstance(kind, type) and issubclass(kind, Settings)]
+
+def below(kind: type[Settings]) -> set[type[Settings]]:
+    """A kind of settings, and those of its fields."""
+    annotations = [field.annotation for field in kind.model_fields.values()]
+    return {kind}.union(*(below(each) for each in annotations if isinstance(each, type) and issubclass(each, Settings)))
+
+
+ALL = sorted(below(run_settings("inpainting")), key=lambda kind: kind.__name__)
 
 
 class Example(Settings):
@@ -29,7 +36,7 @@ def test_numbers_are_finite(value: float) -> None:
         Example(share=value)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in ALL if kind is not Settings], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
 def test_every_kind_of_settings_has_valid_defaults(kind: type[Settings]) -> None:
     defaults = kind()
     assert kind.model_validate(defaults.model_dump(mode="json")) == defaults

@@ -1,6 +1,6 @@
 """A U-Net that improves on a first fill: its options and variants."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 class UNetFillOptions(Settings):
     """``features``: channels of each level, from the finest, at 1 / ``fold`` of the image's size, to the bottleneck."""
+
+    SCHEDULE: ClassVar[frozenset[str]] = frozenset({"prior_from", "confidence_from"})
+    """Options that say only when a training uses what: weights fit whatever they are."""
 
     features: Features = (16, 32, 48, 96, 192)
     fold: Literal[1, 2, 4, 8] = Field(1, description="side of the blocks of pixels that are folded into channels")

@@ -11,6 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from facerecon.evaluation.baselines import BASELINES
+from facerecon.evaluation.evaluate import METHODS, Evaluation, evaluate
+from facerecon.evaluation.measuring import METRICS, cases_of, reconstruct
 from scipy.stats import spearmanr
 
 from facerecon.corruption.frozen import MaskSet
@@ -22,9 +25,6 @@ from facerecon.data.store import AlignedPhoto, FaceStore
 from facerecon.errors import FaceReconError
 from facerecon.evaluation import evaluate as module
 from facerecon.evaluation import measuring
-from facerecon.evaluation.baselines import BASELINES
-from facerecon.evaluation.evaluate import METHODS, Evaluation, evaluate
-from facerecon.evaluation.measuring import METRICS, cases_of, reconstruct
 from facerecon.evaluation.metrics import from_uint8, hole_psnr, ssim, to_uint8, whole_psnr
 from facerecon.evaluation.settings import EvaluationSettings
 from facerecon.models import build_model

@@ -1,39 +1,51 @@
 """Checkpoints: what is written comes back, and anything else is refused."""
 
 import dataclasses
+import json
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from lightning_fabric import Fabric
 from safetensors.torch import save
+from torch import Tensor, nn
 
 from facerecon.errors import FaceReconError
+from facerecon.evaluation.keys import Metric
 from facerecon.files import TEMPORARY
 from facerecon.models import build_model
 from facerecon.models.trained import TrainedModel, save_model
-from facerecon.training.checkpoints import adopt, check_own, load_state, own_folder, save_state
+from facerecon.training.checkpoints import SCHEMA, Checkpointer, exclusive, load_state, save_state
+from facerecon.training.objective import Objective, Progress
 
 OPTIONS = {"features": [4, 8]}
-EXTRA = {"history": [{"step": 1, "loss/total": 0.1 + 0.2}], "best": 1 / 3}
+ABOUT = {"step": 3, "history": [{"step": 1, "loss/total": 0.1 + 0.2}], "best": 1 / 3}
 
 
-def network_and_optimizer(seed: int, steps: int = 0) -> tuple[dict[str, torch.nn.Module], torch.optim.AdamW]:
+Modules = dict[str, torch.nn.Module]
+Optimizers = dict[str, torch.optim.Optimizer]
+
+
+def network_and_optimizer(seed: int, steps: int = 0) -> tuple[Modules, Optimizers]:
     """A network after so many steps of training towards black."""
     torch.manual_seed(seed)
     model = build_model("unet_attention", OPTIONS)
     optimizer = torch.optim.AdamW(model.parameters(), 1e-2)
+    modules, optimizers = {"model": model}, {"adamw": optimizer}
     for _ in range(steps):
-        step({"model": model}, optimizer)
-    return {"model": model}, optimizer
+        step(modules, optimizers)
+    return modules, optimizers
 
 
-def step(modules: dict[str, torch.nn.Module], optimizer: torch.optim.AdamW) -> None:
+def step(modules: Modules, optimizers: Optimizers) -> None:
     image, mask = torch.linspace(-1, 1, 2 * 3 * 64).reshape(2, 3, 8, 8), torch.ones(2, 1, 8, 8)
     mask[..., :4] = 0
     (modules["model"](image, mask).prediction + 1).square().mean().backward()
-    optimizer.step()
-    optimizer.zero_grad()
+    optimizers["adamw"].step()
+    optimizers["adamw"].zero_grad()
 
 
 def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
@@ -117,7 +129,7 @@ def test_what_is_no_model_is_refused(what: str, tmp_path: Path, tiny_model: Trai
 def test_a_missing_model_and_a_state_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FaceReconError, match="not a facerecon model"):
         TrainedModel.read(tmp_path / "missing.safetensors")
-    save_state(tmp_path / "last.safetensors", 3, *network_and_optimizer(0, 1), {})
+    save_state(tmp_path / "last.safetensors", *network_and_optimizer(0, 1), {})
     with pytest.raises(FaceReconError, match="not a facerecon model"):
         TrainedModel.read(tmp_path / "last.safetensors")
 
@@ -130,22 +142,28 @@ def test_weights_of_another_network_are_refused(changes: dict[str, object], tiny
         dataclasses.replace(tiny_model, **changes).build()
 
 
+def told(about: dict[str, Any] | None) -> dict[str, Any]:
+    """What a state says of itself beside what every state says."""
+    assert about is not None
+    return {name: value for name, value in about.items() if name not in ("schema", "optimizers")}
+
+
 def test_a_state_comes_back_and_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
     path = tmp_path / "last.safetensors"
-    modules, optimizer = network_and_optimizer(0, 3)
-    save_state(path, 3, modules, optimizer, EXTRA)
-    other, other_optimizer = network_and_optimizer(1, 1)
-    assert load_state(path, other, other_optimizer) == (3, EXTRA)
+    modules, optimizers = network_and_optimizer(0, 3)
+    save_state(path, modules, optimizers, ABOUT)
+    other, other_optimizers = network_and_optimizer(1, 1)
+    assert told(load_state(path, other, other_optimizers)) == ABOUT
     assert same(other["model"].state_dict(), modules["model"].state_dict())
     for _ in range(3):
-        step(modules, optimizer)
-        step(other, other_optimizer)
+        step(modules, optimizers)
+        step(other, other_optimizers)
     assert same(other["model"].state_dict(), modules["model"].state_dict())
 
 
 def test_a_state_before_the_first_step_comes_back(tmp_path: Path) -> None:
-    save_state(tmp_path / "last.safetensors", 0, *network_and_optimizer(0), {})
-    assert load_state(tmp_path / "last.safetensors", *network_and_optimizer(1)) == (0, {})
+    save_state(tmp_path / "last.safetensors", *network_and_optimizer(0), {})
+    assert told(load_state(tmp_path / "last.safetensors", *network_and_optimizer(1))) == {}
 
 
 def test_no_state_is_none(tmp_path: Path) -> None:
@@ -155,41 +173,139 @@ def test_no_state_is_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize("what", foreign_files(b"").keys())
 def test_what_is_no_state_is_refused(what: str, tmp_path: Path) -> None:
     path = tmp_path / "last.safetensors"
-    modules, optimizer = network_and_optimizer(0, 1)
-    save_state(path, 1, modules, optimizer, EXTRA)
+    modules, optimizers = network_and_optimizer(0, 1)
+    save_state(path, modules, optimizers, ABOUT)
     path.write_bytes(foreign_files(path.read_bytes())[what])
-    with pytest.raises(FaceReconError, match=r"last\.safetensors: .* remove it"):
-        load_state(path, modules, optimizer)
+    with pytest.raises(FaceReconError, match=r"last\.safetensors: .* remove it") as caught:
+        load_state(path, modules, optimizers)
+    assert "\n" not in caught.value.message
 
 
-def test_a_state_of_another_network_is_refused(tmp_path: Path) -> None:
+def test_a_state_of_another_network_or_optimizer_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "last.safetensors"
-    save_state(path, 1, *network_and_optimizer(0, 1), EXTRA)
+    modules, optimizers = network_and_optimizer(0, 1)
+    save_state(path, modules, optimizers, ABOUT)
     other = build_model("unet_attention", {"features": [4, 16]})
     with pytest.raises(FaceReconError, match="remove it"):
-        load_state(path, {"model": other}, torch.optim.AdamW(other.parameters()))
+        load_state(path, {"model": other}, {"adamw": torch.optim.AdamW(other.parameters())})
+    with pytest.raises(FaceReconError, match="remove it"):
+        load_state(path, {"another": modules["model"]}, optimizers)
+
+
+@pytest.mark.parametrize("schema", [None, SCHEMA - 1, SCHEMA + 1])
+def test_a_state_of_another_schema_is_refused_in_one_line(tmp_path: Path, schema: int | None) -> None:
+    path = tmp_path / "last.safetensors"
+    about = {"step": 1} if schema is None else {"step": 1, "schema": schema}
+    path.write_bytes(save({"modules/model/a": torch.zeros(1)}, {"state": json.dumps(about)}))
+    with pytest.raises(FaceReconError, match=rf"it has schema {schema or 1}, .* reads {SCHEMA}\): remove it") as caught:
+        load_state(path, *network_and_optimizer(0))
+    assert "\n" not in caught.value.message
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, tiny_model: TrainedModel) -> None:
     path = tmp_path / "last.safetensors"
-    modules, optimizer = network_and_optimizer(0, 1)
-    save_state(path, 1, modules, optimizer, EXTRA)
+    modules, optimizers = network_and_optimizer(0, 1)
+    save_state(path, modules, optimizers, ABOUT)
     before = path.read_bytes()
     with pytest.raises(TypeError):
-        save_state(path, 2, modules, optimizer, {"not JSON": object()})
+        save_state(path, modules, optimizers, {"not JSON": object()})
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["last.safetensors"]
 
 
-# ------------------------------------------------------------------------------------------- going on from elsewhere
+# ---------------------------------------------------------------------------------------------- more than one network
 
-ORIGIN = {"settings": "a", "data": "b", "masks": "c", "code": "d"}
+METRIC = Metric(name="score", label="score")
+KEY = "val/score"
 
 
-def checkpoint(folder: Path, step: int, origin: dict[str, str] | None = None) -> Path:
+class _Rivals(Objective):
+    """A network that paints and one that tells painted from real, each with an optimizer of its own kind."""
+
+    def __init__(self, seed: int) -> None:
+        torch.manual_seed(seed)
+        self.painter, self.critic = nn.Linear(3, 4), nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
+        self.modules = {"painter": self.painter, "critic": self.critic}
+        self.optimizers = {
+            "adam": torch.optim.Adam(self.painter.parameters(), 1e-2),
+            "momentum": torch.optim.SGD(self.critic.parameters(), 1e-2, momentum=0.9),
+        }
+
+    @property
+    def module(self) -> nn.Module:
+        return self.painter
+
+    def step(self, batches: Sequence[Tensor], progress: Progress) -> Mapping[str, Tensor]:
+        [real] = batches
+        painted = self.painter(real[:, :3])
+        losses = {
+            "momentum": self.critic(painted.detach()).mean() - self.critic(real).mean(),
+            "adam": -self.critic(painted).mean(),
+        }
+        for name, optimizer in self.optimizers.items():
+            optimizer.zero_grad()
+            losses[name].backward(retain_graph=name == "momentum", inputs=optimizer.param_groups[0]["params"])
+        for optimizer in self.optimizers.values():
+            optimizer.step()
+        return {"total": sum(losses.values()).detach()}
+
+    def learning_rates(self) -> Mapping[str, float]:
+        return {}
+
+
+def advance(objective: _Rivals, steps: range) -> None:
+    for number in steps:
+        real = torch.randn(8, 4, generator=torch.Generator().manual_seed(number))
+        objective.step([real], Progress(number, 10))
+
+
+def checkpointer(folder: Path, metric: Metric = METRIC, provenance: dict[str, str] | None = None) -> Checkpointer:
+    return Checkpointer(folder, provenance or PROVENANCE, Fabric(accelerator="cpu", devices=1), metric, KEY)
+
+
+def test_two_networks_and_two_optimizers_come_back_bit_for_bit(tmp_path: Path, tiny_model: TrainedModel) -> None:
+    whole = _Rivals(0)
+    advance(whole, range(3))
+    first = checkpointer(tmp_path)
+    row = {"step": 3, KEY: 1 / 3}
+    first.history.append(row)
+    first.save(whole, row, tiny_model)
+    resumed, second = _Rivals(1), checkpointer(tmp_path)
+    assert second.exists
+    assert second.restore(resumed) == 3
+    assert second.history == [row]
+    for objective in (whole, resumed):
+        advance(objective, range(3, 6))
+    for name, module in whole.modules.items():
+        assert same(resumed.modules[name].state_dict(), module.state_dict()), name
+    untouched = _Rivals(0)
+    advance(untouched, range(6))
+    assert same(resumed.painter.state_dict(), untouched.painter.state_dict())
+
+
+@pytest.mark.parametrize(("higher", "best"), [(True, 3), (False, 2)])
+def test_the_best_weights_are_those_of_the_metrics_direction_also_after_a_resumption(
+    higher: bool, best: int, tmp_path: Path, tiny_model: TrainedModel
+) -> None:
+    metric, objective = METRIC.model_copy(update={"higher_is_better": higher}), _Rivals(0)
+    for step_number, value in enumerate((0.5, 0.2, 0.9, 0.9, 0.4), start=1):
+        kept = checkpointer(tmp_path, metric)
+        kept.restore(objective)
+        row = {"step": step_number, KEY: value}
+        kept.save(objective, row, dataclasses.replace(tiny_model, step=step_number))
+    assert kept.best().step == best, "the first of equals"
+
+
+# ----------------------------------------------------------------------------------------------- resuming elsewhere
+
+PROVENANCE = {"settings": "a", "data": "b", "cases": "c", "code": "d"}
+
+
+def checkpoint(folder: Path, step: int, provenance: dict[str, str] | None = None) -> Path:
     """A checkpoint of ``step`` in ``folder``; its weights are drawn with the step as seed."""
     folder.mkdir(exist_ok=True)
-    save_state(folder / "last.safetensors", step, *network_and_optimizer(step, 1), {"origin": origin or ORIGIN})
+    about = {"step": step, "provenance": provenance or PROVENANCE}
+    save_state(folder / "last.safetensors", *network_and_optimizer(step, 1), about)
     (folder / "best.safetensors").write_bytes(f"best of {step}".encode())
     return folder
 
@@ -200,55 +316,55 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_a_fitting_checkpoint_is_adopted(tmp_path: Path) -> None:
     source = checkpoint(tmp_path / "elsewhere", 5)
-    adopt(tmp_path / "own", source, ORIGIN)
+    checkpointer(tmp_path / "own").adopt(source)
     assert contents(tmp_path / "own") == contents(source)
 
 
 def test_what_has_come_further_is_kept(tmp_path: Path) -> None:
     own = contents(checkpoint(tmp_path / "own", 7))
-    adopt(tmp_path / "own", checkpoint(tmp_path / "elsewhere", 5), ORIGIN)
+    checkpointer(tmp_path / "own").adopt(checkpoint(tmp_path / "elsewhere", 5))
     assert contents(tmp_path / "own") == own
-    adopt(tmp_path / "own", checkpoint(tmp_path / "further", 9), ORIGIN)
+    checkpointer(tmp_path / "own").adopt(checkpoint(tmp_path / "further", 9))
     assert contents(tmp_path / "own") == contents(tmp_path / "further")
 
 
-@pytest.mark.parametrize("part", sorted(ORIGIN))
+@pytest.mark.parametrize("part", sorted(PROVENANCE))
 def test_a_checkpoint_of_something_else_is_refused_by_name_and_nothing_is_touched(tmp_path: Path, part: str) -> None:
-    source = checkpoint(tmp_path / "elsewhere", 5, ORIGIN | {part: "another"})
+    source = checkpoint(tmp_path / "elsewhere", 5, PROVENANCE | {part: "another"})
     given, own = contents(source), contents(checkpoint(tmp_path / "own", 3))
     with pytest.raises(FaceReconError, match=f"training.resume_from: .* made of other {part} than this run"):
-        adopt(tmp_path / "own", source, ORIGIN)
+        checkpointer(tmp_path / "own").adopt(source)
     assert contents(source) == given
     assert contents(tmp_path / "own") == own
 
 
-@pytest.mark.parametrize("part", sorted(ORIGIN))
-def test_ones_own_checkpoint_of_something_else_is_not_gone_on_from(tmp_path: Path, part: str) -> None:
-    check_own(tmp_path / "nothing yet", ORIGIN)
-    check_own(checkpoint(tmp_path, 3), ORIGIN)
+@pytest.mark.parametrize("part", sorted(PROVENANCE))
+def test_ones_own_checkpoint_of_something_else_is_not_resumed_from(tmp_path: Path, part: str) -> None:
+    checkpointer(tmp_path / "nothing yet").check()
+    checkpointer(checkpoint(tmp_path, 3)).check()
     before = contents(tmp_path)
     with pytest.raises(FaceReconError, match=f"made of other {part} than this run: give another folder"):
-        check_own(tmp_path, ORIGIN | {part: "another"})
+        checkpointer(tmp_path, provenance=PROVENANCE | {part: "another"}).check()
     assert contents(tmp_path) == before
 
 
 def test_a_checkpoint_without_its_best_weights_is_named(tmp_path: Path) -> None:
     (checkpoint(tmp_path, 3) / "best.safetensors").unlink()
     with pytest.raises(FaceReconError, match=r"has lost its best\.safetensors: give another folder"):
-        check_own(tmp_path, ORIGIN)
+        checkpointer(tmp_path).check()
     with pytest.raises(FaceReconError, match=r"has lost its best\.safetensors: remove resume_from"):
-        adopt(tmp_path / "own", tmp_path, ORIGIN)
+        checkpointer(tmp_path / "own").adopt(tmp_path)
 
 
 def test_a_folder_without_a_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(FaceReconError, match=r"training.resume_from: .* holds no last.safetensors"):
-        adopt(tmp_path / "own", tmp_path, ORIGIN)
+        checkpointer(tmp_path / "own").adopt(tmp_path)
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     (tmp_path / "last.safetensors").write_bytes(b"half")
-    with pytest.raises(FaceReconError, match="not a state that this training can go on from"):
-        adopt(tmp_path / "own", tmp_path, ORIGIN)
+    with pytest.raises(FaceReconError, match="not a state that this training can resume from"):
+        checkpointer(tmp_path / "own").adopt(tmp_path)
 
 
 def test_a_folder_is_held_by_one_at_a_time_and_cleared_of_half_files(tmp_path: Path) -> None:
@@ -257,10 +373,10 @@ def test_a_folder_is_held_by_one_at_a_time_and_cleared_of_half_files(tmp_path: P
     arrived = threading.Event()
 
     def second() -> None:
-        with own_folder(tmp_path):
+        with exclusive(tmp_path):
             arrived.set()
 
-    with own_folder(tmp_path):
+    with exclusive(tmp_path):
         assert contents(tmp_path) == {"last.safetensors": b"whole"}
         thread = threading.Thread(target=second)
         thread.start()

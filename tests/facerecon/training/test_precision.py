@@ -8,7 +8,7 @@ import torch
 from facerecon.errors import FaceReconError
 from facerecon.training.precision import precision_of
 from facerecon.training.processes import launch
-from facerecon.training.settings import TrainingSettings
+from facerecon.training.settings import LoopSettings
 
 
 @pytest.mark.parametrize(
@@ -26,17 +26,17 @@ def test_16_bits_are_taken_where_the_processor_has_instructions_for_them(
     asked: str, able: dict[str, Any], expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
-    settings = TrainingSettings(precision=asked, accelerator="cpu")
+    settings = LoopSettings(precision=asked, accelerator="cpu")
     assert precision_of(settings) == expected
     assert launch(settings).strategy.precision.precision == expected
 
 
 def test_fp16_is_refused_without_a_gpu() -> None:
     with pytest.raises(FaceReconError, match=r"training\.precision = '16-mixed' needs a GPU"):
-        precision_of(TrainingSettings(precision="16-mixed", accelerator="cpu"))
+        precision_of(LoopSettings(precision="16-mixed", accelerator="cpu"))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_16_bits_are_taken_on_a_gpu_that_has_them() -> None:
     able = torch.cuda.get_device_capability() >= (8, 0)
-    assert launch(TrainingSettings()).strategy.precision.precision == ("bf16-mixed" if able else "32-true")
+    assert launch(LoopSettings()).strategy.precision.precision == ("bf16-mixed" if able else "32-true")

@@ -16,7 +16,7 @@ from facerecon.errors import FaceReconError
 from facerecon.models.trained import TrainedModel
 from facerecon.training.__main__ import main
 from facerecon.training.processes import launch
-from facerecon.training.settings import TrainingSettings
+from facerecon.training.settings import LoopSettings
 
 PROJECT = Path(__file__).parents[3]
 
@@ -45,7 +45,7 @@ def test_two_processes_come_to_what_one_comes_to(config: Path, tmp_path: Path) -
         command = [sys.executable, *command, str(config), str(tmp_path / name)]
         done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-3000:]
-        assert done.stdout.count("of 6; at the end val/hole_l1") == 1
+        assert done.stdout.count("of 6; at the end val/hole_l1/brush") == 1
     one, other = (TrainedModel.read(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     for name, weight in one.weights.items():
         torch.testing.assert_close(other.weights[name], weight, rtol=1e-3, atol=1e-4, msg=name)
@@ -54,7 +54,7 @@ def test_two_processes_come_to_what_one_comes_to(config: Path, tmp_path: Path) -
 def test_a_batch_that_the_processes_cannot_share_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(FaceReconError, match=r"training\.batch_size = 16: .* 3 processes: give a multiple of 3"):
-        launch(TrainingSettings(batch_size=16))
+        launch(LoopSettings(batch_size=16))
 
 
 def test_a_file_that_is_no_runs_file_is_an_error(tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ import pytest
 
 from facerecon.data.manifest import FACE_COLUMNS, PHOTO_COLUMNS, Manifest
 from facerecon.data.quarantine import Code, Refusal, quarantine_table
-from facerecon.data.validation import Outcome, Validation, resolve_suites, validate
+from facerecon.data.validation.check import Validation, validate
+from facerecon.data.validation.outcomes import Outcome
 from facerecon.data.validation.settings import NearDuplicateSettings, ValidationSettings
+from facerecon.data.validation.suites import resolve_suites
 from facerecon.errors import FaceReconError
 
 PROJECT = Path(__file__).parents[4]

@@ -5,8 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from facerecon.data.manifest import Manifest
-from facerecon.data.validation import DataDocs, resolve_suites, validate
+from facerecon.data.validation.check import validate
+from facerecon.data.validation.outcomes import DataDocs
 from facerecon.data.validation.settings import ValidationSettings
+from facerecon.data.validation.suites import resolve_suites
 
 PROJECT = Path(__file__).parents[4]
 

@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from facerecon.data.validation import resolve_suites
 from facerecon.data.validation.settings import ValidationSettings
-from facerecon.data.validation.suites import EXPECTATIONS, expectations_of
+from facerecon.data.validation.suites import EXPECTATIONS, expectations_of, resolve_suites
 from facerecon.data.validation.tables import TABLES
 from facerecon.errors import FaceReconError
 

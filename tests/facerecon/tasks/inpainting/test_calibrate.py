@@ -11,7 +11,7 @@ from facerecon.corruption.frozen import MaskSet
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
 from facerecon.data.manifest import Manifest
 from facerecon.models.trained import TrainedModel
-from facerecon.training.calibrate import calibrated, platt_scaling
+from facerecon.tasks.inpainting.calibrate import calibrated, platt_scaling
 
 
 @given(scale=st.floats(0.3, 3), shift=st.floats(-1, 1), seed=st.integers(0, 100))

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor
 
-from facerecon.data.datasets import Batch
 from facerecon.errors import FaceReconError
 from facerecon.models import Reconstruction, build_model
 from facerecon.perception.lpips import LPIPS
-from facerecon.training import losses
-from facerecon.training.losses import ReconstructionLoss, confidence_target, hole_l1
-from facerecon.training.settings import LossSettings
+from facerecon.tasks.inpainting import losses
+from facerecon.tasks.inpainting.dataset import Batch
+from facerecon.tasks.inpainting.losses import ReconstructionLoss, confidence_target, hole_l1
+from facerecon.tasks.inpainting.training_settings import LossSettings
 
 PIXELS_ONLY = {"perceptual": 0, "identity": 0}
 
