@@ -14,6 +14,9 @@ from facerecon.models.base import Reconstruction, ReconstructionModel
 
 __all__ = ["Reconstruction", "ReconstructionModel", "build_model", "list_models", "model_options", "register_model"]
 
+LOADED_MODULES = ("facerecon.models.*",)
+"""What is imported below by name."""
+
 
 @dataclass(frozen=True)
 class _Family:

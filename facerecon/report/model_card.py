@@ -10,6 +10,9 @@ from facerecon.report import Story, decision
 from facerecon.report import tables as table
 from facerecon.report.formats import bytes_text, count_text
 
+LOADED_FILES = ("model_card.md.j2",)
+"""What this module reads beside itself."""
+
 
 def render_model_card(story: Story) -> str:
     """The model card as GitHub-flavoured Markdown. The same story gives the same bytes; everything is escaped."""

@@ -11,6 +11,9 @@ from facerecon.report import tables as table
 from facerecon.report.formats import bytes_text, count_text, signed_text
 from facerecon.report.story import Story
 
+LOADED_FILES = ("*.html",)
+"""What this module reads beside itself."""
+
 PAGE, MACROS, STYLE = "report.html", "macros.html", "style.html"
 
 SECTIONS = (

@@ -20,6 +20,9 @@ from facerecon.data.manifest import SPLITS
 from facerecon.data.settings import DataSettings
 from facerecon.errors import FaceReconError
 
+LOADED_MODULES = ("facerecon.data.sources.*",)
+"""What is imported below by name."""
+
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
