@@ -26,13 +26,15 @@ help:  ## show this help
 
 install: $(STAMP)  ## set up .venv from requirements.lock
 
+# compiled once: where PYTHONDONTWRITEBYTECODE is set, as in many containers, every start would compile 7,500 files
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { \
 		echo "Error: Python 3.11 not found: install it, or say make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(UV)"
-	$(BIN)/uv pip install --python $(BIN)/python --require-hashes --requirement requirements.lock
+	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --require-hashes --requirement requirements.lock
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q cli facerecon ops pipelines steps training.py
 	@grep -q ZENML_ANALYTICS_OPT_IN $(BIN)/activate || printf '%s\n' \
 		'export ZENML_ANALYTICS_OPT_IN=false AUTO_OPEN_DASHBOARD=false MLFLOW_DISABLE_TELEMETRY=true' \
 		'export DVC_NO_ANALYTICS=1 GX_ANALYTICS_ENABLED=false GRADIO_ANALYTICS_ENABLED=False' >> $(BIN)/activate

@@ -1,5 +1,12 @@
-"""Which of the project's code a step can reach, and its digest."""
+"""Which of the project's code a step can reach, and its digest.
 
+What a module imports is seen in its source. What it loads by name it declares in a constant: ``LOADED_MODULES``,
+patterns of modules, or ``LOADED_FILES``, patterns of files in its folder. Modules that the config names are declared by
+nobody, so that a step does not reach them all: they are given beside the step as ``also``.
+"""
+
+import ast
+from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,8 +17,6 @@ from facerecon.workspace import PROJECT
 
 LOCK = PROJECT / "requirements.lock"
 PACKAGES = ("facerecon", "ops", "steps", "pipelines")
-TEMPLATES = {".html", ".j2"}
-"""Files beside a module, or beside a template, that it uses by naming them in quotes."""
 
 
 @lru_cache(maxsize=1)
@@ -20,10 +25,9 @@ def _imports() -> grimp.ImportGraph:
 
 
 def reached_modules(*modules: str) -> set[str]:
-    """The project's modules that run when ``modules`` are imported and used: themselves, what they import, and so on.
+    """The project's modules that run when ``modules`` are imported and used: themselves, what they import or load.
 
-    Importing a module runs the packages it lies in. A package that imports its own modules by name (a registry of
-    families, of sources) reaches all of them.
+    Importing a module runs the packages it lies in.
     """
     graph = _imports()
     reached: set[str] = set()
@@ -31,36 +35,43 @@ def reached_modules(*modules: str) -> set[str]:
     while waiting:
         name = waiting.pop()
         reached.add(name)
-        found = graph.find_modules_directly_imported_by(name)
+        found = set(graph.find_modules_directly_imported_by(name))
         if package := name.rpartition(".")[0]:
-            found = found | {package}
-        path = _file(name)
-        if path.name == "__init__.py" and "iter_modules(__path__)" in path.read_text(encoding="utf-8"):
-            found = found | graph.find_children(name)
+            found.add(package)
+        for pattern in declared(module_file(name), "LOADED_MODULES"):
+            found |= {other for other in graph.modules if fnmatch(other, pattern)}
         waiting |= found - reached
     return reached
 
 
-def reached_files(*modules: str) -> list[str]:
-    """The files of ``reached_modules`` relative to the project's root, the templates these name, and the lock file."""
-    files: set[Path] = set()
-    waiting = {LOCK, *map(_file, reached_modules(*modules))}
-    while waiting:
-        path = waiting.pop()
+def reached_files(module: str, *also: str) -> list[str]:
+    """The files of ``reached_modules``, those that these load, and the lock file; relative to the project's root."""
+    files = {LOCK}
+    for path in map(module_file, reached_modules(module, *also)):
         files.add(path)
-        source = path.read_text(encoding="utf-8")
-        folders = [path.parent, path.parent / "templates"]
-        near = [other for folder in folders if folder.is_dir() for other in folder.iterdir()]
-        beside = {other for other in near if other.suffix in TEMPLATES and f'"{other.name}"' in source}
-        waiting |= beside - files
+        for pattern in declared(path, "LOADED_FILES"):
+            files.update(path.parent.glob(pattern))
     return sorted(str(path.relative_to(PROJECT)) for path in files)
 
 
-def code_digest(*modules: str) -> str:
-    """One SHA-256 for all files that ``modules`` reach: equal digests, equal code and equal libraries."""
-    return digest_of({name: sha256_file(PROJECT / name) for name in reached_files(*modules)})
+def code_digest(module: str, *also: str) -> str:
+    """One SHA-256 for all that ``reached_files`` names: equal digests, equal code and equal libraries."""
+    return digest_of({name: sha256_file(PROJECT / name) for name in reached_files(module, *also)})
 
 
-def _file(module: str) -> Path:
+def declared(path: Path, constant: str) -> tuple[str, ...]:
+    """The strings of a module's constant, read from its source; none where it has no such constant."""
+    source = path.read_text(encoding="utf-8")
+    if constant in source:
+        for node in ast.parse(source).body:
+            match node:
+                case ast.Assign([ast.Name(id=name)], value) | ast.AnnAssign(ast.Name(id=name), _, value):
+                    if name == constant and value is not None:
+                        return tuple(ast.literal_eval(value))
+    return ()
+
+
+def module_file(module: str) -> Path:
+    """Where a module's source lies."""
     path = PROJECT.joinpath(*module.split("."))
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")

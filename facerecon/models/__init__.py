@@ -35,6 +35,9 @@ _SHARED = {"base", "layers", "settings", "trained"}
 Build = Callable[[Any], "ReconstructionModel"]
 """A family's function from its options to a model."""
 
+LOADED_MODULES: tuple[str, ...] = ()
+"""A config names the family: its module is given beside the step that builds it."""
+
 
 @dataclass(frozen=True)
 class Family:

@@ -11,6 +11,9 @@ from facerecon.report.formats import bytes_text, count_text
 from facerecon.report.render import loader, shared_context
 from facerecon.report.story import Story
 
+LOADED_FILES = ("templates/*.j2",)
+"""What this module reads beside itself."""
+
 
 def render_model_card(story: Story) -> str:
     """The model card as GitHub-flavoured Markdown. The same story gives the same bytes; everything is escaped."""

@@ -10,6 +10,9 @@ from facerecon.report import charts, decision, tables
 from facerecon.report.formats import bytes_text, count_text, gradient, signed_text
 from facerecon.report.story import Story
 
+LOADED_FILES = ("templates/*.html",)
+"""What this module reads beside itself."""
+
 SLOTS = ("faces", "figures", "after_figures", "compared", "after_promotion")
 """Where a task's own sections stand."""
 

@@ -8,6 +8,9 @@ from facerecon.tasks.base import Cases, Gate, Task
 
 __all__ = ["Cases", "Gate", "Task", "get_task", "list_tasks", "register_task"]
 
+LOADED_MODULES: tuple[str, ...] = ()
+"""A config names the task: the modules of its parts are given beside the steps that use them."""
+
 _TASKS: dict[str, Task] = {}
 
 

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from facerecon.tasks.settings import TaskSettings
     from facerecon.training.loop import TrainingProblem
 
+LOADED_MODULES: tuple[str, ...] = ()
+"""As in ``facerecon.tasks``."""
+
 Part = Literal["settings", "cases", "training", "evaluation", "details", "gate", "export", "report"]
 Values = dict[str, Any]
 """Some fields of a run's settings as plain values."""

@@ -21,6 +21,9 @@ from facerecon.data.quarantine import Refusal
 from facerecon.data.settings import DataSettings
 from facerecon.errors import FaceReconError
 
+LOADED_MODULES = ("facerecon.data.sources.*",)
+"""What is imported below by name."""
+
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 

@@ -377,6 +377,5 @@ def test_a_story_is_not_changed_by_telling_it(make_story: MakeStory) -> None:
 
 
 def test_every_template_is_named_and_used() -> None:
-    """The digest of a step's code finds templates by their names in the source."""
     folder = Path(render.__file__).parent
     assert {path.name for path in folder.glob("*.html")} == {render.PAGE, render.MACROS, render.STYLE, *render.SECTIONS}

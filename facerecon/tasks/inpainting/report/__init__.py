@@ -19,6 +19,9 @@ from facerecon.tasks.inpainting.metrics import HOLE_PSNR, MAIN_CASE
 from facerecon.tasks.inpainting.report import pictures, reliability
 from facerecon.tasks.inpainting.report.pictures import level_range
 
+LOADED_FILES = ("templates/*",)
+"""What this module's report reads beside itself."""
+
 LIMITS = (
     "A reconstruction is a plausible guess. It is not evidence of who a person is: the network invents what it "
     "cannot see, and paints the same for everyone who looks alike outside the hole.",
@@ -73,7 +76,7 @@ class InpaintingReport(TaskReport):
     """The report of inpainting."""
 
     purpose = "puts hidden parts of an aligned face back"
-    package = "facerecon.tasks.inpainting"
+    package = "facerecon.tasks.inpainting.report"
     sections: ClassVar[dict[str, tuple[str, ...]]] = {
         "faces": ("faces.html",),
         "figures": ("lighting.html",),
