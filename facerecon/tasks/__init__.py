@@ -1,4 +1,4 @@
-"""Tasks: what is trained and measured. A task is a module of this package, found by the name in a config's ``task:``."""
+"""Tasks: what is trained and measured. A task is a module here, found by the name in a config's ``task:``."""
 
 from importlib import import_module
 from pkgutil import iter_modules

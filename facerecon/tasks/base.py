@@ -73,7 +73,7 @@ class Gate(ABC):
 
     @abstractmethod
     def measure(self, trained: "TrainedModel") -> "Scores":
-        """The model's scores, and those of baselines that a guard names, on face set ``gate``; NaN where it gave nothing.
+        """Scores on face set ``gate`` of the model and of baselines that a guard names; NaN where it gave nothing.
 
         Raises:
             FaceReconError: the weights fit no network of this code, or a judge cannot be had.
