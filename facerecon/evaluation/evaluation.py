@@ -90,7 +90,7 @@ class Evaluation:
 
     def metric(self, name: str) -> Metric:
         """A metric by its name; KeyError if there is none."""
-        return next(metric for metric in self.metrics if metric.name == name)
+        return {metric.name: metric for metric in self.metrics}[name]
 
     @property
     def headline_metric(self) -> Metric:

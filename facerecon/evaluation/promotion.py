@@ -51,9 +51,9 @@ class Guard:
     """What a challenger must not lose, or must gain.
 
     It is asked of ``metric`` under ``case``, mean over its levels; with ``case`` None of every case and level alone.
-    ``against`` is CHAMPION or the name of a baseline that was measured beside the model. At most ``max_loss`` is allowed,
-    in the metric's unit; a negative one asks for a gain. ``interval`` takes the worse end of the interval for the loss,
-    else the mean.
+    ``against`` is CHAMPION or the name of a baseline that was measured beside the model. At most ``max_loss`` is
+    allowed, in the metric's unit; a negative one asks for a gain. ``interval`` takes the worse end of the interval for
+    the loss, else the mean.
     """
 
     name: str
@@ -160,8 +160,8 @@ def decide(
 ) -> Decision:
     """Decide between a challenger and the champion; with no champion yet, licences, figures and baselines decide.
 
-    ``identities`` names each face's person; ``metrics`` are those of the scores; ``weights_licences`` has the licence of
-    each pretrained weights file that was used, by its name.
+    ``identities`` names each face's person; ``metrics`` are those of the scores; ``weights_licences`` has the licence
+    of each pretrained weights file that was used, by its name.
     """
     checks = [
         _data_licence(data_licence),
@@ -171,7 +171,7 @@ def decide(
     complete = checks[-1].passed
     if complete:
         checks += [
-            _guarded(guard, challenger, _as_model(challenger, guard.against), identities, rule.settings)
+            _beside_baseline(guard, challenger, identities, rule.settings)
             for guard in rule.guards
             if guard.against != CHAMPION
         ]
@@ -210,6 +210,7 @@ def decide(
                 champion=None if theirs is None else theirs.mean(key, MODEL),
             )
             for key in challenger.keys
+            if MODEL in challenger.methods(key)
         ),
         differences=tuple(differences),
     )
@@ -238,14 +239,24 @@ def _unnamed(licence: str) -> bool:
 
 
 def _complete(who: str, scores: Scores, rule: Rule) -> Check:
-    """Every figure is there, of every face, and finite."""
+    """Every figure is there, of every face, and finite; all that a case is asked for is there at each of its levels."""
     name = f"{who}'s figures"
     keys = [key for key in scores.keys if MODEL in scores.methods(key)]
-    expected = {(rule.metric.name, rule.case), *((g.metric.name, g.case) for g in rule.guards if g.case is not None)}
-    missing = sorted(expected - {(key.metric, key.case) for key in keys})
+    expected = dict.fromkeys([(rule.metric, rule.case), *((guard.metric, guard.case) for guard in rule.guards)])
+    missing = []
+    for metric, case in expected:
+        known = [key for key in keys if key.metric == metric.name and case in (None, key.case)]
+        if not known:
+            missing.append(f"{metric.name} of {case or 'any case'}")
+        elif case is not None:
+            asked = {other.name for other, of in expected if of == case}
+            levels = {key.level for key in keys if key.case == case and key.metric in asked}
+            missing += [f"{metric.name} of {_case(case, k)}" for k in sorted(levels - {key.level for key in known})]
+            if len({scores.faces(key, MODEL) for key in known}) > 1:
+                missing.append(f"{metric.name} of {case}, whose levels have different faces")
     bad = [key for key in keys if not np.isfinite(scores.values(key, MODEL)).all()]
     if missing or bad:
-        which = ", ".join([*(f"{metric} of {case}" for metric, case in missing), *map(_name, bad)])
+        which = ", ".join([*missing, *map(_name, bad)])
         said = f"not all gate figures of the {who} are finite numbers: {which}"
         return Check(name=name, passed=False, said=said)
     return Check(name=name, passed=True, said=f"all {len(keys)} gate figures of the {who} are finite numbers")
@@ -281,15 +292,21 @@ def _comparable(challenger: Scores, champion: Opponent, rule: Rule) -> list[Chec
     ]
 
 
-def _as_model(scores: Scores, method: str) -> Scores:
-    """The scores of a baseline as if it were a model; KeyError if the method was not measured."""
-    found = Scores()
-    for key, other in scores:
-        if other == method:
-            found.add(key, MODEL, scores.faces(key, method), scores.values(key, method))
-    if not found.keys:
-        raise KeyError(f"no scores of the baseline '{method}'")
-    return found
+def _beside_baseline(guard: Guard, ours: Scores, people: Mapping[str, str], settings: PromotionSettings) -> Check:
+    """A guard against a baseline, whose figures must be those of the same faces, and finite."""
+    theirs = Scores()
+    for key in ours.keys:
+        if key.metric != guard.metric.name or guard.case not in (None, key.case) or MODEL not in ours.methods(key):
+            continue
+        if guard.against not in ours.methods(key) or ours.faces(key, guard.against) != ours.faces(key, MODEL):
+            said = f"{guard.against} was not measured on the same faces: {_name(key)}"
+            return Check(name=guard.name, passed=False, said=said)
+        values = ours.values(key, guard.against)
+        if not np.isfinite(values).all():
+            said = f"not all gate figures of {guard.against} are finite numbers: {_name(key)}"
+            return Check(name=guard.name, passed=False, said=said)
+        theirs.add(key, MODEL, ours.faces(key, MODEL), values)
+    return _guarded(guard, ours, theirs, people, settings)
 
 
 def _interval(

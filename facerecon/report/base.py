@@ -38,9 +38,9 @@ class TaskReport:
     parts_title: ClassVar[str] = "Parts of the face"
     """Above the table of cases for which ``is_part`` holds."""
 
-    def anchors(self, story: "Story") -> list[tuple[str, str]]:
-        """Anchor and title of the task's own sections that this report has."""
-        return []
+    def anchors(self, story: "Story") -> dict[str, tuple[str, str]]:
+        """Anchor and title of the section that the task puts into a slot of this report, by slot."""
+        return {}
 
     def case_title(self, case: str) -> str:
         """A case as it is shown."""
@@ -83,7 +83,7 @@ class TaskReport:
         return []
 
     def charts(self, names: list[str]) -> list[tuple[str, list[str]]]:
-        """Charts of validation figures: a title and the names of its curves among ``names``; losses follow by themselves."""
+        """Charts of validation figures: a title and the names of its curves among ``names``; losses follow."""
         return [(name, [name]) for name in names if name.startswith("val/")]
 
     def sample_grid(self, evaluation: Evaluation) -> NDArray[np.uint8] | None:

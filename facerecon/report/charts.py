@@ -115,5 +115,5 @@ def _spread_labels(places: dict[str, float], apart: float = 14) -> dict[str, flo
 
 def _curve_name(key: str) -> str:
     """What stands beside a curve: ``level 2``, or the last part of its key."""
-    case, separator, level = key.rpartition("_level_")
+    _, separator, level = key.rpartition("_level_")
     return f"level {level}" if separator else key.rpartition("/")[2]

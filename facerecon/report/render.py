@@ -64,7 +64,7 @@ def _context(story: Story) -> dict[str, Any]:
     return {
         **shared_context(story),
         "sections": sections,
-        "anchors": [*report.anchors(story), *ANCHORS],
+        "anchors": _anchors(story),
         "cards": _cards(story),
         "figure_notes": report.figure_notes,
         "parts_title": report.parts_title,
@@ -75,11 +75,15 @@ def _context(story: Story) -> dict[str, Any]:
     }
 
 
-ANCHORS = (
-    *(("figures", "Figures"), ("promotion", "Promotion"), ("training", "Training"), ("data", "Data")),
-    *(("model", "Model"), ("limits", "Limits"), ("licences", "Licences"), ("provenance", "Provenance")),
-)
-"""The sections that every report has: anchor and title."""
+def _anchors(story: Story) -> list[tuple[str, str]]:
+    """Anchor and title of every section, in the page's order."""
+    own = story.report.anchors(story)
+    found = [
+        *(own.get("faces"), ("figures", "Figures"), own.get("after_figures"), ("promotion", "Promotion")),
+        *(own.get("after_promotion"), ("training", "Training"), ("data", "Data"), ("model", "Model")),
+        *(("limits", "Limits"), ("licences", "Licences"), ("provenance", "Provenance")),
+    ]
+    return [anchor for anchor in found if anchor is not None]
 
 
 def _cards(story: Story) -> list[dict[str, Any]]:

@@ -24,10 +24,11 @@ class Story:
 
     ``name`` and ``settings`` are the config's (``RunSettings.model_dump(mode="json")``), ``history`` the training's
     curves, ``counts`` the manifest's, ``sources`` the data's sources in words and ``licence`` theirs, ``expectations``
-    the outcomes of the data's validation (``DataDocs.summary``), ``quarantine`` photos by reason, ``licences`` photos by
-    their own licence (where the source gives each one), ``export`` an ``ExportedModel``'s report, ``weights`` the rows of
-    ``facerecon.weights.table``, ``uses`` what pretrained weights were used for, by name. ``decision`` and ``comparison``
-    are the promotion's: the decision, and gate faces as the two models make them. ``provenance`` is printed as it is.
+    the outcomes of the data's validation (``DataDocs.summary``), ``quarantine`` photos by reason, ``licences`` photos
+    by their own licence (where the source gives each one), ``export`` an ``ExportedModel``'s report, ``weights`` the
+    rows of ``facerecon.weights.table``, ``uses`` what pretrained weights were used for, by name. ``decision`` and
+    ``comparison`` are the promotion's: the decision, and gate faces as the two models make them. ``provenance`` is
+    printed as it is.
     """
 
     name: str

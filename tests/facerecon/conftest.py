@@ -1,6 +1,7 @@
 """A manifest of faces that are no more than blobs, frozen masks for them, and what there is to tell about one run."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,20 @@ from facerecon.corruption.frozen import MaskSet, build_mask_set
 from facerecon.corruption.masks import draw_mask
 from facerecon.data.manifest import FACE_COLUMNS, PHOTO_COLUMNS, Manifest
 from facerecon.data.store import MEASURES, AlignedFace, AlignedPhoto, FaceStore, Measures
+from facerecon.evaluation.evaluation import Evaluation, Judge, ModelFacts
+from facerecon.evaluation.keys import MetricKey
+from facerecon.evaluation.promotion import Check, Decision, Difference, GateMean
+from facerecon.evaluation.scores import Scores
 from facerecon.experiment import Experiment
 from facerecon.files import sha256_bytes
 from facerecon.models import build_model
 from facerecon.models.trained import Row, TrainedModel, TrainingResult
 from facerecon.report import Story
-from facerecon.run import RunSettings, parse_settings
+from facerecon.run import parse_settings, run_settings
 from facerecon.tasks import get_task
 from facerecon.tasks.inpainting.cases import MaskCases
+from facerecon.tasks.inpainting.details import Confidence, HoleRatio, InpaintingDetails, ReliabilityBin
+from facerecon.tasks.inpainting.metrics import HOLE_PSNR, SSIM, WHOLE_PSNR, identity, lpips
 
 SIZE = 64
 COUNTS = {"train": 8, "val": 3, "gate": 2, "test": 3}
@@ -158,83 +165,159 @@ def registry() -> Iterator[None]:
 STORY_PSNR = {"model": (17.44, 18.62, 17.41), "telea": (18.36, 17.68, 16.83), "mean_fill": (14.04, 13.53, 12.97)}
 """Mean hole PSNR at levels 1, 2, 3 in a story: the model is worse than Telea at level 1 and better at 2 and 3."""
 
-
-def story_summary(mean: float | None, infinite: int = 0, faces: int = 12) -> dict[str, Any]:
-    """A mean with its spread, as it stands in the figures."""
-    return {"mean": mean, "std": None if mean is None else 2.1, "n": faces, "infinite": infinite}
-
-
-def story_rows(family: str, levels: tuple[int | None, ...]) -> list[dict[str, Any]]:
-    """All methods' rows under one mask family."""
-    rows = []
-    for place, level in enumerate(levels):
-        about = {"family": family, "level": level, "hole_ratio": 0.2013}
-        for method, psnr in STORY_PSNR.items():
-            figures = {key: story_summary(psnr[place] / 50) for key in ("ssim", "lpips", "identity")}
-            figures |= {"whole_psnr": story_summary(psnr[place] + 5), "hole_psnr": story_summary(psnr[place])}
-            rows.append({"method": method, **about, **figures})
-        rows.append({"method": "masked_input", **about, "identity": story_summary(0.1234)})
-    return rows
+STORY_CASES = (*((case, k) for case in ("boxes", "brush", "held_out") for k in (1, 2, 3)), ("features/left_eye", -1))
+STORY_METRICS = (WHOLE_PSNR, HOLE_PSNR, SSIM, lpips("vgg"), identity("sface"))
+STORY_METHODS = {"model": "model", "telea": "Telea", "mean_fill": "mean fill", "masked_input": "hidden input"}
 
 
-def story_confidence() -> dict[str, Any]:
+def spread_out(mean: float | None, std: float = 2.1, infinite: int = 0, faces: int = 12) -> list[float]:
+    """Values of so many faces, whose finite ones have this mean and spread; all are infinite if the mean is None."""
+    finite = 0 if mean is None else faces - infinite
+    pairs = finite // 2
+    off = std * (finite / (2 * pairs)) ** 0.5 if pairs else 0.0
+    middle = mean or 0.0
+    return [middle + off, middle - off] * pairs + [middle] * (finite % 2) + [np.inf] * (faces - finite)
+
+
+def fill_scores(figures: dict[tuple[str, str, str, str, int], list[float]]) -> Scores:
+    """Scores by (face set, method, metric, case, level)."""
+    scores = Scores()
+    for (face_set, method, metric, case, level), values in figures.items():
+        faces = [f"face {number}" for number in range(len(values))]
+        scores.add(MetricKey(face_set, metric, case, level), method, faces, values)
+    return scores
+
+
+def story_scores() -> Scores:
+    """All methods under all cases; and dark and bright faces at level 2, none of medium brightness."""
+    figures = {}
+    for case, level in STORY_CASES:
+        for method, by_level in STORY_PSNR.items():
+            psnr = by_level[max(level, 1) - 1]
+            for metric in STORY_METRICS:
+                mean = {"hole_psnr": psnr, "whole_psnr": psnr + 5}.get(metric.name, psnr / 50)
+                figures["test", method, metric.name, case, level] = spread_out(mean)
+        figures["test", "masked_input", "identity_sface", case, level] = spread_out(0.1234)
+    for method in ("model", "telea"):
+        for condition in ("dark", "bright"):
+            psnr = STORY_PSNR[method][1] + (condition == "dark")
+            figures[f"test_{condition}", method, "hole_psnr", "brush", 2] = spread_out(psnr, faces=5)
+    return fill_scores(figures)
+
+
+def story_confidence() -> tuple[Confidence, ...]:
     """Confidence that is worth something under brush masks of level 1 and 2, and nothing at level 3."""
-    figures = {"brier": 0.2137, "brier_constant": 0.2391, "rank_correlation": 0.3512, "calibration_error": 0.0417}
-    figures |= {"mean_confidence": 0.6213, "share_right": 0.6049, "pixels": 123_456, "faces": 12}
-    places = [("brush", 1), ("brush", 2), ("brush", 3), ("held_out", 1), ("features/left_eye", None)]
-    rows = [{"family": family, "level": level, **figures} for family, level in places]
-    rows[2] |= {"brier": 0.25, "rank_correlation": None}
-    bins = []
-    for number in range(10):
-        middle = None if number < 2 else number / 10 + 0.05
-        pixels = 0 if number < 2 else 100 * number
-        right = None if middle is None else middle - 0.04
-        bins.append({"low": number / 10, "high": number / 10 + 0.1, "pixels": pixels, "mean_confidence": middle})
-        bins[-1]["share_right"] = right
-    reliability = [{"family": family, "level": level, "bins": bins} for family, level in places]
-    return {"threshold": 16, "rows": rows, "reliability": reliability}
+    bins = tuple(
+        ReliabilityBin(
+            low=number / 10,
+            high=(number + 1) / 10,
+            pixels=0 if number < 2 else 100 * number,
+            mean_confidence=None if number < 2 else number / 10 + 0.05,
+            share_right=None if number < 2 else number / 10 + 0.01,
+        )
+        for number in range(10)
+    )
+    places = [("brush", 1), ("brush", 2), ("brush", 3), ("held_out", 1), ("features/left_eye", -1)]
+    return tuple(
+        Confidence(
+            case=case,
+            level=level,
+            pixels=123_456,
+            faces=12,
+            brier=0.25 if (case, level) == ("brush", 3) else 0.2137,
+            brier_constant=0.2391,
+            rank_correlation=None if (case, level) == ("brush", 3) else 0.3512,
+            calibration_error=0.0417,
+            mean_confidence=0.6213,
+            share_right=0.6049,
+            bins=bins,
+        )
+        for case, level in places
+    )
 
 
-def story_lighting() -> list[dict[str, Any]]:
-    """Dark and bright faces at level 2; none of medium brightness."""
-    ranges = {"dark": (0, 85), "bright": (170, 255)}
-    return [
-        {"condition": condition, "low": low, "high": high, "level": 2, "method": method, "faces": 5}
-        | {"hole_psnr": story_summary(psnr[1] + (condition == "dark"), faces=5)}
-        for method, psnr in STORY_PSNR.items()
-        for condition, (low, high) in ranges.items()
-        if method != "mean_fill"
-    ]
-
-
-def story_decision() -> dict[str, Any]:
-    """Version 4 was refused: worse than version 3 under brush masks of level 1, not certainly worse elsewhere."""
-    before = {f"brush/level_{k}": {"hole_psnr": 21.3 - k, "lpips": 0.2 * k, "identity": 0.5} for k in (1, 2, 3)}
-    before["held_out/level_1"] = {"hole_psnr": 15.0}
-    gaps = {"hole_psnr": -0.31, "lpips": -0.02, "identity": 0.01}
-    challenger = {key: {name: value + gaps[name] for name, value in row.items()} for key, row in before.items()}
-    places = [(key.partition("/")[0], int(key[-1]), name) for key, row in before.items() for name in row]
-    differences = [
-        {"family": family, "level": level, "metric": name, "difference": gaps[name], "identities": 7}
-        | {"low": gaps[name] - 1 / width, "high": gaps[name] + 1 / width}
-        for family, level, name in [("brush", None, "hole_psnr"), *places]
-        for width in [5 if level == 1 else 2]
-    ]
-    return {
-        "registered_model": "facerecon-tiny",
-        "version": 4,
-        "champion": False,
-        "reason": "-0.310 dB of hole PSNR against version 3, 0.05 needed",
-        "champion_version": 3,
-        "rule": {"margin": 0.05, "confidence": 0.95, "lpips_backbone": "vgg", "identity_network": "dlib"},
-        "checks": [
-            {"name": "gain", "passed": False, "said": "-0.310 dB of hole PSNR against version 3, 0.05 needed"},
-            {"name": "LPIPS no worse", "passed": True, "said": "LPIPS -0.0200; no more than 0.01 higher is allowed"},
-        ],
-        "challenger": challenger,
-        "champion_before": before,
-        "differences": differences,
+def story_evaluation(changed: dict[tuple[str, str, str, int], list[float]] | None = None, **fields: Any) -> Evaluation:
+    """What was measured; ``changed`` replaces values by (method, metric, case, level), ``fields`` what else is said."""
+    details = InpaintingDetails(
+        threshold=16,
+        attention=fields.pop("attention", ("1/2", "1/1")),
+        hole_ratios=tuple(HoleRatio(case=case, level=level, ratio=0.2013) for case, level in STORY_CASES),
+        confidence=fields.pop("confidence", story_confidence()),
+    )
+    parts: dict[str, Any] = {
+        "model": ModelFacts(
+            task="inpainting",
+            family="unet_attention",
+            size=SIZE,
+            step=400,
+            weights="8f" * 32,
+            parameters=31_337,
+            fitted=fields.pop("fitted", 4_242),
+        ),
+        "faces": 12,
+        "identities": 5,
+        "data": "3a" * 32,
+        "cases": "c4" * 32,
+        "metrics": STORY_METRICS,
+        "headline": ("hole_psnr", "brush"),
+        "baseline": "telea",
+        "methods": STORY_METHODS,
+        "judges": (
+            Judge(metric="lpips_vgg", label="LPIPS", network="lpips_vgg", in_loss=False),
+            Judge(metric="identity_sface", label="identity", network="sface", in_loss=True),
+        ),
+        "scores": story_scores(),
+        "details": details,
+        "samples": story_samples(),
     }
+    parts |= fields
+    if changed:
+        parts["scores"] |= fill_scores({("test", *about): values for about, values in changed.items()})
+    return Evaluation(**parts)
+
+
+def story_decision(**changes: Any) -> Decision:
+    """Version 4 was refused: worse than version 3 under brush masks of level 1, not certainly worse elsewhere."""
+    before = {("hole_psnr", "brush", k): 21.3 - k for k in (1, 2, 3)}
+    before |= {("lpips_vgg", "brush", k): 0.2 * k for k in (1, 2, 3)}
+    before |= {("identity_dlib", "brush", k): 0.5 for k in (1, 2, 3)}
+    before["hole_psnr", "held_out", 1] = 15.0
+    gaps = {"hole_psnr": -0.31, "lpips_vgg": -0.02, "identity_dlib": 0.01}
+    said = "-0.310 dB of hole PSNR against version 3, 0.05 needed"
+    lower = "LPIPS -0.0200; no more than 0.01 higher is allowed"
+    decision = Decision(
+        registered_model="facerecon-tiny",
+        version=4,
+        champion=False,
+        reason=said,
+        champion_version=3,
+        compared=True,
+        rule={"margin": 0.05, "confidence": 0.95, "lpips_backbone": "vgg", "identity_network": "dlib"},
+        gate_metric="hole_psnr",
+        gate_case="brush",
+        metrics=(HOLE_PSNR, lpips("vgg"), identity("dlib")),
+        checks=(
+            Check(name="gain", passed=False, said=said),
+            Check(name="LPIPS no worse", passed=True, said=lower),
+        ),
+        means=tuple(
+            GateMean(metric=metric, case=case, level=level, challenger=value + gaps[metric], champion=value)
+            for (metric, case, level), value in before.items()
+        ),
+        differences=tuple(
+            Difference(
+                metric=metric,
+                case=case,
+                level=level,
+                mean=gaps[metric],
+                low=gaps[metric] - (0.2 if level == 1 else 0.5),
+                high=gaps[metric] + (0.2 if level == 1 else 0.5),
+                identities=7,
+            )
+            for metric, case, level in [("hole_psnr", "brush", None), *before]
+        ),
+    )
+    return decision.model_copy(update=changes)
 
 
 def story_samples(faces: int = 3, worst: int = 1, size: int = SIZE) -> dict[str, np.ndarray]:
@@ -299,50 +382,53 @@ def make_comparison() -> Callable[..., dict[str, np.ndarray]]:
 
 
 @pytest.fixture(scope="session")
+def make_evaluation() -> Callable[..., Evaluation]:
+    """``make_evaluation(changed, **fields)``: see ``story_evaluation``."""
+    return story_evaluation
+
+
+@pytest.fixture(scope="session")
+def make_decision() -> Callable[..., Decision]:
+    """``make_decision(**changes)``: see ``story_decision``."""
+    return story_decision
+
+
+@pytest.fixture(scope="session")
+def spread() -> Callable[..., list[float]]:
+    """``spread(mean, std, infinite, faces)``: see ``spread_out``."""
+    return spread_out
+
+
+@pytest.fixture(scope="session")
 def make_story() -> Callable[..., Story]:
     """``make_story(**changes)``: all there is to tell about a run of 600 steps, fresh each time."""
 
     def make(**changes: Any) -> Story:
-        settings = RunSettings(
+        settings = run_settings("inpainting")(
             name="tiny",
             data={"source": "folder", "path": "data/sample", "licence": "CC0"},
             model={"options": {"features": [8, 16]}},
             masks={"training_families": ["brush", "noise"]},
         )
-        figures = {
-            "split": {"name": "test", "faces": 12, "identities": 5},
-            "judges": {
-                "lpips": {"network": "lpips_vgg", "in_loss": False},
-                "identity": {"network": "sface", "in_loss": True},
-            },
-            "model": {"family": "unet_attention", "size": SIZE, "step": 400, "weights": "8f" * 32}
-            | {"attention": ["1/2", "1/1"]},
-            "data": "3a" * 32,
-            "masks": "c4" * 32,
-            "table": [
-                row
-                for family in ("boxes", "brush", "held_out", "features/left_eye")
-                for row in story_rows(family, (None,) if "/" in family else (1, 2, 3))
-            ],
-            "confidence": story_confidence(),
-            "lighting": story_lighting(),
-        }
         history: list[dict[str, float]] = [
             {"step": step, "learning_rate": 1e-3 / step, "loss/total": 100 / step, "loss/hole": 10 / step}
             for step in range(50, 601, 50)
         ]
         for row in history[3::4]:
-            row |= {f"val/hole_psnr_level_{k}": 20.0 - k for k in (1, 2, 3)} | {"val/hole_l1": 30 / row["step"]}
+            row |= {f"val/hole_psnr/brush_level_{k}": 20.0 - k for k in (1, 2, 3)}
+            row["val/hole_l1/brush"] = 30 / row["step"]
         latency = {"onnxruntime_ms": {"median": 6.31, "p95": 7.9}, "pytorch_ms": {"median": 11.82, "p95": 14.2}}
         weights = {"purpose": "p", "package": "p==1", "file": "f", "sha256": "5c", "path": "/home/x/f", "present": True}
         parts: dict[str, Any] = {
             "name": "tiny",
             "settings": settings.model_dump(mode="json"),
-            "figures": figures,
-            "samples": story_samples(),
+            "report": get_task("inpainting").report,
+            "evaluation": story_evaluation(),
             "comparison": story_comparison(),
             "history": history,
             "counts": {"train": 1234, "val": 11, "gate": 13, "test": 12, "identities": 77, "quarantined": 5},
+            "sources": "folder",
+            "licence": "CC0",
             "expectations": story_expectations(),
             "quarantine": {"no face found": 3, "cannot be decoded": 2},
             "licences": {},
@@ -354,6 +440,7 @@ def make_story() -> Callable[..., Story]:
                 {"name": name, "licence": f"licence of {name}", **weights}
                 for name in ("face_landmarker", "lpips_alex", "lpips_vgg", "sface")
             ],
+            "uses": {"sface": ["identity loss", "judge of identity"], "face_landmarker": ["alignment"]},
         }
         return Story(**(parts | changes))
 
@@ -361,15 +448,24 @@ def make_story() -> Callable[..., Story]:
 
 
 @pytest.fixture(scope="session")
-def bare_story(make_story: Callable[..., Story], make_samples: Callable[..., dict[str, np.ndarray]]) -> Story:
+def bare_story(make_story: Callable[..., Story]) -> Story:
     """A run with no optional part: no prior, confidence, attention, lighting, champion, comparison, no worst case."""
-    samples = make_samples(worst=0)
+    samples = story_samples(worst=0)
     samples["attention"] = samples["attention"][:, :0]
     samples["confidence"] = np.full_like(samples["confidence"], 255)
-    first = {"champion": True, "champion_version": None, "champion_before": None, "reason": "it is the first"}
-    decision = story_decision() | first | {"checks": [], "differences": []}
-    story = make_story(samples=samples, comparison={}, decision=decision, expectations=[])
-    story.figures.update(confidence=None, lighting=[])
-    story.figures["model"]["attention"] = []
-    story.settings["model"]["options"] |= {"first_fill": "none"}
-    return story
+    evaluation = story_evaluation(samples=samples, attention=(), confidence=(), fitted=0)
+    unlit = Scores()
+    for key, method in evaluation.scores:
+        if key.face_set == "test":
+            unlit.add(key, method, evaluation.scores.faces(key, method), evaluation.scores.values(key, method))
+    decision = story_decision()
+    first = story_decision(
+        champion=True,
+        champion_version=None,
+        compared=False,
+        reason="it is the first",
+        checks=(),
+        differences=(),
+        means=tuple(mean.model_copy(update={"champion": None}) for mean in decision.means),
+    )
+    return make_story(evaluation=replace(evaluation, scores=unlit), comparison={}, decision=first, expectations=[])

@@ -53,7 +53,7 @@ class InpaintingDetails(Details):
 
     def hole_ratio(self, case: str, level: int) -> float:
         """The mean hole ratio of a case and level; KeyError if it was not measured."""
-        return next(row.ratio for row in self.hole_ratios if (row.case, row.level) == (case, level))
+        return {(row.case, row.level): row.ratio for row in self.hole_ratios}[case, level]
 
 
 DETAILS = InpaintingDetails

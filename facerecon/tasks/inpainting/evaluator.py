@@ -120,7 +120,7 @@ def as_tensor(masks: NDArray[np.uint8]) -> Tensor:
 
 @dataclass(frozen=True)
 class Truth:
-    """A batch of true faces: names, images uint8 [N, H, W, 3], five points [N, 5, 2], and what the judges see in them."""
+    """A batch of true faces: names, images uint8 [N, H, W, 3], five points [N, 5, 2], what the judges see in them."""
 
     faces: tuple[str, ...]
     images: NDArray[np.uint8]
@@ -178,8 +178,8 @@ class Judges:
 class Evaluator:
     """Collects the figures of composites on one face set: ``update`` with a batch of a case, ``compute`` at the end.
 
-    ``metrics`` gives what is measured under a case of a method. A figure of a composite that is not finite is NaN; a metric's
-    ceiling holds where ``capped``.
+    ``metrics`` gives what is measured under a case of a method. A figure of a composite that is not finite is NaN; a
+    metric's ceiling holds where ``capped``.
     """
 
     def __init__(

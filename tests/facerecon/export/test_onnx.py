@@ -14,29 +14,40 @@ import onnx
 import pytest
 import torch
 import torch.nn.functional as F
-from facerecon.export.parity import parity_inputs
-from pydantic import BaseModel
 from torch import Tensor
 
-from facerecon.corruption.frozen import MaskSet
-from facerecon.data.manifest import Manifest
 from facerecon.errors import FaceReconError
 from facerecon.export import onnx as export_module
 from facerecon.export.onnx import OPSET, export, open_session, psnr_of, to_onnx
+from facerecon.export.result import ExportedModel
 from facerecon.files import sha256_bytes
-from facerecon.models import ReconstructionModel, build_model, list_models, register_model
+from facerecon.models import ReconstructionModel, build_model, list_models
 from facerecon.models.trained import TrainedModel, save_model
+from facerecon.tasks import get_task
+from facerecon.tasks.inpainting.export import Contract
 
 ROOT = Path(__file__).parents[3]
 METADATA = {"licence": "MIT", "family": "unet_attention", "mask": "1 = hole", "weights_digest": "0123"}
 every_family = pytest.mark.parametrize("trained", list_models(), indirect=True)
 Arrays = tuple[np.ndarray, np.ndarray]
+TASK = get_task("inpainting")
+
+
+def file_of(trained: TrainedModel, metadata: dict[str, str]) -> bytes:
+    """A trained model as a file."""
+    side = max(8, TASK.contract(trained).model.stride)
+    return to_onnx(TASK.contract(trained), TASK.signature, TASK.signature.zeros(N=2, H=side, W=side), metadata)
+
+
+def export_module_of(module: torch.nn.Module, min_parity: float) -> ExportedModel:
+    image, mask = inputs(2, 64, 64)
+    return export(module, TASK.signature, {"image": image, "mask": mask}, METADATA, min_parity)
 
 
 @pytest.fixture(scope="module")
 def exported(tiny_model: TrainedModel) -> bytes:
     """The tiny attention U-Net as a file."""
-    return to_onnx(tiny_model, METADATA)
+    return file_of(tiny_model, METADATA)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +67,7 @@ def trained(request: pytest.FixtureRequest) -> TrainedModel:
 @pytest.fixture(scope="module")
 def content(trained: TrainedModel) -> bytes:
     """That family as a file."""
-    return to_onnx(trained, METADATA)
+    return file_of(trained, METADATA)
 
 
 def inputs(count: int, height: int, width: int, seed: int = 0) -> Arrays:
@@ -159,10 +170,10 @@ def test_metadata_stands_in_the_file_and_nothing_else(exported: bytes) -> None:
 
 def test_same_weights_and_metadata_same_bytes(exported: bytes, tiny_model: TrainedModel) -> None:
     again = dataclasses.replace(tiny_model, weights=dict(reversed(tiny_model.weights.items())))
-    assert to_onnx(again, dict(reversed(METADATA.items()))) == exported
+    assert file_of(again, dict(reversed(METADATA.items()))) == exported
     other = tiny_model.weights | {"image_head.bias": tiny_model.weights["image_head.bias"] + 1}
-    assert to_onnx(dataclasses.replace(tiny_model, weights=other), METADATA) != exported
-    assert to_onnx(tiny_model, METADATA | {"licence": "other"}) != exported
+    assert file_of(dataclasses.replace(tiny_model, weights=other), METADATA) != exported
+    assert file_of(tiny_model, METADATA | {"licence": "other"}) != exported
 
 
 def test_another_process_in_another_folder_writes_the_same_bytes(
@@ -172,8 +183,12 @@ def test_another_process_in_another_folder_writes_the_same_bytes(
     (tmp_path / "elsewhere.py").write_text(
         "import pathlib, sys\n"
         "from facerecon.export.onnx import to_onnx\n"
-        "from facerecon.training.checkpoints import TrainedModel\n"
-        f"content = to_onnx(TrainedModel.read(pathlib.Path('model.safetensors')), {METADATA!r})\n"
+        "from facerecon.models.trained import TrainedModel\n"
+        "from facerecon.tasks import get_task\n"
+        "task = get_task('inpainting')\n"
+        "module = task.contract(TrainedModel.read(pathlib.Path('model.safetensors')))\n"
+        "example = task.signature.zeros(N=2, H=8, W=8)\n"
+        f"content = to_onnx(module, task.signature, example, {METADATA!r})\n"
         "pathlib.Path('model.onnx').write_bytes(content)\n"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "7"}
@@ -186,14 +201,14 @@ def test_a_model_as_small_as_its_stride_can_be_exported() -> None:
     model = build_model("unet_attention", options)
     trained = TrainedModel("unet_attention", options, model.stride, 1, dict(model.state_dict()))
     image, mask = inputs(1, model.stride, 3 * model.stride)
-    for got, wanted in zip(run(to_onnx(trained, {}), image, mask), in_torch(trained, image, mask), strict=True):
+    for got, wanted in zip(run(file_of(trained, {}), image, mask), in_torch(trained, image, mask), strict=True):
         assert psnr_of(got, wanted, 1) >= 100
 
 
 def test_without_a_confidence_head_confidence_is_1() -> None:
     options = {"features": [4, 8], "confidence": False}
     trained = TrainedModel("unet_attention", options, 8, 1, dict(build_model("unet_attention", options).state_dict()))
-    _, confidence = run(to_onnx(trained, {}), *inputs(2, 8, 8))
+    _, confidence = run(file_of(trained, {}), *inputs(2, 8, 8))
     assert confidence.shape == (2, 1, 8, 8)
     assert (confidence == 1).all()
 
@@ -209,10 +224,8 @@ def test_psnr_of_is_by_its_definition() -> None:
     assert math.isnan(psnr_of(zero * math.nan, zero, 1))
 
 
-def test_export_reports_parity_speed_and_size(
-    tiny_model: TrainedModel, exported: bytes, tiny_manifest: Manifest, tiny_masks: MaskSet
-) -> None:
-    result = export(tiny_model, METADATA, *parity_inputs(tiny_manifest, tiny_masks, 2), 100)
+def test_export_reports_parity_speed_and_size(tiny_model: TrainedModel, exported: bytes) -> None:
+    result = export_module_of(TASK.contract(tiny_model), 100)
     assert result.content == exported
     assert result.report["bytes"] == len(exported)
     assert result.report["faces"] == 2
@@ -221,10 +234,6 @@ def test_export_reports_parity_speed_and_size(
     assert all(value is None or value >= 100 for value in result.report["parity_psnr"].values())
     for times in result.report["latency"].values():
         assert 0 < times["median"] <= times["p95"]
-
-
-class _Nothing(BaseModel):
-    pass
 
 
 class _Unlike(ReconstructionModel):
@@ -238,27 +247,15 @@ class _Unlike(ReconstructionModel):
 
 
 @pytest.mark.parametrize("offset", [1e-3, math.nan])
-def test_a_file_that_computes_something_else_is_not_exported(
-    offset: float, registry: None, tiny_manifest: Manifest, tiny_masks: MaskSet, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    @register_model(_Nothing)
-    def unlike(options: _Nothing) -> ReconstructionModel:
-        return _Unlike()
-
+def test_a_file_that_computes_something_else_is_not_exported(offset: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_Unlike, "offset", offset)
-    inputs = parity_inputs(tiny_manifest, tiny_masks, 2)
     with pytest.raises(FaceReconError, match=r"differs from PyTorch, .* dB where onnx\.min_parity_psnr asks for 100"):
-        export(TrainedModel("unlike", {}, 64, 1, _Unlike().state_dict()), {}, *inputs, 100)
+        export_module_of(Contract(_Unlike()).eval(), 100)
 
 
 @pytest.mark.parametrize(("output", "at"), [(0, None), (1, None), (1, 61)])
 def test_what_differs_in_any_output_or_at_a_size_off_the_stride_is_not_exported(
-    output: int,
-    at: int | None,
-    tiny_model: TrainedModel,
-    tiny_manifest: Manifest,
-    tiny_masks: MaskSet,
-    monkeypatch: pytest.MonkeyPatch,
+    output: int, at: int | None, tiny_model: TrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = export_module.open_session
 
@@ -276,7 +273,7 @@ def test_what_differs_in_any_output_or_at_a_size_off_the_stride_is_not_exported(
 
     monkeypatch.setattr(export_module, "open_session", Spoiled)
     with pytest.raises(FaceReconError, match=r"differs from PyTorch, nan dB"):
-        export(tiny_model, {}, *parity_inputs(tiny_manifest, tiny_masks, 2), 60)
+        export_module_of(TASK.contract(tiny_model), 60)
 
 
 def test_export_leaves_the_exporters_log_level_alone(tiny_model: TrainedModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,5 +284,5 @@ def test_export_leaves_the_exporters_log_level_alone(tiny_model: TrainedModel, m
     before = logger.level
     monkeypatch.setattr(torch.onnx, "export", fail)
     with pytest.raises(RuntimeError):
-        to_onnx(tiny_model, {})
+        file_of(tiny_model, {})
     assert logger.level == before

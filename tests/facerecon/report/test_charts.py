@@ -1,4 +1,4 @@
-"""Charts: curves and dots lie where their numbers say, and no two labels overlap."""
+"""Charts: curves lie where their numbers say, and no two labels overlap."""
 
 import re
 from collections.abc import Callable
@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 
 from facerecon.report import Story, charts
-from facerecon.report.charts import nice_ticks, reliability_charts, training_charts
+from facerecon.report.base import TaskReport
+from facerecon.report.charts import nice_ticks, training_charts
+from facerecon.tasks import get_task
 
 LEVELS = (1, 2, 3)
+INPAINTING = get_task("inpainting").report
 
 
 def test_curves(make_story: Callable[..., Story]) -> None:
     history = make_story().history
-    found = {chart.title: chart for chart in training_charts(history, 400)}
+    found = {chart.title: chart for chart in training_charts(history, 400, INPAINTING)}
     assert list(found) == [
         "validation: hole PSNR, dB",
         "validation: hole L1",
@@ -37,14 +40,17 @@ def test_curves(make_story: Callable[..., Story]) -> None:
 
 
 def test_a_single_step_has_curves() -> None:
-    titles = [chart.title for chart in training_charts([{"step": 1, "learning_rate": 0.0, "loss/total": 0.0}], 1)]
+    titles = [
+        chart.title
+        for chart in training_charts([{"step": 1, "learning_rate": 0.0, "loss/total": 0.0}], 1, TaskReport())
+    ]
     assert titles == ["loss: total", "learning rate"]
-    assert training_charts([], 0) == []
+    assert training_charts([], 0, TaskReport()) == []
 
 
 def test_labels_of_near_curves_do_not_overlap() -> None:
-    rows = [{"step": 10, **{f"val/hole_psnr_level_{k}": 18 + k / 1000 for k in LEVELS}}]
-    heights = sorted(line.label_y for line in training_charts(rows, 10)[0].lines)
+    rows = [{"step": 10, **{f"val/hole_psnr/brush_level_{k}": 18 + k / 1000 for k in LEVELS}}]
+    heights = sorted(line.label_y for line in training_charts(rows, 10, INPAINTING)[0].lines)
     assert min(np.diff(heights)) >= 12
 
 
@@ -59,34 +65,20 @@ def test_ticks_are_few_and_enclose(low: float, high: float) -> None:
     assert len({f"{tick:.10g}" for tick in ticks}) == len(ticks)
 
 
-def test_dots_lie_where_says_meets_is(make_story: Callable[..., Story]) -> None:
-    first, *_ = found = reliability_charts(make_story().figures)
-    assert [chart.title[:7] for chart in found] == ["level 1", "level 2", "level 3"]
-    # two of ten bins are empty
-    assert len(first.dots) == 8
-    side, left, top = charts.SQUARE, charts.SQUARE_LEFT, charts.SQUARE_TOP
-    last = first.dots[-1]
-    assert last.x == pytest.approx(left + 0.95 * side, abs=0.1)
-    assert last.y == pytest.approx(top + (1 - 0.91) * side, abs=0.1)
-    assert last.drop == pytest.approx(top + (1 - 0.95) * side, abs=0.1)
-    assert last.about == "says 0.95, right on 0.91: 20.5 % of the pixels"
-
-
-def test_a_dots_area_is_its_share_of_the_pixels(make_story: Callable[..., Story]) -> None:
-    figures = make_story().figures
-    bins = [dict(each) for each in figures["confidence"]["reliability"][0]["bins"]]
-    for each in bins:
-        each["pixels"] = {5: 900, 6: 100}.get(round(each["low"] * 10), 0)
-    figures["confidence"]["reliability"][0]["bins"] = bins
-    many, few = reliability_charts(figures)[0].dots
-    assert many.radius**2 / few.radius**2 == pytest.approx(9, rel=0.05)
-    bins[5]["pixels"] = 10**9
-    assert reliability_charts(figures)[0].dots[1].radius == charts.SMALLEST_DOT
-
-
-def test_no_reliability_without_confidence(make_story: Callable[..., Story], bare_story: Story) -> None:
-    assert reliability_charts(bare_story.figures) == []
-    figures = make_story().figures
-    for each in figures["confidence"]["reliability"]:
-        each["bins"] = [each_bin | {"pixels": 0} for each_bin in each["bins"]]
-    assert reliability_charts(figures) == []
+def test_a_task_without_charts_of_its_own_has_one_for_each_name() -> None:
+    """Two networks have two rates; what is validated comes first, then losses."""
+    row = {
+        "step": 1,
+        "loss/points": 2.0,
+        "val/nme/plain": 3.0,
+        "learning_rate/generator": 0.1,
+        "learning_rate/judge": 0.2,
+    }
+    found = training_charts([row], 1, TaskReport())
+    assert [chart.title for chart in found] == [
+        "val/nme/plain",
+        "loss: points",
+        "learning rate/generator",
+        "learning rate/judge",
+    ]
+    assert [chart.last for chart in found] == ["3", "2", "0.1", "0.2"]

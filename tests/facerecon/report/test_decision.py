@@ -5,17 +5,23 @@ from typing import Any
 
 import pytest
 
-from facerecon.report import Story
-from facerecon.report.decision import failed_checks, score_groups, setbacks, standing, verdict
+from facerecon.evaluation.promotion import Decision, GateMean
+from facerecon.report.base import TaskReport
+from facerecon.report.decision import failed_checks, judges, score_groups, setbacks, standing, verdict
+from facerecon.tasks import get_task
+
+Make = Callable[..., Decision]
+INPAINTING = get_task("inpainting").report
 
 
-@pytest.fixture
-def decision(make_story: Callable[..., Story]) -> dict[str, Any]:
-    """Version 4 was refused against version 3."""
-    return make_story().decision
+def changed_rows(decision: Decision, field: str, change: Callable[[Any], dict[str, Any]]) -> Decision:
+    """The decision with some fields of its ``means`` or ``differences`` changed."""
+    rows = tuple(row.model_copy(update=change(row)) for row in getattr(decision, field))
+    return decision.model_copy(update={field: rows})
 
 
-def test_a_refusal_gives_its_reason(decision: dict[str, Any]) -> None:
+def test_a_refusal_gives_its_reason(make_decision: Make) -> None:
+    decision = make_decision()
     assert standing(decision) == (
         "Version 4 stays a challenger; it had to beat version 3: -0.310 dB of hole PSNR against version 3, 0.05 needed."
     )
@@ -23,32 +29,54 @@ def test_a_refusal_gives_its_reason(decision: dict[str, Any]) -> None:
     assert failed_checks(decision) == ["gain: -0.310 dB of hole PSNR against version 3, 0.05 needed"]
 
 
-def test_a_first_champion(decision: dict[str, Any]) -> None:
-    decision |= {"champion": True, "champion_version": None, "reason": "it is the first.", "checks": []}
+def test_a_first_champion(make_decision: Make) -> None:
+    decision = make_decision(champion=True, champion_version=None, reason="it is the first.", checks=())
     assert standing(decision) == verdict(decision) == "Version 4 is champion: it is the first."
 
 
-def test_a_champion_in_spite_of_a_failed_check_says_why(decision: dict[str, Any]) -> None:
-    decision |= {"champion": True, "reason": "0.31 dB worse; since then version 4 is champion (by hand: a demo)"}
+def test_a_champion_in_spite_of_a_failed_check_says_why(make_decision: Make) -> None:
+    said = "0.31 dB worse; since then version 4 is champion (by hand: a demo)"
+    decision = make_decision(champion=True, reason=said)
     assert verdict(decision).endswith("since then version 4 is champion (by hand: a demo).")
     assert failed_checks(decision)
 
 
-def test_scores_of_every_measure_brush_first(decision: dict[str, Any]) -> None:
-    decision["challenger"]["boxes/level_1"] = {"hole_psnr": 14.0}
-    groups = score_groups(decision)
-    assert [(group.family, group.metric.key) for group in groups] == [
+def test_judges_of_the_gate_are_named(make_decision: Make) -> None:
+    decision = make_decision()
+    assert judges(decision) == "LPIPS by lpips_vgg, identity by dlib"
+    assert judges(decision.model_copy(update={"metrics": decision.metrics[:1]})) == ""
+
+
+def test_scores_of_every_measure_the_gate_keys_case_first(make_decision: Make) -> None:
+    decision = make_decision()
+    boxes = GateMean(metric="hole_psnr", case="boxes", level=1, challenger=14.0, champion=None)
+    groups = score_groups(decision.model_copy(update={"means": (*decision.means, boxes)}), INPAINTING)
+    assert [(group.case, group.metric.name) for group in groups] == [
         ("brush", "hole_psnr"),
-        ("brush", "lpips"),
-        ("brush", "identity"),
+        ("brush", "lpips_vgg"),
+        ("brush", "identity_dlib"),
         ("boxes", "hole_psnr"),
         ("held_out", "hole_psnr"),
     ]
     first = groups[0]
-    assert first.people == 7
+    assert (first.title, first.people) == ("brush masks", 7)
     assert [row.label for row in first.rows] == ["level 1", "level 2", "level 3", "mean over levels"]
     assert [row.standing for row in first.rows] == ["worse", "not certain", "not certain", "not certain"]
     assert (first.rows[3].challenger, first.rows[3].champion) == ("18.99", "19.30")
+
+
+def test_a_case_without_levels_has_one_row_under_its_name(make_decision: Make) -> None:
+    """Its mean over levels is itself and is not told twice."""
+    decision = make_decision()
+    mean = GateMean(metric="hole_psnr", case="brush", level=-1, challenger=19.0, champion=18.0)
+    gap = decision.differences[0]
+    only = (gap, gap.model_copy(update={"level": -1, "low": -0.5, "high": -0.1}))
+    decision = decision.model_copy(update={"means": (mean,), "differences": only})
+    [group] = score_groups(decision, TaskReport())
+    assert [(row.label, row.challenger, row.champion, row.standing) for row in group.rows] == [
+        ("brush", "19.00", "18.00", "worse")
+    ]
+    assert setbacks(decision, TaskReport()) == ["hole PSNR of brush is worse than that of version 3"]
 
 
 @pytest.mark.parametrize(
@@ -56,46 +84,47 @@ def test_scores_of_every_measure_brush_first(decision: dict[str, Any]) -> None:
     [
         ("hole_psnr", 0.1, 0.3, "better"),
         ("hole_psnr", -0.3, -0.1, "worse"),
-        ("lpips", 0.1, 0.3, "worse"),
-        ("lpips", -0.3, -0.1, "better"),
-        ("identity", 0.0, 0.3, "not certain"),
-        ("identity", None, None, "cannot be told"),
+        ("lpips_vgg", 0.1, 0.3, "worse"),
+        ("lpips_vgg", -0.3, -0.1, "better"),
+        ("identity_dlib", 0.0, 0.3, "not certain"),
+        ("identity_dlib", None, None, "cannot be told"),
     ],
 )
 def test_only_a_whole_interval_decides(
-    decision: dict[str, Any], metric: str, low: float | None, high: float | None, found: str
+    make_decision: Make, metric: str, low: float | None, high: float | None, found: str
 ) -> None:
-    for row in decision["differences"]:
-        row |= {"low": low, "high": high}
-    (group,) = [group for group in score_groups(decision) if (group.family, group.metric.key) == ("brush", metric)]
+    decision = changed_rows(make_decision(), "differences", lambda row: {"low": low, "high": high})
+    groups = score_groups(decision, INPAINTING)
+    (group,) = [group for group in groups if (group.case, group.metric.name) == ("brush", metric)]
     assert {row.standing for row in group.rows} == {found}
     assert {row.interval == "–" for row in group.rows} == {low is None}
 
 
-def test_setbacks_name_measure_masks_and_levels(decision: dict[str, Any]) -> None:
-    assert setbacks(decision) == [
-        "hole PSNR under brush masks is worse than that of version 3 at level 1",
-        "hole PSNR under held out masks is worse than that of version 3 at level 1",
+def test_setbacks_name_measure_case_and_levels(make_decision: Make) -> None:
+    assert setbacks(make_decision(), INPAINTING) == [
+        "hole PSNR of brush masks is worse than that of version 3 at level 1",
+        "hole PSNR of held out masks is worse than that of version 3 at level 1",
     ]
-    for row in decision["differences"]:
-        row |= {"low": 0.1, "high": 0.2} if row["metric"] == "lpips" else {"low": -1, "high": 1}
-        if row["level"] is None:
-            row |= {"low": -0.2, "high": -0.1}
-    decision["champion"] = True
-    assert setbacks(decision) == [
-        "hole PSNR under brush masks is worse than that of version 3 on average",
-        "LPIPS under brush masks is worse than that of version 3 at levels 1, 2 and 3",
+
+    def change(row: Any) -> dict[str, Any]:
+        if row.level is None:
+            return {"low": -0.2, "high": -0.1}
+        return {"low": 0.1, "high": 0.2} if row.metric == "lpips_vgg" else {"low": -1, "high": 1}
+
+    assert setbacks(changed_rows(make_decision(champion=True), "differences", change), INPAINTING) == [
+        "hole PSNR of brush masks is worse than that of version 3 on average",
+        "LPIPS of brush masks is worse than that of version 3 at levels 1, 2 and 3",
     ]
 
 
-def test_without_a_champion_there_is_nothing_to_compare(decision: dict[str, Any]) -> None:
-    decision |= {"champion_before": None, "differences": []}
-    assert setbacks(decision) == []
-    rows = [row for group in score_groups(decision) for row in group.rows]
+def test_without_a_champion_there_is_nothing_to_compare(make_decision: Make) -> None:
+    decision = changed_rows(make_decision(differences=(), compared=False), "means", lambda row: {"champion": None})
+    assert setbacks(decision, INPAINTING) == []
+    rows = [row for group in score_groups(decision, INPAINTING) for row in group.rows]
     assert {(row.champion, row.difference, row.interval, row.standing) for row in rows} == {("–", "–", "–", "")}
 
 
-def test_what_could_not_be_measured_is_no_number(decision: dict[str, Any]) -> None:
-    decision["challenger"]["brush/level_2"]["hole_psnr"] = None
-    rows = score_groups(decision)[0].rows
+def test_what_could_not_be_measured_is_no_number(make_decision: Make) -> None:
+    decision = changed_rows(make_decision(), "means", lambda row: {"challenger": None} if row.level == 2 else {})
+    rows = score_groups(decision, INPAINTING)[0].rows
     assert [row.challenger for row in rows] == ["19.99", "–", "17.99", "–"]

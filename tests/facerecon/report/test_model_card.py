@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,17 @@ import pytest
 import torch
 from PIL import Image
 
+from facerecon.evaluation.evaluation import Evaluation
+from facerecon.evaluation.promotion import Check, Decision
 from facerecon.export.onnx import to_onnx
 from facerecon.models import build_model
 from facerecon.models.trained import TrainedModel
 from facerecon.report import Story
 from facerecon.report.model_card import code, escape_markdown, render_model_card
-from facerecon.report.story import ATTENTION_LIMIT, CONFIDENCE_LIMIT, LIMITS, PRIOR_LIMIT
+from facerecon.report.story import LIMITS
+from facerecon.tasks import get_task
+from facerecon.tasks.inpainting import report as inpainting_report
+from facerecon.tasks.inpainting.report import ATTENTION_LIMIT, CONFIDENCE_LIMIT, PRIOR_LIMIT
 
 MakeStory = Callable[..., Story]
 SIZE = 64
@@ -41,28 +47,29 @@ def test_figures_of_every_family(card: str) -> None:
     assert [level, "mean fill", "12", "19.04 ± 2.10", "14.04 ± 2.10", "0.281 ± 2.100", "**0.281 ± 2.100**"] in [
         row[:7] for row in rows
     ]
-    assert ["20 %", "model", "12"] in [row[:3] for row in rows]
+    assert ["left eye, 20.1 % of the picture on average", "model", "12"] in [row[:3] for row in rows]
     assert [level, "hidden input", "12", "–", "–", "–", "–", "0.123 ± 2.100"] in rows
     headings = [line for line in card.splitlines() if line.startswith("### ")]
     assert headings == [
         "### brush masks",
         "### boxes masks (never trained on)",
         "### held out masks (never trained on)",
-        "### left eye (part of the face)",
+        "### Parts of the face, each hidden alone",
+        "### Confidence",
         "### Lighting",
     ]
     assert len([row for row in rows if row[1] in ("model", "Telea", "mean fill", "hidden input")]) == 10 * 4
 
 
-def test_it_says_what_the_model_took_from_its_faces_untrained(make_story: MakeStory, bare_story: Story) -> None:
-    story = make_story()
-    assert f"{story.prior_values:,} numbers computed from them, not trained." in render_model_card(story)
-    assert "not trained" not in render_model_card(bare_story)
+def test_it_says_what_was_fitted_to_the_faces_and_not_trained(card: str, bare_story: Story) -> None:
+    assert "of 31,337 parameters" in card
+    assert "up to 4,242 numbers are computed from the training faces in closed form" in card
+    assert "closed form" not in render_model_card(bare_story)
 
 
 def test_it_says_that_the_model_is_worse(card: str) -> None:
-    assert "worse than Telea inpainting at level 1 and better at levels 2 and 3." in card
-    assert "- level 1 (10-30 % hidden): 17.4 dB in the holes, 0.9 dB worse than Telea" in card
+    assert "worse than Telea at level 1 and better at levels 2 and 3." in card
+    assert "- level 1 (10-30 % hidden): hole PSNR 17.4 dB, 0.9 dB worse than Telea" in card
     assert "- LPIPS is worse than that of Telea at levels 2 and 3, and that of mean fill at levels 1, 2 and 3" in card
 
 
@@ -84,14 +91,17 @@ def test_it_names_use_limits_data_judges_licences_and_digests(card: str) -> None
     assert "/home/x" not in card
 
 
-def test_infinite_is_infinite(make_story: MakeStory) -> None:
-    story = make_story()
-    for row in story.figures["table"]:
-        if row["method"] == "model" and row["family"] == "features/left_eye":
-            row["hole_psnr"] = {"mean": None, "std": None, "n": 12, "infinite": 12}
-            row["whole_psnr"] = {"mean": 30.0, "std": 1.0, "n": 12, "infinite": 2}
-    card = render_model_card(story)
-    assert ["20 %", "model", "12", "**30.00 ± 1.00 (2 × ∞)**", "**∞**"] in [row[:5] for row in cells(card)]
+def test_infinite_is_infinite(
+    make_story: MakeStory, make_evaluation: Callable[..., Evaluation], spread: Callable[..., list[float]]
+) -> None:
+    about = ("features/left_eye", -1)
+    exact = {
+        ("model", "hole_psnr", *about): spread(None),
+        ("model", "whole_psnr", *about): spread(30.0, 1.0, infinite=2),
+    }
+    card = render_model_card(make_story(evaluation=make_evaluation(exact)))
+    shown = ["model", "12", "**30.00 ± 1.00 (2 × ∞)**", "**∞**"]
+    assert shown in [row[1:5] for row in cells(card)]
     assert not any("None" in cell for row in cells(card) for cell in row)
 
 
@@ -102,14 +112,22 @@ def test_licences_of_single_photographs_are_listed_where_there_are_any(make_stor
     assert "Licences of single" not in render_model_card(make_story())
 
 
-def test_every_table_is_a_table(make_story: MakeStory) -> None:
+def test_every_table_is_a_table(
+    make_story: MakeStory,
+    make_evaluation: Callable[..., Evaluation],
+    make_decision: Callable[..., Decision],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A row with another number of cells than its header is dropped or cut by Markdown."""
     evil = "a|b\n| c | `d` <script>alert(1)</script> *e* [f](g)"
-    story = make_story(provenance={evil: evil}, quarantine={evil: 3}, licences={evil: 3}, name=evil)
-    story.settings["data"]["licence"] = evil
-    story.decision["checks"].append({"name": evil, "passed": False, "said": evil})
-    for row in story.figures["lighting"]:
-        row["condition"] = evil
+    monkeypatch.setattr(inpainting_report, "LIGHTING", ((evil, 0, 85),))
+    evaluation = make_evaluation()
+    lit = evaluation.scores.subset(f"test_{evil}", {"face 1"})
+    evaluation = replace(evaluation, scores=evaluation.scores | lit)
+    checks = (*make_decision().checks, Check(name=evil, passed=False, said=evil))
+    counted = {"quarantine": {evil: 3}, "licences": {evil: 3}, "provenance": {evil: evil}}
+    texts = {"name": evil, "licence": evil, "sources": evil}
+    story = make_story(evaluation=evaluation, decision=make_decision(checks=checks), **counted, **texts)
     card = render_model_card(story)
     for lines in re.findall(r"(?:^\|.*\n)+", card, flags=re.MULTILINE):
         widths = {len(row) for row in cells(lines)}
@@ -138,10 +156,13 @@ def test_confidence_beside_what_is_so(card: str) -> None:
         "0.042",
     ]
     assert worthless in rows
-    assert ["20 %", *level[1:]] in rows
-    brush, held_out, eye = card.index("### brush"), card.index("### held out"), card.index("### left eye")
-    first, second, third = (found.start() for found in re.finditer("Confidence of the model under the same", card))
-    assert brush < first < held_out < second < eye < third
+    assert ["left eye", *level[1:]] in rows
+    told = card.partition("### Confidence")[2].partition("### Lighting")[0]
+    assert re.findall(r"^(.*):\n\n\|", told, flags=re.MULTILINE) == [
+        "brush masks",
+        "held out masks",
+        "Parts of the face, each hidden alone",
+    ]
     assert "- confidence is no better than one constant guess (Brier score) at level 3" in card
 
 
@@ -156,19 +177,20 @@ def test_a_refusal_is_told_at_the_top_with_its_checks(card: str) -> None:
     top, _, rest = card.partition("## Intended use")
     assert "Version 4 stays a challenger; it had to beat version 3.\n" in top
     assert "- **Failed:** gain: -0.310 dB of hole PSNR against version 3, 0.05 needed\n" in top
-    assert "- hole PSNR under brush masks is worse than that of version 3 at level 1\n" in top
+    assert "- hole PSNR of brush masks is worse than that of version 3 at level 1\n" in top
     rows = cells(rest)
     assert ["gain", "**failed**", "-0.310 dB of hole PSNR against version 3, 0.05 needed"] in rows
     assert ["LPIPS no worse", "passed", "LPIPS -0.0200; no more than 0.01 higher is allowed"] in rows
-    assert [*("brush, level 1", "hole PSNR, dB ↑", "19.99", "20.30", "−0.310", "−0.510 to −0.110", "**worse**")] in rows
-    assert ["brush, mean over levels", "hole PSNR, dB ↑"] in [row[:2] for row in rows]
+    assert [
+        *("brush masks, level 1", "hole PSNR, dB ↑", "19.99", "20.30", "−0.310", "−0.510 to −0.110", "**worse**")
+    ] in rows
+    assert ["brush masks, mean over levels", "hole PSNR, dB ↑"] in [row[:2] for row in rows]
 
 
 def test_a_missing_part_leaves_nothing_behind(card: str, bare_story: Story) -> None:
     bare = render_model_card(bare_story)
     for word in (
-        "Confidence of",
-        "says for every pixel",
+        "### Confidence",
         "### Lighting",
         "the rule asks",
         "champion before",
@@ -178,7 +200,7 @@ def test_a_missing_part_leaves_nothing_behind(card: str, bare_story: Story) -> N
         assert word not in bare
     assert "1 everywhere: this model does not say how sure it is" in bare
     assert "Version 4 is champion: it is the first." in bare
-    assert ["brush, level 1", "hole PSNR, dB ↑", "19.99"] in cells(bare)
+    assert ["brush masks, level 1", "hole PSNR, dB ↑", "19.99"] in cells(bare)
     assert not re.search(r"\n{3}|[ \t]\n", bare)
 
 
@@ -200,7 +222,9 @@ def test_the_snippet_runs(card: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
         torch.manual_seed(0)
         weights = build_model("unet_attention", OPTIONS).state_dict()
     trained = TrainedModel("unet_attention", OPTIONS, SIZE, 1, weights)
-    (tmp_path / "model.onnx").write_bytes(to_onnx(trained, {}))
+    task = get_task("inpainting")
+    content = to_onnx(task.contract(trained), task.signature, task.signature.zeros(N=2, H=SIZE, W=SIZE), {})
+    (tmp_path / "model.onnx").write_bytes(content)
     face = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
     hole = np.zeros((SIZE, SIZE), bool)
     hole[20:40, 10:50] = True

@@ -48,7 +48,7 @@ PART_CASES = ("features/", "parts/")
 
 @dataclass(frozen=True)
 class LightingRow:
-    """Hole PSNR of the model and of the baseline on the ``faces`` of one brightness; ``luma`` is the range of 0 to 255."""
+    """Hole PSNR of the model and of the baseline on the ``faces`` of one brightness; ``luma`` is its range of 255."""
 
     condition: str
     luma: str
@@ -94,8 +94,8 @@ class InpaintingReport(TaskReport):
         "Whole PSNR counts all pixels, hole PSNR only hidden ones.",
         "Identity is the cosine between the judge's embeddings of the result and of the true face. The row “hidden "
         "input” is its floor: the face with its holes left gray.",
-        "Parts of the face are drawn from each face's own landmarks. They cover too little of the picture to have levels; "
-        "left and right are the picture's.",
+        "Parts of the face are drawn from each face's own landmarks. They cover too little of the picture to have "
+        "levels; left and right are the picture's.",
     )
     intended_use = (
         "Research on inpainting and on what occlusion does to a face.",
@@ -103,8 +103,8 @@ class InpaintingReport(TaskReport):
         "Giving an investigator a first impression, with the original and the mask beside it, never instead of them.",
     )
     misuse = (
-        "**As evidence.** A reconstruction must not identify, convict or exclude a person. What was hidden is gone; the "
-        "model paints what is likely on average among the faces it has seen.",
+        "**As evidence.** A reconstruction must not identify, convict or exclude a person. What was hidden is gone; "
+        "the model paints what is likely on average among the faces it has seen.",
         "**As input to face recognition.** A match with a reconstruction is a match with a guess.",
         "**Without its mask.** Never pass a reconstruction on without showing which pixels it invented.",
         "On people who did not agree to it, or against the law of the place.",
@@ -115,7 +115,7 @@ class InpaintingReport(TaskReport):
             return f"{case.removeprefix('parts/')} (outline)"
         if case.startswith("features/"):
             return "all parts" if case == "features/all" else case.removeprefix("features/").replace("_", " ")
-        return f"{case} masks"
+        return f"{case.replace('_', ' ')} masks"
 
     def level_label(self, case: str, level: int) -> str:
         return self.case_title(case) if level < 0 else f"level {level} ({level_range(level)} hidden)"
@@ -180,9 +180,11 @@ class InpaintingReport(TaskReport):
         levels = sorted(name for name in names if name.startswith("val/hole_psnr/"))
         return [("validation: hole PSNR, dB", levels), ("validation: hole L1", [f"val/hole_l1/{MAIN_CASE}"])]
 
-    def anchors(self, story: Story) -> list[tuple[str, str]]:
-        confidence = [("confidence", "Confidence")] if details_of(story.evaluation).confidence else []
-        return [("faces", "Faces"), *confidence, ("masks", "Masks")]
+    def anchors(self, story: Story) -> dict[str, tuple[str, str]]:
+        found = {"faces": ("faces", "Faces"), "after_promotion": ("masks", "Masks")}
+        if details_of(story.evaluation).confidence:
+            found["after_figures"] = ("confidence", "Confidence")
+        return found
 
     def sample_grid(self, evaluation: Evaluation) -> NDArray[np.uint8]:
         """Per face original, corrupted (hole in magenta), reconstructed, Telea, error."""

@@ -1,4 +1,4 @@
-"""The pictures of inpainting's report: faces as tiles, zoomed parts, maps with fixed colours, all of them within one budget."""
+"""The pictures of inpainting's report: faces as tiles, zoomed parts, maps of fixed colours, all within one budget."""
 
 import base64
 import io
@@ -284,7 +284,7 @@ def mask_examples(blocks: Iterable[tables.Block]) -> list[dict[str, Any]]:
                 continue
             ratio = sum(LEVELS[group.level]) / 2
             mask = draw_mask(block.case, 64, ratio, generator("mask example", block.case, group.level))
-            alt = f"a {block.title} mask of level {group.level}, white where the picture is hidden"
+            alt = f"one of the {block.title}, level {group.level}, white where the picture is hidden"
             black_white = np.repeat(np.array([[0], [255]], np.uint8), 3, axis=1)
             content = _uri("png", png(mask.astype(np.uint8), black_white))
             tiles.append(Tile(content, 64, 64, alt, f"level {group.level}", f"{ratio * 100:.0f} %"))

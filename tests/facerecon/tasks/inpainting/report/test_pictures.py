@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facerecon.report import Story, pictures
-from facerecon.report import tables as table
-from facerecon.report.pictures import Face, Gallery, Tile, gallery
+from facerecon.evaluation.evaluation import Evaluation
+from facerecon.report import tables
+from facerecon.report.formats import palette
+from facerecon.tasks.inpainting.report import REPORT, details_of, pictures
+from facerecon.tasks.inpainting.report.pictures import Face, Gallery, Tile, gallery
 
 Arrays = dict[str, np.ndarray]
 Samples = Callable[..., Arrays]
@@ -18,11 +20,11 @@ SIZE = 64
 
 
 @pytest.fixture
-def show(make_story: Callable[..., Story]) -> Callable[..., Gallery]:
+def show(make_evaluation: Callable[..., Evaluation]) -> Callable[..., Gallery]:
     """``show(samples, comparison)``: their gallery, beside a champion called version 3."""
 
     def shown(samples: Arrays, comparison: Arrays | None = None) -> Gallery:
-        return gallery(samples, comparison or {}, make_story().figures, "version 3")
+        return gallery(samples, comparison or {}, details_of(make_evaluation()), "version 3")
 
     return shown
 
@@ -68,7 +70,7 @@ def test_every_confidence_has_its_colour(make_samples: Samples, show: Callable[.
     samples["mask"][:] = 1
     samples["confidence"][0] = np.arange(SIZE * SIZE).reshape(SIZE, SIZE) // 16
     seen = pixels(by_caption(show(samples).typical[0])["confidence"]).reshape(-1, 3)
-    colours = pictures.palette(pictures.CONFIDENCE_COLOURS, 255).tolist()
+    colours = palette(pictures.CONFIDENCE_COLOURS, 255).tolist()
     places = [colours.index(colour) for colour in seen.tolist()]
     assert (np.diff(places) >= 0).all()
     assert (places[0], places[-1]) == (0, 254)
@@ -114,7 +116,7 @@ def test_a_part_outside_the_picture_is_left_out(make_samples: Samples, show: Cal
 def test_attention_maps_by_scale(make_samples: Samples, show: Callable[..., Gallery]) -> None:
     coarse, fine = show(make_samples(1, 0)).typical[0].attention
     assert [(tile.caption, tile.figure) for tile in (coarse, fine)] == [("1/2", "0.40"), ("1/1", "0.80")]
-    colours = pictures.palette(pictures.ATTENTION_COLOURS)
+    colours = palette(pictures.ATTENTION_COLOURS)
     assert (pixels(coarse) == colours[102]).all()
     assert (pixels(fine) == colours[204]).all()
 
@@ -164,11 +166,14 @@ def test_what_does_not_fit_is_stored_with_loss_and_then_smaller(
     assert looks[3] == (64, False)
 
 
-def test_mask_examples_are_white_where_hidden(make_story: Callable[..., Story]) -> None:
-    rows = pictures.mask_examples(table.blocks(make_story().figures))
-    assert [row["title"] for row in rows] == ["brush", "boxes", "held out"]
+def test_mask_examples_are_white_where_hidden(make_evaluation: Callable[..., Evaluation]) -> None:
+    rows = pictures.mask_examples(tables.blocks(make_evaluation(), REPORT))
+    assert [row["title"] for row in rows] == ["brush masks", "boxes masks", "held out masks"]
     for row in rows:
         shares = [(pixels(tile) == 255).mean() for tile in row["tiles"]]
         assert shares == sorted(shares)
         assert all(set(np.unique(pixels(tile))) == {0, 255} for tile in row["tiles"])
         assert shares[1] == pytest.approx(0.4, abs=0.1)
+    assert [tile.alt for tile in rows[2]["tiles"]] == [
+        f"one of the held out masks, level {k}, white where the picture is hidden" for k in (1, 2, 3)
+    ]

@@ -13,21 +13,26 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from facerecon.corruption.frozen import MaskSet
+from facerecon.corruption.settings import MaskSettings
 from facerecon.data.augmentation import AugmentationSettings
-from facerecon.data.datasets import StepSampler, TrainingFaces, collate
+from facerecon.data.datasets import StepSampler
 from facerecon.data.manifest import Manifest
-from facerecon.evaluation import evaluate as module
-from facerecon.evaluation.evaluate import evaluate
-from facerecon.evaluation.promotion import PromotionSettings
-from facerecon.evaluation.settings import EvaluationSettings
+from facerecon.evaluation.metrics import channels_first
+from facerecon.evaluation.scores import Summary
 from facerecon.files import sha256_bytes
-from facerecon.models import ReconstructionModel
 from facerecon.models.trained import TrainedModel
 from facerecon.perception.identity import load_identity
-from facerecon.run import RunSettings, parse_settings
-from facerecon.training.losses import ReconstructionLoss
+from facerecon.run import parse_settings
+from facerecon.tasks.inpainting import evaluate as module
+from facerecon.tasks.inpainting.cases import MaskCases
+from facerecon.tasks.inpainting.dataset import TrainingFaces, collate
+from facerecon.tasks.inpainting.evaluate import EvaluationPart, evaluate
+from facerecon.tasks.inpainting.evaluation_settings import InpaintingEvaluationSettings
+from facerecon.tasks.inpainting.evaluator import Fill, Filled
+from facerecon.tasks.inpainting.gate_settings import InpaintingPromotionSettings
+from facerecon.tasks.inpainting.losses import ReconstructionLoss
 
-CONFIGS = sorted((Path(__file__).parents[3] / "configs").glob("*.yaml"))
+CONFIGS = sorted((Path(__file__).parents[4] / "configs").glob("*.yaml"))
 STILL = AugmentationSettings(flip=0, rotation=0, brightness=0, contrast=0, colour=0, blur=0)
 
 
@@ -60,35 +65,34 @@ def test_the_untouched_image_is_infinitely_good_and_perfect_by_every_judge(
 ) -> None:
     """A figure that the truth itself does not reach would measure something else than the distance to the truth."""
 
-    def cheat(
-        model: ReconstructionModel, images: NDArray[np.uint8], masks: NDArray[np.uint8]
-    ) -> tuple[torch.Tensor, None]:
-        return torch.from_numpy(images).permute(0, 3, 1, 2), None
+    def cheat(model: object) -> Fill:
+        return lambda images, masks: Filled(channels_first(images), torch.ones(len(images), dtype=torch.bool))
 
-    monkeypatch.setattr(module, "reconstruct", cheat)
+    monkeypatch.setattr(module, "fill_by_model", cheat)
     masks = MaskSet(64, {(3, "brush"): tiny_masks.masks[3, "brush"]}, tiny_masks.folder)
-    result = evaluate(tiny_model, tiny_manifest, masks, EvaluationSettings(lpips_backbone="alex"), False, [])
-    [row] = [row for row in result.figures["table"] if row["method"] == "model"]
+    settings = InpaintingEvaluationSettings(lpips_backbone="alex")
+    part = EvaluationPart(masks=MaskSettings(evaluate_features=False), evaluation=settings)
+    result = evaluate(part, tiny_model, tiny_manifest, MaskCases(masks))
+    found = {metric.name: result.summary(metric.name, "brush", 3, "model") for metric in result.metrics}
     for metric in ("whole_psnr", "hole_psnr"):
-        assert row[metric] == {"mean": None, "std": None, "n": 3, "infinite": 3}
-    assert row["ssim"]["mean"] == pytest.approx(1)
-    assert row["lpips"]["mean"] == pytest.approx(0, abs=1e-6)
-    assert row["identity"]["mean"] == pytest.approx(1)
+        assert found[metric] == Summary(mean=None, std=None, n=3, infinite=3)
+    means = [found[metric].mean for metric in ("ssim", "lpips_alex", "identity_dlib")]
+    assert means == pytest.approx([1, 0, 1], abs=1e-6)
     assert np.isinf(result.samples["hole_psnr"]).all()
 
 
 @pytest.mark.parametrize("config", [None, *CONFIGS], ids=lambda path: path.stem if path else "defaults")
 def test_no_reported_judge_has_taught(config: Path | None) -> None:
     parameters = yaml.safe_load(config.read_text(encoding="utf-8"))["parameters"] if config else {}
-    settings = parse_settings(parameters, "test") if config else RunSettings()
+    settings = parse_settings(parameters, "test")
     loss = ReconstructionLoss(settings.training.losses)
     teachers = {f"lpips_{loss.lpips.backbone}"} if loss.lpips else set()
     teachers |= {loss.identity.name} if loss.identity else set()
-    judges = {f"lpips_{settings.evaluation.lpips_backbone}", settings.evaluation.identity_network}
-    assert not judges & teachers
-    assert not set(settings.promotion.judges) & teachers
+    assert not {*settings.evaluation.judges, *settings.promotion.judges} & teachers
 
 
-@pytest.mark.parametrize("settings", [EvaluationSettings(), PromotionSettings()])
-def test_the_default_judge_of_identity_cannot_teach(settings: EvaluationSettings | PromotionSettings) -> None:
+@pytest.mark.parametrize("settings", [InpaintingEvaluationSettings(), InpaintingPromotionSettings()])
+def test_the_default_judge_of_identity_cannot_teach(
+    settings: InpaintingEvaluationSettings | InpaintingPromotionSettings,
+) -> None:
     assert not load_identity(settings.identity_network).teaches

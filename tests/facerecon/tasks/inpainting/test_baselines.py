@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from facerecon.corruption.masks import draw_mask
-from facerecon.evaluation.baselines import BASELINES, mean_fill, navier_stokes, telea
+from facerecon.tasks.inpainting.baselines import BASELINES, mean_fill, navier_stokes, telea
 
 
 @pytest.fixture

@@ -13,34 +13,61 @@ import pytest
 import torch
 from facerecon.evaluation.baselines import BASELINES
 from facerecon.evaluation.evaluate import METHODS, Evaluation, evaluate
-from facerecon.evaluation.measuring import METRICS, cases_of, reconstruct
 from scipy.stats import spearmanr
 
 from facerecon.corruption.frozen import MaskSet
 from facerecon.corruption.masks import FEATURE_PARTS, draw_feature_mask
+from facerecon.corruption.settings import MaskSettings
 from facerecon.data.datasets import evaluation_faces
 from facerecon.data.manifest import Manifest
 from facerecon.data.parts import PART_LABELS
 from facerecon.data.store import AlignedPhoto, FaceStore
 from facerecon.errors import FaceReconError
-from facerecon.evaluation import evaluate as module
-from facerecon.evaluation import measuring
+from facerecon.evaluation.evaluation import Evaluation
+from facerecon.evaluation.keys import MetricKey
 from facerecon.evaluation.metrics import from_uint8, hole_psnr, ssim, to_uint8, whole_psnr
-from facerecon.evaluation.settings import EvaluationSettings
+from facerecon.evaluation.scores import Scores, Summary
 from facerecon.models import build_model
+from facerecon.models.layers.face_prior import FacePrior
 from facerecon.models.trained import TrainedModel
 from facerecon.perception.identity import load_identity
 from facerecon.perception.lpips import LPIPS
+from facerecon.tasks.inpainting import evaluate as module
+from facerecon.tasks.inpainting import evaluator
+from facerecon.tasks.inpainting.baselines import BASELINES
+from facerecon.tasks.inpainting.cases import MaskCases
+from facerecon.tasks.inpainting.details import InpaintingDetails
+from facerecon.tasks.inpainting.evaluate import METHODS, EvaluationPart, evaluate
+from facerecon.tasks.inpainting.evaluation_settings import InpaintingEvaluationSettings as Chosen
+from facerecon.tasks.inpainting.evaluator import fill_by_model, mask_cases
 
-QUICK = EvaluationSettings(max_faces=2, lpips_backbone="alex", samples=5)
+QUICK = Chosen(max_faces=2, lpips_backbone="alex", samples=5)
 Evaluate = Callable[..., Evaluation]
 
 
-def find_row(figures: dict[str, Any], method: str, family: str, level: int | None) -> dict[str, Any]:
-    """The table's only row for a method under one family and level."""
-    wanted = (method, family, level)
-    [row] = [row for row in figures["table"] if (row["method"], row["family"], row["level"]) == wanted]
-    return row
+def figure(result: Evaluation, method: str, metric: str, case: str, level: int = -1) -> Summary:
+    """A figure that must be there."""
+    found = result.summary(metric, case, level, method)
+    assert found is not None
+    return found
+
+
+def counts(result: Evaluation) -> dict[str, int]:
+    """How many faces each case has."""
+    identity = result.metrics[-1].name
+    return {case: figure(result, "model", identity, case, level).n for case, level in result.split_cases}
+
+
+def without(scores: Scores, method: str) -> dict[tuple[MetricKey, str], list[float]]:
+    return {column: scores.values(*column).tolist() for column in scores if column[1] != method}
+
+
+def model_of(options: dict[str, Any], family: str = "unet_attention") -> TrainedModel:
+    """A fresh network."""
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        model = build_model(family, options)
+    return TrainedModel(family, options, 64, 9, dict(model.state_dict()))
 
 
 @pytest.fixture(scope="module")
@@ -54,15 +81,16 @@ def run(tiny_model: TrainedModel, tiny_manifest: Manifest, one_kind: MaskSet) ->
     """``run(...)`` evaluates the tiny model on two blobs under one kind of mask, or as said."""
 
     def evaluate_blobs(
-        settings: EvaluationSettings = QUICK,
+        settings: Chosen = QUICK,
         *,
         model: TrainedModel = tiny_model,
         manifest: Manifest = tiny_manifest,
         masks: MaskSet = one_kind,
         features: bool = False,
-        taught_by: tuple[str, ...] = ("lpips_alex", "sface"),
+        teachers: tuple[str, ...] = ("lpips_alex", "sface"),
     ) -> Evaluation:
-        return evaluate(model, manifest, masks, settings, features, taught_by)
+        part = EvaluationPart(masks=MaskSettings(evaluate_features=features), evaluation=settings)
+        return evaluate(part, replace(model, teachers=teachers), manifest, MaskCases(masks))
 
     return evaluate_blobs
 
@@ -73,19 +101,6 @@ def small(run: Evaluate) -> Evaluation:
     return run()
 
 
-@pytest.fixture(scope="module")
-def other_model() -> TrainedModel:
-    """A network of other weights than the tiny one."""
-    with torch.random.fork_rng():
-        torch.manual_seed(5)
-        model = build_model("unet_attention", {"features": [8, 4]})
-    return TrainedModel("unet_attention", {"features": [8, 4]}, 64, 9, dict(model.state_dict()))
-
-
-def without(rows: list[dict[str, Any]], method: str) -> list[dict[str, Any]]:
-    return [row for row in rows if row["method"] != method]
-
-
 def manifest_without(manifest: Manifest, split: str) -> Manifest:
     return Manifest(root="", faces=manifest.faces[manifest.faces["split"] != split], store=manifest.store, size=64)
 
@@ -93,54 +108,78 @@ def manifest_without(manifest: Manifest, split: str) -> Manifest:
 # ------------------------------------------------------------------------------------------------------------- table
 
 
-def test_the_table_has_every_method_under_every_kind(
+def test_the_scores_have_every_method_under_every_case(
     run: Evaluate, tiny_masks: MaskSet, tiny_manifest: Manifest
 ) -> None:
     """With VGG as the judge, as configured by default, on all faces of the test split."""
-    result = run(EvaluationSettings(), masks=tiny_masks, features=True)
-    kinds = [(family, level) for family in ("brush", "held_out") for level in (1, 2, 3)]
-    kinds += [(f"features/{part}", None) for part in FEATURE_PARTS]
-    rows = result.figures["table"]
-    assert [(row["family"], row["level"], row["method"]) for row in rows] == [
-        (*kind, method) for kind in kinds for method in (*METHODS, "masked_input")
-    ]
-    for row in rows:
-        measured = ("identity",) if row["method"] == "masked_input" else METRICS
-        assert row.keys() == {"method", "family", "level", "hole_ratio", *measured}
-        assert all(row[metric]["n"] == 3 for metric in measured), "every face counts"
-        assert -1 <= row["identity"]["mean"] <= 1.0001
-    ratios = {(row["family"], row["level"]): row["hole_ratio"] for row in rows}
+    result = run(Chosen(), masks=tiny_masks, features=True, teachers=())
+    cases = [(family, level) for family in ("brush", "held_out") for level in (1, 2, 3)]
+    cases += [(f"features/{part}", -1) for part in FEATURE_PARTS]
+    assert result.split_cases == cases
+    names = [metric.name for metric in result.metrics]
+    assert names == ["whole_psnr", "hole_psnr", "ssim", "lpips_vgg", "identity_dlib"]
+    assert list(result.methods) == list(METHODS) == ["model", "telea", "mean_fill", "masked_input"]
+    for case, level in cases:
+        for method in METHODS:
+            found = {name: result.summary(name, case, level, method) for name in names}
+            measured = {"identity_dlib"} if method == "masked_input" else set(names)
+            assert {name for name in names if found[name] is not None} == measured
+            assert all(found[name].n == 3 for name in measured), "every face counts"
+            assert -1 <= found["identity_dlib"].mean <= 1.0001
+    assert isinstance(result.details, InpaintingDetails)
+    ratios = {(row.case, row.level): row.ratio for row in result.details.hole_ratios}
+    assert list(ratios) == cases
     assert all(0.09 <= ratios[family, 1] <= 0.31 for family in ("brush", "held_out"))
     assert all(0.49 <= ratios[family, 3] <= 0.71 for family in ("brush", "held_out"))
-    assert result.figures["split"] == {"name": "test", "faces": 3, "identities": 3}
-    assert result.figures["judges"] == {
-        "lpips": {"network": "lpips_vgg", "in_loss": False},
-        "identity": {"network": "dlib", "in_loss": False, "same_person": 0.909},
-    }
-    assert result.figures["masks"] == tiny_masks.digest
-    assert result.figures["data"] == tiny_manifest.digest
-    assert json.loads(json.dumps(result.figures, allow_nan=False)) == result.figures
+    assert (result.faces, result.identities) == (3, 3)
+    assert (result.headline, result.baseline) == (("hole_psnr", "brush"), "telea")
+    assert [(judge.label, judge.network, judge.in_loss) for judge in result.judges] == [
+        ("LPIPS", "lpips_vgg", False),
+        ("identity", "dlib", False),
+    ]
+    assert "0.91" in result.judges[1].note, "of faces that are alike by this network"
+    assert (result.cases, result.data) == (tiny_masks.digest, tiny_manifest.digest)
+    stored = result.as_dict()
+    assert json.loads(json.dumps(stored, allow_nan=False)) == stored
+    assert Evaluation.from_dict(stored, result.scores, {}, InpaintingDetails) == replace(result, samples={})
 
 
-def test_model_is_described(small: Evaluation, tiny_model: TrainedModel) -> None:
-    about = {"family": "unet_attention", "size": 64, "step": 1, "weights": tiny_model.digest}
-    assert small.figures["model"] == {**about, "attention": ["1/2", "1/1"]}
+def test_scores_are_keyed_by_the_faces_digests(small: Evaluation, tiny_manifest: Manifest) -> None:
+    faces = evaluation_faces(tiny_manifest, "test", 2).faces
+    assert {small.scores.faces(*column) for column in small.scores if column[0].face_set == "test"} == {faces}
+    assert all(len(face) == 64 for face in faces)
+
+
+def test_model_is_described(run: Evaluate, small: Evaluation, tiny_model: TrainedModel) -> None:
+    model = small.model
+    assert (model.task, model.family, model.size, model.step) == ("inpainting", "unet_attention", 64, 1)
+    assert model.weights == tiny_model.digest
+    assert model.parameters == sum(values.numel() for values in tiny_model.build().parameters())
+    assert model.fitted == 0
+    assert small.details.attention == ("1/2", "1/1")
+
+
+def test_what_the_prior_took_from_faces_is_counted_apart(run: Evaluate) -> None:
+    options = {"features": [8, 16], "prior_grid": 8, "prior_components": 6}
+    found = run(Chosen(max_faces=1, samples=1), model=model_of(options, "unet_fill")).model
+    brightness, colour = 8 * 8 * (1 + 6 / 2), 2 * 4 * 4 * (1 + 2 / 2)
+    assert found.fitted == brightness + colour + 2, "means and, on half a face, components; the noises' variances"
+    network = build_model("unet_fill", options)
+    assert any(isinstance(part, FacePrior) for part in network.modules())
+    assert found.parameters == sum(values.numel() for values in network.parameters())
 
 
 @pytest.mark.parametrize(
-    ("taught_by", "lpips", "identity"),
+    ("teachers", "lpips", "identity"),
     [((), False, False), (("lpips_alex",), True, False), (("sface", "lpips_vgg"), False, True)],
 )
 def test_a_judge_that_was_a_teacher_is_marked(
-    run: Evaluate, small: Evaluation, taught_by: tuple[str, ...], lpips: bool, identity: bool
+    run: Evaluate, teachers: tuple[str, ...], lpips: bool, identity: bool
 ) -> None:
-    settings = EvaluationSettings(max_faces=1, lpips_backbone="alex", identity_network="sface")
-    result = run(settings, taught_by=taught_by)
-    assert result.figures["judges"] == {
-        "lpips": {"network": "lpips_alex", "in_loss": lpips},
-        "identity": {"network": "sface", "in_loss": identity, "same_person": 0.363},
-    }
-    assert small.figures["judges"]["lpips"]["in_loss"] is True
+    chosen = Chosen(max_faces=1, lpips_backbone="alex", identity_network="sface", samples=1)
+    judges = run(chosen, teachers=teachers).judges
+    assert [(judge.network, judge.in_loss) for judge in judges] == [("lpips_alex", lpips), ("sface", identity)]
+    assert judges[1].note.startswith("on photographs, a cosine of 0.36")
 
 
 def test_figures_are_those_of_composites_by_their_definitions(
@@ -161,56 +200,53 @@ def test_figures_are_those_of_composites_by_their_definitions(
             ("mean_fill", mean),
             ("masked_input", torch.where(mask == 1, torch.tensor(128 / 127.5 - 1), truth)),
         ):
-            row, saved = find_row(small.figures, method, "brush", 2), to_uint8(images)
+            saved = to_uint8(images)
             seen = saved.float() / 127.5 - 1
-            cosine = (identity.embed(seen, faces.points5()) * people).sum(1)
-            assert row["identity"]["mean"] == pytest.approx(cosine.mean().item(), abs=1e-4)
-            if method == "masked_input":
-                continue
-            for metric, values in (
-                ("whole_psnr", whole_psnr(saved, to_uint8(truth))),
-                ("hole_psnr", hole_psnr(saved, to_uint8(truth), mask)),
-                ("ssim", ssim(saved, to_uint8(truth))),
-                ("lpips", lpips(seen, truth)),
-            ):
-                assert row[metric]["mean"] == pytest.approx(values.mean().item(), rel=1e-4), (method, metric)
-                assert row[metric]["std"] == pytest.approx(values.std(correction=0).item(), rel=1e-2, abs=1e-5)
-    assert row["hole_ratio"] == pytest.approx(masks.mean())
+            expected = {"identity_dlib": (identity.embed(seen, faces.points5()) * people).sum(1)}
+            if method != "masked_input":
+                expected["whole_psnr"] = whole_psnr(saved, to_uint8(truth))
+                expected["hole_psnr"] = hole_psnr(saved, to_uint8(truth), mask)
+                expected["ssim"] = ssim(saved, to_uint8(truth))
+                expected["lpips_alex"] = lpips(seen, truth)
+            for metric, values in expected.items():
+                found = small.scores.values(MetricKey("test", metric, "brush", 2), method)
+                assert found == pytest.approx(values.numpy(), rel=1e-4, abs=1e-4), (method, metric)
+    assert small.details.hole_ratio("brush", 2) == pytest.approx(masks.mean())
 
 
 def test_the_same_evaluation_gives_the_same_figures(run: Evaluate, small: Evaluation) -> None:
     again = run()
-    assert again.figures == small.figures
+    assert again.scores == small.scores
+    assert again.as_dict() == small.as_dict()
     assert all(np.array_equal(again.samples[name], small.samples[name]) for name in small.samples)
 
 
-def test_baselines_do_not_depend_on_the_model(run: Evaluate, small: Evaluation, other_model: TrainedModel) -> None:
-    other = run(model=other_model).figures["table"]
-    assert without(other, "model") == without(small.figures["table"], "model")
-    assert other[0] != small.figures["table"][0]
+def test_baselines_do_not_depend_on_the_model(run: Evaluate, small: Evaluation) -> None:
+    other = run(model=model_of({"features": [8, 4]})).scores
+    assert without(other, "model") == without(small.scores, "model")
+    assert other != small.scores
 
 
 def test_figures_do_not_depend_on_how_faces_are_batched(
     run: Evaluate, tiny_masks: MaskSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     masks = MaskSet(64, {key: tiny_masks.masks[key] for key in ((1, "brush"), (3, "held_out"))}, tiny_masks.folder)
-    settings = EvaluationSettings(max_faces=3, lpips_backbone="alex", samples=1)
-    together = run(settings, masks=masks).figures["table"]
-    monkeypatch.setattr(measuring, "BATCH", 2)
-    apart = run(settings, masks=masks).figures["table"]
-    assert len(apart) == len(together)
-    for row, other in zip(apart, together, strict=True):
-        for name in METRICS:
-            if name in row:
-                assert row[name] == pytest.approx(other[name], rel=1e-4)
+    settings = Chosen(max_faces=3, lpips_backbone="alex", samples=1)
+    together = run(settings, masks=masks).scores
+    monkeypatch.setattr(evaluator, "BATCH", 2)
+    apart = run(settings, masks=masks).scores
+    assert list(apart) == list(together)
+    for column in together:
+        assert apart.faces(*column) == together.faces(*column)
+        assert apart.values(*column) == pytest.approx(together.values(*column), rel=1e-4)
 
 
 def test_a_face_keeps_its_masks_whoever_else_is_evaluated(tiny_manifest: Manifest, tiny_masks: MaskSet) -> None:
     many, few = (evaluation_faces(tiny_manifest, "train", most) for most in (8, 3))
     assert 3 == len(few) < len(many)
-    of_many = cases_of(many, tiny_masks, features=True)
-    for case, other in zip(cases_of(few, tiny_masks, features=True), of_many, strict=True):
-        assert case.name == other.name
+    of_many = mask_cases(many, tiny_masks, parts=True)
+    for case, other in zip(mask_cases(few, tiny_masks, parts=True), of_many, strict=True):
+        assert (case.case, case.level) == (other.case, other.level)
         for mask, sha in zip(case.masks, few.sha256s, strict=True):
             assert np.array_equal(mask, other.masks[many.sha256s.index(sha)])
 
@@ -222,7 +258,7 @@ def test_only_people_of_the_test_split_are_read(
     others = pd.concat([tiny_manifest.split(split) for split in ("train", "val", "gate")])
     assert FaceStore.remove(store, set(others["sha256"])) == len(others) == 13
     manifest = Manifest(root="", faces=tiny_manifest.faces, store=str(store), size=64)
-    assert run(manifest=manifest).figures == small.figures
+    assert run(manifest=manifest).scores == small.scores
 
 
 def test_labelled_parts_are_cases_of_the_faces_that_have_them(
@@ -236,13 +272,13 @@ def test_labelled_parts_are_cases_of_the_faces_that_have_them(
         [face] = tiny_manifest.aligned_faces.photo(name).faces
         photos.append(AlignedPhoto(name, None, [replace(face, parts=labels if name != second else face.parts)]))
     FaceStore.write(tmp_path, photos)
-    three = EvaluationSettings(max_faces=3, lpips_backbone="alex", samples=1)
-    figures = run(three, manifest=replace(tiny_manifest, store=str(tmp_path)), features=True).figures
-    counts = {row["family"]: row["identity"]["n"] for row in figures["table"]}
-    assert {name: count for name, count in counts.items() if name.startswith("parts/")} == {"parts/hair": 2}
-    assert counts["features/nose"] == 3
-    row = find_row(figures, "model", "parts/hair", None)
-    assert row["hole_ratio"] == pytest.approx(17 / 64), "a little more than was labelled"
+    three = Chosen(max_faces=3, lpips_backbone="alex", samples=1)
+    result = run(three, manifest=replace(tiny_manifest, store=str(tmp_path)), features=True)
+    found = counts(result)
+    assert {name: count for name, count in found.items() if name.startswith("parts/")} == {"parts/hair": 2}
+    assert found["features/nose"] == 3
+    assert result.scores.faces(MetricKey("test", "ssim", "parts/hair"), "telea") == (first, third)
+    assert result.details.hole_ratio("parts/hair", -1) == pytest.approx(17 / 64), "a little more than was labelled"
 
 
 def test_a_face_without_the_part_is_left_out_of_that_parts_figures(
@@ -259,14 +295,13 @@ def test_a_face_without_the_part_is_left_out_of_that_parts_figures(
         photos.append(AlignedPhoto(name, None, [replace(face, sixty_eight=beyond)]))
     FaceStore.write(tmp_path, photos)
     manifest = replace(tiny_manifest, store=str(tmp_path))
-    figures = run(manifest=manifest, features=True).figures
-    counts = {row["family"]: row["identity"]["n"] for row in figures["table"]}
-    assert counts["features/mouth"] == 1
-    assert counts["features/nose"] == counts["brush"] == 2
-    assert "features/jaw" not in counts, "nobody has one"
-    row = find_row(figures, "model", "features/mouth", None)
+    result = run(manifest=manifest, features=True)
+    found = counts(result)
+    assert found["features/mouth"] == 1
+    assert found["features/nose"] == found["brush"] == 2
+    assert "features/jaw" not in found, "nobody has one"
     mouth = draw_feature_mask("mouth", manifest.aligned_faces.points(second).sixty_eight, 64)
-    assert row["hole_ratio"] == pytest.approx(mouth.mean())
+    assert result.details.hole_ratio("features/mouth", -1) == pytest.approx(mouth.mean())
 
 
 def test_no_face_to_evaluate_is_an_error(run: Evaluate, tiny_manifest: Manifest) -> None:
@@ -281,7 +316,7 @@ def test_no_face_to_evaluate_is_an_error(run: Evaluate, tiny_manifest: Manifest)
 def shown(run: Evaluate, tiny_masks: MaskSet, tiny_manifest: Manifest) -> Evaluation:
     """All three test faces, brush masks of levels 1 and 3."""
     masks = MaskSet(64, {(level, "brush"): tiny_masks.masks[level, "brush"] for level in (1, 3)}, tiny_masks.folder)
-    return run(EvaluationSettings(max_faces=3, lpips_backbone="alex", samples=4), masks=masks)
+    return run(Chosen(max_faces=3, lpips_backbone="alex", samples=4), masks=masks)
 
 
 def test_samples_are_the_first_faces_under_levels_in_turn(
@@ -316,7 +351,9 @@ def test_the_worst_samples_are_different_faces_of_the_lowest_hole_psnr(
     for level in (1, 3):
         masks = np.stack([tiny_masks.for_face(sha, level, "brush") for sha in faces.sha256s])
         mask = torch.from_numpy(masks).float()[:, None]
-        for index, value in enumerate(hole_psnr(reconstruct(tiny_model.build(), faces.images, masks)[0], images, mask)):
+        for index, value in enumerate(
+            hole_psnr(fill_by_model(tiny_model.build())(faces.images, masks).images, images, mask)
+        ):
             psnr[index, level] = float(value)
     worst_of = {index: min((psnr[index, level], level) for level in (1, 3)) for index in range(3)}
     wanted = sorted((*worst_of[index], index) for index in range(3))[:2]
@@ -327,8 +364,8 @@ def test_the_worst_samples_are_different_faces_of_the_lowest_hole_psnr(
 
 
 def test_attention_is_that_of_the_sample(shown: Evaluation, tiny_model: TrainedModel) -> None:
-    samples, names = shown.samples, shown.figures["model"]["attention"]
-    assert names == ["1/2", "1/1"]
+    samples, names = shown.samples, shown.details.attention
+    assert names == ("1/2", "1/1")
     mask = torch.from_numpy(samples["mask"]).float()[:, None]
     with torch.no_grad():
         maps = tiny_model.build().attention(from_uint8(samples["original"]), mask)
@@ -352,7 +389,7 @@ def test_boxes_hold_the_parts_of_the_face(shown: Evaluation, tiny_manifest: Mani
 
 def test_no_more_samples_than_asked_for_or_than_there_are(small: Evaluation, run: Evaluate) -> None:
     assert {len(value) for value in small.samples.values()} == {4}, "two typical ones, and both of them as the worst"
-    fewer = run(EvaluationSettings(max_faces=2, lpips_backbone="alex", samples=1))
+    fewer = run(Chosen(max_faces=2, lpips_backbone="alex", samples=1))
     assert {len(value) for value in fewer.samples.values()} == {2}
     assert fewer.samples["kind"].tolist() == ["typical", "worst"]
 
@@ -363,48 +400,46 @@ def test_no_more_samples_than_asked_for_or_than_there_are(small: Evaluation, run
 def test_confidence_is_measured_in_the_holes_of_every_case(
     run: Evaluate, tiny_model: TrainedModel, tiny_manifest: Manifest, one_kind: MaskSet
 ) -> None:
-    figures = run(EvaluationSettings(max_faces=3, lpips_backbone="alex"), features=True).figures
-    found = figures["confidence"]
-    cases = list(dict.fromkeys((row["family"], row["level"]) for row in figures["table"]))
-    assert found["threshold"] == 16
-    assert [(row["family"], row["level"]) for row in found["rows"]] == cases
-    assert [(row["family"], row["level"]) for row in found["reliability"]] == cases
+    result = run(Chosen(max_faces=3, lpips_backbone="alex"), features=True)
+    rows = {(row.case, row.level): row for row in result.details.confidence}
+    assert result.details.threshold == 16
+    assert list(rows) == result.split_cases
     faces = evaluation_faces(tiny_manifest, "test", 3)
     masks = np.stack([one_kind.for_face(sha, 2, "brush") for sha in faces.sha256s])
-    composites, confidence = reconstruct(tiny_model.build(), faces.images, masks)
-    assert confidence is not None
-    errors = np.abs(composites.permute(0, 2, 3, 1).numpy().astype(float) - faces.images).mean(axis=3)
-    said, hole = confidence[:, 0].numpy(), masks == 1
+    filled = fill_by_model(tiny_model.build())(faces.images, masks)
+    assert filled.confidence is not None
+    errors = np.abs(filled.images.permute(0, 2, 3, 1).numpy().astype(float) - faces.images).mean(axis=3)
+    said, hole = filled.confidence[:, 0].numpy(), masks == 1
     right = errors[hole] <= 16
     assert 0.01 < right.mean() < 0.99, "else the figures say nothing"
     ranks = [spearmanr(s[h], -e[h]).statistic for s, e, h in zip(said, errors, hole, strict=True)]
-    row = found["rows"][cases.index(("brush", 2))]
-    assert row == {
-        "family": "brush",
+    row = rows["brush", 2]
+    gaps = [each.pixels * abs(each.mean_confidence - each.share_right) for each in row.bins if each.pixels]
+    assert row.model_dump(exclude={"bins"}) == {
+        "case": "brush",
         "level": 2,
         "pixels": hole.sum(),
         "faces": 3,
         "brier": pytest.approx(np.mean((said[hole] - right) ** 2), rel=1e-4),
         "brier_constant": pytest.approx(right.mean() * (1 - right.mean())),
         "rank_correlation": pytest.approx(np.mean(ranks), abs=1e-4),
-        "calibration_error": pytest.approx(row["calibration_error"]),
+        "calibration_error": pytest.approx(sum(gaps) / hole.sum()),
         "mean_confidence": pytest.approx(said[hole].mean(), rel=1e-4),
         "share_right": pytest.approx(right.mean()),
     }
-    bins = found["reliability"][cases.index(("brush", 2))]["bins"]
-    assert sum(each["pixels"] for each in bins) == hole.sum()
-    gaps = [each["pixels"] * abs(each["mean_confidence"] - each["share_right"]) for each in bins if each["pixels"]]
-    assert row["calibration_error"] == pytest.approx(sum(gaps) / hole.sum())
+    assert sum(each.pixels for each in row.bins) == hole.sum()
 
 
 def test_a_model_that_does_not_say_how_sure_it_is_has_no_such_figures(run: Evaluate) -> None:
-    with torch.random.fork_rng():
-        torch.manual_seed(5)
-        model = build_model("unet_attention", {"features": [4, 8], "confidence": False})
-    options = {"features": [4, 8], "confidence": False}
-    result = run(model=TrainedModel("unet_attention", options, 64, 9, dict(model.state_dict())))
-    assert result.figures["confidence"] is None
+    result = run(model=model_of({"features": [4, 8], "confidence": False}))
+    assert result.details.confidence == ()
     assert (result.samples["confidence"] == 255).all()
+
+
+def test_a_model_that_gives_something_that_is_not_finite_is_an_error(run: Evaluate, tiny_model: TrainedModel) -> None:
+    broken = {name: value * torch.nan for name, value in tiny_model.weights.items()}
+    with pytest.raises(FaceReconError, match=r"not finite: .*training\.learning_rate"):
+        run(model=replace(tiny_model, weights=broken))
 
 
 def test_lighting_groups_faces_by_their_mean_luma(
@@ -418,19 +453,19 @@ def test_lighting_groups_faces_by_their_mean_luma(
     FaceStore.write(tmp_path, photos)
     manifest = replace(tiny_manifest, store=str(tmp_path))
     masks = MaskSet(64, {(level, "brush"): tiny_masks.masks[level, "brush"] for level in (1, 2)}, tiny_masks.folder)
-    figures = run(EvaluationSettings(max_faces=3, lpips_backbone="alex"), manifest=manifest, masks=masks).figures
-    rows = figures["lighting"]
-    assert [(row["condition"], row["low"], row["high"], row["faces"], row["method"], row["level"]) for row in rows] == [
-        (*condition, method, level)
-        for condition in (("dark", 0, 85, 2), ("bright", 170, 255, 1))
-        for method in ("model", "telea")
+    result = run(Chosen(max_faces=3, lpips_backbone="alex"), manifest=manifest, masks=masks)
+    lit = [(key, method) for key, method in result.scores if key.face_set != "test"]
+    assert [(key.face_set, method, key.level, len(result.scores.faces(key, method))) for key, method in lit] == [
+        (condition, method, level, faces)
+        for condition, faces in (("test_dark", 2), ("test_bright", 1))
         for level in (1, 2)
+        for method in ("model", "telea")
     ]
+    assert {(key.metric, key.case) for key, _ in lit} == {("hole_psnr", "brush")}
     for method, level in (("model", 1), ("telea", 2)):
-        here = {row["condition"]: row["hole_psnr"] for row in rows if (row["method"], row["level"]) == (method, level)}
-        both = (2 * here["dark"]["mean"] + here["bright"]["mean"]) / 3
-        assert both == pytest.approx(find_row(figures, method, "brush", level)["hole_psnr"]["mean"])
-        assert here["dark"]["n"] == 2
+        dark, bright = (result.summary("hole_psnr", "brush", level, method, f"test_{k}") for k in ("dark", "bright"))
+        both = (2 * dark.mean + bright.mean) / 3
+        assert both == pytest.approx(figure(result, method, "hole_psnr", "brush", level).mean)
 
 
 # ------------------------------------------------------------------------------------------------ reconstruction
@@ -442,7 +477,11 @@ def test_reconstruction_keeps_known_pixels_and_does_not_look_under_the_mask(
     faces = evaluation_faces(tiny_manifest, "train", 8)
     masks = np.stack([tiny_masks.for_face(sha, 3, "brush") for sha in faces.sha256s])
     model = tiny_model.build()
-    composites, confidence = reconstruct(model, faces.images, masks)
+    fill = fill_by_model(model)
+    composites, finite, reconstruction, confidence = fill(faces.images, masks)
+    assert finite.all()
+    assert reconstruction is not None
+    assert torch.equal(to_uint8(reconstruction), composites)
     assert composites.dtype == torch.uint8
     assert composites.shape == (8, 3, 64, 64)
     assert confidence is not None
@@ -450,4 +489,4 @@ def test_reconstruction_keeps_known_pixels_and_does_not_look_under_the_mask(
     shown = composites.permute(0, 2, 3, 1).numpy()
     assert np.array_equal(shown[masks == 0], faces.images[masks == 0])
     hidden = np.where(masks[..., None] == 1, 255 - faces.images, faces.images)
-    assert torch.equal(reconstruct(model, hidden, masks)[0], composites)
+    assert torch.equal(fill(hidden, masks).images, composites)
