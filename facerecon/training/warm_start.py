@@ -17,7 +17,8 @@ def load_initial(module: nn.Module, initial: TrainedModel, settings: ModelSettin
         FaceReconError: they were trained for another task, family, options or size; the line says which.
     """
     typed = model_options(settings.family, settings.options)
-    options, schedule = typed.model_dump(mode="json"), getattr(typed, "SCHEDULE", frozenset())
+    options = typed.model_dump(mode="json")
+    schedule: frozenset[str] = getattr(typed, "SCHEDULE", frozenset())
     for what, theirs, ours in (
         ("task", initial.task, task),
         ("model.family", initial.family, settings.family),
