@@ -87,7 +87,7 @@ class InpaintingObjective(Objective):
         )
         if norm is not None and settings.precision != "16-mixed":
             # in 16 bits an overflow is expected now and then: the scaler skips the step
-            check_finite("gradient", norm, losses[-1], step)
+            check_finite("gradient", norm, loss.terms, step)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         if self.average is not None:
