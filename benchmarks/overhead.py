@@ -1,7 +1,7 @@
-"""What the pipeline costs beside a bare script of the same work, and what a run costs that computes nothing.
+"""Overhead: the pipeline beside a script that calls the same functions, and a fully cached run.
 
-Each side runs in a process of its own and a state folder of its own, in turn, as often as asked; the ratios are of
-medians. The work is that of ``configs/ci.yaml`` with more steps, so that it is not all start-up.
+Each runs in a process and a state folder of its own; they take turns, ``--repeats`` times, and ratios are of medians.
+The work is that of ``configs/ci.yaml`` with more training steps, so that start-up is not all of it.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def bare(state: Path) -> None:
 
 
 def timed(command: list[str], environment: dict[str, str]) -> float:
-    """Seconds that a command takes; what it prints is shown only if it fails."""
+    """Seconds that a command takes; its output is shown if it fails."""
     start = time.perf_counter()
     done = subprocess.run(
         command, cwd=PROJECT, env=os.environ | environment, capture_output=True, text=True, check=False
@@ -74,14 +74,14 @@ def timed(command: list[str], environment: dict[str, str]) -> float:
 
 @contextmanager
 def same_stack_afterwards() -> Iterator[None]:
-    """The stack that is active in this checkout is noted in .zen, and each side has one of its own."""
-    note = PROJECT / ".zen" / "config.yaml"
-    before = note.read_bytes() if note.is_file() else None
+    """Restore the checkout's active stack, which .zen names: each run registers a stack of its own."""
+    active = PROJECT / ".zen" / "config.yaml"
+    before = active.read_bytes() if active.is_file() else None
     try:
         yield
     finally:
         if before is not None:
-            note.write_bytes(before)
+            active.write_bytes(before)
 
 
 @same_stack_afterwards()
