@@ -84,7 +84,7 @@ lock: install  ## resolve pyproject.toml into requirements.lock anew
 # the short form goes through everything once and says little; its figures do not replace those that are kept
 SHORT := outputs/benchmarks
 SHORT_STATE := --state $(SHORT)/state
-QUICK_WAYS := eager,onnxruntime,onnxruntime_int8
+QUICK_BACKENDS := eager,onnxruntime,onnxruntime_int8
 PHOTOS ?= data/lfw
 SECOND ?=
 # what benchmarks.quality has trained
@@ -111,7 +111,7 @@ else
 	$(BIN)/python -m benchmarks.overhead pipeline --repeats 1
 	$(BIN)/python -m benchmarks.overhead waiting --repeats 1 --steps 16
 	$(BIN)/python -m benchmarks.training --steps 16 --rounds 2 $(SHORT_STATE) --out $(SHORT)/training.json
-	$(BIN)/python -m benchmarks.inference --sizes 64,128 --seconds 1 --rounds 1 --ways $(QUICK_WAYS) \
+	$(BIN)/python -m benchmarks.inference --sizes 64,128 --seconds 1 --rounds 1 --backends $(QUICK_BACKENDS) \
 		$(SHORT_STATE) --out $(SHORT)/inference.json
 	$(BIN)/python -m benchmarks.cost --seconds 0.5 --rounds 1 --out $(SHORT)/cost.json
 	$(BIN)/python -m benchmarks.ablations --rows "as it is,smooth fill for the prior" --minutes 0.5 --seeds 1 --faces 16 \

@@ -1,10 +1,9 @@
-"""One change at a time: what each part of the training is worth, in minutes of one machine, on people not trained on.
+"""Ablations: one setting changed at a time, in equal minutes of one machine, measured on people not trained on.
 
-From the project's root: ``python -m benchmarks.ablations --photos data/lfw --source lfw``. Every row trains for
-``--minutes`` from the start with one setting changed; the rows that matter most are trained with three seeds.
-``--at-once`` trainings share the machine's cores evenly, all rows alike. Figures are of the val split: what is chosen
-by them must not have been seen in the test split. The table is continued: what ``--out`` already holds, made under the
-same conditions, is not trained again (``--rows`` names some of them). Writes JSON and Markdown.
+From the project's root: ``python -m benchmarks.ablations --photos data/lfw --source lfw``. Every row is a training of
+``--minutes``; the most important rows have three seeds. ``--at-once`` trainings run side by side and share the cores
+evenly. Figures are of the val split, since defaults are chosen by them. Rows in ``--out`` that were made under the same
+conditions are not trained again (``--rows`` names some rows). Writes JSON and Markdown.
 """
 
 import argparse
@@ -19,18 +18,16 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from facerecon.evaluation.measuring import Case, Judges, cases_of, measure, reconstruct
 
-from benchmarks.command import as_command
-from benchmarks.machine import about_machine
-from benchmarks.recipes import CODE, FEATURES, Recipe, faces_of, gmac, spend, train_ours
-from facerecon.corruption.frozen import build_mask_set
-from facerecon.corruption.settings import MaskSettings
+from benchmarks.command import as_command, write_result
+from benchmarks.machine import describe_machine
+from benchmarks.recipes import CODE, FEATURES, Recipe, evaluation_masks, faces_of, gmac, train_for, train_ours
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
 from facerecon.data.settings import SplitShares
 from facerecon.errors import DivergedError
-from facerecon.evaluation.measuring import Case, Judges, cases_of, measure, reconstruct
 from facerecon.evaluation.settings import EvaluationSettings
-from facerecon.files import digest_of, write_json, write_text
+from facerecon.files import digest_of, write_text
 from facerecon.models.trained import TrainedModel
 from ops.code import code_digest
 
@@ -40,7 +37,7 @@ U_NET = {"family": "unet_attention", "options": {"features": FEATURES}}
 
 @dataclass(frozen=True)
 class Row:
-    """What is changed: the model's family and options, settings by dotted name, the coarse share."""
+    """What is changed: family and options of the model, settings by dotted name, coarse share, curriculum, seeds."""
 
     name: str
     model: dict[str, Any] = field(default_factory=dict)
@@ -98,12 +95,12 @@ def figures(trained: TrainedModel, faces: EvaluationFaces, cases: list[Case], ju
 
 
 def table(result: dict[str, Any]) -> str:
-    """The rows as Markdown: the mean over seeds, and how far it lies from that of what nothing was changed of."""
+    """The rows as Markdown: mean and standard deviation over seeds, and the difference to the unchanged row."""
     shown = ("brush 2: hole PSNR", "brush 2: LPIPS", "brush 2: identity", "held out: hole PSNR")
     lines = [f"| changed | seeds | {' | '.join(shown)} | steps |", "|---" * 7 + "|"]
     unchanged: dict[tuple[str, str], float] = {}
     for row in result["rows"]:
-        cells, told = [], ""
+        cells = []
         for case, metric, digits in (
             ("brush 2", "hole_psnr", 2),
             ("brush 2", "lpips", 4),
@@ -115,104 +112,105 @@ def table(result: dict[str, Any]) -> str:
             spread = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
             if row["name"] == ROWS[0].name:
                 unchanged[case, metric] = mean
-                told = ""
+                delta = ""
             elif (case, metric) in unchanged:
-                told = f" ({mean - unchanged[case, metric]:+.{digits}f})"
-            cells.append(f"{mean:.{digits}f}{spread}{told}")
+                delta = f" ({mean - unchanged[case, metric]:+.{digits}f})"
+            else:
+                delta = ""
+            cells.append(f"{mean:.{digits}f}{spread}{delta}")
         steps = round(float(np.mean([run["steps"] for run in row["runs"]])))
         lines.append(f"| {row['name']} | {len(row['runs'])} | {' | '.join(cells)} | {steps} |")
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
-    """Train, measure, write and tell."""
+    """Train, measure and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--photos", type=Path, default=Path("data/sample"))
     parser.add_argument("--source", default="folder")
     parser.add_argument("--minutes", type=float, default=5.0)
-    parser.add_argument("--rows", default=",".join(row.name for row in ROWS), help="names, with commas between them")
-    parser.add_argument("--seeds", type=int, default=3, help="at most so many, of rows that have several")
+    parser.add_argument("--rows", default=",".join(row.name for row in ROWS), help="names, separated by commas")
+    parser.add_argument("--seeds", type=int, default=3, help="of rows that have several, at most")
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--coarse", type=float, default=0.75)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--faces", type=int, default=120)
-    parser.add_argument("--at-once", type=int, default=1, help="trainings that run side by side")
+    parser.add_argument("--at-once", type=int, default=1, help="trainings side by side")
     parser.add_argument("--state", type=Path, default=Path(".facerecon/benchmarks"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/ablations.json"))
-    asked = parser.parse_args()
+    args = parser.parse_args()
     by_name = {row.name: row for row in ROWS}
-    names = [name.strip() for name in asked.rows.split(",")]
+    names = [name.strip() for name in args.rows.split(",")]
     if unknown := [name for name in names if name not in by_name]:
         parser.error(f"--rows: {unknown[0]!r} not among {', '.join(by_name)}")
-    wanted = [by_name[name] for name in names]
+    chosen = [by_name[name] for name in names]
 
-    threads = max(1, torch.get_num_threads() // asked.at_once)
-    manifest = faces_of(asked.photos, asked.source, asked.state, asked.size, SplitShares(), None)
+    threads = max(1, torch.get_num_threads() // args.at_once)
+    manifest = faces_of(args.photos, args.source, args.state, args.size, SplitShares(), None)
     conditions = {
-        "minutes": asked.minutes,
-        "size": asked.size,
-        "rate": asked.rate,
-        "coarse": asked.coarse,
-        "faces": min(asked.faces, len(manifest.split("val"))),
+        "minutes": args.minutes,
+        "size": args.size,
+        "rate": args.rate,
+        "coarse": args.coarse,
+        "faces": min(args.faces, len(manifest.split("val"))),
         "data": manifest.digest,
         "rows": digest_of([asdict(row) for row in ROWS]),
         "code": digest_of([CODE, code_digest("facerecon.evaluation.measuring")]),
-        "at_once": asked.at_once,
-        "machine": {**about_machine(), "threads": threads},
+        "at_once": args.at_once,
+        "machine": {**describe_machine(), "threads": threads},
     }
-    result = continued(asked.out, conditions)
+    result = continued(args.out, conditions)
     known = {(row["name"], run["seed"]) for row in result["rows"] for run in row["runs"]}
-    tasks = [(row, seed) for row in wanted for seed in range(min(row.seeds, asked.seeds))]
+    tasks = [(row, seed) for row in chosen for seed in range(min(row.seeds, args.seeds))]
     tasks = [(row, seed) for row, seed in tasks if (row.name, seed) not in known]
-    with ProcessPoolExecutor(asked.at_once, get_context("spawn"), _own_threads, (threads,)) as pool:
-        started = {pool.submit(trained_and_measured, row, seed, asked): (row, seed) for row, seed in tasks}
+    with ProcessPoolExecutor(args.at_once, get_context("spawn"), _set_threads, (threads,)) as pool:
+        started = {pool.submit(trained_and_measured, row, seed, args): (row, seed) for row, seed in tasks}
         try:
             for done in as_completed(started):
                 row, seed = started[done]
                 try:
                     run = done.result()
-                except DivergedError as error:  # its loss is no longer a number: the other rows go on
+                except DivergedError as error:  # the other rows go on
                     print(json.dumps({row.name: seed, "diverged": error.message}), flush=True)
                     continue
                 add(result, row, run)
                 print(json.dumps({row.name: seed, **run["figures"]["brush 2"]}), flush=True)
-                write_json(asked.out, result)
-                write_text(asked.out.with_suffix(".md"), table(result))
+                write_result(args.out, result)
+                write_text(args.out.with_suffix(".md"), table(result))
         finally:
             pool.shutdown(cancel_futures=True)
-    print(asked.out)
+    print(args.out)
 
 
-def _own_threads(threads: int) -> None:
+def _set_threads(threads: int) -> None:
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
 
 
-def trained_and_measured(row: Row, seed: int, asked: argparse.Namespace) -> dict[str, Any]:
+def trained_and_measured(row: Row, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     """One training of a row, and its figures on val."""
-    manifest = faces_of(asked.photos, asked.source, asked.state, asked.size, SplitShares(), None)
-    chosen = MaskSettings()
-    masks = build_mask_set(asked.state / "masks", asked.size, chosen.evaluation_families, chosen.levels, chosen.count)
+    manifest = faces_of(args.photos, args.source, args.state, args.size, SplitShares(), None)
+    masks = evaluation_masks(args.state, args.size)
     recipe = Recipe(
         model={"family": "unet_fill", "options": {}} | row.model,
-        rate=asked.rate,
-        coarse=asked.coarse if row.coarse is None else row.coarse,
+        rate=args.rate,
+        coarse=args.coarse if row.coarse is None else row.coarse,
         curriculum=row.curriculum or "none",
         seed=seed,
         changes=row.changes,
     )
     name = f"ablation-{row.name.replace(' ', '_')}"
-    trained, about = spend(name, asked.minutes, train_ours, recipe, (manifest, masks), asked.state)
-    faces = evaluation_faces(manifest, "val", asked.faces)
+    trained, record = train_for(name, args.minutes, train_ours, recipe, (manifest, masks), args.state)
+    faces = evaluation_faces(manifest, "val", args.faces)
     cases = [case for case in cases_of(faces, masks, features=False) if case.family in ("brush", "held_out")]
     found = figures(trained, faces, cases, Judges(EvaluationSettings()))
-    return {"seed": seed, **about, "gmac": gmac(trained), "figures": found}
+    return {"seed": seed, **record, "gmac": gmac(trained), "figures": found}
 
 
 def continued(file: Path, conditions: dict[str, Any]) -> dict[str, Any]:
     """The table in ``file``; without rows if there is none.
 
-    One that was made under other conditions is put aside, with ``.before`` in its name, and a new one begun.
+    A table made under other conditions is renamed to ``.before`` and a new one started.
     """
     try:
         before: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -222,16 +220,16 @@ def continued(file: Path, conditions: dict[str, Any]) -> dict[str, Any]:
         differ = ", ".join(key for key in conditions if before["conditions"].get(key) != conditions[key])
         aside = file.with_suffix(f".before{file.suffix}")
         file.replace(aside)
-        print(f"{file} was made under other conditions ({differ}): it is {aside} now", flush=True)
+        print(f"{file} was made under other conditions ({differ}): renamed to {aside}", flush=True)
         return {"conditions": conditions, "rows": []}
     return before
 
 
 def add(result: dict[str, Any], row: Row, run: dict[str, Any]) -> None:
-    """Put a run into its row, rows in the order of ``ROWS``, runs in that of their seeds."""
+    """Add a run to its row: rows in the order of ``ROWS``, runs in the order of their seeds."""
     rows = {known["name"]: known for known in result["rows"]}
-    mine = rows.setdefault(row.name, {**asdict(row), "runs": []})
-    mine["runs"] = sorted([*mine["runs"], run], key=lambda one: one["seed"])
+    own = rows.setdefault(row.name, {**asdict(row), "runs": []})
+    own["runs"] = sorted([*own["runs"], run], key=lambda one: one["seed"])
     result["rows"] = [rows[each.name] for each in ROWS if each.name in rows]
 
 

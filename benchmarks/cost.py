@@ -1,7 +1,7 @@
-"""Cost against work: how time and memory grow with the image, the network and the batch.
+"""Cost: how time and memory grow with the size of the image, the network and the batch.
 
-From the project's root: ``python -m benchmarks.cost``. Each point runs in a process of its own, ``--rounds`` times in
-turn. The data's own growth is measured by ``benchmarks.data``. Writes JSON and a plot.
+From the project's root: ``python -m benchmarks.cost``. Each point runs in a process of its own, and points take
+turns, ``--rounds`` times. Writes JSON and a plot.
 """
 
 import argparse
@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.machine import about_machine, peak_mib
+from benchmarks.command import write_result
+from benchmarks.machine import describe_machine, peak_mib
 from benchmarks.plots import plot_cost
-from facerecon.files import write_json
 from facerecon.models import build_model
 
-WIDTHS = {"half": [8, 16, 24, 48, 96], "as it is": [16, 32, 48, 96, 192], "twice": [32, 64, 96, 192, 384]}
-USUAL = {"size": 128, "width": "as it is", "batch": 8}
+WIDTHS = {"half": [8, 16, 24, 48, 96], "default": [16, 32, 48, 96, 192], "double": [32, 64, 96, 192, 384]}
+DEFAULT = {"size": 128, "width": "default", "batch": 8}
 POINTS = {
     "size": [64, 128, 256],
     "width": list(WIDTHS),
@@ -30,7 +30,7 @@ POINTS = {
 }
 
 
-def once(family: str, size: int, width: str, batch: int, seconds: float) -> dict[str, float]:
+def measure(family: str, size: int, width: str, batch: int, seconds: float) -> dict[str, float]:
     """Median seconds of a training step (pixel loss) and of a reconstruction, its GMAC, and the peak memory in MiB."""
     torch.manual_seed(0)
     model = build_model(family, {"features": WIDTHS[width], "confidence": False})
@@ -68,33 +68,33 @@ def _median(call: Any, seconds: float) -> float:
 
 
 def main() -> None:
-    """Measure, write and tell."""
+    """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--family", default="unet_fill")
-    parser.add_argument("--seconds", type=float, default=3.0, help="for each of two measurements of a point")
+    parser.add_argument("--seconds", type=float, default=3.0, help="for training and for inference, at each point")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/cost.json"))
     parser.add_argument("--point", type=json.loads, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.point:
-        print(json.dumps(once(asked.family, **asked.point, seconds=asked.seconds)))
+    args = parser.parse_args()
+    if args.point:
+        print(json.dumps(measure(args.family, **args.point, seconds=args.seconds)))
         return
-    points = [(axis, USUAL | {axis: value}) for axis, values in POINTS.items() for value in values]
+    points = [(axis, DEFAULT | {axis: value}) for axis, values in POINTS.items() for value in values]
     found: list[list[dict[str, float]]] = [[] for _ in points]
-    for _ in range(asked.rounds):
+    for _ in range(args.rounds):
         for (_, point), rounds in zip(points, found, strict=True):
-            command = [sys.executable, "-m", "benchmarks.cost", "--family", asked.family, "--point", json.dumps(point)]
+            command = [sys.executable, "-m", "benchmarks.cost", "--family", args.family, "--point", json.dumps(point)]
             done = subprocess.run(
-                [*command, "--seconds", str(asked.seconds)], stdout=subprocess.PIPE, text=True, check=True
+                [*command, "--seconds", str(args.seconds)], stdout=subprocess.PIPE, text=True, check=True
             )
             rounds.append(json.loads(done.stdout.splitlines()[-1]))
     rows = [
         {"axis": axis, **point, **{name: float(np.median([one[name] for one in rounds])) for name in rounds[0]}}
         for (axis, point), rounds in zip(points, found, strict=True)
     ]
-    result = {"family": asked.family, "machine": about_machine(), "rows": rows}
-    write_json(asked.out, result)
-    plot_cost(result, asked.out.with_suffix(".png"))
+    result = {"family": args.family, "machine": describe_machine(), "rows": rows}
+    write_result(args.out, result)
+    plot_cost(result, args.out.with_suffix(".png"))
     for row in rows:
         print(json.dumps(row))
 

@@ -1,8 +1,7 @@
-"""What the data side costs: speed beside the bare detector, memory and time as faces grow in number, the loader.
+"""The data side: speed beside the bare detector, time and memory against the number of faces, the loader.
 
-Run it from the project's root, in the environment: ``python -m benchmarks.data speed`` (or ``growth``, ``memory``,
-``loader``). Faces are drawn, then perturbed: 1,000 of them become as many as are asked for, each copy with other bytes
-and the identity of its original. Prints JSON.
+From the project's root: ``python -m benchmarks.data speed`` (or ``growth``, ``memory``, ``loader``). Up to 1,000 faces
+are drawn; further ones are perturbed copies with other bytes and the identity of their original. Prints JSON.
 """
 
 import argparse
@@ -42,7 +41,7 @@ SIZE = 256
 
 
 def draw_faces(folder: Path, count: int) -> None:
-    """Write ``count`` JPEGs of drawn people into ``folder``: the first 1,000 as drawn, the others changed copies."""
+    """Write ``count`` JPEGs of drawn people into ``folder``: the first 1,000 as drawn, the others perturbed copies."""
     originals = folder.parent / "drawn"
     write_dataset(originals, weights_path("face_landmarker"), min(count, DRAWN) // PHOTOS, PHOTOS, SIZE)
     drawn = sorted(originals.rglob("*.jpg"))
@@ -68,21 +67,21 @@ def align_folder(photos: Path, state: Path, workers: int, most: int | None = Non
 
 
 def seconds(work: Callable[[], Any]) -> float:
-    """How long ``work`` takes."""
+    """Wall-clock time of ``work``."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
 def bare(photos: list[np.ndarray]) -> None:
-    """Nothing but FaceLandmarker on images that lie in memory already, one process."""
+    """FaceLandmarker alone, on images in memory, in one process."""
     with FaceLandmarker(weights_path("face_landmarker")) as landmarker:
         for image in photos:
             landmarker.detect(image)
 
 
 def speed(folder: Path, count: int, repeats: int) -> dict[str, Any]:
-    """Faces a second of ingest and align, one worker, beside the bare detector, in turn."""
+    """Faces a second of ingest and align, with one worker, and of the bare detector; they take turns."""
     draw_faces(folder, count)
     images = [read_rgb(path) for path in sorted(folder.rglob("*.jpg"))]
     times: dict[str, list[float]] = {"bare_detector": [], "ingest_and_align": []}
@@ -109,7 +108,7 @@ def growth(folder: Path, count: int, workers: int) -> dict[str, Any]:
 
 
 def memory(folder: Path, counts: list[int], workers: int) -> dict[str, Any]:
-    """Peak memory of this side's largest process at each number of faces, each in a process of its own."""
+    """Peak memory at each number of faces, each in a process of its own."""
     draw_faces(folder, max(counts))
     curve = []
     for count in counts:
@@ -120,7 +119,7 @@ def memory(folder: Path, counts: list[int], workers: int) -> dict[str, Any]:
 
 
 def once(folder: Path, count: int, workers: int) -> dict[str, Any]:
-    """Ingest and align ``count`` of the photos, and tell the peak memory of this process and of its largest worker."""
+    """Ingest and align ``count`` of the photos: the peak memory of this process and of its largest worker."""
     with tempfile.TemporaryDirectory() as state, PeakOfChildren() as workers_peak:
         start = time.perf_counter()
         manifest = align_folder(folder, Path(state), workers, count)
@@ -130,7 +129,7 @@ def once(folder: Path, count: int, workers: int) -> dict[str, Any]:
 
 
 def loader(folder: Path, count: int, steps: int) -> dict[str, Any]:
-    """The share of a training step on this machine's cores that goes into making its batch, without loader workers."""
+    """The share of a training step that making its batch takes, without loader workers."""
     import torch
 
     draw_faces(folder, count)
@@ -158,12 +157,12 @@ def loader(folder: Path, count: int, steps: int) -> dict[str, Any]:
         "making_a_batch_ms": batch_ms,
         "training_on_it_ms": step_ms,
         "share": batch_ms / (batch_ms + step_ms),
-        "loss": "pixels only: with the perceptual and identity terms a step takes longer, and the share is smaller",
+        "loss": "L1 only: the perceptual and identity terms make a step longer and the share smaller",
     }
 
 
 def main() -> None:
-    """Measure what is asked for and print JSON."""
+    """Measure and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("what", choices=["speed", "growth", "memory", "loader", "once"])
     parser.add_argument("--count", type=int, default=400)
@@ -171,19 +170,19 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--folder", type=Path, help="where the photos are kept; else a temporary one")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="facerecon-data-") as temporary:
-        folder = asked.folder or Path(temporary) / "photos"
-        if asked.what == "once":
-            figures = once(folder, asked.count, asked.workers)
-        elif asked.what == "memory":
-            figures = memory(folder, [int(count) for count in asked.counts.split(",")], asked.workers)
-        elif asked.what == "growth":
-            figures = growth(folder, asked.count, asked.workers)
-        elif asked.what == "loader":
-            figures = loader(folder, asked.count, steps=40)
+        folder = args.folder or Path(temporary) / "photos"
+        if args.what == "once":
+            figures = once(folder, args.count, args.workers)
+        elif args.what == "memory":
+            figures = memory(folder, [int(count) for count in args.counts.split(",")], args.workers)
+        elif args.what == "growth":
+            figures = growth(folder, args.count, args.workers)
+        elif args.what == "loader":
+            figures = loader(folder, args.count, steps=40)
         else:
-            figures = speed(folder, asked.count, asked.repeats)
+            figures = speed(folder, args.count, args.repeats)
     print(json.dumps(figures, indent=2))
 
 

@@ -1,11 +1,10 @@
-"""Inference on this machine's CPU: how fast, how large, how much memory, and what each way loses.
+"""Inference on this machine's CPU: latency, memory, file size, and the quality that each backend loses.
 
-From the project's root: ``python -m benchmarks.inference``, of models that ``benchmarks.quality`` has trained
-(``--model NAME=FILE.safetensors``, as often as wanted), or of networks without training. Ways are PyTorch eager and
-compiled, ONNX Runtime in fp32 and int8, OpenVINO if it is installed. Each way runs in a process of its own, so that its
-peak memory is its own; the ways of one size run one after the other, ``--rounds`` times in turn, and what is told is of
-all rounds. The first model is the one that the others are compared with, as PyTorch runs it eagerly. Writes JSON,
-Markdown and a plot.
+From the project's root: ``python -m benchmarks.inference``, with models that ``benchmarks.quality`` has trained
+(``--model NAME=FILE.safetensors``, once a model) or with untrained networks. Backends: PyTorch eager and compiled, ONNX
+Runtime in fp32 and int8, OpenVINO if it is installed. Each measurement runs in a process of its own, for its peak
+memory; backends and models take turns, ``--rounds`` times, and all rounds are pooled. Speedups are over the first model
+run eagerly. Writes JSON, Markdown and a plot.
 """
 
 import argparse
@@ -20,30 +19,29 @@ from typing import Any
 
 import numpy as np
 import torch
+from facerecon.export.parity import parity_inputs
 from numpy.typing import NDArray
 
-from benchmarks.command import as_command
-from benchmarks.latency import FILES, WAYS, run_of
-from benchmarks.machine import about_machine
+from benchmarks.command import as_command, write_result
+from benchmarks.latency import BACKENDS, FILES, run_of
+from benchmarks.machine import describe_machine
 from benchmarks.plots import plot_inference
-from benchmarks.recipes import faces_of
-from facerecon.corruption.frozen import MaskSet, build_mask_set
-from facerecon.corruption.settings import MaskSettings
+from benchmarks.recipes import evaluation_masks, faces_of
+from facerecon.corruption.frozen import MaskSet
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
 from facerecon.data.settings import SplitShares
 from facerecon.evaluation.metrics import channels_first, hole_psnr, to_uint8
 from facerecon.export.onnx import to_onnx
-from facerecon.export.parity import parity_inputs
-from facerecon.files import sha256_file, write_json, write_text
+from facerecon.files import sha256_file, write_text
 from facerecon.models import build_model, list_models
 from facerecon.models.trained import TrainedModel, save_model
 
 HEAD = "confidence_head."
-"""What the names of the confidence head's weights begin with."""
+"""Prefix of the confidence head's weights."""
 
 
 class _Calibration:
-    """Feeds ONNX Runtime's quantiser one real face after the other."""
+    """Feeds real faces to ONNX Runtime's quantiser."""
 
     def __init__(self, images: NDArray[np.uint8], masks: NDArray[np.uint8]) -> None:
         self.feeds = iter([feed_of(image, mask) for image, mask in zip(images, masks, strict=True)])
@@ -53,13 +51,13 @@ class _Calibration:
 
 
 def feed_of(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-    """What the exported file takes, of one face uint8 [H, W, 3] and its mask [H, W]."""
+    """Inputs of the exported file: one face uint8 [H, W, 3] and its mask [H, W]."""
     pixels = image.transpose(2, 0, 1)[None].astype(np.float32) / 127.5 - 1
     return {"image": pixels, "mask": mask[None, None].astype(np.float32)}
 
 
 def quantised(file: Path, images: NDArray[np.uint8], masks: NDArray[np.uint8]) -> Path:
-    """The ONNX ``file`` with convolutions in 8 bits, its ranges taken from the faces; written beside it."""
+    """The ONNX ``file`` with int8 convolutions, calibrated on the faces; written beside it."""
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -72,7 +70,7 @@ def quantised(file: Path, images: NDArray[np.uint8], masks: NDArray[np.uint8]) -
         quant_format=QuantFormat.QDQ,
         op_types_to_quantize=["Conv", "ConvTranspose"],
         per_channel=True,
-        reduce_range=True,  # without VNNI sums of products of 8 bits overflow
+        reduce_range=True,  # without VNNI, sums of int8 products overflow
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
         calibrate_method=CalibrationMethod.MinMax,
@@ -82,7 +80,7 @@ def quantised(file: Path, images: NDArray[np.uint8], masks: NDArray[np.uint8]) -
 
 
 def prepared(folder: Path, models: list[tuple[str, TrainedModel]], calibration: Any) -> dict[str, Path]:
-    """Each model as safetensors, ONNX and int8 ONNX under ``folder``; the first by its name."""
+    """Write each model as safetensors, ONNX and int8 ONNX; the safetensors files by the models' names."""
     files = {}
     for name, model in models:
         files[name] = folder / f"{name}.safetensors"
@@ -93,16 +91,16 @@ def prepared(folder: Path, models: list[tuple[str, TrainedModel]], calibration: 
     return files
 
 
-def timed(file: Path, way: str, size: int, seconds: float, threads: int) -> dict[str, Any]:
-    """``latency.once`` in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.latency", way, *map(str, (file, size, seconds, threads))]
+def measured(file: Path, backend: str, size: int, seconds: float, threads: int) -> dict[str, Any]:
+    """``latency.measure`` in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.latency", backend, *map(str, (file, size, seconds, threads))]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
 
 def summary(rounds: list[dict[str, Any]], file: Path) -> dict[str, Any]:
-    """What is told of one way at one size."""
+    """Latency, start-up time, memory and file size of one backend at one size."""
     times = np.concatenate([one["ms"] for one in rounds])
     return {
         "ms": {str(share): float(np.percentile(times, share)) for share in (5, 50, 95)},
@@ -113,50 +111,52 @@ def summary(rounds: list[dict[str, Any]], file: Path) -> dict[str, Any]:
     }
 
 
-def lost(file: Path, ways: list[str], faces: EvaluationFaces, masks: MaskSet) -> dict[str, float]:
-    """Mean hole PSNR of PyTorch, eager, minus that of each of the ``ways``, in dB, over faces and frozen masks."""
-    runs = {way: run_of(way, file, 0) for way in ("eager", *ways)}
-    found: dict[str, list[float]] = {way: [] for way in runs}
+def psnr_drops(file: Path, backends: list[str], faces: EvaluationFaces, masks: MaskSet) -> dict[str, float]:
+    """Mean hole PSNR of eager PyTorch minus that of each of the ``backends``, in dB, over faces and frozen masks."""
+    runs = {backend: run_of(backend, file, 0) for backend in ("eager", *backends)}
+    found: dict[str, list[float]] = {backend: [] for backend in runs}
     truth = channels_first(faces.images)
     for level, family in sorted(masks.masks):
         for number, sha in enumerate(faces.sha256s):
             mask = masks.for_face(sha, level, family)
             feed = feed_of(faces.images[number], mask)
-            for way, run in runs.items():
+            for backend, run in runs.items():
                 filled = to_uint8(torch.from_numpy(run(feed["image"], feed["mask"])))
                 psnr = hole_psnr(filled, truth[number : number + 1], torch.from_numpy(feed["mask"]))
-                found[way].append(float(psnr))
-    means = {way: float(np.mean(values)) for way, values in found.items()}
-    return {way: means["eager"] - means[way] for way in ways}
+                found[backend].append(float(psnr))
+    means = {backend: float(np.mean(values)) for backend, values in found.items()}
+    return {backend: means["eager"] - means[backend] for backend in backends}
 
 
 def table(result: dict[str, Any]) -> str:
-    """The rows as Markdown: latency, times faster than the first model run eagerly, memory, size; the losses."""
-    head = ("image", "model", "way", "ms (5 / 50 / 95 %)", "times faster", "memory, MiB", "file, MB")
+    """The rows as Markdown: latency, speedup over the first model run eagerly, memory, size; then the drops of PSNR."""
+    head = ("image", "model", "backend", "ms (5 / 50 / 95 %)", "speedup", "memory, MiB", "file, MB")
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     first = next(iter(result["models"]))
-    eagerly = {row["size"]: row["ms"]["50"] for row in result["rows"] if (row["model"], row["way"]) == (first, "eager")}
+    reference = {
+        row["size"]: row["ms"]["50"] for row in result["rows"] if (row["model"], row["backend"]) == (first, "eager")
+    }
     for row in result["rows"]:
         ms = row["ms"]
         cells = (
             f"{row['size']} px",
             row["model"],
-            row["way"],
+            row["backend"],
             " / ".join(f"{ms[share]:.1f}" for share in ("5", "50", "95")),
-            f"{eagerly[row['size']] / ms['50']:.2f}" if row["size"] in eagerly else "",
+            f"{reference[row['size']] / ms['50']:.2f}" if row["size"] in reference else "",
             f"{row['mib']:.0f}",
             f"{row['file_bytes'] / 1e6:.1f}",
         )
         lines.append(f"| {' | '.join(cells)} |")
-    for name, lost_db in result["hole_psnr_lost_db"].items():
-        told = ", ".join(f"{way} {lost:.3f} dB" for way, lost in lost_db.items())
+    for name, drops in result["hole_psnr_drop_db"].items():
+        shown = ", ".join(f"{backend} {drop:.3f} dB" for backend, drop in drops.items())
         faces = f"{result['faces']} faces of {result['models'][name]['size']} px"
-        lines += ["", f"Hole PSNR that {name} loses, on {faces}: {told}."]
+        lines += ["", f"Drop of hole PSNR of {name}, on {faces}: {shown}."]
     return "\n".join(lines) + "\n"
 
 
 def without_confidence(model: TrainedModel) -> TrainedModel:
-    """The same reconstructions, and no word on how sure they are; of a model without that head, itself."""
+    """The model without its confidence head; one that has none, itself."""
     if not any(name.startswith(HEAD) for name in model.weights):
         return model
     weights = {name: value for name, value in model.weights.items() if not name.startswith(HEAD)}
@@ -164,56 +164,55 @@ def without_confidence(model: TrainedModel) -> TrainedModel:
 
 
 def untrained(family: str, size: int) -> TrainedModel:
-    """A network as it is drawn: as fast as a trained one, and good for nothing else."""
+    """A network with its initial weights: as fast as a trained one."""
     torch.manual_seed(0)
     return TrainedModel(family, {}, size, 0, build_model(family, {}).state_dict())
 
 
 def main() -> None:
-    """Measure, write and tell."""
+    """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--model", action="append", default=[], help="NAME=FILE.safetensors; else untrained networks")
     parser.add_argument("--photos", type=Path, default=Path("data/sample"))
     parser.add_argument("--source", default="folder")
-    parser.add_argument("--faces", type=int, default=32, help="on which the loss of quality is measured")
+    parser.add_argument("--faces", type=int, default=32, help="on which quality is measured")
     parser.add_argument("--sizes", default="128,256,512")
-    parser.add_argument("--ways", default=",".join(WAYS))
-    parser.add_argument("--seconds", type=float, default=3.0, help="for each way, model, size and round")
+    parser.add_argument("--backends", default=",".join(BACKENDS))
+    parser.add_argument("--seconds", type=float, default=3.0, help="for each backend, model, size and round")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--no-confidence", action="store_true", help="leave the confidence heads out: plain has none")
+    parser.add_argument("--no-confidence", action="store_true", help="without confidence heads: plain has none")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--state", type=Path, default=Path(".facerecon/benchmarks"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/inference.json"))
-    asked = parser.parse_args()
-    sizes = [int(size) for size in asked.sizes.split(",")]
-    pairs = [entry.partition("=") for entry in asked.model]
+    args = parser.parse_args()
+    sizes = [int(size) for size in args.sizes.split(",")]
+    pairs = [entry.partition("=") for entry in args.model]
     models = [(name, TrainedModel.read(Path(file))) for name, _, file in pairs]
     size = models[0][1].size if models else 64
     models = models or [(family, untrained(family, size)) for family in list_models()]
-    if asked.no_confidence:
+    if args.no_confidence:
         models = [(name, without_confidence(model)) for name, model in models]
-    manifest = faces_of(asked.photos, asked.source, asked.state, size, SplitShares(), None)
-    chosen = MaskSettings()
-    masks = build_mask_set(asked.state / "masks", size, chosen.evaluation_families, chosen.levels, chosen.count)
-    ways = [way for way in asked.ways.split(",") if way != "openvino" or find_spec("openvino")]
+    manifest = faces_of(args.photos, args.source, args.state, size, SplitShares(), None)
+    masks = evaluation_masks(args.state, size)
+    backends = [name for name in args.backends.split(",") if name != "openvino" or find_spec("openvino")]
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         files = prepared(Path(folder), models, parity_inputs(manifest, masks, 32))
         for side in sizes:
-            rounds: dict[tuple[str, str], list[dict[str, Any]]] = {(m, w): [] for m in files for w in ways}
-            for _ in range(asked.rounds):
-                for (name, way), found in rounds.items():
-                    found.append(timed(files[name], way, side, asked.seconds, asked.threads))
-            for (name, way), found in rounds.items():
-                stored = files[name].with_suffix(FILES[way])
-                rows.append({"model": name, "way": way, "size": side, **summary(found, stored)})
+            rounds: dict[tuple[str, str], list[dict[str, Any]]] = {(m, b): [] for m in files for b in backends}
+            for _ in range(args.rounds):
+                for (name, backend), found in rounds.items():
+                    found.append(measured(files[name], backend, side, args.seconds, args.threads))
+            for (name, backend), found in rounds.items():
+                stored = files[name].with_suffix(FILES[backend])
+                rows.append({"model": name, "backend": backend, "size": side, **summary(found, stored)})
                 print(json.dumps(rows[-1]), flush=True)
-        test = evaluation_faces(manifest, "test", asked.faces)
-        others = [way for way in ways if way not in ("eager", "compiled")]
-        loses = {name: lost(files[name], others, test, masks) for name, _ in pairs and models}
+        test = evaluation_faces(manifest, "test", args.faces)
+        others = [backend for backend in backends if backend not in ("eager", "compiled")]
+        drops = {name: psnr_drops(files[name], others, test, masks) for name, _ in pairs and models}
         digests = {name: sha256_file(file) for name, file in files.items()}
     result = {
-        "machine": {**about_machine(), "threads": asked.threads},
+        "machine": {**describe_machine(), "threads": args.threads},
         "models": {
             name: {
                 "family": model.family,
@@ -226,12 +225,12 @@ def main() -> None:
         },
         "rows": rows,
         "faces": len(test),
-        "hole_psnr_lost_db": loses,
+        "hole_psnr_drop_db": drops,
     }
-    write_json(asked.out, result)
-    write_text(asked.out.with_suffix(".md"), table(result))
-    plot_inference(result, asked.out.with_suffix(".png"))
-    print(asked.out)
+    write_result(args.out, result)
+    write_text(args.out.with_suffix(".md"), table(result))
+    plot_inference(result, args.out.with_suffix(".png"))
+    print(args.out)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""How long one image takes one way: a process of its own for ``benchmarks.inference``, with few imports.
+"""The latency of one backend: a process of its own for ``benchmarks.inference``, with few imports.
 
-``python -m benchmarks.latency WAY FILE.safetensors SIZE SECONDS THREADS`` prints JSON.
+``python -m benchmarks.latency BACKEND FILE.safetensors SIZE SECONDS THREADS`` prints JSON.
 """
 
 import json
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.machine import fresh_peak_mib, peak_mib
+from benchmarks.machine import peak_mib, reset_peak_mib
 from facerecon.inference.session import open_session
 from facerecon.models import ReconstructionModel
 from facerecon.models.trained import TrainedModel
@@ -25,9 +25,9 @@ FILES = {
     **dict.fromkeys(("onnxruntime", "openvino"), ".onnx"),
     "onnxruntime_int8": ".int8.onnx",
 }
-"""The file that each way reads."""
+"""The suffix of the file that each backend reads."""
 
-WAYS = tuple(FILES)
+BACKENDS = tuple(FILES)
 
 Run = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 
@@ -50,7 +50,7 @@ def compiled(model: Path, threads: int) -> Run:
 
 
 def _network(model: Path) -> ReconstructionModel:
-    """The trained network in the layout in which PyTorch is fastest with it."""
+    """The trained network, channels last, in which PyTorch is fastest."""
     return TrainedModel.read(model).build().to(memory_format=torch.channels_last)
 
 
@@ -91,21 +91,21 @@ def openvino(model: Path, threads: int) -> Run:
     return run
 
 
-def run_of(way: str, model: Path, threads: int) -> Run:
-    """The trained ``model``, a safetensors file with its ONNX files beside it, as ``way`` runs it."""
+def run_of(backend: str, model: Path, threads: int) -> Run:
+    """The trained ``model``, a safetensors file with its ONNX files beside it, as ``backend`` runs it."""
     starts = {start.__name__: start for start in (eager, compiled, onnxruntime, openvino, onnxruntime_int8)}
-    return starts[way](model, threads)
+    return starts[backend](model, threads)
 
 
-def once(way: str, model: Path, size: int, seconds: float, threads: int) -> dict[str, Any]:
-    """Latencies in ms of single images for so many seconds, and by how many MiB this process's memory grew for them."""
+def measure(backend: str, model: Path, size: int, seconds: float, threads: int) -> dict[str, Any]:
+    """Latencies in ms of single images for ``seconds``, start-up in s, and the growth of this process's peak in MiB."""
     torch.set_num_threads(threads)
     inputs = example(size)
-    if way == "openvino":
-        import_module(way)  # as the others' libraries are by now
-    before = fresh_peak_mib()
+    if backend == "openvino":
+        import_module(backend)  # before memory is measured, as the other libraries
+    before = reset_peak_mib()
     start = time.perf_counter()
-    run = run_of(way, model, threads)
+    run = run_of(backend, model, threads)
     for _ in range(3):
         run(*inputs)
     ready = time.perf_counter() - start
@@ -119,4 +119,4 @@ def once(way: str, model: Path, size: int, seconds: float, threads: int) -> dict
 
 
 if __name__ == "__main__":
-    print(json.dumps(once(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5]))))
+    print(json.dumps(measure(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5]))))

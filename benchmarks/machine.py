@@ -1,4 +1,4 @@
-"""What the figures were taken on, and what a process needed of it."""
+"""The machine that figures are measured on, and the memory that a process needs."""
 
 import platform
 import re
@@ -10,17 +10,17 @@ from typing import Any
 import psutil
 import torch
 
-FEW_BITS = ("avx512_bf16", "avx512_vnni", "avx_vnni", "amx_bf16", "amx_int8", "arm_bf16")
-"""Instructions that decide how fast 16 and 8 bits are, by PyTorch's names."""
+LOW_PRECISION = ("avx512_bf16", "avx512_vnni", "avx_vnni", "amx_bf16", "amx_int8", "arm_bf16")
+"""Instructions that decide the speed of 16 and 8 bits, by PyTorch's names."""
 
 
-def about_machine() -> dict[str, Any]:
-    """The processor, the instructions that PyTorch uses of it, those for few bits, threads and PyTorch's version."""
+def describe_machine() -> dict[str, Any]:
+    """Processor, instruction set that PyTorch uses, instructions for low precision, threads, PyTorch's version."""
     able = torch.cpu.get_capabilities()
     return {
         "processor": _processor(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
-        "few_bits": sorted(name for name in FEW_BITS if able.get(name)),
+        "low_precision": sorted(name for name in LOW_PRECISION if able.get(name)),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }
@@ -29,29 +29,29 @@ def about_machine() -> dict[str, Any]:
 def peak_mib(process: int | str = "self") -> float:
     """A process's largest resident memory so far, in MiB; 0 of one that has just ended.
 
-    From Linux's /proc: ``getrusage`` says as much as the process that started this one had, if that was more.
+    From Linux's /proc: ``getrusage`` starts at the peak of the parent process.
     """
     status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
     found = re.search(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)
     return int(found[1]) / 1024 if found else 0.0
 
 
-def fresh_peak_mib() -> float:
-    """Set this process's peak back to what it holds now, and tell that: what comes on top is ``peak_mib`` minus it."""
+def reset_peak_mib() -> float:
+    """Reset this process's peak to its present memory, and return that, in MiB."""
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     return peak_mib()
 
 
 class PeakOfChildren:
-    """The largest resident memory, in MiB, that any process started below this one meanwhile had: ``mib`` at the end.
+    """``mib``: the largest resident memory, in MiB, of any descendant of this process while the context is open.
 
-    They are looked at five times a second: one that ends sooner may go unseen.
+    Sampled five times a second: a process that ends sooner may be missed.
     """
 
     def __init__(self) -> None:
         self.mib = 0.0
         self._ended = Event()
-        self._watch = Thread(target=self._look, daemon=True)
+        self._watch = Thread(target=self._sample, daemon=True)
 
     def __enter__(self) -> "PeakOfChildren":
         self._watch.start()
@@ -61,7 +61,7 @@ class PeakOfChildren:
         self._ended.set()
         self._watch.join()
 
-    def _look(self) -> None:
+    def _sample(self) -> None:
         this = psutil.Process()
         command = this.cmdline()
         while not self._ended.wait(0.2):

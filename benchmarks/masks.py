@@ -1,6 +1,6 @@
-"""Milliseconds a mask, per family and size, on one core. Prints JSON.
+"""Milliseconds a mask, by family and size, on one core.
 
-Run it from the project's root: ``python -m benchmarks.masks``.
+From the project's root: ``python -m benchmarks.masks``. Prints JSON.
 """
 
 import json
@@ -22,9 +22,9 @@ def milliseconds(family: str, size: int, count: int) -> dict[str, float]:
     for index in range(count + 3):
         rng = generator("benchmark", family, size, index)
         ratio = draw_ratio(1 + index % len(LEVELS), rng)
-        begin = time.perf_counter()
+        start = time.perf_counter()
         draw_mask(family, size, ratio, rng)
-        times.append((time.perf_counter() - begin) * 1e3)
+        times.append((time.perf_counter() - start) * 1e3)
     warm = times[3:]
     return {"median": round(statistics.median(warm), 3), "p95": round(statistics.quantiles(warm, n=20)[-1], 3)}
 

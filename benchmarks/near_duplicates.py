@@ -1,8 +1,8 @@
-"""How often the perceptual hash alone is wrong about near-duplicates, what the pixels confirm, and what it all costs.
+"""Near-duplicates: false alarms and recall of the perceptual hash alone and confirmed by pixels, and the cost.
 
-One photo of each person is aligned and taken for a split of its own: whatever is found among them is a false alarm, or
-two names for one photo. Then copies of some are changed (re-encoded, resized, brightened, cropped), aligned as any
-other photo, and looked for. Prints JSON.
+For false alarms, one photo of each person is a split of its own: a pair is a false alarm, or two names for one photo.
+For recall, copies of some photos are changed (re-encoded, resized, brightened, cropped), aligned and searched. Prints
+JSON.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.command import as_command
-from benchmarks.machine import fresh_peak_mib, peak_mib
+from benchmarks.machine import peak_mib, reset_peak_mib
 from facerecon.data.alignment import AlignmentSettings, align
 from facerecon.data.duplicates import correlation, find_pairs, gray, hashes, propose
 from facerecon.data.ingest import ingest
@@ -59,7 +59,7 @@ CHANGES: dict[str, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
 
 
 def false_alarms(faces: Manifest, settings: NearDuplicateSettings) -> dict[str, Any]:
-    """Among one photo of each person: who has another within the distance, and what is confirmed."""
+    """Among one photo of each person: how many have another within the distance, and the pairs that are confirmed."""
     alone = replace(faces, faces=faces.faces.drop_duplicates("identity").sort_values("uri").reset_index(drop=True))
     rows = alone.faces.assign(split=alone.faces["identity"])
     everyone = np.arange(len(rows)).astype(str).astype(object)
@@ -86,7 +86,7 @@ def recall(
     """Changed copies of ``count`` photos, one of each person, in another split: how many are proposed and confirmed."""
     rows = faces.faces.drop_duplicates("identity")
     chosen = rows.loc[rows["uri"].map(lambda uri: unit_interval("copy", uri)).sort_values().index[:count]]
-    told: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for name, change in CHANGES.items():
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder)
@@ -99,19 +99,19 @@ def recall(
             originals = {
                 Path(uri).stem: face for uri, face in zip(copies.faces["uri"], copies.faces["face"], strict=True)
             }
-            kept = chosen[chosen["face"].isin(originals)]
-            close, confirmed = _found(faces, copies, kept, originals, settings)
-        told[name] = {"aligned": len(kept), "within_the_distance": close, "confirmed": confirmed}
-    return told
+            aligned = chosen[chosen["face"].isin(originals)]
+            close, confirmed = _found(faces, copies, aligned, originals, settings)
+        result[name] = {"aligned": len(aligned), "within_the_distance": close, "confirmed": confirmed}
+    return result
 
 
 def _found(
-    faces: Manifest, copies: Manifest, kept: pd.DataFrame, copy_of: dict[str, str], settings: NearDuplicateSettings
+    faces: Manifest, copies: Manifest, aligned: pd.DataFrame, copy_of: dict[str, str], settings: NearDuplicateSettings
 ) -> tuple[int, int]:
-    """How many of ``kept`` have their own copy within the distance, and confirmed."""
+    """How many of ``aligned`` have their own copy within the distance, and confirmed."""
     by_name = dict(zip(copies.faces["face"], hashes(copies.faces), strict=True))
     close = confirmed = 0
-    for face, phash in zip(kept["face"], hashes(kept), strict=True):
+    for face, phash in zip(aligned["face"], hashes(aligned), strict=True):
         copy = copy_of[face]
         if int(np.bitwise_count(phash ^ by_name[copy])) <= settings.max_distance:
             close += 1
@@ -125,7 +125,7 @@ def cost(count: int, settings: NearDuplicateSettings) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     values = rng.integers(0, 2**64, count, dtype=np.uint64)
     groups = rng.choice(np.array(["train", "val", "gate", "test"], dtype=object), count, p=[0.7, 0.1, 0.1, 0.1])
-    before = fresh_peak_mib()
+    before = reset_peak_mib()
     start = time.process_time()
     found = sum(1 for _ in propose(values, groups, settings.max_distance))
     return {
@@ -151,13 +151,13 @@ def main() -> None:
         listed = ingest(DataSettings(source="lfw", path=str(arguments.data)), Path.cwd(), Path(folder) / "frames")
         store = arguments.store or Path(folder) / "store"
         faces = align(listed, alignment, weights_path("face_landmarker"), store)
-        told = {
+        result = {
             "settings": settings.model_dump(),
             "cost": cost(100_000, settings),
             "false_alarms": false_alarms(faces, settings),
             "recall": recall(faces, settings, alignment, arguments.copies),
         }
-    print(json.dumps(told, indent=2))
+    print(json.dumps(result, indent=2))
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def bare(state: Path) -> None:
 
 
 def timed(command: list[str], environment: dict[str, str]) -> float:
-    """Seconds that a command takes; what it prints is shown only if it fails."""
+    """Seconds that a command takes; its output is shown if it fails."""
     start = time.perf_counter()
     done = subprocess.run(
         command, cwd=PROJECT, env=os.environ | environment, capture_output=True, text=True, check=False
@@ -85,14 +85,14 @@ def timed(command: list[str], environment: dict[str, str]) -> float:
 
 @contextmanager
 def same_stack_afterwards() -> Iterator[None]:
-    """The stack that is active in this checkout is noted in .zen, and each side has one of its own."""
-    note = PROJECT / ".zen" / "config.yaml"
-    before = note.read_bytes() if note.is_file() else None
+    """Restore the checkout's active stack, which .zen names: each run registers a stack of its own."""
+    active = PROJECT / ".zen" / "config.yaml"
+    before = active.read_bytes() if active.is_file() else None
     try:
         yield
     finally:
         if before is not None:
-            note.write_bytes(before)
+            active.write_bytes(before)
 
 
 def pipeline(repeats: int, steps: int) -> dict[str, Any]:

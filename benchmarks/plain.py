@@ -1,7 +1,7 @@
-"""The plain recipe that a careful tutorial would give: what the project's own training is measured against.
+"""The plain recipe, as a careful tutorial would give it: the baseline of the project's own training.
 
-A U-Net without gates, images decoded and masks drawn item by item, fp32, NCHW, Adam at 1e-3 with a cosine, the best
-checkpoint by validation. Augmentation, masks and losses are the project's: only how the work is done differs.
+A U-Net without gates, images decoded and masks drawn item by item, fp32, NCHW, Adam at 1e-3 with a cosine schedule, the
+best checkpoint by validation. Augmentation, masks and losses are the project's.
 """
 
 import math
@@ -30,7 +30,7 @@ LEARNING_RATE = 1e-3
 
 
 class DecodedFaces(Dataset[tuple[Tensor, Tensor, Tensor]]):
-    """The train split as PNG files in ``folder``, decoded whenever one is asked for."""
+    """The train split as PNG files in ``folder``, decoded item by item."""
 
     def __init__(self, manifest: Manifest, folder: Path, settings: RunSettings) -> None:
         self.settings, self.draw_mask = settings, TrainingMasks(settings.masks, manifest.size)
@@ -58,7 +58,7 @@ class DecodedFaces(Dataset[tuple[Tensor, Tensor, Tensor]]):
 def train_plainly(
     manifest: Manifest, masks: MaskSet, settings: RunSettings, folder: Path, steps: int
 ) -> tuple[TrainedModel, float]:
-    """The best model of ``steps`` steps, and the images a second without validation.
+    """The best model of ``steps`` steps, and images a second without validation.
 
     Raises:
         DivergedError: the loss is no longer finite.
@@ -78,21 +78,21 @@ def train_plainly(
         options = settings.model.options.model_dump(mode="json")
         return TrainedModel(settings.model.family, options, manifest.size, step, weights)
 
-    best, lowest, busy, step = trained(0), math.inf, 0.0, 0
+    best, lowest, seconds, step = trained(0), math.inf, 0.0, 0
     while step < steps:
         since = time.perf_counter()
         for batch in loader:
             optimizer.zero_grad()
             loss = criterion(model(batch.image, batch.mask), batch, step).total
             if not torch.isfinite(loss):
-                raise DivergedError(f"the plain recipe's loss is no longer a number at step {step + 1}")
+                raise DivergedError(f"plain: the loss is no longer finite at step {step + 1}")
             loss.backward()
             optimizer.step()
             schedule.step()
             step += 1
             faces.progress = min(1.0, step / steps)
             if step % training.validate_every == 0 or step == steps:
-                busy += time.perf_counter() - since
+                seconds += time.perf_counter() - since
                 error = validate(model, val_faces, masks, torch.device("cpu"))["val/hole_l1"]
                 if error < lowest:
                     best, lowest = trained(step), error
@@ -100,5 +100,5 @@ def train_plainly(
             if step == steps:
                 break
         else:
-            busy += time.perf_counter() - since
-    return best, steps * training.batch_size / busy
+            seconds += time.perf_counter() - since
+    return best, steps * training.batch_size / seconds

@@ -1,4 +1,4 @@
-"""Plots of what the benchmarks measured."""
+"""Plots of the benchmarks' results."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 LABELS = {
     "navier_stokes": "Navier-Stokes",
     "smooth_fill": "smooth fill",
-    "prior_alone": "ours before training",
+    "prior_alone": "prior of ours, no training",
     "plain": "plain",
     "plain_tuned": "plain, our loop, tuned",
     "ours_third": "ours, a third of the time",
@@ -64,18 +64,20 @@ def plot_quality(result: dict[str, Any], path: Path) -> None:
 
 
 def plot_inference(result: dict[str, Any], path: Path) -> None:
-    """Median latency of each way and model, a panel for each size."""
+    """Median latency of each backend and model, a panel for each size."""
     sizes = sorted({row["size"] for row in result["rows"]})
     figure, panels = plt.subplots(1, len(sizes), figsize=(4.2 * len(sizes), 3.8), squeeze=False)
-    ways = list(dict.fromkeys(row["way"] for row in result["rows"]))
+    backends = list(dict.fromkeys(row["backend"] for row in result["rows"]))
     models = list(dict.fromkeys(row["model"] for row in result["rows"]))
     colours = plt.get_cmap("viridis")(np.linspace(0.15, 0.85, len(models)))
     for panel, size in zip(panels[0], sizes, strict=True):
         for place, (model, colour) in enumerate(zip(models, colours, strict=True)):
-            found = {row["way"]: row["ms"] for row in result["rows"] if (row["model"], row["size"]) == (model, size)}
-            x = np.arange(len(ways)) + (place - (len(models) - 1) / 2) * 0.8 / len(models)
-            panel.bar(x, [found[way]["50"] for way in ways], 0.8 / len(models), label=model, color=colour)
-        panel.set_xticks(np.arange(len(ways)), [way.replace("_", "\n") for way in ways], fontsize=7)
+            found = {
+                row["backend"]: row["ms"] for row in result["rows"] if (row["model"], row["size"]) == (model, size)
+            }
+            x = np.arange(len(backends)) + (place - (len(models) - 1) / 2) * 0.8 / len(models)
+            panel.bar(x, [found[name]["50"] for name in backends], 0.8 / len(models), label=model, color=colour)
+        panel.set_xticks(np.arange(len(backends)), [name.replace("_", "\n") for name in backends], fontsize=7)
         panel.set_title(f"{size} px", fontsize=10)
         panel.set_ylabel("ms an image (median)")
     panels[0, 0].legend(frameon=False, fontsize=8)

@@ -1,13 +1,16 @@
 """Quality at equal cost: the same faces, frozen masks, loss and minutes of one machine for every recipe.
 
-From the project's root: ``python -m benchmarks.quality --photos data/lfw --source lfw --minutes 15``. Recipes are
-``plain`` (see ``benchmarks.plain``), ``plain_tuned`` (the same network with this project's data path and loop, its
-learning rate chosen on val), ``ours`` (the family given by ``--family``, first on images of half the size),
-``ours_third`` (the same in a third of the time) and ``ours_small`` (its variant ``small``, a quarter of the
-multiplications; in a third of the time). Telea, Navier-Stokes, mean fill and a smooth fill need no
-training; the prior that ours starts from stands alone beside it. People of the test split are in no training. What was
-trained is kept in ``--state``, so that an interrupted comparison goes on, and its models lie in ``models`` there.
-Writes JSON, Markdown and a plot.
+From the project's root: ``python -m benchmarks.quality --photos data/lfw --source lfw --minutes 15``. Recipes:
+
+- ``plain``: see ``benchmarks.plain``;
+- ``plain_tuned``: the same network with this project's data path and loop, its learning rate chosen on val;
+- ``ours``: the family given by ``--family``, first on images of half the size;
+- ``ours_third``: the same in a third of the minutes;
+- ``ours_small``: its variant ``small`` in a third of the minutes.
+
+Baselines without training: Telea, Navier-Stokes, mean fill, a smooth fill, and the prior of ``ours``. People of the
+test split are in no training. Trainings are cached under ``--state``, so that an interrupted comparison resumes; models
+are written to ``models`` there. Writes JSON, Markdown and a plot.
 """
 
 import argparse
@@ -34,12 +37,24 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor
 
-from benchmarks.command import as_command
-from benchmarks.machine import about_machine
+from benchmarks.command import as_command, write_result
+from benchmarks.machine import describe_machine
 from benchmarks.plain import LEARNING_RATE, train_plainly
 from benchmarks.plots import plot_quality
-from benchmarks.recipes import CODE, LOSSES, PLAIN, Recipe, faces_of, gmac, settings_of, spend, train_ours, val_error
-from facerecon.corruption.frozen import MaskSet, build_mask_set
+from benchmarks.recipes import (
+    CODE,
+    LOSSES,
+    PLAIN,
+    Recipe,
+    evaluation_masks,
+    faces_of,
+    gmac,
+    settings_of,
+    train_for,
+    train_ours,
+    val_error,
+)
+from facerecon.corruption.frozen import MaskSet
 from facerecon.data.datasets import evaluation_faces
 from facerecon.data.manifest import Manifest
 from facerecon.data.settings import SplitShares
@@ -47,7 +62,7 @@ from facerecon.errors import DivergedError, FaceReconError
 from facerecon.evaluation.bootstrap import paired_interval
 from facerecon.evaluation.metrics import from_uint8, summarise, to_uint8
 from facerecon.evaluation.settings import EvaluationSettings
-from facerecon.files import write_json, write_text
+from facerecon.files import write_text
 from facerecon.models.layers.face_prior import FacePrior
 from facerecon.models.layers.first_fill import first_fill
 from facerecon.models.trained import TrainedModel, save_model
@@ -56,7 +71,9 @@ from facerecon.settings import first_problem
 from facerecon.training.precision import precision_of
 
 RATES = (1e-3, 2e-3, 4e-3)
-SPENT = ("minutes", "images_per_second", "gmac")
+COST_KEYS = ("minutes", "images_per_second", "gmac")
+OPPONENTS = ("prior_alone", "plain", "plain_tuned")
+"""Methods over which the gain of ours is measured."""
 THIRD = ("ours_third", "ours_small")
 """Recipes that get a third of the minutes."""
 
@@ -65,7 +82,7 @@ Fill = Callable[[Tensor], Tensor]
 
 
 def fill_only(fill: Fill, images: NDArray[np.uint8], masks: NDArray[np.uint8]) -> tuple[Tensor, Tensor | None]:
-    """What a network starts from, as if it were a method."""
+    """The fill that a network starts from, as a method of its own."""
     image, mask = from_uint8(images), as_tensor(masks)
     with torch.inference_mode():
         filled = fill(torch.cat((image * (1 - mask), mask), dim=1))
@@ -73,33 +90,36 @@ def fill_only(fill: Fill, images: NDArray[np.uint8], masks: NDArray[np.uint8]) -
 
 
 def compare(methods: dict[str, Filler], manifest: Manifest, masks: MaskSet, most: int) -> dict[str, Any]:
-    """A row for each way of hiding and method, and how ours differs from each other method, with an interval."""
+    """A row for each mask case and method, and the gains of ours over ``OPPONENTS`` with their intervals."""
     faces = evaluation_faces(manifest, "test", most)
     cases = cases_of(faces, masks, features=False)
     measured, _ = measure(methods, faces, cases, Judges(EvaluationSettings()))
     people = faces.rows["identity"].to_numpy()
     rows, gains = [], []
     for case in cases:
-        about = {"family": case.family, "level": case.level}
+        names = {"family": case.family, "level": case.level}
         for method in methods:
             values = measured[case.name, method]
-            rows.append({"method": method, **about, **{m: summarise(values[m]).as_dict() for m in METRICS}})
-        for other in (name for name in methods if name != "ours" and "ours" in methods):
+            rows.append({"method": method, **names, **{m: summarise(values[m]).as_dict() for m in METRICS}})
+        for other in (name for name in OPPONENTS if name in methods and "ours" in methods):
+            gain: dict[str, Any] = {"over": other, **names}
             for metric in METRICS:
-                mine, theirs = (np.array(measured[case.name, who][metric]) for who in ("ours", other))
+                mine, theirs = (np.array(measured[case.name, method][metric]) for method in ("ours", other))
                 interval = paired_interval(mine - theirs, people, 2000, 0.95, seed=0)
-                gains.append({"over": other, **about, "metric": metric, **asdict(interval)})
+                gain[metric] = {"mean": interval.mean, "low": interval.low, "high": interval.high}
+            gains.append(gain)
     return {"faces": len(faces), "identities": len(set(people)), "rows": rows, "gains": gains}
 
 
 def table(result: dict[str, Any]) -> str:
-    """What each recipe used; then, as Markdown, hole PSNR, LPIPS and identity for each set.
+    """As Markdown: the cost of each recipe; for each set of faces, hole PSNR, LPIPS and identity.
 
-    The last column is what ours gains over the stronger plain recipe.
+    The last column is the gain of ours over the stronger plain recipe.
     """
     lines = ["| recipe | steps | minutes | images/s | GMAC | learning rate | precision |", "|---" * 7 + "|"]
     for name, recipe in result["recipes"].items():
-        cells = (name, recipe["steps"], *(f"{recipe[key]:.3g}" for key in SPENT), recipe["rate"], recipe["precision"])
+        cost = (f"{recipe[key]:.3g}" for key in COST_KEYS)
+        cells = (name, recipe["steps"], *cost, recipe["rate"], recipe["precision"])
         lines.append(f"| {' | '.join(map(str, cells))} |")
     lines.append("")
     for title, found in result["sets"].items():
@@ -107,7 +127,7 @@ def table(result: dict[str, Any]) -> str:
         methods = list(dict.fromkeys(method for *_, method in rows))
         kinds = list(dict.fromkeys((family, level) for family, level, _ in rows))
         lines += [f"### {title}: {found['faces']} faces of {found['identities']} people", ""]
-        for metric, label, digits, better in (
+        for metric, label, digits, sign in (
             ("hole_psnr", "hole PSNR, dB", 2, 1),
             ("lpips", "LPIPS", 3, -1),
             ("identity", "identity, cosine", 3, 1),
@@ -117,106 +137,105 @@ def table(result: dict[str, Any]) -> str:
             for kind in kinds:
                 means = {method: rows[*kind, method][metric]["mean"] for method in methods}
                 gains = {
-                    gain["over"]: gain
-                    for gain in found["gains"]
-                    if (gain["family"], gain["level"], gain["metric"]) == (*kind, metric)
+                    gain["over"]: gain[metric] for gain in found["gains"] if (gain["family"], gain["level"]) == kind
                 }
                 plain = [method for method in ("plain", "plain_tuned") if method in gains]
-                told = ""
+                shown = ""
                 if plain:
-                    stronger = gains[max(plain, key=lambda method: better * means[method])]
+                    stronger = gains[max(plain, key=lambda method: sign * means[method])]
                     ends = [stronger[end] for end in ("low", "high") if stronger[end] is not None]
-                    told = f"{stronger['mean']:+.{digits}f}"
-                    told += f" ({' to '.join(f'{end:+.{digits}f}' for end in ends)})" if ends else ""
+                    shown = f"{stronger['mean']:+.{digits}f}"
+                    shown += f" ({' to '.join(f'{end:+.{digits}f}' for end in ends)})" if ends else ""
                 cells = " | ".join(f"{means[method]:.{digits}f}" for method in methods)
-                lines.append(f"| {kind[0]} {kind[1]} | {cells} | {told} |")
+                lines.append(f"| {kind[0]} {kind[1]} | {cells} | {shown} |")
             lines.append("")
     return "\n".join(lines)
 
 
 def main() -> None:
-    """Train, measure, write and tell."""
+    """Train, measure and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--photos", type=Path, default=Path("data/sample"))
     parser.add_argument("--source", default="folder")
-    parser.add_argument("--second", type=Path, help="a folder of other faces, measured and never trained on")
+    parser.add_argument("--second", type=Path, help="a folder of other faces, only measured")
     parser.add_argument("--minutes", type=float, default=2.0)
-    parser.add_argument("--tune-minutes", type=float, default=0.0, help="for each learning rate tried; 0 tries none")
+    parser.add_argument("--tune-minutes", type=float, default=0.0, help="for each learning rate; 0: none is tried")
     parser.add_argument("--tune", default="plain_tuned,ours", help="recipes whose learning rate is chosen on val")
     parser.add_argument("--recipes", default="plain,plain_tuned,ours,ours_third,ours_small")
     parser.add_argument("--family", default="unet_fill")
     parser.add_argument("--options", type=json.loads, default={}, help="of the family, as JSON")
-    parser.add_argument("--rate", type=float, default=LEARNING_RATE, help="where none is tried")
-    parser.add_argument("--coarse", type=float, default=0.75, help="ours: share of steps on images of half the size")
+    parser.add_argument("--rate", type=float, default=LEARNING_RATE, help="of recipes whose learning rate is not tuned")
+    parser.add_argument("--coarse", type=float, default=0.75, help="of ours: share of steps on images of half the size")
     parser.add_argument("--curriculum", default="none", choices=["none", "published"])
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--faces", type=int, default=200, help="measured, of each set")
-    parser.add_argument("--most", type=int, help="photos taken of the folder, chosen by hash")
+    parser.add_argument("--faces", type=int, default=200, help="of each set that are measured")
+    parser.add_argument("--most", type=int, help="photos of the folder, at most, chosen by hash")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--state", type=Path, default=Path(".facerecon/benchmarks"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/quality.json"))
-    asked = parser.parse_args()
+    args = parser.parse_args()
 
-    ours = {"family": asked.family, "options": asked.options}
+    ours = {"family": args.family, "options": args.options}
     small = {**ours, "variant": "small"}
     networks = {"plain": PLAIN, "plain_tuned": PLAIN, "ours": ours, "ours_third": ours, "ours_small": small}
-    wanted: dict[str, Recipe] = {}
-    for name in asked.recipes.split(","):
+    chosen: dict[str, Recipe] = {}
+    for name in args.recipes.split(","):
         if name not in networks:
             parser.error(f"--recipes: {name!r} not among {', '.join(networks)}")
-        wanted[name] = Recipe(
+        chosen[name] = Recipe(
             model=networks[name],
-            rate=LEARNING_RATE if name == "plain" else asked.rate,
-            coarse=asked.coarse if name.startswith("ours") else 0.0,
-            curriculum=asked.curriculum,
-            batch=asked.batch,
-            seed=asked.seed,
+            rate=LEARNING_RATE if name == "plain" else args.rate,
+            coarse=args.coarse if name.startswith("ours") else 0.0,
+            curriculum=args.curriculum,
+            batch=args.batch,
+            seed=args.seed,
         )
         try:
-            settings_of(wanted[name], 1)
-        except ValidationError as error:  # before hours of training, not after
+            settings_of(chosen[name], 1)
+        except ValidationError as error:  # before hours of training
             parser.error(f"{name}: {first_problem(error, 'settings', RunSettings)}")
 
-    manifest = faces_of(asked.photos, asked.source, asked.state, asked.size, SplitShares(), asked.most)
-    chosen = RunSettings().masks
-    masks = build_mask_set(asked.state / "masks", asked.size, chosen.evaluation_families, chosen.levels, chosen.count)
+    manifest = faces_of(args.photos, args.source, args.state, args.size, SplitShares(), args.most)
+    masks = evaluation_masks(args.state, args.size)
     data = manifest, masks
 
     def best_rate(name: str, recipe: Recipe) -> tuple[Recipe, dict[str, float]]:
-        if not asked.tune_minutes or name not in asked.tune.split(","):
+        if not args.tune_minutes or name not in args.tune.split(","):
             return recipe, {}
         errors = {}
-        for tried in RATES:
+        for rate in RATES:
             try:
-                trained, _ = spend(name, asked.tune_minutes, train_ours, replace(recipe, rate=tried), data, asked.state)
+                trained, _ = train_for(
+                    name, args.tune_minutes, train_ours, replace(recipe, rate=rate), data, args.state
+                )
             except DivergedError:
-                continue  # this rate is too high for it
-            errors[f"{tried:g}"] = val_error(trained, manifest, masks)
+                continue  # too high a rate
+            errors[f"{rate:g}"] = val_error(trained, manifest, masks)
             print(json.dumps({name: {"val_hole_l1": errors}}), flush=True)
         if not errors:
-            raise FaceReconError(f"{name}: its loss is no longer a number at any of the rates {RATES}")
+            raise FaceReconError(f"{name}: diverges at each of the learning rates {RATES}")
         return replace(recipe, rate=float(min(errors, key=errors.__getitem__))), errors
 
     recipes: dict[str, Any] = {}
     models: dict[str, TrainedModel] = {}
-    for name, recipe in wanted.items():
+    for name, recipe in chosen.items():
         if name in THIRD and "ours" in recipes:
-            recipe, tried = replace(recipe, rate=recipes["ours"]["rate"]), {}
+            recipe, errors = replace(recipe, rate=recipes["ours"]["rate"]), {}
         else:
-            recipe, tried = best_rate(name, recipe)
+            recipe, errors = best_rate(name, recipe)
         how = train_plainly if name == "plain" else train_ours
-        minutes = asked.minutes / 3 if name in THIRD else asked.minutes
-        models[name], about = spend(name, minutes, how, recipe, data, asked.state)
-        save_model(asked.state / "models" / f"{name}.safetensors", models[name])
+        minutes = args.minutes / 3 if name in THIRD else args.minutes
+        models[name], record = train_for(name, minutes, how, recipe, data, args.state)
+        save_model(args.state / "models" / f"{name}.safetensors", models[name])
         recipes[name] = {
             **asdict(recipe),
             "options": models[name].options,
             "precision": "32-true" if name == "plain" else precision_of(settings_of(recipe, 1).training),
             "parameters": sum(value.numel() for value in models[name].weights.values()),
             "gmac": gmac(models[name]),
-            "val_hole_l1_by_rate": tried,
-            **about,
+            "val_hole_l1_by_rate": errors,
+            **record,
         }
         print(json.dumps({name: recipes[name]}), flush=True)
 
@@ -226,20 +245,20 @@ def main() -> None:
     if isinstance(prior := getattr(built.get("ours"), "prior", None), FacePrior):
         methods["prior_alone"] = partial(fill_only, prior)
     methods |= {name: partial(reconstruct, model) for name, model in built.items()}
-    sets = {"people never seen": compare(methods, manifest, masks, asked.faces)}
-    if asked.second:
+    sets = {"people never seen": compare(methods, manifest, masks, args.faces)}
+    if args.second:
         everyone = SplitShares(train=0, val=0, gate=0, test=1)
-        other = faces_of(asked.second, "folder", asked.state, asked.size, everyone, None)
-        sets["another set"] = compare(methods, other, masks, asked.faces)
+        other = faces_of(args.second, "folder", args.state, args.size, everyone, None)
+        sets["another set"] = compare(methods, other, masks, args.faces)
     result = {
-        "machine": about_machine(),
-        "minutes": asked.minutes,
-        "size": asked.size,
+        "machine": describe_machine(),
+        "minutes": args.minutes,
+        "size": args.size,
         "code": CODE,
         "masks": masks.digest,
         "judges": EvaluationSettings().model_dump(include={"lpips_backbone", "identity_network"}),
         "losses": RunSettings(training={"losses": LOSSES}).training.losses.model_dump(),
-        "curriculum": asked.curriculum,
+        "curriculum": args.curriculum,
         "trained_on": {
             "photos": len(manifest.split("train")),
             "people": int(manifest.split("train")["identity"].nunique()),
@@ -248,10 +267,10 @@ def main() -> None:
         "recipes": recipes,
         "sets": sets,
     }
-    write_json(asked.out, result)
-    write_text(asked.out.with_suffix(".md"), table(result))
-    plot_quality(result, asked.out.with_suffix(".png"))
-    print(asked.out)
+    write_result(args.out, result)
+    write_text(args.out.with_suffix(".md"), table(result))
+    plot_quality(result, args.out.with_suffix(".png"))
+    print(args.out)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Recipes: what is trained and how, in so many minutes of one machine, kept so that a comparison goes on."""
+"""Recipes: a model and how it is trained for a number of minutes; results are cached, so that a comparison resumes."""
 
 import json
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.machine import about_machine
+from benchmarks.machine import describe_machine
 from benchmarks.plain import LEARNING_RATE
-from facerecon.corruption.frozen import MaskSet
+from facerecon.corruption.frozen import MaskSet, build_mask_set
 from facerecon.corruption.training_masks import TrainingMasks
 from facerecon.data.alignment import align
 from facerecon.data.datasets import evaluation_faces
@@ -32,14 +33,14 @@ from ops.code import code_digest
 FEATURES = [16, 32, 64, 128, 256]
 PLAIN = {"family": "unet_attention", "options": {"features": FEATURES, "attention": False, "confidence": False}}
 LOSSES = {"perceptual_interval": 4, "identity_interval": 16}
-"""The terms that cost most are applied now and then, by every recipe alike."""
+"""The expensive terms are applied every few steps, in every recipe alike."""
 
 PROBE = 256
-"""Steps by which a recipe's speed is found before its number of steps is fixed; with 64 it was a seventh off."""
+"""Steps by which a recipe's speed is measured before its number of steps is fixed; 64 were off by a seventh."""
 
 
 def faces_of(photos: Path, source: str, state: Path, size: int, shares: SplitShares, most: int | None) -> Manifest:
-    """Aligned faces of a folder, without near-duplicates across splits; what was aligned before is reused."""
+    """Aligned faces of a folder, without near-duplicates across splits; crops in ``state`` are reused."""
     data = DataSettings(path=str(photos.resolve()), source=source, splits=shares, max_faces=most)
     settings = RunSettings(data=data, alignment={"size": size})
     listed = ingest(settings.data, Path.cwd(), state / "frames")
@@ -47,9 +48,15 @@ def faces_of(photos: Path, source: str, state: Path, size: int, shares: SplitSha
     return guard_splits(faces, settings.validation.near_duplicates).manifest
 
 
+def evaluation_masks(state: Path, size: int) -> MaskSet:
+    """The frozen masks that a run evaluates on by default; those in ``state`` are reused."""
+    settings = RunSettings().masks
+    return build_mask_set(state / "masks", size, settings.evaluation_families, settings.levels, settings.count)
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """What is trained, and how."""
+    """A model (``family``, ``variant``, ``options``), and how it is trained."""
 
     model: dict[str, Any]
     rate: float
@@ -58,7 +65,7 @@ class Recipe:
     batch: int = 16
     seed: int = 0
     changes: dict[str, Any] = field(default_factory=dict, repr=False)
-    """Settings by their dotted names, on top of all else."""
+    """Settings by their dotted names, which override all others."""
 
 
 def settings_of(recipe: Recipe, steps: int) -> RunSettings:
@@ -100,11 +107,11 @@ def train_ours(
     return done.best, steps * settings.training.batch_size / seconds
 
 
-Train = Any
-"""(manifest, masks, settings, folder, steps) -> the best model and the images a second without validation."""
+Train = Callable[[Manifest, MaskSet, RunSettings, Path, int], tuple[TrainedModel, float]]
+"""(manifest, masks, settings, folder, steps) -> the best model, and images a second without validation."""
 
 Trained = tuple[TrainedModel, dict[str, Any]]
-
+"""The best model, and its steps, minutes and images a second."""
 
 CODE = digest_of(
     [
@@ -112,61 +119,58 @@ CODE = digest_of(
         *(sha256_file(Path(__file__).with_name(name)) for name in ("recipes.py", "plain.py")),
     ]
 )
-"""Of the code and the libraries that train, as they were when this process began."""
+"""Digest of the code and the libraries that train, when this process started."""
 
 
-def kept_under(train_it: Train, recipe: Recipe, data: Any) -> str:
-    """Digests of all that makes a recipe's result: faces, masks, code, settings, the machine, which sets its speed."""
+def cache_key(train_function: Train, recipe: Recipe, data: Any) -> str:
+    """Digests of all that a result depends on: faces, masks, code, settings, and the machine, for its speed."""
     manifest, masks = data
     settings = settings_of(recipe, PROBE)
     bits = precision_of(settings.training)
-    made = digest_of([CODE, train_it.__name__, settings.model_dump(mode="json"), bits, about_machine()])
+    made = digest_of([CODE, train_function.__name__, settings.model_dump(mode="json"), bits, describe_machine()])
     return "-".join((manifest.digest[:8], masks.digest[:8], made[:8]))
 
 
-def _begin_anew(folder: Path) -> None:
-    """Drop what an interrupted training left: gone on from there, it would be told fewer minutes than it took."""
+def _clear(folder: Path) -> None:
+    """Remove an interrupted training: resumed, it would count only the minutes of its last part."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def speed_of(train_it: Train, recipe: Recipe, data: Any, state: Path) -> tuple[float, float]:
-    """Images a second, and the seconds around the steps: eight validations above all, whatever the number of steps."""
+def speed_of(train_function: Train, recipe: Recipe, data: Any, state: Path) -> tuple[float, float]:
+    """Images a second, and the seconds beside the steps: above all eight validations, for any number of steps."""
     manifest, masks = data
-    folder = state / "probes" / kept_under(train_it, recipe, data)
-    note = folder / "about.json"
-    if not note.is_file():
-        _begin_anew(folder)
+    folder = state / "probes" / cache_key(train_function, recipe, data)
+    cached = folder / "record.json"
+    if not cached.is_file():
+        _clear(folder)
         since = time.perf_counter()
-        _, rate = train_it(manifest, masks, settings_of(recipe, PROBE), folder, PROBE)
-        write_json(note, [rate, time.perf_counter() - since - PROBE * recipe.batch / rate])
-    rate, around = json.loads(note.read_text(encoding="utf-8"))
-    return rate, around
+        _, rate = train_function(manifest, masks, settings_of(recipe, PROBE), folder, PROBE)
+        write_json(cached, [rate, time.perf_counter() - since - PROBE * recipe.batch / rate])
+    rate, overhead = json.loads(cached.read_text(encoding="utf-8"))
+    return rate, overhead
 
 
-def spend(name: str, minutes: float, train_it: Train, recipe: Recipe, data: Any, state: Path) -> Trained:
-    """Train for about so many minutes of wall-clock time; what is told of it holds the minutes that it took.
-
-    What was trained so before is read; what was interrupted begins anew.
-    """
+def train_for(name: str, minutes: float, train_function: Train, recipe: Recipe, data: Any, state: Path) -> Trained:
+    """Train for roughly ``minutes`` of wall-clock time; read from the cache, if it was trained before."""
     manifest, masks = data
-    folder = state / "recipes" / f"{name}-{minutes:g}m-{kept_under(train_it, recipe, data)}"
-    note = folder / "about.json"
-    if note.is_file():
-        return TrainedModel.read(folder / "best.safetensors"), json.loads(note.read_text(encoding="utf-8"))
-    _begin_anew(folder)
-    rate, around = speed_of(train_it, replace(recipe, rate=LEARNING_RATE), data, state)
-    steps = max(PROBE, int((60 * minutes - around) * rate / recipe.batch))
+    folder = state / "recipes" / f"{name}-{minutes:g}m-{cache_key(train_function, recipe, data)}"
+    cached = folder / "record.json"
+    if cached.is_file():
+        return TrainedModel.read(folder / "best.safetensors"), json.loads(cached.read_text(encoding="utf-8"))
+    _clear(folder)
+    rate, overhead = speed_of(train_function, replace(recipe, rate=LEARNING_RATE), data, state)
+    steps = max(PROBE, int((60 * minutes - overhead) * rate / recipe.batch))
     since = time.perf_counter()
-    trained, rate = train_it(manifest, masks, settings_of(recipe, steps), folder / "run", steps)
-    about = {"steps": steps, "minutes": (time.perf_counter() - since) / 60, "images_per_second": rate}
+    trained, rate = train_function(manifest, masks, settings_of(recipe, steps), folder / "run", steps)
+    record = {"steps": steps, "minutes": (time.perf_counter() - since) / 60, "images_per_second": rate}
     with atomic_path(folder / "best.safetensors") as temporary:
         temporary.write_bytes(trained.to_bytes())
-    write_json(note, about)
-    return trained, about
+    write_json(cached, record)
+    return trained, record
 
 
 def gmac(trained: TrainedModel) -> float:
-    """Multiplications of one image, in 10^9, without those of its confidence."""
+    """Multiply-accumulates of one image, in 10^9, without the confidence head."""
     options = {**trained.options, "confidence": False}
     model = build_model(trained.family, options).eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:

@@ -15,7 +15,7 @@ def run(psnr: float, held_out: float) -> dict[str, object]:
     return {"steps": 100, "figures": {"brush 2": brush, "held out": brush | {"hole_psnr": held_out}}}
 
 
-def test_rows_tell_their_mean_their_spread_and_how_they_differ_from_the_first() -> None:
+def test_rows_hold_mean_deviation_and_difference_to_the_first() -> None:
     rows = [
         {"name": "as it is", "runs": [run(20.0, 18.0), run(21.0, 18.0)]},
         {"name": "other", "runs": [run(19.0, 18.5)]},
@@ -27,7 +27,7 @@ def test_rows_tell_their_mean_their_spread_and_how_they_differ_from_the_first() 
     assert "| 18.50 (+0.50) |" in second
 
 
-def test_without_what_nothing_was_changed_of_no_difference_is_told() -> None:
+def test_without_the_unchanged_row_there_is_no_difference() -> None:
     assert (
         table({"rows": [{"name": "other", "runs": [run(19.0, 18.5)]}]})
         .splitlines()[2]
@@ -55,8 +55,8 @@ def test_rows_stand_in_their_order_whichever_was_done_first() -> None:
     result: dict[str, object] = {"rows": []}
     for row, seed in ((ROWS[3], 0), (ROWS[0], 1), (ROWS[1], 0), (ROWS[0], 0)):
         add(result, row, {"seed": seed})
-    told = [(row["name"], [run["seed"] for run in row["runs"]]) for row in result["rows"]]
-    assert told == [(ROWS[0].name, [0, 1]), (ROWS[1].name, [0]), (ROWS[3].name, [0])]
+    order = [(row["name"], [run["seed"] for run in row["runs"]]) for row in result["rows"]]
+    assert order == [(ROWS[0].name, [0, 1]), (ROWS[1].name, [0]), (ROWS[3].name, [0])]
 
 
 def test_every_row_is_a_run_that_settings_allow() -> None:

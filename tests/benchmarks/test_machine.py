@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.machine import PeakOfChildren, about_machine, peak_mib
+from benchmarks.machine import PeakOfChildren, describe_machine, peak_mib
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="peak memory comes from /proc")
 
@@ -21,7 +21,7 @@ def test_a_process_does_not_count_what_the_one_that_started_it_had() -> None:
     del had
 
 
-def test_the_largest_child_is_told() -> None:
+def test_the_peak_is_the_largest_childs() -> None:
     code = "import numpy, time; kept = numpy.ones({} * 2**17); time.sleep(1.5)"
     with PeakOfChildren() as seen:
         for mib in (100, 300):
@@ -30,12 +30,12 @@ def test_the_largest_child_is_told() -> None:
 
 
 def test_the_machine_is_named() -> None:
-    about = about_machine()
-    assert set(about) == {"processor", "instructions", "few_bits", "threads", "torch"}
-    assert all(value for name, value in about.items() if name != "few_bits"), "old processors have none of those"
+    machine = describe_machine()
+    assert set(machine) == {"processor", "instructions", "low_precision", "threads", "torch"}
+    assert all(value for name, value in machine.items() if name != "low_precision"), "old processors have none of those"
 
 
 @pytest.mark.parametrize("able", [True, False])
-def test_it_tells_which_instructions_for_few_bits_there_are(able: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_names_the_instructions_for_low_precision(able: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": able, "avx2": True})
-    assert about_machine()["few_bits"] == (["amx_bf16"] if able else [])
+    assert describe_machine()["low_precision"] == (["amx_bf16"] if able else [])

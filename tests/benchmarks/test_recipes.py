@@ -1,4 +1,4 @@
-"""What a recipe trains is what it says."""
+"""Recipes become the settings of a run, and their results are cached."""
 
 import shutil
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from benchmarks.recipes import LOSSES, PLAIN, Recipe, kept_under, settings_of, spend
+from benchmarks.recipes import LOSSES, PLAIN, Recipe, cache_key, settings_of, train_for
 from facerecon.files import write_json
 from facerecon.models.trained import TrainedModel
 
@@ -42,11 +42,11 @@ def test_a_change_of_nothing_that_exists_is_refused() -> None:
         settings_of(Recipe(PLAIN, 1e-3, changes={"training.losses.colour": 1}), 100)
 
 
-def train_it() -> None:
+def train_function() -> None:
     """Stands for what trains."""
 
 
-def test_results_are_kept_apart_by_all_that_makes_them() -> None:
+def test_results_are_cached_by_all_that_they_depend_on() -> None:
     faces, masks = SimpleNamespace(digest="1" * 64), SimpleNamespace(digest="2" * 64)
     recipes = [
         Recipe(PLAIN, 1e-3),
@@ -56,49 +56,48 @@ def test_results_are_kept_apart_by_all_that_makes_them() -> None:
         Recipe(PLAIN, 1e-3, changes={"training.losses.hole": 1}),
         Recipe(PLAIN, 1e-3, changes={"training.losses.hole": 2}),
     ]
-    keys = {kept_under(train_it, recipe, (faces, masks)) for recipe in recipes}
+    keys = {cache_key(train_function, recipe, (faces, masks)) for recipe in recipes}
     assert len(keys) == len(recipes)
-    assert kept_under(train_it, Recipe(PLAIN, 1e-3), (faces, masks)) in keys
-    keys.add(kept_under(train_it, Recipe(PLAIN, 1e-3), (faces, SimpleNamespace(digest="3" * 64))))
-    keys.add(kept_under(settings_of, Recipe(PLAIN, 1e-3), (faces, masks)))
+    assert cache_key(train_function, Recipe(PLAIN, 1e-3), (faces, masks)) in keys
+    keys.add(cache_key(train_function, Recipe(PLAIN, 1e-3), (faces, SimpleNamespace(digest="3" * 64))))
+    keys.add(cache_key(settings_of, Recipe(PLAIN, 1e-3), (faces, masks)))
     before = torch.get_num_threads()
     torch.set_num_threads(before + 1)
-    keys.add(kept_under(train_it, Recipe(PLAIN, 1e-3), (faces, masks)))
+    keys.add(cache_key(train_function, Recipe(PLAIN, 1e-3), (faces, masks)))
     torch.set_num_threads(before)
     assert len(keys) == len(recipes) + 3
 
 
-def test_what_was_interrupted_begins_anew_and_its_whole_time_is_told(tmp_path: Path) -> None:
-    """Else a training that was gone on from would be told as having taken the minutes of its last part only."""
+def test_an_interrupted_training_starts_again_so_that_its_minutes_are_right(tmp_path: Path) -> None:
     data = (SimpleNamespace(digest="1" * 64), SimpleNamespace(digest="2" * 64))
-    begun_in: list[list[str]] = []
+    files_at_start: list[list[str]] = []
 
     def interrupted(manifest: Any, masks: Any, settings: Any, folder: Path, steps: int) -> Any:
-        begun_in.append([path.name for path in folder.glob("*")])
+        files_at_start.append([path.name for path in folder.glob("*")])
         folder.mkdir(parents=True)
         (folder / "last.safetensors").touch()
         raise KeyboardInterrupt
 
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            spend("probed", 1.0, interrupted, Recipe(PLAIN, 1e-3), data, tmp_path)
-    probe = tmp_path / "probes" / kept_under(interrupted, Recipe(PLAIN, 1e-3), data)
+            train_for("probed", 1.0, interrupted, Recipe(PLAIN, 1e-3), data, tmp_path)
+    probe = tmp_path / "probes" / cache_key(interrupted, Recipe(PLAIN, 1e-3), data)
     shutil.rmtree(probe)
-    write_json(probe / "about.json", [100.0, 1.0])
+    write_json(probe / "record.json", [100.0, 1.0])
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            spend("trained", 1.0, interrupted, Recipe(PLAIN, 1e-3), data, tmp_path)
-    assert begun_in == [[], [], [], []]
+            train_for("trained", 1.0, interrupted, Recipe(PLAIN, 1e-3), data, tmp_path)
+    assert files_at_start == [[], [], [], []]
 
 
-def test_what_was_trained_is_kept_and_not_trained_again(tmp_path: Path) -> None:
+def test_a_cached_result_is_not_trained_again(tmp_path: Path) -> None:
     data, calls = (SimpleNamespace(digest="1" * 64), SimpleNamespace(digest="2" * 64)), []
 
     def quickly(manifest: Any, masks: Any, settings: Any, folder: Path, steps: int) -> tuple[TrainedModel, float]:
         calls.append(steps)
         return TrainedModel("unet_attention", {}, 64, steps, {"weight": torch.ones(1)}), 1e6
 
-    first, second = (spend("quickly", 0.01, quickly, Recipe(PLAIN, 1e-3), data, tmp_path) for _ in range(2))
+    first, second = (train_for("quickly", 0.01, quickly, Recipe(PLAIN, 1e-3), data, tmp_path) for _ in range(2))
     assert len(calls) == 2, "the probe, and the training"
     assert first[1] == second[1]
     assert first[0].digest == second[0].digest

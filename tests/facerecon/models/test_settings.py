@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -51,15 +50,6 @@ def test_options_are_checked_without_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
-
-
-@pytest.fixture
-def package(tmp_path: Path, registry: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder whose modules are modules of facerecon.models, too."""
-    monkeypatch.setattr(models, "__path__", [*models.__path__, str(tmp_path)])
-    yield tmp_path
-    for name in [name for name in sys.modules if name.startswith(f"{models.__name__}.added")]:
-        del sys.modules[name]
 
 
 def test_a_family_is_a_module_that_is_imported_when_it_is_named(package: Path) -> None:

@@ -11,8 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from facerecon.evaluation.baselines import BASELINES
-from facerecon.evaluation.evaluate import METHODS, Evaluation, evaluate
 from scipy.stats import spearmanr
 
 from facerecon.corruption.frozen import MaskSet
