@@ -1,19 +1,28 @@
 """The web pages of MLflow and ZenML, for this clone's runs, on this machine only."""
 
+import json
+import os
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import quote
 
 from facerecon.errors import FaceReconError
-from ops.stack import tracking_uri
+from ops.stack import EXPERIMENT, tracking_uri
 
 HOST = "127.0.0.1"
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What ends the pages."""
 
 
 def mlflow_command(port: int) -> list[str]:
     """What starts MLflow's page."""
-    return ["mlflow", "ui", "--backend-store-uri", tracking_uri(), "--host", HOST, "--port", str(port)]
+    where = ["--host", HOST, "--port", str(port), "--workers", "1"]
+    return ["mlflow", "ui", "--backend-store-uri", tracking_uri(), *where]
 
 
 def zenml_command(port: int) -> list[str]:
@@ -21,8 +30,41 @@ def zenml_command(port: int) -> list[str]:
     return ["zenml", "login", "--local", "--blocking", "--ip-address", HOST, "--port", str(port)]
 
 
+def compare_link(port: int) -> str | None:
+    """The address on MLflow's page that compares the last two runs; None if there are not two."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri())
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    if experiment is None:
+        return None
+    number = experiment.experiment_id
+    runs = client.search_runs([number], order_by=["attributes.start_time DESC"], max_results=2)
+    if len(runs) < 2:
+        return None
+    # the older one first, as one reads a change
+    asked = {"runs": [run.info.run_id for run in reversed(runs)], "experiments": [number]}
+    query = "&".join(f"{name}={quote(json.dumps(value))}" for name, value in asked.items())
+    return f"http://{HOST}:{port}/#/compare-runs?{query}"
+
+
+def skip_sign_up() -> None:
+    """Answer for the user of a ZenML store on this machine what its page would ask first: no e-mail, no survey."""
+    from zenml.client import Client
+    from zenml.constants import FINISHED_ONBOARDING_SURVEY_KEY
+    from zenml.enums import StoreType
+
+    client = Client()
+    if client.zen_store.type != StoreType.SQL:
+        return
+    user = client.get_user(client.active_user.id)  # as it is now: the active user is kept as it was read first
+    if user.email_opted_in is None or not user.user_metadata.get(FINISHED_ONBOARDING_SURVEY_KEY):
+        answers = {**user.user_metadata, FINISHED_ONBOARDING_SURVEY_KEY: True}
+        client.update_user(user.id, updated_email_opt_in=bool(user.email_opted_in), updated_metadata=answers)
+
+
 def serve(mlflow_port: int, zenml_port: int) -> None:
-    """Start both and wait until they end or the user interrupts.
+    """Start both and wait until they end or the user interrupts; both end with this process.
 
     Raises:
         FaceReconError: one of them ended by itself, as with a port that is taken.
@@ -32,11 +74,18 @@ def serve(mlflow_port: int, zenml_port: int) -> None:
         "ZenML": (zenml_command(zenml_port), zenml_port),
     }
     running: dict[str, subprocess.Popen[bytes]] = {}
+    for number in SIGNALS:
+        signal.signal(number, signal.default_int_handler)
     try:
+        skip_sign_up()
+        link = compare_link(mlflow_port)
         for name, (command, port) in pages.items():
             print(f"{name:<7} http://{HOST}:{port}    {' '.join(command)}", flush=True)
             program = str(Path(sys.executable).parent / command[0])
-            running[name] = subprocess.Popen([program, *command[1:]])
+            # a session of its own: so it can be ended with all processes that it starts
+            running[name] = subprocess.Popen([program, *command[1:]], start_new_session=True)
+        if link:
+            print(f"The last two runs compared: {link}", flush=True)
         print("Ctrl-C ends both.", flush=True)
         while True:
             for name, process in running.items():
@@ -49,7 +98,17 @@ def serve(mlflow_port: int, zenml_port: int) -> None:
     except KeyboardInterrupt:
         pass
     finally:
-        for process in running.values():
-            process.terminate()
-        for process in running.values():
-            process.wait(timeout=30)
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        _end(list(running.values()))
+
+
+def _end(processes: list[subprocess.Popen[bytes]]) -> None:
+    """End the processes with all that they started; what has not ended after ten seconds is killed."""
+    for number, seconds in ((signal.SIGTERM, 10), (signal.SIGKILL, 5)):
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+        for process in processes:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(seconds)

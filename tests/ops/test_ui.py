@@ -1,0 +1,78 @@
+"""MLflow's and ZenML's pages: what they open with, and that they end."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from urllib.parse import parse_qs, urlsplit
+
+import mlflow
+import psutil
+import pytest
+
+from ops.stack import EXPERIMENT, create_experiment
+from ops.ui import compare_link, skip_sign_up
+
+SERVE = """
+from ops import ui
+ui.skip_sign_up, ui.compare_link = (lambda: None), (lambda port: "http://the-link")
+ui.mlflow_command = ui.zenml_command = lambda port: ["python", "-c", {page!r}]
+ui.serve(5001, 8237)
+"""
+PAGE = "import subprocess as s, time; print(s.Popen(['sleep', '600']).pid, flush=True); time.sleep(600)"
+
+
+def test_an_experiment_that_exists_already_opens_with_its_runs_too(state):
+    def kind() -> str:
+        return mlflow.MlflowClient().get_experiment_by_name(EXPERIMENT).tags["mlflow.experimentKind"]
+
+    assert kind() == "custom_model_development"
+    mlflow.set_experiment_tag("mlflow.experimentKind", "genai_development")
+    create_experiment()
+    assert kind() == "custom_model_development"
+
+
+def test_the_link_compares_the_last_two_runs(state):
+    assert compare_link(5001) is None
+    runs = []
+    for _ in range(3):
+        assert (compare_link(5001) is None) == (len(runs) < 2)
+        with mlflow.start_run() as run:
+            runs.append(run.info.run_id)
+        time.sleep(0.01)  # MLflow orders them by the millisecond
+    page, _, asked = urlsplit(compare_link(5001)).fragment.partition("?")
+    experiment = mlflow.get_experiment_by_name(EXPERIMENT).experiment_id
+    assert page == "/compare-runs"
+    assert {name: json.loads(value) for name, (value,) in parse_qs(asked).items()} == {
+        "runs": runs[1:],
+        "experiments": [experiment],
+    }
+
+
+def test_zenml_asks_for_no_account_and_keeps_what_its_user_has_answered(zenml):
+    def answers() -> tuple[bool | None, dict]:
+        user = zenml.get_user("default")
+        return user.email_opted_in, user.user_metadata
+
+    zenml.update_user("default", updated_metadata={"primary_role": "engineer"})
+    skip_sign_up()
+    assert answers() == (False, {"primary_role": "engineer", "finished_onboarding_survey": True})
+    zenml.update_user("default", updated_email="me@example.com", updated_email_opt_in=True, updated_metadata={"a": 1})
+    skip_sign_up()
+    assert answers() == (True, {"a": 1, "finished_onboarding_survey": True})
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_pages_end_with_all_their_processes(number):
+    serving = subprocess.Popen([sys.executable, "-c", SERVE.format(page=PAGE)], stdout=subprocess.PIPE, text=True)
+    try:
+        said = [serving.stdout.readline() for _ in range(6)]
+        children = [psutil.Process(int(line)) for line in said if line.strip().isdigit()]
+        assert len(children) == 2, said
+        assert any("http://the-link" in line for line in said)
+    finally:
+        serving.send_signal(number)
+    assert serving.wait(30) == 0
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive
