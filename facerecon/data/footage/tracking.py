@@ -7,13 +7,14 @@ people are joined later; one that goes over to someone else spoils an identity. 
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from facerecon.data.footage.detection import Found
+if TYPE_CHECKING:  # the detectors load PyTorch
+    from facerecon.data.footage.detection import Found
 
 Vector = NDArray[np.floating[Any]]
 
@@ -91,7 +92,7 @@ class Tracker:
         return over
 
     def update(
-        self, time: float, found: list[Found], embeddings: NDArray[np.float32], weights: list[float]
+        self, time: float, found: list["Found"], embeddings: NDArray[np.float32], weights: list[float]
     ) -> list[Track]:
         """The track of each face in a frame, a new one where none fits.
 
@@ -119,7 +120,7 @@ class Tracker:
         return tracks
 
 
-def _cost(track: Track, time: float, face: Found, embedding: Vector) -> float:
+def _cost(track: Track, time: float, face: "Found", embedding: Vector) -> float:
     """How ill a face fits a track; ``_NEVER`` where it cannot be the same."""
     alike = track.likeness(embedding)
     old, new = float(track.box[3] - track.box[1]), face.height
