@@ -1,6 +1,8 @@
-"""Convolutions."""
+"""Parts of U-Nets."""
 
-from torch import nn
+from collections.abc import Iterable
+
+from torch import Tensor, nn
 
 
 def double_convolution(inputs: int, outputs: int, fold: int = 1) -> nn.Sequential:
@@ -16,6 +18,15 @@ def double_convolution(inputs: int, outputs: int, fold: int = 1) -> nn.Sequentia
         nn.BatchNorm2d(outputs),
         nn.ReLU(inplace=True),
     )
+
+
+def encode(encoders: Iterable[nn.Module], pool: nn.Module, inputs: Tensor) -> list[Tensor]:
+    """Features of each level, fine to coarse: each encoder but the first gets the pooled features of the one before."""
+    first, *others = encoders
+    features = [first(inputs)]
+    for encoder in others:
+        features.append(encoder(pool(features[-1])))
+    return features
 
 
 def folded_convolution(inputs: int, outputs: int, fold: int = 1) -> nn.Conv2d:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facerecon.models.base import ReconstructionModel
-from facerecon.models.layers.blocks import double_convolution
+from facerecon.models.layers.blocks import double_convolution, encode
 from facerecon.models.layers.confidence import ConfidenceHead
 from facerecon.models.unet_attention import UNetAttentionOptions
 
@@ -81,13 +81,7 @@ class UNetAttention(ReconstructionModel):
 
     def _decode(self, inputs: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Features of the bottleneck and each decoder, and the gates' maps, if there are gates; coarse to fine."""
-        features = inputs
-        skips: list[Tensor] = []
-        for encoder in self.encoders:
-            if skips:
-                features = self.pool(features)
-            features = encoder(features)
-            skips.append(features)
+        skips = encode(self.encoders, self.pool, inputs)
         features, maps = skips.pop(), []
         if self.attends:
             features, weights = self.bottleneck_gate(features)

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facerecon.models.base import ReconstructionModel
-from facerecon.models.layers.blocks import double_convolution
+from facerecon.models.layers.blocks import double_convolution, encode
 from facerecon.models.layers.confidence import ConfidenceHead
 from facerecon.models.layers.face_prior import FacePrior
 from facerecon.models.layers.first_fill import first_fill
@@ -65,13 +65,7 @@ class UNetFill(ReconstructionModel):
         return torch.cat((self._filled(inputs), inputs[:, 3:]), dim=1) if self.fills else inputs
 
     def predict(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
-        features = inputs
-        skips: list[Tensor] = []
-        for encoder in self.encoders:
-            if skips:
-                features = self.pool(features)
-            features = encoder(features)
-            skips.append(features)
+        skips = encode(self.encoders, self.pool, inputs)
         decoded = [skips.pop()]
         for upsample, decoder in zip(self.upsamplers, self.decoders, strict=True):
             decoded.append(decoder(torch.cat((skips.pop(), upsample(decoded[-1])), dim=1)))
