@@ -54,9 +54,9 @@ def draw_faces(folder: Path, count: int) -> None:
         image = read_rgb(path)
         if number >= len(drawn):
             rng = generator("perturbed", number)
-            shift = np.float32([[1, 0, rng.uniform(-6, 6)], [0, 1, rng.uniform(-6, 6)]])
-            image = cv2.warpAffine(image, shift, (SIZE, SIZE), borderMode=cv2.BORDER_REPLICATE)
-            image = np.clip(image * rng.uniform(0.8, 1.2), 0, 255).astype(np.uint8)
+            shift = np.array([[1, 0, rng.uniform(-6, 6)], [0, 1, rng.uniform(-6, 6)]], np.float32)
+            moved = cv2.warpAffine(image, shift, (SIZE, SIZE), borderMode=cv2.BORDER_REPLICATE)
+            image = np.clip(moved * rng.uniform(0.8, 1.2), 0, 255).astype(np.uint8)
         target.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(target), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
 

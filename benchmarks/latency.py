@@ -110,7 +110,7 @@ def measure(backend: str, model: Path, size: int, seconds: float, threads: int) 
     for _ in range(3):
         run(*inputs)
     ready = time.perf_counter() - start
-    times = []
+    times: list[float] = []
     until = time.perf_counter() + seconds
     while time.perf_counter() < until or len(times) < 5:
         since = time.perf_counter()

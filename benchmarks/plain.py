@@ -50,11 +50,12 @@ class DecodedFaces(Dataset[tuple[Tensor, Tensor, Tensor]]):
         return len(self.files)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
-        image = cv2.cvtColor(cv2.imread(str(self.files[index])), cv2.COLOR_BGR2RGB)
+        stored = np.asarray(cv2.imread(str(self.files[index])))
+        image = np.asarray(cv2.cvtColor(stored, cv2.COLOR_BGR2RGB), np.uint8)
         five, many = self.points[index]
-        image, five, many, _ = augment(image, five, many, self.settings.training.augmentation, self.rng)
+        augmented, five, many, _ = augment(image, five, many, self.settings.training.augmentation, self.rng)
         mask = self.draw_mask(self.progress, self.rng, many)
-        return to_tensor(image), torch.from_numpy(mask[None].astype(np.float32)), torch.from_numpy(five)
+        return to_tensor(augmented), torch.from_numpy(mask[None].astype(np.float32)), torch.from_numpy(five)
 
 
 def train_plainly(

@@ -112,12 +112,12 @@ def table(result: dict[str, Any]) -> str:
     lines = ["| recipe | steps | minutes | images/s | GMAC | learning rate | precision |", "|---" * 7 + "|"]
     for name, recipe in result["recipes"].items():
         cost = (f"{recipe[key]:.3g}" for key in COST_KEYS)
-        cells = (name, recipe["steps"], *cost, recipe["rate"], recipe["precision"])
-        lines.append(f"| {' | '.join(map(str, cells))} |")
+        about = (name, recipe["steps"], *cost, recipe["rate"], recipe["precision"])
+        lines.append(f"| {' | '.join(map(str, about))} |")
     lines.append("")
     for title, found in result["sets"].items():
         rows = {(row["family"], row["level"], row["method"]): row for row in found["rows"]}
-        methods = list(dict.fromkeys(method for *_, method in rows))
+        methods = list(dict.fromkeys(method for _, _, method in rows))
         kinds = list(dict.fromkeys((family, level) for family, level, _ in rows))
         lines += [f"### {title}: {found['faces']} faces of {found['identities']} people", ""]
         for metric, label, digits, sign in (
@@ -213,8 +213,9 @@ def main() -> None:
     recipes: dict[str, Any] = {}
     models: dict[str, TrainedModel] = {}
     for name, recipe in chosen.items():
+        errors: dict[str, float] = {}
         if name in THIRD and "ours" in recipes:
-            recipe, errors = replace(recipe, rate=recipes["ours"]["rate"]), {}
+            recipe = replace(recipe, rate=recipes["ours"]["rate"])
         else:
             recipe, errors = best_rate(name, recipe)
         how = train_plainly if name == "plain" else train_ours
