@@ -10,7 +10,6 @@ import argparse
 import json
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -18,17 +17,18 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from facerecon.evaluation.measuring import Case, Judges, cases_of, measure, reconstruct
 
 from benchmarks.command import as_command, write_result
+from benchmarks.inpainting import measured
 from benchmarks.machine import describe_machine
 from benchmarks.recipes import CODE, FEATURES, Recipe, evaluation_masks, faces_of, gmac, train_for, train_ours
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
 from facerecon.data.settings import SplitShares
 from facerecon.errors import DivergedError
-from facerecon.evaluation.settings import EvaluationSettings
 from facerecon.files import digest_of, write_text
 from facerecon.models.trained import TrainedModel
+from facerecon.tasks.inpainting.evaluator import MaskCase, fill_by_model, mask_cases
+from facerecon.tasks.inpainting.network import network_of
 from ops.code import code_digest
 
 SHOWN = ("hole_psnr", "ssim", "lpips", "identity")
@@ -80,17 +80,19 @@ ROWS = (
 )
 
 
-def figures(trained: TrainedModel, faces: EvaluationFaces, cases: list[Case], judges: Judges) -> dict[str, Any]:
+def figures(trained: TrainedModel, faces: EvaluationFaces, cases: list[MaskCase]) -> dict[str, Any]:
     """Means over faces: on brush masks by level, and over the held-out family."""
-    measured, _ = measure({"model": partial(reconstruct, trained.build())}, faces, cases, judges)
+    values = measured({"model": fill_by_model(network_of(trained))}, faces, cases)
     found: dict[str, Any] = {}
     for title, chosen in (
-        *((f"brush {level}", [c for c in cases if (c.family, c.level) == ("brush", level)]) for level in (1, 2, 3)),
-        ("held out", [c for c in cases if c.family == "held_out"]),
+        *((f"brush {level}", [c for c in cases if (c.case, c.level) == ("brush", level)]) for level in (1, 2, 3)),
+        ("held out", [c for c in cases if c.case == "held_out"]),
     ):
         if chosen:
-            values = {m: np.concatenate([measured[case.name, "model"][m] for case in chosen]) for m in SHOWN}
-            found[title] = {metric: float(np.nanmean(each)) for metric, each in values.items()}
+            found[title] = {
+                metric: float(np.mean(np.concatenate([values[c.case, c.level, "model", metric] for c in chosen])))
+                for metric in SHOWN
+            }
     return found
 
 
@@ -155,7 +157,7 @@ def main() -> None:
         "faces": min(args.faces, len(manifest.split("val"))),
         "data": manifest.digest,
         "rows": digest_of([asdict(row) for row in ROWS]),
-        "code": digest_of([CODE, code_digest("facerecon.evaluation.measuring")]),
+        "code": digest_of([CODE, code_digest("facerecon.tasks.inpainting.evaluator")]),
         "at_once": args.at_once,
         "machine": {**describe_machine(), "threads": threads},
     }
@@ -202,8 +204,8 @@ def trained_and_measured(row: Row, seed: int, args: argparse.Namespace) -> dict[
     name = f"ablation-{row.name.replace(' ', '_')}"
     trained, record = train_for(name, args.minutes, train_ours, recipe, (manifest, masks), args.state)
     faces = evaluation_faces(manifest, "val", args.faces)
-    cases = [case for case in cases_of(faces, masks, features=False) if case.family in ("brush", "held_out")]
-    found = figures(trained, faces, cases, Judges(EvaluationSettings()))
+    cases = [case for case in mask_cases(faces, masks) if case.case in ("brush", "held_out")]
+    found = figures(trained, faces, cases)
     return {"seed": seed, **record, "gmac": gmac(trained), "figures": found}
 
 

@@ -23,7 +23,7 @@ from facerecon.models import build_model
 
 WIDTHS = {"half": [8, 16, 24, 48, 96], "default": [16, 32, 48, 96, 192], "double": [32, 64, 96, 192, 384]}
 DEFAULT = {"size": 128, "width": "default", "batch": 8}
-POINTS = {
+POINTS: dict[str, list[Any]] = {
     "size": [64, 128, 256],
     "width": list(WIDTHS),
     "batch": [2, 8, 32],

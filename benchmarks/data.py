@@ -19,10 +19,11 @@ import cv2
 import numpy as np
 
 from benchmarks.command import as_command
+from benchmarks.inpainting import InpaintingRun
 from benchmarks.machine import PeakOfChildren, peak_mib
 from facerecon.corruption.training_masks import TrainingMasks
 from facerecon.data.alignment import AlignmentSettings, align
-from facerecon.data.datasets import StepSampler, TrainingFaces, collate
+from facerecon.data.datasets import StepSampler
 from facerecon.data.ingest import ingest
 from facerecon.data.manifest import Manifest
 from facerecon.data.settings import DataSettings
@@ -31,8 +32,8 @@ from facerecon.models import build_model
 from facerecon.perception.landmarks import FaceLandmarker
 from facerecon.progress import track
 from facerecon.randomness import generator
-from facerecon.run import RunSettings
 from facerecon.synthetic import write_dataset
+from facerecon.tasks.inpainting.dataset import TrainingFaces, collate
 from facerecon.weights import weights_path
 
 DRAWN = 1000
@@ -53,9 +54,9 @@ def draw_faces(folder: Path, count: int) -> None:
         image = read_rgb(path)
         if number >= len(drawn):
             rng = generator("perturbed", number)
-            shift = np.float32([[1, 0, rng.uniform(-6, 6)], [0, 1, rng.uniform(-6, 6)]])
-            image = cv2.warpAffine(image, shift, (SIZE, SIZE), borderMode=cv2.BORDER_REPLICATE)
-            image = np.clip(image * rng.uniform(0.8, 1.2), 0, 255).astype(np.uint8)
+            shift = np.array([[1, 0, rng.uniform(-6, 6)], [0, 1, rng.uniform(-6, 6)]], np.float32)
+            moved = cv2.warpAffine(image, shift, (SIZE, SIZE), borderMode=cv2.BORDER_REPLICATE)
+            image = np.clip(moved * rng.uniform(0.8, 1.2), 0, 255).astype(np.uint8)
         target.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(target), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
 
@@ -133,19 +134,20 @@ def loader(folder: Path, count: int, steps: int) -> dict[str, Any]:
     import torch
 
     draw_faces(folder, count)
-    settings = RunSettings(model={"family": "unet_attention", "options": {"features": [16, 32, 64, 128, 256]}})
+    model = {"family": "unet_attention", "options": {"features": [16, 32, 64, 128, 256]}}
+    settings = InpaintingRun.model_validate({"model": model})
     with tempfile.TemporaryDirectory() as state:
         manifest = align_folder(folder, Path(state), workers=2)
         masks = TrainingMasks(settings.masks, settings.alignment.size)
         faces = TrainingFaces(manifest, settings.training.augmentation, masks, seed=0)
-        model = build_model(settings.model.family, settings.model.options)
-        optimizer = torch.optim.AdamW(model.parameters())
+        network = build_model(settings.model.family, settings.model.options)
+        optimizer = torch.optim.AdamW(network.parameters())
         making, training = [], []
         for draws in StepSampler(len(faces), settings.training.batch_size, steps, seed=0):
             start = time.perf_counter()
             batch = collate(faces.__getitems__(draws))
             made = time.perf_counter()
-            output = model(batch.image, batch.mask)
+            output = network(batch.image, batch.mask)
             (output.reconstruction - batch.image).abs().mean().backward()
             optimizer.step()
             optimizer.zero_grad()

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from facerecon.export.parity import parity_inputs
 from numpy.typing import NDArray
 
 from benchmarks.command import as_command, write_result
@@ -31,20 +30,23 @@ from facerecon.corruption.frozen import MaskSet
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
 from facerecon.data.settings import SplitShares
 from facerecon.evaluation.metrics import channels_first, hole_psnr, to_uint8
-from facerecon.export.onnx import to_onnx
+from facerecon.export.onnx import Inputs, to_onnx
 from facerecon.files import sha256_file, write_text
 from facerecon.models import build_model, list_models
 from facerecon.models.trained import TrainedModel, save_model
+from facerecon.tasks.inpainting.cases import MaskCases
+from facerecon.tasks.inpainting.export import SIGNATURE, contract, parity_inputs
 
 HEAD = "confidence_head."
 """Prefix of the confidence head's weights."""
 
 
 class _Calibration:
-    """Feeds real faces to ONNX Runtime's quantiser."""
+    """Feeds real faces, inputs of the exported file, one by one to ONNX Runtime's quantiser."""
 
-    def __init__(self, images: NDArray[np.uint8], masks: NDArray[np.uint8]) -> None:
-        self.feeds = iter([feed_of(image, mask) for image, mask in zip(images, masks, strict=True)])
+    def __init__(self, inputs: Inputs) -> None:
+        faces = len(next(iter(inputs.values())))
+        self.feeds = iter([{name: array[i : i + 1] for name, array in inputs.items()} for i in range(faces)])
 
     def get_next(self) -> dict[str, NDArray[np.float32]] | None:
         return next(self.feeds, None)
@@ -56,8 +58,8 @@ def feed_of(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> dict[str, NDAr
     return {"image": pixels, "mask": mask[None, None].astype(np.float32)}
 
 
-def quantised(file: Path, images: NDArray[np.uint8], masks: NDArray[np.uint8]) -> Path:
-    """The ONNX ``file`` with int8 convolutions, calibrated on the faces; written beside it."""
+def quantised(file: Path, inputs: Inputs) -> Path:
+    """The ONNX ``file`` with int8 convolutions, calibrated on real inputs; written beside it."""
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -66,7 +68,7 @@ def quantised(file: Path, images: NDArray[np.uint8], masks: NDArray[np.uint8]) -
     quantize_static(
         prepared,
         target,
-        _Calibration(images, masks),
+        _Calibration(inputs),
         quant_format=QuantFormat.QDQ,
         op_types_to_quantize=["Conv", "ConvTranspose"],
         per_channel=True,
@@ -79,15 +81,17 @@ def quantised(file: Path, images: NDArray[np.uint8], masks: NDArray[np.uint8]) -
     return target.rename(target.with_suffix(".int8.onnx"))
 
 
-def prepared(folder: Path, models: list[tuple[str, TrainedModel]], calibration: Any) -> dict[str, Path]:
+def prepared(folder: Path, models: list[tuple[str, TrainedModel]], calibration: Inputs) -> dict[str, Path]:
     """Write each model as safetensors, ONNX and int8 ONNX; the safetensors files by the models' names."""
     files = {}
+    # a dimension of the example that is 1 would be taken for a constant
+    example = {name: np.zeros((2, *array.shape[1:]), np.float32) for name, array in calibration.items()}
     for name, model in models:
         files[name] = folder / f"{name}.safetensors"
         save_model(files[name], model)
         onnx_file = files[name].with_suffix(".onnx")
-        onnx_file.write_bytes(to_onnx(model, {}))
-        quantised(onnx_file, *calibration)
+        onnx_file.write_bytes(to_onnx(contract(model), SIGNATURE, example, {}))
+        quantised(onnx_file, calibration)
     return files
 
 
@@ -197,7 +201,7 @@ def main() -> None:
     backends = [name for name in args.backends.split(",") if name != "openvino" or find_spec("openvino")]
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        files = prepared(Path(folder), models, parity_inputs(manifest, masks, 32))
+        files = prepared(Path(folder), models, parity_inputs(manifest, MaskCases(masks), 32))
         for side in sizes:
             rounds: dict[tuple[str, str], list[dict[str, Any]]] = {(m, b): [] for m in files for b in backends}
             for _ in range(args.rounds):

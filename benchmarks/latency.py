@@ -19,6 +19,7 @@ from benchmarks.machine import peak_mib, reset_peak_mib
 from facerecon.inference.session import open_session
 from facerecon.models import ReconstructionModel
 from facerecon.models.trained import TrainedModel
+from facerecon.tasks.inpainting.network import network_of
 
 FILES = {
     **dict.fromkeys(("eager", "compiled"), ".safetensors"),
@@ -51,7 +52,7 @@ def compiled(model: Path, threads: int) -> Run:
 
 def _network(model: Path) -> ReconstructionModel:
     """The trained network, channels last, in which PyTorch is fastest."""
-    return TrainedModel.read(model).build().to(memory_format=torch.channels_last)
+    return network_of(TrainedModel.read(model)).to(memory_format=torch.channels_last)
 
 
 def _of_torch(network: Any) -> Run:
@@ -109,7 +110,7 @@ def measure(backend: str, model: Path, size: int, seconds: float, threads: int) 
     for _ in range(3):
         run(*inputs)
     ready = time.perf_counter() - start
-    times = []
+    times: list[float] = []
     until = time.perf_counter() + seconds
     while time.perf_counter() < until or len(times) < 5:
         since = time.perf_counter()

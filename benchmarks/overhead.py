@@ -34,42 +34,33 @@ WAITING = {"sleeping": {"OMP_WAIT_POLICY": "PASSIVE"}, "spinning": {"GOMP_SPINCO
 
 def bare(state: Path) -> None:
     """The library's functions in the order of the pipeline's steps, with no orchestrator and no tracker."""
-    from facerecon.evaluation.evaluate import evaluate
-    from facerecon.evaluation.gate import Gate
-    from facerecon.export.parity import parity_inputs
-
-    from facerecon.corruption.frozen import build_mask_set
-    from facerecon.corruption.training_masks import TrainingMasks
     from facerecon.data.alignment import align
     from facerecon.data.ingest import ingest
     from facerecon.data.validation.check import validate
     from facerecon.data.validation.suites import resolve_suites
+    from facerecon.experiment import Experiment
     from facerecon.export.onnx import export
     from facerecon.files import write_json
     from facerecon.run import parse_settings
-    from facerecon.training.loop import train
+    from facerecon.tasks import get_task
     from facerecon.weights import weights_path
 
     file = state / "run.yaml"
     settings = parse_settings(yaml.safe_load(file.read_text(encoding="utf-8"))["parameters"], str(file))
+    task = get_task(settings.task)
+    values = {part: settings.values(*fields) for part, fields in task.fields.items()}
     photos = ingest(settings.data, PROJECT, state / "frames")
     faces = align(photos, settings.alignment, weights_path("face_landmarker"), state / "crops")
     faces = validate(faces, resolve_suites(settings.validation, PROJECT)).manifest
-    chosen = settings.masks
-    masks = build_mask_set(
-        state / "masks", faces.size, chosen.evaluation_families, chosen.levels, chosen.count, chosen.seed
-    )
-    draw = TrainingMasks(chosen, faces.size)
-    folder = state / "checkpoint"
-    trained = train(faces, masks, draw, settings.model, settings.training, settings.seed, folder, {})
-    figures = evaluate(
-        trained.best, faces, masks, settings.evaluation, chosen.evaluate_features, settings.training.losses.networks
-    )
-    images, holes = parity_inputs(faces, masks, settings.onnx.parity_faces)
-    exported = export(trained.best, {}, images, holes, settings.onnx.min_parity_psnr)
-    Gate(faces, masks, settings.promotion).measure(trained.best)
+    cases = task.freeze_cases(values["cases"], faces, state / "masks")
+    experiment = Experiment(task.name, values["training"], faces, cases)
+    trained = experiment.train(state / "checkpoint", experiment.provenance)
+    evaluation = task.evaluate(values["evaluation"], trained.best, faces, cases)
+    inputs = task.parity_inputs(faces, cases, settings.onnx.parity_faces)
+    exported = export(task.contract(trained.best), task.signature, inputs, {}, settings.onnx.min_parity_psnr)
+    task.gate(values["gate"], faces, cases).measure(trained.best)
     (state / "model.onnx").write_bytes(exported.content)
-    write_json(state / "metrics.json", figures.figures)
+    write_json(state / "metrics.json", [figure.as_dict() for figure in evaluation.scores.figures()])
 
 
 def timed(command: list[str], environment: dict[str, str]) -> float:

@@ -11,20 +11,22 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from facerecon.training.losses import ReconstructionLoss
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from benchmarks.inpainting import InpaintingRun
 from facerecon.corruption.frozen import MaskSet
 from facerecon.corruption.training_masks import TrainingMasks
 from facerecon.data.augmentation import augment
-from facerecon.data.datasets import collate, evaluation_faces, to_tensor
+from facerecon.data.datasets import evaluation_faces, to_tensor
 from facerecon.data.manifest import Manifest
 from facerecon.errors import DivergedError
 from facerecon.models import build_model
 from facerecon.models.trained import TrainedModel
-from facerecon.run import RunSettings
-from facerecon.training.loop import validate
+from facerecon.tasks.inpainting.dataset import collate
+from facerecon.tasks.inpainting.evaluator import mask_cases
+from facerecon.tasks.inpainting.losses import ReconstructionLoss
+from facerecon.tasks.inpainting.training import validate
 
 LEARNING_RATE = 1e-3
 
@@ -32,7 +34,7 @@ LEARNING_RATE = 1e-3
 class DecodedFaces(Dataset[tuple[Tensor, Tensor, Tensor]]):
     """The train split as PNG files in ``folder``, decoded item by item."""
 
-    def __init__(self, manifest: Manifest, folder: Path, settings: RunSettings) -> None:
+    def __init__(self, manifest: Manifest, folder: Path, settings: InpaintingRun) -> None:
         self.settings, self.draw_mask = settings, TrainingMasks(settings.masks, manifest.size)
         self.rng, self.progress = np.random.default_rng(settings.seed), 0.0
         store = manifest.aligned_faces
@@ -48,15 +50,16 @@ class DecodedFaces(Dataset[tuple[Tensor, Tensor, Tensor]]):
         return len(self.files)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
-        image = cv2.cvtColor(cv2.imread(str(self.files[index])), cv2.COLOR_BGR2RGB)
+        stored = np.asarray(cv2.imread(str(self.files[index])))
+        image = np.asarray(cv2.cvtColor(stored, cv2.COLOR_BGR2RGB), np.uint8)
         five, many = self.points[index]
-        image, five, many, _ = augment(image, five, many, self.settings.training.augmentation, self.rng)
+        augmented, five, many, _ = augment(image, five, many, self.settings.training.augmentation, self.rng)
         mask = self.draw_mask(self.progress, self.rng, many)
-        return to_tensor(image), torch.from_numpy(mask[None].astype(np.float32)), torch.from_numpy(five)
+        return to_tensor(augmented), torch.from_numpy(mask[None].astype(np.float32)), torch.from_numpy(five)
 
 
 def train_plainly(
-    manifest: Manifest, masks: MaskSet, settings: RunSettings, folder: Path, steps: int
+    manifest: Manifest, masks: MaskSet, settings: InpaintingRun, folder: Path, steps: int
 ) -> tuple[TrainedModel, float]:
     """The best model of ``steps`` steps, and images a second without validation.
 
@@ -68,6 +71,7 @@ def train_plainly(
     faces = DecodedFaces(manifest, folder, settings)
     loader = DataLoader(faces, training.batch_size, shuffle=True, drop_last=True, collate_fn=collate)
     val_faces = evaluation_faces(manifest, "val", training.validation_faces)
+    val_cases = mask_cases(val_faces, masks, "brush")
     model = build_model(settings.model.family, settings.model.options)
     criterion = ReconstructionLoss(training.losses)
     optimizer = torch.optim.Adam(model.parameters(), LEARNING_RATE)
@@ -93,7 +97,7 @@ def train_plainly(
             faces.progress = min(1.0, step / steps)
             if step % training.validate_every == 0 or step == steps:
                 seconds += time.perf_counter() - since
-                error = validate(model, val_faces, masks, torch.device("cpu"))["val/hole_l1"]
+                error = validate(model, val_faces, val_cases, torch.device("cpu"))["val/hole_l1/brush"]
                 if error < lowest:
                     best, lowest = trained(step), error
                 since = time.perf_counter()

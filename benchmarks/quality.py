@@ -23,21 +23,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from facerecon.evaluation.measuring import (
-    METRICS,
-    Filler,
-    Judges,
-    as_tensor,
-    baseline,
-    cases_of,
-    measure,
-    reconstruct,
-)
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor
 
 from benchmarks.command import as_command, write_result
+from benchmarks.inpainting import JUDGES, METRICS, InpaintingRun, measured
 from benchmarks.machine import describe_machine
 from benchmarks.plain import LEARNING_RATE, train_plainly
 from benchmarks.plots import plot_quality
@@ -60,14 +51,16 @@ from facerecon.data.manifest import Manifest
 from facerecon.data.settings import SplitShares
 from facerecon.errors import DivergedError, FaceReconError
 from facerecon.evaluation.bootstrap import paired_interval
-from facerecon.evaluation.metrics import from_uint8, summarise, to_uint8
-from facerecon.evaluation.settings import EvaluationSettings
+from facerecon.evaluation.metrics import from_uint8, to_uint8
+from facerecon.evaluation.scores import summarise
 from facerecon.files import write_text
 from facerecon.models.layers.face_prior import FacePrior
 from facerecon.models.layers.first_fill import first_fill
 from facerecon.models.trained import TrainedModel, save_model
-from facerecon.run import RunSettings
 from facerecon.settings import first_problem
+from facerecon.tasks.inpainting.evaluate import fill_by_baseline
+from facerecon.tasks.inpainting.evaluator import Fill, Filled, as_tensor, fill_by_model, mask_cases
+from facerecon.tasks.inpainting.network import network_of
 from facerecon.training.precision import precision_of
 
 RATES = (1e-3, 2e-3, 4e-3)
@@ -77,34 +70,34 @@ OPPONENTS = ("prior_alone", "plain", "plain_tuned")
 THIRD = ("ours_third", "ours_small")
 """Recipes that get a third of the minutes."""
 
-Fill = Callable[[Tensor], Tensor]
+FirstFill = Callable[[Tensor], Tensor]
 """Images with holes of 0 and masks [N, 4, H, W] -> filled images [N, 3, H, W]."""
 
 
-def fill_only(fill: Fill, images: NDArray[np.uint8], masks: NDArray[np.uint8]) -> tuple[Tensor, Tensor | None]:
+def fill_only(fill: FirstFill, images: NDArray[np.uint8], masks: NDArray[np.uint8]) -> Filled:
     """The fill that a network starts from, as a method of its own."""
     image, mask = from_uint8(images), as_tensor(masks)
     with torch.inference_mode():
         filled = fill(torch.cat((image * (1 - mask), mask), dim=1))
-    return to_uint8(torch.where(mask > 0.5, filled, image)), None
+    return Filled(to_uint8(torch.where(mask > 0.5, filled, image)), torch.ones(len(image), dtype=torch.bool))
 
 
-def compare(methods: dict[str, Filler], manifest: Manifest, masks: MaskSet, most: int) -> dict[str, Any]:
+def compare(methods: dict[str, Fill], manifest: Manifest, masks: MaskSet, most: int) -> dict[str, Any]:
     """A row for each mask case and method, and the gains of ours over ``OPPONENTS`` with their intervals."""
     faces = evaluation_faces(manifest, "test", most)
-    cases = cases_of(faces, masks, features=False)
-    measured, _ = measure(methods, faces, cases, Judges(EvaluationSettings()))
+    cases = mask_cases(faces, masks)
+    values = measured(methods, faces, cases)
     people = faces.rows["identity"].to_numpy()
     rows, gains = [], []
     for case in cases:
-        names = {"family": case.family, "level": case.level}
+        names = {"family": case.case, "level": case.level}
         for method in methods:
-            values = measured[case.name, method]
-            rows.append({"method": method, **names, **{m: summarise(values[m]).as_dict() for m in METRICS}})
+            summaries = {m: asdict(summarise(values[case.case, case.level, method, m])) for m in METRICS}
+            rows.append({"method": method, **names, **summaries})
         for other in (name for name in OPPONENTS if name in methods and "ours" in methods):
             gain: dict[str, Any] = {"over": other, **names}
             for metric in METRICS:
-                mine, theirs = (np.array(measured[case.name, method][metric]) for method in ("ours", other))
+                mine, theirs = (values[case.case, case.level, method, metric] for method in ("ours", other))
                 interval = paired_interval(mine - theirs, people, 2000, 0.95, seed=0)
                 gain[metric] = {"mean": interval.mean, "low": interval.low, "high": interval.high}
             gains.append(gain)
@@ -119,12 +112,12 @@ def table(result: dict[str, Any]) -> str:
     lines = ["| recipe | steps | minutes | images/s | GMAC | learning rate | precision |", "|---" * 7 + "|"]
     for name, recipe in result["recipes"].items():
         cost = (f"{recipe[key]:.3g}" for key in COST_KEYS)
-        cells = (name, recipe["steps"], *cost, recipe["rate"], recipe["precision"])
-        lines.append(f"| {' | '.join(map(str, cells))} |")
+        about = (name, recipe["steps"], *cost, recipe["rate"], recipe["precision"])
+        lines.append(f"| {' | '.join(map(str, about))} |")
     lines.append("")
     for title, found in result["sets"].items():
         rows = {(row["family"], row["level"], row["method"]): row for row in found["rows"]}
-        methods = list(dict.fromkeys(method for *_, method in rows))
+        methods = list(dict.fromkeys(method for _, _, method in rows))
         kinds = list(dict.fromkeys((family, level) for family, level, _ in rows))
         lines += [f"### {title}: {found['faces']} faces of {found['identities']} people", ""]
         for metric, label, digits, sign in (
@@ -194,7 +187,7 @@ def main() -> None:
         try:
             settings_of(chosen[name], 1)
         except ValidationError as error:  # before hours of training
-            parser.error(f"{name}: {first_problem(error, 'settings', RunSettings)}")
+            parser.error(f"{name}: {first_problem(error, 'settings', InpaintingRun)}")
 
     manifest = faces_of(args.photos, args.source, args.state, args.size, SplitShares(), args.most)
     masks = evaluation_masks(args.state, args.size)
@@ -220,8 +213,9 @@ def main() -> None:
     recipes: dict[str, Any] = {}
     models: dict[str, TrainedModel] = {}
     for name, recipe in chosen.items():
+        errors: dict[str, float] = {}
         if name in THIRD and "ours" in recipes:
-            recipe, errors = replace(recipe, rate=recipes["ours"]["rate"]), {}
+            recipe = replace(recipe, rate=recipes["ours"]["rate"])
         else:
             recipe, errors = best_rate(name, recipe)
         how = train_plainly if name == "plain" else train_ours
@@ -239,12 +233,12 @@ def main() -> None:
         }
         print(json.dumps({name: recipes[name]}), flush=True)
 
-    methods: dict[str, Filler] = {name: baseline(name) for name in ("telea", "navier_stokes", "mean_fill")}
+    methods: dict[str, Fill] = {name: fill_by_baseline(name) for name in ("telea", "navier_stokes", "mean_fill")}
     methods["smooth_fill"] = partial(fill_only, first_fill)
-    built = {name: trained.build() for name, trained in models.items()}
+    built = {name: network_of(trained) for name, trained in models.items()}
     if isinstance(prior := getattr(built.get("ours"), "prior", None), FacePrior):
         methods["prior_alone"] = partial(fill_only, prior)
-    methods |= {name: partial(reconstruct, model) for name, model in built.items()}
+    methods |= {name: fill_by_model(model) for name, model in built.items()}
     sets = {"people never seen": compare(methods, manifest, masks, args.faces)}
     if args.second:
         everyone = SplitShares(train=0, val=0, gate=0, test=1)
@@ -256,8 +250,8 @@ def main() -> None:
         "size": args.size,
         "code": CODE,
         "masks": masks.digest,
-        "judges": EvaluationSettings().model_dump(include={"lpips_backbone", "identity_network"}),
-        "losses": RunSettings(training={"losses": LOSSES}).training.losses.model_dump(),
+        "judges": JUDGES.model_dump(include={"lpips_backbone", "identity_network"}),
+        "losses": InpaintingRun.model_validate({"training": {"losses": LOSSES}}).training.losses.model_dump(),
         "curriculum": args.curriculum,
         "trained_on": {
             "photos": len(manifest.split("train")),

@@ -11,21 +11,25 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.inpainting import InpaintingRun
 from benchmarks.machine import describe_machine
 from benchmarks.plain import LEARNING_RATE
 from facerecon.corruption.frozen import MaskSet, build_mask_set
-from facerecon.corruption.training_masks import TrainingMasks
 from facerecon.data.alignment import align
 from facerecon.data.datasets import evaluation_faces
 from facerecon.data.duplicates import guard_splits
 from facerecon.data.ingest import ingest
 from facerecon.data.manifest import Manifest
 from facerecon.data.settings import DataSettings, SplitShares
+from facerecon.experiment import Experiment
 from facerecon.files import atomic_path, digest_of, sha256_file, write_json
 from facerecon.models import build_model
 from facerecon.models.trained import TrainedModel
-from facerecon.run import RunSettings
-from facerecon.training.loop import train, validate
+from facerecon.tasks import get_task
+from facerecon.tasks.inpainting.cases import MaskCases
+from facerecon.tasks.inpainting.evaluator import mask_cases
+from facerecon.tasks.inpainting.network import network_of
+from facerecon.tasks.inpainting.training import validate
 from facerecon.training.precision import precision_of
 from facerecon.weights import weights_path
 from ops.code import code_digest
@@ -42,7 +46,7 @@ PROBE = 256
 def faces_of(photos: Path, source: str, state: Path, size: int, shares: SplitShares, most: int | None) -> Manifest:
     """Aligned faces of a folder, without near-duplicates across splits; crops in ``state`` are reused."""
     data = DataSettings(path=str(photos.resolve()), source=source, splits=shares, max_faces=most)
-    settings = RunSettings(data=data, alignment={"size": size})
+    settings = InpaintingRun.model_validate({"data": data, "alignment": {"size": size}})
     listed = ingest(settings.data, Path.cwd(), state / "frames")
     faces = align(listed, settings.alignment, weights_path("face_landmarker"), state / "crops")
     return guard_splits(faces, settings.validation.near_duplicates).manifest
@@ -50,7 +54,7 @@ def faces_of(photos: Path, source: str, state: Path, size: int, shares: SplitSha
 
 def evaluation_masks(state: Path, size: int) -> MaskSet:
     """The frozen masks that a run evaluates on by default; those in ``state`` are reused."""
-    settings = RunSettings().masks
+    settings = InpaintingRun().masks
     return build_mask_set(state / "masks", size, settings.evaluation_families, settings.levels, settings.count)
 
 
@@ -68,7 +72,7 @@ class Recipe:
     """Settings by their dotted names, which override all others."""
 
 
-def settings_of(recipe: Recipe, steps: int) -> RunSettings:
+def settings_of(recipe: Recipe, steps: int) -> InpaintingRun:
     """A run of ``steps`` steps that validates eight times."""
     every = max(1, -(-steps // 8))
     training = {
@@ -90,16 +94,16 @@ def settings_of(recipe: Recipe, steps: int) -> RunSettings:
         for parent in parents:
             place = place.setdefault(parent, {})
         place[last] = value
-    return RunSettings(**settings)
+    return InpaintingRun.model_validate(settings)
 
 
 def train_ours(
-    manifest: Manifest, masks: MaskSet, settings: RunSettings, folder: Path, steps: int
+    manifest: Manifest, masks: MaskSet, settings: InpaintingRun, folder: Path, steps: int
 ) -> tuple[TrainedModel, float]:
     """As ``train_plainly``, by the project's loop."""
-    draw = TrainingMasks(settings.masks, manifest.size)
-    origin = {"benchmark": digest_of(settings.model_dump(mode="json"))}
-    done = train(manifest, masks, draw, settings.model, settings.training, settings.seed, folder, origin)
+    values = settings.values(*get_task("inpainting").fields["training"])
+    experiment = Experiment("inpainting", values, manifest, MaskCases(masks))
+    done = experiment.train(folder, experiment.provenance)
     seconds, before = 0.0, 0.0
     for row in done.history:
         seconds += (row["step"] - before) * settings.training.batch_size / row["images_per_second"]
@@ -107,15 +111,18 @@ def train_ours(
     return done.best, steps * settings.training.batch_size / seconds
 
 
-Train = Callable[[Manifest, MaskSet, RunSettings, Path, int], tuple[TrainedModel, float]]
+Train = Callable[[Manifest, MaskSet, InpaintingRun, Path, int], tuple[TrainedModel, float]]
 """(manifest, masks, settings, folder, steps) -> the best model, and images a second without validation."""
 
 Trained = tuple[TrainedModel, dict[str, Any]]
 """The best model, and its steps, minutes and images a second."""
 
+FAMILIES = ("facerecon.models.unet_attention", "facerecon.models.unet_fill")
+"""The networks that recipes may train."""
+
 CODE = digest_of(
     [
-        *map(code_digest, ("facerecon.training.loop", "facerecon.corruption.training_masks")),
+        code_digest("facerecon.experiment", "facerecon.tasks.inpainting.training", *FAMILIES),
         *(sha256_file(Path(__file__).with_name(name)) for name in ("recipes.py", "plain.py")),
     ]
 )
@@ -180,4 +187,6 @@ def gmac(trained: TrainedModel) -> float:
 
 def val_error(trained: TrainedModel, manifest: Manifest, masks: MaskSet) -> float:
     """Hole L1 on val over all levels, by which learning rates are chosen."""
-    return validate(trained.build(), evaluation_faces(manifest, "val", 64), masks, torch.device("cpu"))["val/hole_l1"]
+    faces = evaluation_faces(manifest, "val", 64)
+    cases = mask_cases(faces, masks, "brush")
+    return validate(network_of(trained), faces, cases, torch.device("cpu"))["val/hole_l1/brush"]

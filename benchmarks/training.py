@@ -19,19 +19,20 @@ from statistics import median
 from typing import Any
 
 import torch
-from facerecon.training.losses import ReconstructionLoss
 
 from benchmarks.command import as_command, write_result
+from benchmarks.inpainting import InpaintingRun
 from benchmarks.machine import describe_machine
 from benchmarks.plain import train_plainly
 from benchmarks.recipes import PLAIN, Recipe, Train, evaluation_masks, faces_of, settings_of, train_ours
 from facerecon.corruption.frozen import MaskSet
 from facerecon.corruption.training_masks import TrainingMasks
-from facerecon.data.datasets import StepSampler, TrainingFaces, collate
+from facerecon.data.datasets import StepSampler
 from facerecon.data.manifest import Manifest
 from facerecon.data.settings import SplitShares
 from facerecon.models import build_model
-from facerecon.run import RunSettings
+from facerecon.tasks.inpainting.dataset import TrainingFaces, collate
+from facerecon.tasks.inpainting.losses import ReconstructionLoss
 from facerecon.training.processes import keep_freed_memory
 
 LOOPS: dict[str, tuple[Train, dict[str, Any]]] = {
@@ -63,7 +64,7 @@ def speeds(rounds: int) -> dict[str, list[float]]:
     return found
 
 
-def parts(manifest: Manifest, settings: RunSettings) -> dict[str, float]:
+def parts(manifest: Manifest, settings: InpaintingRun) -> dict[str, float]:
     """Shares of a step's time: making the batch, forward, the loss with its networks, backward, the optimiser."""
     keep_freed_memory()
     training = settings.training
