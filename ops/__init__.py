@@ -12,11 +12,12 @@ QUIET = {
     "ZENML_ANALYTICS_OPT_IN": "false",
     "AUTO_OPEN_DASHBOARD": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "DVC_NO_ANALYTICS": "1",
     "GX_ANALYTICS_ENABLED": "false",
     "GRADIO_ANALYTICS_ENABLED": "False",
 }
-"""Variables that switch telemetry off, and keep ZenML from opening a browser."""
+"""Variables that switch telemetry off, and keep ZenML from opening a browser and MLflow from drawing bars."""
 
 for _name, _value in QUIET.items():
     os.environ.setdefault(_name, _value)
