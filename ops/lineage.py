@@ -1,7 +1,6 @@
 """What made a run: code, settings, data, weights, machine, as digests."""
 
 import os
-import platform
 import subprocess
 import tempfile
 from importlib.util import find_spec
@@ -12,7 +11,6 @@ from facerecon.files import sha256_bytes, sha256_file
 from facerecon.run import RunSettings
 from facerecon.tasks import get_task
 from facerecon.tasks.base import Part
-from facerecon.training.settings import LoopSettings
 from facerecon.workspace import PROJECT
 from ops.code import LOCK, code_digest
 from ops.initial_weights import InitialWeights
@@ -73,19 +71,6 @@ def run_provenance(settings: RunSettings, initial: InitialWeights | None) -> dic
     }
 
 
-def machine(training: LoopSettings) -> dict[str, str]:
-    """What trains: device, threads, precision."""
-    import torch
-
-    from facerecon.training.precision import precision_of
-
-    return {
-        "device": device_name(training.accelerator),
-        "threads": str(training.threads or torch.get_num_threads()),
-        "precision": precision_of(training),
-    }
-
-
 def pretrained_of(settings: RunSettings) -> dict[str, list[str]]:
     """The pretrained weights that a run with these settings uses, each with what it is used for."""
     return {"face_landmarker": ["alignment"], **settings.pretrained}
@@ -119,23 +104,6 @@ _PARTS: dict[str, tuple[Part, ...]] = {
 
 _BUILDS = {"train", "evaluate", "export", "promote"}
 """The steps that build the network."""
-
-
-def device_name(accelerator: str) -> str:
-    """The processor or GPU that training runs on."""
-    import torch
-
-    if accelerator != "cpu" and torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f"{platform.machine()} {_cpu_model()}".strip()
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
 
 
 def onnx_metadata(settings: RunSettings) -> dict[str, str]:

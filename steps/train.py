@@ -26,7 +26,7 @@ def train(
     from facerecon.experiment import Experiment
     from facerecon.files import digest_of
     from ops.curves import log_row, name_predecessor, system_metrics
-    from ops.lineage import machine
+    from ops.machine import machine
 
     faces.check_crops()
     experiment = Experiment(task, settings, faces, cases, None if initial is None else initial.load())

@@ -1,12 +1,9 @@
-"""How near a reconstruction comes to the truth, per image, and how figures are put together.
+"""How near a reconstruction comes to the truth, per image.
 
 Images cross this boundary as float [N, 3, H, W] in [-1, 1] and are measured as uint8, as they would be saved and seen.
 Masks are [N, 1, H, W], 1 = hole. A figure is always of a composite: outside the hole it is the photograph itself.
 """
 
-import math
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -88,37 +85,6 @@ def _window_mean(images: Tensor) -> Tensor:
         shifted = (weight * images.narrow(dim, place, inside) for place, weight in enumerate(weights))
         images = sum(shifted, torch.zeros((), dtype=images.dtype, device=images.device))
     return images
-
-
-@dataclass(frozen=True)
-class Summary:
-    """Figures of many images as one: the mean and standard deviation (divided by their number) of the finite ones.
-
-    ``n`` counts all figures, ``infinite`` those that are infinite and so in neither; with no finite figure both are
-    None, which is null in JSON.
-    """
-
-    mean: float | None
-    std: float | None
-    n: int
-    infinite: int
-
-    def as_dict(self) -> dict[str, float | int | None]:
-        """For strict JSON."""
-        return asdict(self)
-
-
-def summarise(values: Iterable[float] | Tensor) -> Summary:
-    """The ``Summary`` of figures, one an image. Infinite ones are set apart; a NaN, or no figure, is a ValueError."""
-    figures = [float(value) for value in values]
-    if not figures or any(math.isnan(figure) for figure in figures):
-        raise ValueError("there are no figures to summarise" if not figures else "a figure is not a number")
-    finite = [figure for figure in figures if math.isfinite(figure)]
-    if not finite:
-        return Summary(None, None, len(figures), len(figures))
-    mean = math.fsum(finite) / len(finite)
-    std = math.sqrt(math.fsum((figure - mean) ** 2 for figure in finite) / len(finite))
-    return Summary(mean, std, len(figures), len(figures) - len(finite))
 
 
 def _check_pair(a: Tensor, b: Tensor) -> None:

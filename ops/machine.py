@@ -1,0 +1,36 @@
+"""What trains: the device, its threads, the precision."""
+
+import platform
+from pathlib import Path
+
+from facerecon.training.settings import LoopSettings
+
+
+def machine(training: LoopSettings) -> dict[str, str]:
+    """What trains: device, threads, precision."""
+    import torch
+
+    from facerecon.training.precision import precision_of
+
+    return {
+        "device": device_name(training.accelerator),
+        "threads": str(training.threads or torch.get_num_threads()),
+        "precision": precision_of(training),
+    }
+
+
+def device_name(accelerator: str) -> str:
+    """The processor or GPU that training runs on."""
+    import torch
+
+    if accelerator != "cpu" and torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{platform.machine()} {_cpu_model()}".strip()
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
