@@ -4,7 +4,6 @@ Images cross this boundary as float [N, 3, H, W] in [-1, 1] and are measured as 
 Masks are [N, 1, H, W], 1 = hole. A figure is always of a composite: outside the hole it is the photograph itself.
 """
 
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
