@@ -97,8 +97,9 @@ def export(
     Raises:
         FaceReconError: ONNX Runtime differs from PyTorch by more than ``min_parity`` dB (of the output's range) allows.
     """
-    # a dimension of the example that is 1 would be taken for a constant
-    example = {name: np.zeros((2, *array.shape[1:]), np.float32) for name, array in inputs.items()}
+    # a dimension of the example that is 1, inside the network too, would be taken for a constant
+    least = 2 * int(getattr(module, "stride", 1))
+    example = {value.name: _example(value, inputs[value.name], least) for value in signature.inputs}
     content = to_onnx(module, signature, example, metadata)
     session = open_session(content, torch.get_num_threads())
     parity = _parity(module, session, signature, inputs)
@@ -123,6 +124,13 @@ def export(
         },
     }
     return ExportedModel(content, report)
+
+
+def _example(value: Value, array: NDArray[np.float32], least: int) -> NDArray[np.float32]:
+    """Two faces of zeros, at least so many pixels high and wide where the signature leaves that open."""
+    symbols = _symbols(value)
+    sides = [max(side, least) if symbols.get(axis) in ("H", "W") else side for axis, side in enumerate(array.shape)]
+    return np.zeros((2, *sides[1:]), np.float32)
 
 
 _CUT = {"H": 3, "W": 5}

@@ -22,7 +22,7 @@ from facerecon.export.result import ExportedModel
 from facerecon.models import build_model
 from facerecon.models.trained import TrainedModel, TrainingResult, save_model
 from facerecon.tasks import Gate, get_task
-from facerecon.tasks.inpainting.details import InpaintingDetails
+from facerecon.tasks.inpainting.details import HoleRatio, InpaintingDetails
 from facerecon.tasks.inpainting.gate_settings import InpaintingPromotionSettings
 from facerecon.tasks.inpainting.metrics import HOLE_PSNR as HOLE
 from facerecon.tasks.inpainting.metrics import SSIM, WHOLE_PSNR
@@ -236,7 +236,12 @@ def evaluation(psnr: float, **samples: np.ndarray) -> Evaluation:
         methods={MODEL: "model", "telea": "Telea", "mean_fill": "mean fill"},
         judges=(),
         scores=scores,
-        details=InpaintingDetails(threshold=16, attention=(), hole_ratios=(), confidence=()),
+        details=InpaintingDetails(
+            threshold=16,
+            attention=(),
+            hole_ratios=tuple(HoleRatio(case="brush", level=level, ratio=0.2) for level in LEVELS),
+            confidence=(),
+        ),
         samples=samples,
     )
 

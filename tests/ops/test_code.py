@@ -5,14 +5,18 @@ from pathlib import Path
 
 import pytest
 
+from facerecon.run import parse_settings
 from ops import code
+from ops.lineage import named_modules
 
-STEPS = ("ingest", "align", "validate", "make_masks", "train", "evaluate", "export", "promote", "publish")
-BEFORE_MASKS = {"ingest", "align", "validate"}
+STEPS = ("ingest", "align", "validate", "freeze_cases", "train", "evaluate", "export", "promote", "publish")
+BEFORE_CASES = {"ingest", "align", "validate"}
+BUILDS = {"train", "evaluate", "export", "promote"}
+SETTINGS = parse_settings({"model": {"family": "unet_attention"}}, "test")
 
 
 def steps_that_reach(file: str) -> set[str]:
-    return {step for step in STEPS if file in code.reached_files(f"steps.{step}")}
+    return {step for step in STEPS if file in code.reached_files(f"steps.{step}", *named_modules(SETTINGS, step))}
 
 
 @pytest.mark.parametrize(
@@ -23,13 +27,17 @@ def steps_that_reach(file: str) -> set[str]:
         ("pipelines/training.py", set()),
         ("requirements.lock", set(STEPS)),
         ("facerecon/files.py", set(STEPS)),
-        ("facerecon/corruption/masks.py", set(STEPS) - BEFORE_MASKS),
+        ("facerecon/corruption/masks.py", set(STEPS) - BEFORE_CASES),
         ("facerecon/data/alignment.py", {"align", "publish"}),
         ("facerecon/data/sources/lfw.py", {"ingest", "align", "publish"}),
-        ("facerecon/models/unet_attention/network.py", {"train", "evaluate", "export", "promote", "publish"}),
+        ("facerecon/models/unet_attention/network.py", BUILDS),
+        ("facerecon/models/unet_fill/network.py", set()),
         ("facerecon/training/loop.py", {"train"}),
-        ("facerecon/report/model_card.md.j2", {"publish"}),
-        ("facerecon/report/report.html", {"publish"}),
+        ("facerecon/tasks/inpainting/losses.py", {"train", "evaluate", "promote"}),
+        ("facerecon/tasks/inpainting/report/__init__.py", {"publish"}),
+        ("facerecon/tasks/inpainting/report/templates/faces.html", {"publish"}),
+        ("facerecon/report/templates/model_card.md.j2", {"publish"}),
+        ("facerecon/report/templates/report.html", {"publish"}),
     ],
 )
 def test_an_edit_concerns_the_steps_that_can_reach_it(file, steps):

@@ -21,7 +21,7 @@ class Contract(nn.Module):
 
     def __init__(self, model: ReconstructionModel) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.stride = model, model.stride
 
     def forward(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """``reconstruction`` and ``confidence`` of ``image`` and ``mask``."""

@@ -13,15 +13,22 @@ from facerecon.export.onnx import to_onnx
 from facerecon.inference.inpainting import inpaint
 from facerecon.inference.predictor import Predictor
 from facerecon.models.trained import TrainedModel
+from facerecon.tasks import get_task
 
 DIGESTS = {"weights_digest": "0123", "config_digest": "4567", "data_digest": "89ab"}
 METADATA = {**INPAINTING.metadata, **DIGESTS, "family": "unet_attention", "size": "64", "licence": "MIT"}
 Arrays = tuple[np.ndarray, np.ndarray]
 
 
+def onnx_file(trained: TrainedModel, metadata: dict[str, str]) -> bytes:
+    """The model as an ONNX file."""
+    task = get_task("inpainting")
+    return to_onnx(task.contract(trained), task.signature, task.signature.zeros(N=2, H=64, W=64), metadata)
+
+
 @pytest.fixture(scope="module")
 def predictor(tiny_model: TrainedModel) -> Predictor:
-    return Predictor.load(to_onnx(tiny_model, METADATA), threads=1)
+    return Predictor.load(onnx_file(tiny_model, METADATA), threads=1)
 
 
 def drawn(count: int, height: int, width: int) -> Arrays:

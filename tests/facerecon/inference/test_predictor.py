@@ -16,6 +16,7 @@ from facerecon.export.onnx import to_onnx
 from facerecon.files import sha256_bytes
 from facerecon.inference.predictor import ModelAbout, Predictor
 from facerecon.models.trained import TrainedModel
+from facerecon.tasks import get_task
 
 ABOUT = {
     "family": "unet_attention",
@@ -26,6 +27,13 @@ ABOUT = {
     "data_digest": "89ab",
 }
 METADATA = {**INPAINTING.metadata, **ABOUT}
+
+
+def onnx_file(trained: TrainedModel, metadata: dict[str, str]) -> bytes:
+    """The model as an ONNX file."""
+    task = get_task("inpainting")
+    return to_onnx(task.contract(trained), task.signature, task.signature.zeros(N=2, H=64, W=64), metadata)
+
 
 RESTORATION = Signature(
     "restoration",
@@ -42,7 +50,7 @@ LANDMARKS = Signature(
 @pytest.fixture(scope="module")
 def content(tiny_model: TrainedModel) -> bytes:
     """The tiny attention U-Net as a file."""
-    return to_onnx(tiny_model, METADATA)
+    return onnx_file(tiny_model, METADATA)
 
 
 @pytest.fixture(scope="module")

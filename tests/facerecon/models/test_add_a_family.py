@@ -7,10 +7,12 @@ import numpy as np
 import torch
 import yaml
 
-from facerecon.export.onnx import open_session, to_onnx
+from facerecon.export.onnx import to_onnx
+from facerecon.inference.session import open_session
 from facerecon.models import build_model, list_models
 from facerecon.models.trained import TrainedModel
 from facerecon.run import parse_settings
+from facerecon.tasks import get_task
 
 GUIDE = Path(__file__).parents[3] / "docs" / "add-a-family.md"
 
@@ -32,6 +34,8 @@ def test_the_family_of_the_guide_is_built_run_and_exported(package: Path) -> Non
     assert not torch.equal(output.reconstruction, image)
 
     trained = TrainedModel(chosen.family, chosen.options.model_dump(), 64, 1, dict(model.state_dict()))
-    session = open_session(to_onnx(trained, {}), 1)
+    task = get_task("inpainting")
+    content = to_onnx(task.contract(trained), task.signature, task.signature.zeros(N=2, H=64, W=64), {})
+    session = open_session(content, 1)
     exported = session.run(["reconstruction"], {"image": image.numpy(), "mask": mask.numpy()})[0]
     np.testing.assert_allclose(exported, output.reconstruction.numpy(), atol=1e-5)
