@@ -116,7 +116,6 @@ def logged_tracker(
 
 PEOPLE = 12
 LEVELS = (1, 2, 3)
-HOLE_RATIOS = tuple(HoleRatio(case="brush", level=level, ratio=0.2) for level in LEVELS)
 FACES = tuple(f"face-{index}" for index in range(2 * PEOPLE))
 SETTINGS = InpaintingPromotionSettings()
 HOLE_PSNR, LPIPS, IDENTITY = (metric.name for metric in SETTINGS.metrics)
