@@ -53,7 +53,7 @@ def register_stack() -> str:
 def create_experiment() -> None:
     """Create MLflow's experiment with an artifact folder of its own; MLflow's default is the current directory.
 
-    It is tagged, one that exists too, so that MLflow's page shows runs and models first and not traces and prompts.
+    It is tagged as model development, one that exists too. What MLflow's page shows first its address says: ``ops.ui``.
     """
     from mlflow import MlflowClient
 

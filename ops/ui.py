@@ -15,6 +15,12 @@ from ops.stack import EXPERIMENT, tracking_uri
 
 HOST = "127.0.0.1"
 
+TRAINING = "workflowType=machine_learning"
+"""Says to MLflow's page to show runs and models; it begins with traces and prompts, whatever the experiment's tags."""
+
+NO_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+"""MLflow's server would start eight processes for jobs that nobody gives it here."""
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What ends the pages."""
 
@@ -30,22 +36,22 @@ def zenml_command(port: int) -> list[str]:
     return ["zenml", "login", "--local", "--blocking", "--ip-address", HOST, "--port", str(port)]
 
 
-def compare_link(port: int) -> str | None:
-    """The address on MLflow's page that compares the last two runs; None if there are not two."""
+def mlflow_links(port: int) -> dict[str, str]:
+    """Addresses on MLflow's page by what they show: the runs and, where there are two, the last two side by side."""
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri())
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
-        return None
-    number = experiment.experiment_id
+        return {}
+    number, page = experiment.experiment_id, f"http://{HOST}:{port}/#"
+    links = {"all runs": f"{page}/experiments/{number}?{TRAINING}"}
     runs = client.search_runs([number], order_by=["attributes.start_time DESC"], max_results=2)
-    if len(runs) < 2:
-        return None
-    # the older one first, as one reads a change
-    asked = {"runs": [run.info.run_id for run in reversed(runs)], "experiments": [number]}
-    query = "&".join(f"{name}={quote(json.dumps(value))}" for name, value in asked.items())
-    return f"http://{HOST}:{port}/#/compare-runs?{query}"
+    if len(runs) == 2:
+        # the older one first, as one reads a change
+        chosen, among = quote(json.dumps([run.info.run_id for run in reversed(runs)])), quote(json.dumps([number]))
+        links["the last two compared"] = f"{page}/compare-runs?runs={chosen}&experiments={among}&{TRAINING}"
+    return links
 
 
 def skip_sign_up() -> None:
@@ -78,14 +84,14 @@ def serve(mlflow_port: int, zenml_port: int) -> None:
         signal.signal(number, signal.default_int_handler)
     try:
         skip_sign_up()
-        link = compare_link(mlflow_port)
+        links = mlflow_links(mlflow_port)
         for name, (command, port) in pages.items():
             print(f"{name:<7} http://{HOST}:{port}    {' '.join(command)}", flush=True)
             program = str(Path(sys.executable).parent / command[0])
             # a session of its own: so it can be ended with all processes that it starts
-            running[name] = subprocess.Popen([program, *command[1:]], start_new_session=True)
-        if link:
-            print(f"The last two runs compared: {link}", flush=True)
+            running[name] = subprocess.Popen([program, *command[1:]], env=os.environ | NO_JOBS, start_new_session=True)
+        for shown, link in links.items():
+            print(f"MLflow, {shown}: {link}", flush=True)
         print("Ctrl-C ends both.", flush=True)
         while True:
             for name, process in running.items():

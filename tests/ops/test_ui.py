@@ -5,18 +5,18 @@ import signal
 import subprocess
 import sys
 import time
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import mlflow
 import psutil
 import pytest
 
 from ops.stack import EXPERIMENT, create_experiment
-from ops.ui import compare_link, skip_sign_up
+from ops.ui import mlflow_links, skip_sign_up
 
 SERVE = """
 from ops import ui
-ui.skip_sign_up, ui.compare_link = (lambda: None), (lambda port: "http://the-link")
+ui.skip_sign_up, ui.mlflow_links = (lambda: None), (lambda port: {{"all runs": "http://the-link"}})
 ui.mlflow_command = ui.zenml_command = lambda port: ["python", "-c", {page!r}]
 ui.serve(5001, 8237)
 """
@@ -33,21 +33,24 @@ def test_an_experiment_that_exists_already_opens_with_its_runs_too(state):
     assert kind() == "custom_model_development"
 
 
-def test_the_link_compares_the_last_two_runs(state):
-    assert compare_link(5001) is None
+def test_mlflow_shows_the_runs_and_the_last_two_compared(state):
     runs = []
     for _ in range(3):
-        assert (compare_link(5001) is None) == (len(runs) < 2)
+        assert len(mlflow_links(5001)) == (2 if len(runs) > 1 else 1)
         with mlflow.start_run() as run:
             runs.append(run.info.run_id)
         time.sleep(0.01)  # MLflow orders them by the millisecond
-    page, _, asked = urlsplit(compare_link(5001)).fragment.partition("?")
-    experiment = mlflow.get_experiment_by_name(EXPERIMENT).experiment_id
-    assert page == "/compare-runs"
-    assert {name: json.loads(value) for name, (value,) in parse_qs(asked).items()} == {
-        "runs": runs[1:],
-        "experiments": [experiment],
-    }
+    number = mlflow.get_experiment_by_name(EXPERIMENT).experiment_id
+    training = {"workflowType": "machine_learning"}
+    for link, page, asked in zip(
+        mlflow_links(5001).values(),
+        (f"/experiments/{number}", "/compare-runs"),
+        (training, training | {"runs": json.dumps(runs[1:]), "experiments": json.dumps([number])}),
+        strict=True,
+    ):
+        shown, _, query = urlsplit(link).fragment.partition("?")
+        assert shown == page
+        assert dict(parse_qsl(query)) == asked
 
 
 def test_zenml_asks_for_no_account_and_keeps_what_its_user_has_answered(zenml):
