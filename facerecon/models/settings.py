@@ -2,7 +2,17 @@
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, Field, SerializeAsAny, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    SerializationInfo,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from facerecon.errors import FaceReconError
 from facerecon.models import find_family, model_options
@@ -24,12 +34,24 @@ Features = Annotated[tuple[int, ...], AfterValidator(_levels)]
 class ModelSettings(Settings):
     """Which network: a family, a named variant of it or none, and options that go before the variant's.
 
-    ``options`` has the family's own type: it holds the variant's and the defaults, too.
+    ``options`` has the family's own type and is complete. Dumped with ``exclude_defaults``, it is what differs from the
+    family's defaults, or from the variant.
     """
 
     family: str = DEFAULT_FAMILY
     variant: str | None = None
     options: SerializeAsAny[BaseModel] = Field(default_factory=lambda: model_options(DEFAULT_FAMILY, {}))
+
+    @model_serializer(mode="wrap")
+    def _without_ambiguity(self, dump: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+        values: dict[str, Any] = dump(self)
+        if info.exclude_defaults and self.variant is not None:
+            # an option that resets the variant's to the family's default is no default here
+            variant = find_family(self.family).variants[self.variant]
+            options = self.options.model_dump(mode=info.mode)
+            changed = {name: options[name] for name in options if getattr(self.options, name) != getattr(variant, name)}
+            values["options"] = changed | values.get("options", {})
+        return values
 
     @model_validator(mode="before")
     @classmethod

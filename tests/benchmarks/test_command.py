@@ -6,17 +6,17 @@ from pathlib import Path
 from benchmarks.command import write_result
 
 
-def test_each_member_of_a_list_is_one_line_with_six_digits(tmp_path: Path) -> None:
-    rows = [{"name": "a", "ms": {"50": 1.23456789}}, {"name": "b", "ms": None}]
-    write_result(tmp_path / "result.json", {"rows": rows, "about": {"deep": {"threads": 2}}, "sizes": [64, 128]})
+def test_each_member_of_a_list_is_one_line_with_eight_digits(tmp_path: Path) -> None:
+    rows = [{"name": "a", "ms": {"50": 1.23456789012}}, {"name": "b", "ms": None}]
+    write_result(tmp_path / "result.json", {"machine": {"cores": {"threads": 2}}, "rows": rows, "sizes": [64, 128]})
     assert (tmp_path / "result.json").read_text().splitlines() == [
         "{",
-        '  "about": {',
-        '    "deep": {"threads": 2}',
+        '  "machine": {',
+        '    "cores": {"threads": 2}',
         "  },",
         '  "rows": [',
-        '    {"ms": {"50": 1.23457}, "name": "a"},',
-        '    {"ms": null, "name": "b"}',
+        '    {"name": "a", "ms": {"50": 1.2345679}},',
+        '    {"name": "b", "ms": null}',
         "  ],",
         '  "sizes": [64, 128]',
         "}",

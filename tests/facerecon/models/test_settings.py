@@ -89,6 +89,17 @@ def test_an_option_beside_a_variant_goes_before_the_variants(family: None) -> No
     assert ModelSettings.model_validate_json(settings.model_dump_json()) == settings
 
 
+def test_without_defaults_a_dump_still_means_the_same(family: None) -> None:
+    for options in ({}, {"depth": 3}, {"width": 4}, {"width": 4, "depth": 2}):
+        settings = ModelSettings(family="with_variants", variant="wide", options=options | {"name": "net"})
+        dump = settings.model_dump(exclude_defaults=True)
+        assert ModelSettings.model_validate(dump) == settings
+        assert "name" not in dump["options"], "neither the variant nor the options change it"
+        assert ModelSettings.model_validate_json(settings.model_dump_json(exclude_defaults=True)) == settings
+    reset = ModelSettings(variant="small", options=UNetFillOptions().model_dump())
+    assert ModelSettings.model_validate(reset.model_dump(exclude_defaults=True)) == reset
+
+
 def test_a_missing_or_misspelt_option_is_named(family: None) -> None:
     with pytest.raises(ValidationError, match=r"options.depth: Field required"):
         ModelSettings(family="with_variants")
