@@ -157,7 +157,7 @@ def evaluate(part: EvaluationPart, trained: TrainedModel, manifest: Manifest, ma
 
 
 def _judges(metrics: Sequence[Metric], teachers: tuple[str, ...], same_person: float | None) -> tuple[Judge, ...]:
-    note = f"on photographs, a cosine of {same_person:.2f} tells one person from two" if same_person else ""
+    note = f"on photographs, a cosine of {same_person:.3f} tells one person from two" if same_person else ""
     return tuple(
         Judge(metric=metric.name, label=metric.label, network=metric.judge, in_loss=metric.judge in teachers, note=said)
         for metric, said in zip(metrics, ("", note), strict=True)
