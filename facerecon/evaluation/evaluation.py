@@ -2,14 +2,18 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from numpy.typing import NDArray
 
 from facerecon.evaluation.keys import Metric, MetricKey
 from facerecon.evaluation.promotion import MODEL
 from facerecon.evaluation.scores import Scores, Summary
+from facerecon.models.trained import TrainedModel
 from facerecon.settings import Settings
+
+if TYPE_CHECKING:
+    from torch import nn
 
 TEST = "test"
 """The face set whose figures are reported; they decide nothing."""
@@ -41,6 +45,16 @@ class ModelFacts(Settings):
     weights: str
     parameters: int
     fitted: int = 0
+
+    @classmethod
+    def of(cls, trained: TrainedModel, network: "nn.Module", fitted: int = 0) -> Self:
+        """The facts about ``trained``, of which ``network`` was built."""
+        return cls(
+            **{name: getattr(trained, name) for name in ("task", "family", "size", "step")},
+            weights=trained.digest,
+            parameters=sum(parameter.numel() for parameter in network.parameters()),
+            fitted=fitted,
+        )
 
 
 class Details(Settings):

@@ -2,9 +2,9 @@
 
 import io
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -53,12 +53,6 @@ class Figure:
     def as_dict(self) -> dict[str, str | int | float | None]:
         """For strict JSON."""
         return {**asdict(self.key), "method": self.method, **asdict(self.summary)}
-
-    @classmethod
-    def from_dict(cls, row: dict[str, Any]) -> "Figure":
-        """The inverse of ``as_dict``."""
-        key = MetricKey(*(row[name] for name in ("face_set", "metric", "case", "level")))
-        return cls(key, row["method"], Summary(*(row[name] for name in ("mean", "std", "n", "infinite"))))
 
 
 @dataclass(frozen=True)
@@ -147,22 +141,14 @@ class Scores:
         """A figure for each key and method, in the order in which they were added. ValueError for a NaN."""
         return [Figure(key, method, summarise(column.values)) for (key, method), column in self._columns.items()]
 
-    def without(self, faces: Collection[str]) -> "Scores":
-        """The scores of all other faces; keys that are left without any face are gone."""
-        return self._filtered(lambda face: face not in faces, lambda key: key)
-
     def subset(self, face_set: str, faces: Collection[str]) -> "Scores":
-        """The scores of these faces alone, under another face set's name."""
-        return self._filtered(
-            lambda face: face in faces, lambda key: MetricKey(face_set, key.metric, key.case, key.level)
-        )
-
-    def _filtered(self, keeps: Callable[[str], bool], renamed: Callable[[MetricKey], MetricKey]) -> "Scores":
+        """The scores of these faces alone, under another face set's name; keys left without any face are gone."""
         columns = {}
         for (key, method), column in self._columns.items():
-            kept = [index for index, face in enumerate(column.faces) if keeps(face)]
+            kept = [index for index, face in enumerate(column.faces) if face in faces]
             if kept:
-                columns[renamed(key), method] = _Column(tuple(column.faces[i] for i in kept), column.values[kept])
+                renamed = MetricKey(face_set, key.metric, key.case, key.level)
+                columns[renamed, method] = _Column(tuple(column.faces[i] for i in kept), column.values[kept])
         return Scores(columns)
 
     def __iter__(self) -> Iterator[tuple[MetricKey, str]]:

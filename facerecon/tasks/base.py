@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from facerecon.contract import SIGNATURES, Signature
+
 if TYPE_CHECKING:
     from torch import nn
 
-    from facerecon.contract import Signature
     from facerecon.data.manifest import Manifest
     from facerecon.evaluation.evaluation import Details, Evaluation
     from facerecon.evaluation.keys import Metric
@@ -99,10 +100,11 @@ class Task:
     - evaluation: ``evaluate(settings, trained, faces, cases)`` -> Evaluation;
     - details: ``DETAILS``, the class of what the task adds to an evaluation beside scores;
     - gate: ``gate(settings, faces, cases)`` -> Gate;
-    - export: ``SIGNATURE``, ``contract(trained)``, ``example(trained)``, ``parity_inputs(faces, cases, count)``;
+    - export: ``contract(trained)``, ``example(trained)``, ``parity_inputs(faces, cases, count)``;
     - report: ``REPORT``, a TaskReport.
 
-    ``settings`` of a part are an object with the part's ``fields``, which are fields of a run's settings.
+    Its signature is registered in ``facerecon.contract`` under the task's name. ``settings`` of a part are an object
+    with the part's ``fields``, which are fields of a run's settings.
     """
 
     name: str
@@ -160,9 +162,9 @@ class Task:
         return cast(Gate, self._load("gate").gate(self._settings("gate", values), faces, cases))
 
     @property
-    def signature(self) -> "Signature":
-        """The inputs and outputs that the ONNX file promises."""
-        return cast("Signature", self._load("export").SIGNATURE)
+    def signature(self) -> Signature:
+        """The inputs and outputs that the ONNX file promises, as they are registered under the task's name."""
+        return SIGNATURES[self.name]
 
     def contract(self, trained: "TrainedModel") -> "nn.Module":
         """The network with these inputs and outputs, in evaluation mode."""

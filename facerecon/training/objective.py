@@ -21,12 +21,11 @@ class Objective(ABC):
     """Owns modules, optimizers, schedules and EMA, and makes a step from all accumulated batches.
 
     Loop and checkpointer know neither how many networks there are nor what they do. ``modules`` and ``optimizers`` are
-    saved and restored by name; names have no slash. ``teachers`` names the pretrained networks in the loss.
+    saved and restored by name; names have no slash.
     """
 
     modules: dict[str, nn.Module]
     optimizers: dict[str, torch.optim.Optimizer]
-    teachers: tuple[str, ...] = ()
 
     @property
     @abstractmethod

@@ -1,8 +1,8 @@
 """How long and on what a network is trained: what the loop needs to know, whatever the task."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from facerecon.settings import Settings
 
@@ -31,3 +31,9 @@ class LoopSettings(Settings):
     keep_fitted: bool = Field(
         False, description="keep what init_from has computed in closed form, instead of fitting it to this run's faces"
     )
+
+    @model_validator(mode="after")
+    def _something_to_keep(self) -> Self:
+        if self.keep_fitted and self.init_from is None:
+            raise ValueError("keep_fitted: there is nothing to keep without init_from: name the weights to start from")
+        return self

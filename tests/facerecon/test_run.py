@@ -125,6 +125,7 @@ def test_a_wrong_value_is_named_with_its_key_and_bound(path: str, value: Any, pa
 @pytest.mark.parametrize(
     ("parameters", "parts"),
     [
+        (nested("training.keep_fitted", True), ["parameters.training", "nothing to keep without init_from"]),
         (nested("data.source", "imdb"), ["parameters.data", "source: 'imdb' not among archive, celeba", "lfw"]),
         (nested("model.family", "gan"), ["parameters.model", "model family 'gan' not among", "unet_attention"]),
         (nested("model.options.features", [3, 8]), ["options.features = [3, 8]", "even width, at least 4"]),
@@ -177,7 +178,7 @@ def test_the_digest_is_of_what_was_chosen() -> None:
         {"training": {"losses": {"l1": 0.5}}},
         {"model": {"variant": "small"}},
         {"model": {"options": {"fold": 2}}},
-        {"training": {"keep_fitted": True}},
+        {"training": {"keep_fitted": True, "init_from": "given.safetensors"}},
     ]
     digests = {parse_settings(parameters, "here").digest for parameters in changed}
     assert len(digests | {plain}) == 1 + len(changed)

@@ -71,6 +71,12 @@ def figure(toy, case="plain", method="model"):
     return next(row["mean"] for row in figures if tuple(row[name] for name in names) == key)
 
 
+def test_the_guide_shows_how_this_very_task_registers_itself():
+    guide = Path(__file__).parents[2] / "docs" / "add-a-task.md"
+    (block,) = re.findall(r"```python\n(.*?)```", guide.read_text(), re.DOTALL)
+    assert block in (TOY / "mean_colour.py").read_text()
+
+
 def test_a_killed_run_of_the_task_resumes(toy, first):
     assert "resumed_from_run" in newest_run(toy).data.tags
     assert "has finished" in first

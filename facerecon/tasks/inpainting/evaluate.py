@@ -132,15 +132,7 @@ def evaluate(part: EvaluationPart, trained: TrainedModel, manifest: Manifest, ma
         )
     prior = [module for module in model.modules() if isinstance(module, FacePrior)]
     return Evaluation(
-        model=ModelFacts(
-            task=trained.task,
-            family=trained.family,
-            size=trained.size,
-            step=trained.step,
-            weights=trained.digest,
-            parameters=sum(parameter.numel() for parameter in model.parameters()),
-            fitted=sum(values.numel() for each in prior for values in each.buffers()),
-        ),
+        model=ModelFacts.of(trained, model, sum(values.numel() for each in prior for values in each.buffers())),
         faces=len(faces),
         identities=int(faces.rows["identity"].nunique()),
         data=manifest.digest,

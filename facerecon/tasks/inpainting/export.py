@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from facerecon.contract import INPAINTING as SIGNATURE
+from facerecon.contract import normalise
 from facerecon.data.datasets import evaluation_faces
 from facerecon.data.manifest import Manifest
 from facerecon.errors import FaceReconError
@@ -12,8 +12,6 @@ from facerecon.models import ReconstructionModel
 from facerecon.models.trained import TrainedModel
 from facerecon.tasks.inpainting.cases import MaskCases
 from facerecon.tasks.inpainting.network import network_of
-
-__all__ = ["SIGNATURE", "contract", "example", "parity_inputs"]
 
 
 class Contract(nn.Module):
@@ -57,6 +55,6 @@ def parity_inputs(manifest: Manifest, cases: MaskCases, count: int) -> dict[str,
     kinds = sorted(masks.masks)
     chosen = [masks.for_face(sha, *kinds[index % len(kinds)]) for index, sha in enumerate(faces.sha256s)]
     return {
-        "image": faces.images.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1,
+        "image": normalise(faces.images),
         "mask": np.stack(chosen)[:, None].astype(np.float32),
     }

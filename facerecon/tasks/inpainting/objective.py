@@ -44,7 +44,6 @@ class InpaintingObjective(Objective):
 
     def __init__(self, model: ReconstructionModel, settings: TrainingSettings, fabric: Fabric) -> None:
         self.settings, self.fabric, self.model = settings, fabric, model
-        self.teachers = tuple(settings.losses.networks)
         self.criterion = fabric.to_device(ReconstructionLoss(settings.losses))
         optimizer = torch.optim.AdamW(
             model.parameters(),

@@ -67,7 +67,8 @@ def test_what_was_fitted_is_kept_if_so_wished(
     train_blobs: Train, undisturbed: TrainingResult, begun: list[Any], fewer: Manifest, tmp_path: Path
 ) -> None:
     given = calibrated(undisturbed.best)
-    train_blobs(tmp_path, {"steps": 1, "keep_fitted": True}, initial=given, manifest=fewer)
+    kept = {"steps": 1, "keep_fitted": True, "init_from": "given.safetensors"}
+    train_blobs(tmp_path, kept, initial=given, manifest=fewer)
     assert differing(begun[0], given.weights) == {"confidence_scale", "confidence_shift"}
 
 

@@ -333,14 +333,7 @@ def evaluate(settings: EvaluationPart, trained: TrainedModel, faces: Manifest, c
     methods = {MODEL: network, BASELINE: mean_of_training(faces)}
     rows = evaluation_faces(faces, "test", settings.evaluation.max_faces).rows
     return Evaluation(
-        model=ModelFacts(
-            task=trained.task,
-            family=trained.family,
-            size=trained.size,
-            step=trained.step,
-            weights=trained.digest,
-            parameters=sum(value.numel() for value in network.parameters()),
-        ),
+        model=ModelFacts.of(trained, network),
         faces=len(rows),
         identities=int(rows["identity"].nunique()),
         data=faces.digest,

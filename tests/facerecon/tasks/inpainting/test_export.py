@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from facerecon.contract import INPAINTING
 from facerecon.corruption.frozen import MaskSet
 from facerecon.data.datasets import evaluation_faces
 from facerecon.data.manifest import Manifest
@@ -11,7 +12,7 @@ from facerecon.errors import FaceReconError
 from facerecon.evaluation.metrics import channels_first
 from facerecon.models.trained import TrainedModel
 from facerecon.tasks.inpainting.cases import MaskCases
-from facerecon.tasks.inpainting.export import SIGNATURE, contract, example, parity_inputs
+from facerecon.tasks.inpainting.export import contract, example, parity_inputs
 
 
 def test_parity_is_of_validation_faces_under_masks_of_every_kind_in_turn(
@@ -41,7 +42,7 @@ def test_no_face_to_compare_on_is_an_error(tiny_manifest: Manifest, tiny_masks: 
 
 
 def test_the_example_fits_the_signature_and_the_contract_takes_it(tiny_model: TrainedModel) -> None:
-    given, _ = SIGNATURE.checked(example(tiny_model))
+    given, _ = INPAINTING.checked(example(tiny_model))
     module = contract(tiny_model)
     assert not module.training
     image, mask = (torch.from_numpy(given[name]) for name in ("image", "mask"))
