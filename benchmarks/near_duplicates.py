@@ -93,7 +93,8 @@ def recall(
             for row in chosen.itertuples():
                 target = place / "photos" / f"{row.face}.png"
                 target.parent.mkdir(exist_ok=True)
-                cv2.imwrite(str(target), change(np.asarray(cv2.imread(f"{faces.root}/{row.uri}"), np.uint8)))
+                photo = cv2.imread(f"{faces.sources[row.source].root}/{row.uri}")
+                cv2.imwrite(str(target), change(np.asarray(photo, np.uint8)))
             listed = ingest(DataSettings(path=str(place / "photos")), place, place / "frames")
             copies = align(listed, alignment, weights_path("face_landmarker"), place / "store")
             originals = {

@@ -1,6 +1,6 @@
 """The base of everything that is configured."""
 
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -20,15 +20,27 @@ def first_problem(error: ValidationError, prefix: str, root: type[BaseModel]) ->
     if first["type"] == "extra_forbidden":
         return f"{key}: no such key; allowed here: {', '.join(_siblings(root, first['loc']))}"
     reason = first["msg"].removeprefix("Value error, ")
-    value = "" if isinstance(first["input"], dict | Settings) else f" = {first['input']!r}"
+    value = "" if _is_settings(first["input"]) else f" = {first['input']!r}"
     return f"{key}{value}: {reason}"
+
+
+def _is_settings(value: Any) -> bool:
+    """Whether a value is settings, or a list of them: too long for a line."""
+    return isinstance(value, dict | Settings) or (isinstance(value, list | tuple) and any(map(_is_settings, value)))
 
 
 def _siblings(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     """The keys that may stand where ``location`` points below ``model``, from the settings' own declarations."""
     for part in location[:-1]:
-        annotation = model.model_fields[str(part)].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        if isinstance(part, int):
+            continue  # of a list, whose items are of one kind
+        annotation = model.model_fields[part].annotation
+        kinds = [kind for kind in (annotation, *get_args(annotation)) if _is_model(kind)]
+        if len(kinds) != 1:
             break
-        model = annotation
+        model = kinds[0]
     return list(model.model_fields)
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)

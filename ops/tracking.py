@@ -59,18 +59,20 @@ def log_settings(settings: RunSettings, tags: dict[str, str]) -> None:
             mlflow.log_artifact(str(path))
 
 
-def log_data(faces: Manifest, settings: RunSettings) -> None:
-    """The faces of each split as inputs of the run, known by their content."""
-    source = LocalArtifactDatasetSource(faces.root)
-    for split in SPLITS:
-        rows = faces.split(split)[["face", "crop_sha256"]]
-        if rows.empty:
-            continue
-        # MLflow keeps 36 characters of a digest
-        digest = digest_of(rows.to_dict("list"))[:36]
-        name = f"{settings.data.source}-{Path(settings.data.path).name}-{split}"
-        data = mlflow.data.from_pandas(rows, source=source, name=name, digest=digest)  # type: ignore[attr-defined]
-        mlflow.log_input(data, context=split)
+def log_data(faces: Manifest) -> None:
+    """The faces of each split as inputs of the run, by source, known by their content."""
+    for label, place in faces.sources.items():
+        source = LocalArtifactDatasetSource(place.root)
+        for split in SPLITS:
+            rows = faces.split(split)
+            rows = rows[rows["source"] == label][["face", "crop_sha256"]]
+            if rows.empty:
+                continue
+            # MLflow keeps 36 characters of a digest
+            digest = digest_of(rows.to_dict("list"))[:36]
+            name = f"{label}-{Path(place.root).name}-{split}"
+            data = mlflow.data.from_pandas(rows, source=source, name=name, digest=digest)  # type: ignore[attr-defined]
+            mlflow.log_input(data, context=split)
 
 
 def figure_metrics(evaluation: Evaluation) -> dict[MetricKey, float]:

@@ -5,14 +5,14 @@ from typing import Annotated
 from zenml import log_metadata, step
 
 from facerecon.data.manifest import Manifest
-from facerecon.data.settings import DataSettings
+from facerecon.data.settings import Sources
 from facerecon.workspace import PROJECT, state_folder
 from ops.materializers.manifest import ManifestMaterializer
 from steps.caching import CACHED
 
 
 @step(cache_policy=CACHED, output_materializers=ManifestMaterializer)
-def ingest(data: DataSettings, fingerprint: str, code: str) -> Annotated[Manifest, "photos"]:
+def ingest(data: Sources, fingerprint: str, code: str) -> Annotated[Manifest, "photos"]:
     """``fingerprint`` stands for the photos in the cache key: the step runs again when they may have changed."""
     from facerecon.data.ingest import ingest as ingest_photos
 

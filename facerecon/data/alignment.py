@@ -7,7 +7,7 @@ import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -23,7 +23,7 @@ from facerecon.data.containers import read_bytes
 from facerecon.data.geometry import Square, cut, cut_labels, eye_distance, face_square
 from facerecon.data.manifest import FACE_COLUMNS, PHOTO_COLUMNS, Manifest
 from facerecon.data.quarantine import Code, Refusal, quarantine_table, refusal_of
-from facerecon.data.sources import SOURCES
+from facerecon.data.sources import SOURCES, Source
 from facerecon.data.store import AlignedFace, AlignedPhoto, FaceStore, Measures
 from facerecon.errors import FaceReconError
 from facerecon.files import digest_of, sha256_bytes, sha256_file
@@ -59,15 +59,17 @@ class _Task:
     root: Path
     uri: str
     sha256: str
-    source: str
     anchor: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
 class _Context:
+    """What a worker is given: it finds a source by what is sent to it, not by a name in a registry of its own."""
+
     model: Path
     store: Path
     alignment: AlignmentSettings
+    source: Source | None
 
 
 @dataclass(frozen=True)
@@ -81,17 +83,17 @@ class _Cut:
     padding: float
 
 
-def store_key(alignment: AlignmentSettings, model_sha256: str, source: str) -> str:
-    """The name of the store's folder for faces cut in this way: settings, landmark model, code, and the source, which
+def store_key(alignment: AlignmentSettings, model_sha256: str, layout: str) -> str:
+    """The name of the store's folder for faces cut in this way: settings, landmark model, code, and the layout, which
     says which face of a photo is meant."""
     modules = (geometry, images, landmarks, store)
     code = [sha256_file(Path(module.__file__ or "")) for module in modules] + [sha256_file(Path(__file__))]
     chosen = alignment.model_dump(exclude={"workers", "no_face"})
-    return digest_of({"settings": chosen, "model": model_sha256, "source": source, "code": code})[:16]
+    return digest_of({"settings": chosen, "model": model_sha256, "source": layout, "code": code})[:16]
 
 
 def align(manifest: Manifest, alignment: AlignmentSettings, model: Path, folder: Path) -> Manifest:
-    """Cut the faces out of the manifest's photos into a store under ``folder`` and list them.
+    """Cut the faces out of the manifest's photos into stores under ``folder``, one for each layout, and list them.
 
     ``model`` is the FaceLandmarker bundle. Photos without a usable face are quarantined with code and reason;
     faces smaller than the crop are never enlarged.
@@ -99,17 +101,28 @@ def align(manifest: Manifest, alignment: AlignmentSettings, model: Path, folder:
     Raises:
         FaceReconError: a photo has no face and the settings say ``fail``, or no photo has a usable one.
     """
-    place = Path(folder) / store_key(alignment, sha256_file(model), manifest.faces["source"].iloc[0])
-    place.mkdir(parents=True, exist_ok=True)
-    FaceStore.drop_damaged(place)
     photos: list[dict[str, Any]] = cast(list[dict[str, Any]], manifest.faces.to_dict("records"))
-    done = FaceStore(place)
-    missing = [_task(photo, manifest) for photo in photos if photo["sha256"] not in done]
-    unreadable = _align_all(missing, _Context(model, place, alignment))
-    done = FaceStore(place)
+    model_sha256 = sha256_file(model)
+    places = {
+        name: Path(folder) / store_key(alignment, model_sha256, source.layout)
+        for name, source in manifest.sources.items()
+    }
+    held: dict[Path, set[str]] = {place: set() for place in places.values()}
+    for photo in photos:
+        held[places[photo["source"]]].add(photo["sha256"])
+    for place in held:
+        place.mkdir(parents=True, exist_ok=True)
+        FaceStore.drop_damaged(place)
+    done = FaceStore(held)
+    unreadable: dict[str, Refusal] = {}
+    for name, source in manifest.sources.items():
+        new = [photo for photo in photos if photo["source"] == name and photo["sha256"] not in done]
+        context = _Context(model, places[name], alignment, SOURCES.get(source.layout))
+        unreadable |= _align_all([_task(photo, manifest) for photo in new], context)
+    done = FaceStore(held)
 
     rows: list[dict[str, Any]] = []
-    refused: list[tuple[str, Refusal]] = []
+    refused: list[tuple[str, str, Refusal]] = []
     for photo in photos:
         sha256 = photo["sha256"]
         refusal = unreadable.get(sha256) or done.refusal(sha256)
@@ -118,33 +131,34 @@ def align(manifest: Manifest, alignment: AlignmentSettings, model: Path, folder:
                 f"alignment.no_face: no face found in {photo['uri']}: remove the photo or set it to 'quarantine'"
             )
         if refusal:
-            refused.append((photo["uri"], refusal))
+            refused.append((photo["source"], photo["uri"], refusal))
             continue
         for index, face in enumerate(done.faces(sha256)):
             # the layout names one person per photo: further faces are someone else, in the same split
             rows.append({**photo, "face": face, "identity": photo["identity"] + (f"-{index}" if index else "")})
     if not rows:
+        roots = ", ".join(source.root for source in manifest.sources.values())
         raise FaceReconError(
-            f"no usable face in any of the {len(photos)} photos under {manifest.root} "
-            f"(first: {refused[0][0]}: {refused[0][1].reason}): give photos of faces at least "
+            f"no usable face in any of the {len(photos)} photos under {roots} "
+            f"(first: {refused[0][1]}: {refused[0][2].reason}): give photos of faces at least "
             f"{alignment.size} px wide, or lower alignment.size"
         )
     faces = pd.DataFrame(rows, columns=list(PHOTO_COLUMNS))
     faces = faces.assign(**done.columns(faces["face"].tolist()))
-    return Manifest(
-        root=manifest.root,
+    return replace(
+        manifest,
         faces=faces[[*PHOTO_COLUMNS, *FACE_COLUMNS]],
         quarantine=pd.concat([manifest.quarantine, quarantine_table(refused)]),
-        frames=manifest.frames,
-        store=str(place),
+        store={name: str(place) for name, place in places.items()} if manifest.several else str(*held),
         size=alignment.size,
     )
 
 
 def _task(photo: dict[str, Any], manifest: Manifest) -> _Task:
     anchor = (photo["anchor_x"], photo["anchor_y"])
-    root, uri = (manifest.frames, photo["file"]) if photo["file"] else (manifest.root, photo["uri"])
-    return _Task(Path(root), uri, photo["sha256"], photo["source"], None if np.isnan(anchor[0]) else anchor)
+    root = manifest.frames if photo["file"] else manifest.sources[photo["source"]].root
+    uri = photo["file"] or photo["uri"]
+    return _Task(Path(root), uri, photo["sha256"], None if np.isnan(anchor[0]) else anchor)
 
 
 def _align_all(tasks: list[_Task], context: _Context) -> dict[str, Refusal]:
@@ -222,7 +236,7 @@ def _align_chunk(tasks: list[_Task]) -> dict[str, Refusal]:
             aligned.append(AlignedPhoto(task.sha256, refusal_of(error), []))
             continue
         refusal, found = _find_faces(image, detector, context.alignment, task.anchor)
-        read_parts = SOURCES[task.source].parts if task.source in SOURCES else None
+        read_parts = context.source.parts if context.source else None
         try:
             parts = read_parts(task.root, task.uri) if read_parts and found else None
         except UnreadableImageError as error:

@@ -19,7 +19,8 @@ from facerecon.data.store import FaceStore
 from facerecon.data.validation.settings import NearDuplicateSettings
 
 COLUMNS = ("uri", "split", "of", "of_split", "distance", "correlation")
-"""Of a table of pairs: the later photo, its split, the earlier one, its split, bits that differ, correlation."""
+"""Of a table of pairs: the later photo (``Manifest.names``), its split, the earlier one, its split, bits that differ,
+correlation."""
 
 _ROWS, _COLUMNS = 64, 8192
 """A block of hashes that is compared at a time: its 4 MB of differences stay in the processor's cache."""
@@ -43,29 +44,32 @@ class Guarded:
 def guard_splits(manifest: Manifest, settings: NearDuplicateSettings) -> Guarded:
     """Quarantine photos that are near-duplicates of one in another split, or only list them if the settings say so.
 
-    Photos come in order of their uris. One goes if an earlier one that stays, in another split, is its near-duplicate;
+    Photos come in order of their names. One goes if an earlier one that stays, in another split, is its near-duplicate;
     all its faces leave the manifest. The same manifest always gives the same result.
     """
     pairs = find_pairs(manifest, settings)
     if not settings.quarantine:
         return Guarded(manifest, pairs.iloc[:0], pairs)
     refused: dict[str, Refusal] = {}
-    for uri, of, split in zip(pairs["uri"], pairs["of"], pairs["of_split"], strict=True):
-        if uri not in refused and of not in refused:
-            refused[uri] = Refusal(Code.NEAR_DUPLICATE, f"near-duplicate of {of} in split {split}")
+    for name, of, split in zip(pairs["uri"], pairs["of"], pairs["of_split"], strict=True):
+        if name not in refused and of not in refused:
+            refused[name] = Refusal(Code.NEAR_DUPLICATE, f"near-duplicate of {of} in split {split}")
     if not refused:
         return Guarded(manifest, pairs, pairs)
+    names = manifest.names()
+    photos = dict(zip(names, zip(manifest.faces["source"], manifest.faces["uri"], strict=True), strict=True))
+    rows = [(*photos[name], refusal) for name, refusal in refused.items()]
     kept = replace(
         manifest,
-        faces=manifest.faces[~manifest.faces["uri"].isin(refused)].reset_index(drop=True),
-        quarantine=pd.concat([manifest.quarantine, quarantine_table(refused.items())], ignore_index=True),
+        faces=manifest.faces[~names.isin(refused)].reset_index(drop=True),
+        quarantine=pd.concat([manifest.quarantine, quarantine_table(rows)], ignore_index=True),
     )
     return Guarded(kept, pairs[pairs["uri"].isin(refused)].reset_index(drop=True), pairs.iloc[:0])
 
 
 def find_pairs(manifest: Manifest, settings: NearDuplicateSettings) -> pd.DataFrame:
     """All near-duplicates in two splits, a table of ``COLUMNS``, in order of the later photo, then of the earlier."""
-    faces = manifest.faces.sort_values(["uri", "face"]).reset_index(drop=True)
+    faces = manifest.faces.assign(uri=manifest.names()).sort_values(["uri", "face"]).reset_index(drop=True)
     uris, splits, names = (faces[name].tolist() for name in ("uri", "split", "face"))
     rows = []
     for first, second, distance in propose(hashes(faces), faces["split"].to_numpy(), settings.max_distance):

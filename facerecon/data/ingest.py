@@ -12,14 +12,14 @@ import pandas as pd
 
 from facerecon.data.containers import MEMBER, read_bytes
 from facerecon.data.known import KnownPhotos
-from facerecon.data.manifest import PHOTO_COLUMNS, Manifest
+from facerecon.data.manifest import PHOTO_COLUMNS, SPLITS, Manifest, SourceRoot
 from facerecon.data.quarantine import Code, Refusal, quarantine_table, refusal_of
-from facerecon.data.settings import DataSettings
+from facerecon.data.settings import DataSettings, sources_of
 from facerecon.data.sources import SOURCES, Photo, SourceContext, files
 from facerecon.data.splits import split_of
 from facerecon.data.tombstones import FORGOTTEN, Tombstones, clip_fact, photo_fact, remove_kept, track_fact
 from facerecon.errors import FaceReconError
-from facerecon.files import sha256_bytes
+from facerecon.files import digest_of, sha256_bytes
 from facerecon.images import UnreadableImageError, check_header
 from facerecon.progress import track
 from facerecon.randomness import unit_interval
@@ -45,10 +45,13 @@ def source_root(data: DataSettings, project: Path) -> Path:
     return root
 
 
-def source_fingerprint(data: DataSettings, project: Path) -> str:
-    """A digest of names, sizes and modification times under the root, and of what is forgotten: changes when the photos
-    that may be used may have changed."""
-    root = source_root(data, project)
+def source_fingerprint(data: DataSettings | tuple[DataSettings, ...], project: Path) -> str:
+    """A digest of names, sizes and modification times under each root, and of what is forgotten: changes when the
+    photos that may be used may have changed."""
+    sources = sources_of(data)
+    if len(sources) > 1:
+        return digest_of({source.label: source_fingerprint(source, project) for source in sources})
+    root = source_root(sources[0], project)
     fingerprint = hashlib.sha256(Tombstones.read(project).digest.encode())
     for path in files(root):
         try:
@@ -60,8 +63,8 @@ def source_fingerprint(data: DataSettings, project: Path) -> str:
     return fingerprint.hexdigest()
 
 
-def ingest(data: DataSettings, project: Path, frames: Path) -> Manifest:
-    """Read every new photo of the source once and list those that can be used, as far as their first bytes tell.
+def ingest(data: DataSettings | tuple[DataSettings, ...], project: Path, frames: Path) -> Manifest:
+    """Read every new photo of the sources once and list those that can be used, as far as their first bytes tell.
 
     A photo that cannot be read, or whose bytes were seen before, goes to the quarantine list with its code and reason.
     A photo of a person not named is its own identity (by content). ``frames`` is where a source keeps what it takes
@@ -69,58 +72,97 @@ def ingest(data: DataSettings, project: Path, frames: Path) -> Manifest:
     tombstone for is refused; a forgotten track is passed over, and what a source has taken out of a clip anew is
     removed again.
 
+    Of several sources, in whatever order they are given, the one whose name comes first keeps a photo that others have
+    too. A person's split is a hash of the name that the source gives, whatever the source is: who is called alike in
+    two sources is in one split, be it one person or two, so that nobody can come into two. Identities of one name are
+    one where both sources say ``shared_names``; else each has its source's name before it. Where one source has an
+    official partition, people of that name keep to it in all.
+
     Raises:
-        FaceReconError: the folder is missing, holds no image, or no image that can be read.
+        FaceReconError: a folder is missing, holds no image, or there is no image that can be read; or the official
+            partitions of two sources put people of one name into different splits.
     """
-    root = source_root(data, project)
-    photos = sorted(SOURCES[data.source].photos(root, SourceContext(data, frames)), key=lambda photo: photo.uri)
-    if not photos:
-        raise FaceReconError(f"data.path: {root} holds no image (jpg, png, webp, bmp, tiff): give a folder of photos")
-    if data.max_faces is not None:
-        photos = sorted(photos, key=lambda photo: unit_interval("keep", _printable(photo.uri)))[: data.max_faces]
-        photos.sort(key=lambda photo: photo.uri)
+    sources = {source.label: source for source in sorted(sources_of(data), key=lambda source: source.label)}
+    roots = {label: source_root(source, project) for label, source in sources.items()}
+    photos = [(label, photo) for label, source in sources.items() for photo in _photos(source, roots[label], frames)]
+    several = len(sources) > 1
+    allowed = _allowed(photos) if several else {}
     rows: list[tuple[Any, ...]] = []
-    refused: list[tuple[str, Refusal]] = []
-    first_with: dict[str, str] = {}
-    graveyard, taken_out, whole = _Graveyard(Tombstones.read(project), root), [], set()
-    known = KnownPhotos(frames, root)
-    examined = track(_examine_all(root, frames, photos, known), "reading photos", len(photos))
-    for photo, (sha256, refusal) in zip(photos, examined, strict=True):
-        if what := graveyard.holds(photo, sha256):
+    refused: list[tuple[str, str, Refusal]] = []
+    first_with: dict[str, tuple[str, str]] = {}
+    tombstones = Tombstones.read(project)
+    graveyards = {root: _Graveyard(tombstones, root) for root in roots.values()}
+    taken_out, whole = [], set()
+    known = {root: KnownPhotos(frames, root) for root in roots.values()}
+    located = [(roots[label], photo) for label, photo in photos]
+    examined = track(_examine_all(located, frames, known), "reading photos", len(photos))
+    for (label, photo), (sha256, refusal) in zip(photos, examined, strict=True):
+        if what := graveyards[roots[label]].holds(photo, sha256):
             taken_out.append(photo.file)
             if what == "clip":
                 whole.add(frames / photo.file.partition(MEMBER)[0])
             if what == "track":
                 continue
-            row = (_printable(photo.clip or photo.uri), Refusal(Code.FORGOTTEN, FORGOTTEN))
+            row = (label, _printable(photo.clip or photo.uri), Refusal(Code.FORGOTTEN, FORGOTTEN))
             if refused[-1:] != [row]:
                 refused.append(row)
             continue
         if not refusal and sha256 in first_with:
-            refusal = Refusal(Code.DUPLICATE, f"duplicate of {first_with[sha256]}")
+            where, of = first_with[sha256]
+            refusal = Refusal(Code.DUPLICATE, f"duplicate of {of}" + (f" in {where}" if where != label else ""))
         if refusal:
-            refused.append((_printable(photo.uri), refusal))
+            refused.append((label, _printable(photo.uri), refusal))
             continue
-        first_with[sha256] = photo.uri
-        identity = photo.identity or f"unnamed-{sha256[:16]}"
-        split = split_of(identity, data.splits, photo.splits)
+        first_with[sha256] = (label, photo.uri)
+        name = photo.identity or f"unnamed-{sha256[:16]}"
+        split = split_of(name, sources[label].splits, allowed.get(name, photo.splits))
+        own = several and photo.identity and not sources[label].shared_names
+        identity = f"{label}:{name}" if own else name
         shown = (photo.clip, photo.track, photo.frame, photo.time, photo.file, *(photo.anchor or (math.nan, math.nan)))
-        rows.append((sha256, photo.uri, sha256, data.source, identity, split, photo.licence, *shown))
+        rows.append((sha256, photo.uri, sha256, label, identity, split, photo.licence, *shown))
     for archive in whole:
         archive.unlink(missing_ok=True)
     remove_kept(frames, filter(None, taken_out))
-    known.write()
+    for read in known.values():
+        read.write()
     if not rows:
         raise FaceReconError(
-            f"data.path: none of the {len(photos)} images under {root} can be read "
-            f"(first: {refused[0][0]}: {refused[0][1].reason}): give a folder of photos"
+            f"data.path: none of the {len(photos)} images under {', '.join(map(str, roots.values()))} can be read "
+            f"(first: {refused[0][1]}: {refused[0][2].reason}): give a folder of photos"
         )
     return Manifest(
-        root=str(root),
         faces=pd.DataFrame(rows, columns=list(PHOTO_COLUMNS)),
+        sources={label: SourceRoot(source.source, str(roots[label])) for label, source in sources.items()},
         quarantine=quarantine_table(refused),
         frames=str(frames),
     )
+
+
+def _photos(source: DataSettings, root: Path, frames: Path) -> list[Photo]:
+    """The photos of a source in order of their uris; with ``max_faces`` so many of them, chosen by hash."""
+    photos = sorted(SOURCES[source.source].photos(root, SourceContext(source, frames)), key=lambda photo: photo.uri)
+    if not photos:
+        raise FaceReconError(f"data.path: {root} holds no image (jpg, png, webp, bmp, tiff): give a folder of photos")
+    if source.max_faces is not None:
+        photos = sorted(photos, key=lambda photo: unit_interval("keep", _printable(photo.uri)))[: source.max_faces]
+        photos.sort(key=lambda photo: photo.uri)
+    return photos
+
+
+def _allowed(photos: list[tuple[str, Photo]]) -> dict[str, tuple[str, ...]]:
+    """Of each name of a person the splits that the partitions of all sources allow."""
+    allowed: dict[str, tuple[str, ...]] = {}
+    for label, photo in photos:
+        if photo.identity is None:
+            continue
+        before = allowed.get(photo.identity, SPLITS)
+        allowed[photo.identity] = tuple(split for split in before if split in photo.splits)
+        if not allowed[photo.identity]:
+            raise FaceReconError(
+                f"data: '{photo.identity}' may be in {', '.join(before)} alone by another source, and in "
+                f"{', '.join(photo.splits)} alone by the partition of '{label}': leave out one of the two sources"
+            )
+    return allowed
 
 
 class _Graveyard:
@@ -156,12 +198,13 @@ class _Graveyard:
 
 
 def _examine_all(
-    root: Path, frames: Path, photos: list[Photo], known: KnownPhotos
+    photos: list[tuple[Path, Photo]], frames: Path, known: dict[Path, KnownPhotos]
 ) -> Iterator[tuple[str, Refusal | None]]:
-    """``_examine`` of each photo, in order, by threads; only so many wait at a time, however many there are."""
+    """``_examine`` of each photo under its root, in order, by threads; only so many wait at a time, of however many."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(photos), _AT_ONCE):
-            yield from pool.map(lambda photo: _examine(root, frames, photo, known), photos[start : start + _AT_ONCE])
+            part = photos[start : start + _AT_ONCE]
+            yield from pool.map(lambda located: _examine(located[0], frames, located[1], known[located[0]]), part)
 
 
 def _printable(name: str) -> str:

@@ -1,8 +1,10 @@
 """The manifest: a table of faces, one row each, which travels between steps in place of the images."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import pandas as pd
 
@@ -16,33 +18,47 @@ PHOTO_COLUMNS = (
     *("face", "uri", "sha256", "source", "identity", "split", "licence"),
     *("clip", "track", "frame", "time", "file", "anchor_x", "anchor_y"),
 )
-"""``face`` names the row; ``uri`` is relative to the data root; ``sha256`` is that of the photo's bytes; the others are
-a ``Photo``'s: "", -1 or NaN where it has none."""
+"""``face`` names the row; ``uri`` is relative to the root of ``source``; ``sha256`` is that of the photo's bytes; the
+others are a ``Photo``'s: "", -1 or NaN where it has none."""
 
 FACE_COLUMNS = ("crop_sha256", "phash", *MEASURES)
 """Added by alignment: digest of the crop's pixels, its perceptual hash (16 hexadecimal digits), and ``Measures``."""
 
 
 @dataclass(frozen=True)
+class SourceRoot:
+    """Where a source's photos lie: under ``root``, in a ``layout`` of ``facerecon.data.sources``."""
+
+    layout: str
+    root: str
+
+
+@dataclass(frozen=True)
 class Manifest:
     """Faces and the photos that could not be used.
 
-    ``root`` is the data root, ``frames`` the folder of what was taken out of videos, ``store`` that of the aligned
-    faces ("" before alignment), ``size`` their side in pixels (0 before). ``faces`` has PHOTO_COLUMNS and, once
-    aligned, FACE_COLUMNS; ``quarantine`` has the columns of ``facerecon.data.quarantine``.
+    ``sources`` are the sources by name, ``frames`` is the folder of what was taken out of videos, ``store`` that of the
+    aligned faces ("" before alignment; of several sources one each, by name), ``size`` their side in pixels (0 before).
+    ``faces`` has PHOTO_COLUMNS and, once aligned, FACE_COLUMNS; ``quarantine`` has the columns of
+    ``facerecon.data.quarantine``.
     """
 
-    root: str
     faces: pd.DataFrame
+    sources: Mapping[str, SourceRoot] = field(default_factory=dict)
     quarantine: pd.DataFrame = field(default_factory=lambda: quarantine_table(()))
     frames: str = ""
-    store: str = ""
+    store: str | Mapping[str, str] = ""
     size: int = 0
 
     @property
     def aligned(self) -> bool:
         """Whether the faces have been cut out."""
         return self.size > 0
+
+    @property
+    def several(self) -> bool:
+        """Whether it joins several sources."""
+        return len(self.sources) > 1
 
     @cached_property
     def digest(self) -> str:
@@ -54,7 +70,8 @@ class Manifest:
         content = rows[[name for name in PHOTO_COLUMNS if name != "file"]].to_csv(index=False)
         if self.aligned:
             content += rows["crop_sha256"].to_csv(index=False)
-        refused = self.quarantine[["uri", "code"]].sort_values(["uri", "code"]).to_csv(index=False)
+        names = ["source", "uri", "code"] if self.several else ["uri", "code"]
+        refused = self.quarantine[names].sort_values(names).to_csv(index=False)
         return hashlib.sha256(f"{self.size}\n{content}\n{refused}".encode()).hexdigest()
 
     def split(self, name: str) -> pd.DataFrame:
@@ -64,20 +81,35 @@ class Manifest:
     @cached_property
     def aligned_faces(self) -> FaceStore:
         """Where the crops and points are."""
-        return FaceStore(self.store)
+        if isinstance(self.store, str):
+            return FaceStore(self.store)
+        photos: dict[Path, set[str]] = {}
+        for source, folder in self.store.items():
+            photos.setdefault(Path(folder), set()).update(self.faces["sha256"][self.faces["source"] == source])
+        return FaceStore(photos)
+
+    def names(self, column: str = "uri") -> pd.Series:
+        """What tells photos, clips or tracks apart (a ``column`` of ``faces``): of several sources with the source's
+        name before it; "" stays as it is."""
+        values = self.faces[column]
+        return (self.faces["source"] + ":" + values).where(values != "", "") if self.several else values
+
+    def name_in_source(self, source: str, identity: str) -> str:
+        """What a source calls an identity: of several sources those that share no names have theirs before it."""
+        return identity.removeprefix(f"{source}:") if self.several else identity
 
     def check_crops(self) -> None:
         """Raise FaceReconError if a face that the manifest names is gone from the store."""
         missing = [face for face in self.faces["face"] if not self.aligned_faces.holds(face)]
         if missing:
             raise FaceReconError(
-                f"{len(missing)} aligned faces are missing from {self.store} (first: {missing[0]}): "
+                f"{len(missing)} aligned faces are missing from {self.aligned_faces.place} (first: {missing[0]}): "
                 "run the pipeline again, it aligns them anew"
             )
 
     def licences(self) -> dict[str, int]:
         """Photographs by their own licence; of a source that names none for single photographs, nothing."""
-        photos = self.faces.drop_duplicates("uri")["licence"]
+        photos = self.faces.drop_duplicates(["source", "uri"])["licence"]
         return {str(name): int(count) for name, count in photos[photos != ""].value_counts().items()}
 
     def counts(self) -> dict[str, int]:

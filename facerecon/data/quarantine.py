@@ -45,8 +45,8 @@ class Code(StrEnum):
     UNKNOWN = "unknown", "quarantined before there were codes"
 
 
-COLUMNS = ("uri", "code", "reason")
-"""Of a manifest's quarantine table."""
+COLUMNS = ("source", "uri", "code", "reason")
+"""Of a manifest's quarantine table; ``uri`` is relative to the root of ``source``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +77,12 @@ def refusal_of(error: OSError | UnreadableImageError) -> Refusal:
     return Refusal(Code.UNDECODABLE, str(error))
 
 
-def quarantine_table(refused: Iterable[tuple[str, Refusal]]) -> pd.DataFrame:
-    """(uri, refusal) pairs as a table of ``COLUMNS``."""
-    rows = [(uri, refusal.code.value, refusal.reason) for uri, refusal in refused]
+def quarantine_table(refused: Iterable[tuple[str, str, Refusal]]) -> pd.DataFrame:
+    """Rows of (source, uri, refusal) as a table of ``COLUMNS``."""
+    rows = [(source, uri, refusal.code.value, refusal.reason) for source, uri, refusal in refused]
     return pd.DataFrame(rows, columns=list(COLUMNS), dtype=str)
 
 
-def with_codes(table: pd.DataFrame) -> pd.DataFrame:
-    """A quarantine table as it was stored; one of before there were codes gets the code "unknown"."""
-    return (table if "code" in table else table.assign(code=Code.UNKNOWN.value))[list(COLUMNS)]
+def completed(table: pd.DataFrame, source: str) -> pd.DataFrame:
+    """A quarantine table as it was stored; one of before there were codes gets the code "unknown" and its source."""
+    return table if "code" in table else table.assign(source=source, code=Code.UNKNOWN.value)[list(COLUMNS)]

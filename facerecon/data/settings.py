@@ -1,9 +1,20 @@
 """Where the photographs come from and who is in which split."""
 
-from typing import Literal
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PlainSerializer,
+    TypeAdapter,
+    ValidationError,
+    WrapValidator,
+    model_validator,
+)
 
+from facerecon.errors import FaceReconError
 from facerecon.settings import Settings, Share
 
 
@@ -50,12 +61,77 @@ class YoutubeFacesSettings(Settings):
 
 
 class DataSettings(Settings):
-    """Where the faces come from. A relative ``path`` starts at the project's root."""
+    """A source of faces. A relative ``path`` starts at the project's root.
 
+    Of several sources ``name`` tells each from the others. A name of a person in two of them is taken for two people,
+    who share a split, unless both say ``shared_names``.
+    """
+
+    name: str | None = Field(None, pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="null: that of the layout")
     source: str = Field("folder", description="layout on disk: a name from facerecon.data.sources")
     path: str = Field("data/sample", min_length=1)
     licence: str = Field("unknown", description="licence of the photographs, printed in the model card")
     max_faces: int | None = Field(None, ge=1, description="keep only so many photos, chosen by hash; null keeps all")
     splits: SplitShares = Field(default_factory=SplitShares)
+    shared_names: bool = Field(False, description="a name is the same person in all sources that say so")
     footage: FootageSettings = Field(default_factory=FootageSettings)
     youtube_faces: YoutubeFacesSettings = Field(default_factory=YoutubeFacesSettings)
+
+    @property
+    def label(self) -> str:
+        """What a manifest calls the source: its ``name``, or else its layout."""
+        return self.name or self.source
+
+
+def _one_or_several(value: Any, validate: Callable[[Any], Any]) -> Any:
+    if isinstance(value, DataSettings | Mapping):
+        return (DataSettings.model_validate(value),)
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError("give a source, or a list of sources")
+    return validate(value)
+
+
+def _told_apart(sources: tuple[DataSettings, ...]) -> tuple[DataSettings, ...]:
+    label, count = Counter(source.label for source in sources).most_common(1)[0]
+    if count > 1:
+        raise ValueError(f"{count} sources are called '{label}': give each a `name` of its own")
+    if any(source.splits != sources[0].splits for source in sources):
+        raise ValueError("the sources have different `splits`, so one person could be in two: give all the same")
+    return sources
+
+
+def _as_given(sources: tuple[DataSettings, ...]) -> Any:
+    return sources[0] if len(sources) == 1 else list(sources)
+
+
+Sources = Annotated[
+    tuple[DataSettings, ...],
+    WrapValidator(_one_or_several),
+    AfterValidator(_told_apart),
+    PlainSerializer(_as_given),
+]
+"""What stands under ``data:``: one source, as a mapping, or a list of them with names of their own and equal splits.
+
+A single one is written as a mapping again.
+"""
+
+_SOURCES: TypeAdapter[tuple[DataSettings, ...]] = TypeAdapter(Sources)
+
+
+def sources_of(data: Any) -> tuple[DataSettings, ...]:
+    """The sources that ``data`` gives as ``Sources`` takes them.
+
+    Raises:
+        FaceReconError: it gives none, two of one name, or different splits.
+    """
+    try:
+        return _SOURCES.validate_python(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(("data", *map(str, first["loc"])))
+        raise FaceReconError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from error
+
+
+def licences_of(sources: tuple[DataSettings, ...]) -> dict[str, str]:
+    """The licence of each source's photographs, by what the source is called."""
+    return {source.label: source.licence for source in sources}

@@ -5,7 +5,7 @@ theirs: what was aligned stays aligned, wherever the file lies now. Readers map 
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -94,24 +94,38 @@ def face_name(photo: str, index: int) -> str:
     return f"{photo}-{index}" if index else photo
 
 
-class FaceStore:
-    """The shards in ``folder``. Reading is safe in threads and in worker processes; a copy opens the files anew."""
+Folders = Path | str | Mapping[Path, Set[str]]
+"""Where shards lie: a folder, or several, each with the SHA-256 of the photos that are looked up in it."""
 
-    def __init__(self, folder: Path | str) -> None:
-        self.folder = Path(folder)
+
+class FaceStore:
+    """The shards in ``folders``. Reading is safe in threads and in worker processes; a copy opens the files anew."""
+
+    def __init__(self, folders: Folders) -> None:
+        self._folders = folders
         self._entries: dict[str, _Entry] = {}
         self._open: dict[Path, Any] = {}
-        for shard in sorted(self.folder.glob("*.safetensors")):
-            self._list(shard)
+        if isinstance(folders, Mapping):
+            for folder, photos in folders.items():
+                self._list(folder, photos)
+        else:
+            self._list(Path(folders), None)
 
-    def __reduce__(self) -> tuple[type["FaceStore"], tuple[Path]]:
-        return FaceStore, (self.folder,)
+    def __reduce__(self) -> tuple[type["FaceStore"], tuple[Folders]]:
+        return FaceStore, (self._folders,)
 
-    def _list(self, shard: Path) -> None:
-        first = 0
-        for sha256, count, refusal in _photos_of(self._reader(shard)):
-            self._entries.setdefault(sha256, _Entry(shard, first, count, refusal))
-            first += count
+    @property
+    def place(self) -> str:
+        """Its folders, for messages."""
+        return ", ".join(map(str, self._folders)) if isinstance(self._folders, Mapping) else str(self._folders)
+
+    def _list(self, folder: Path, photos: Set[str] | None) -> None:
+        for shard in sorted(folder.glob("*.safetensors")):
+            first = 0
+            for sha256, count, refusal in _photos_of(self._reader(shard)):
+                if photos is None or sha256 in photos:
+                    self._entries.setdefault(sha256, _Entry(shard, first, count, refusal))
+                first += count
 
     def _reader(self, shard: Path) -> Any:
         if shard not in self._open:
@@ -251,7 +265,7 @@ class FaceStore:
         entry = self._entries.get(photo)
         if entry is None or int(index or 0) >= entry.count:
             raise FaceReconError(
-                f"face {face} is missing from {self.folder}: run the pipeline again, it aligns the photo anew"
+                f"face {face} is missing from {self.place}: run the pipeline again, it aligns the photo anew"
             )
         return entry, entry.first + int(index or 0)
 

@@ -16,7 +16,7 @@ from ops.forget.dvc_objects import Kept
 class Survey:
     """All that is known of what is to be forgotten; kept on disk while it is under way.
 
-    ``roots`` are sources with their data roots, "" for where DVC's data lie, ``manifests`` maps a manifest's digest to
+    ``roots`` are layouts with their data roots, "" for where DVC's data lie, ``manifests`` maps a manifest's digest to
     the number of the person's photos by split, ``artifacts`` are ids in ZenML, ``pipelines`` names of its runs,
     ``runs`` ids in MLflow, ``data`` paths of files in the data that go or are written anew, ``files`` paths of what was
     published and goes, ``ids`` the tombstones' groups.
@@ -42,7 +42,7 @@ class Survey:
     @property
     def data_roots(self) -> list[Root]:
         """The ``roots`` as the library takes them."""
-        return [(source, Path(root)) for source, root in self.roots]
+        return [(layout, Path(root)) for layout, root in self.roots]
 
     def write(self) -> None:
         """Keep it, in one step, so that who is killed can go on."""
@@ -75,6 +75,6 @@ def _stored() -> Survey | None:
     except FileNotFoundError:
         return None
     traces = [Trace(**trace) for trace in stored.pop("traces")]
-    roots = [(source, root) for source, root in stored.pop("roots")]
+    roots = [(layout, root) for layout, root in stored.pop("roots")]
     kept = Kept(*(tuple(stored["kept"][name]) for name in ("objects", "listings")))
     return Survey(**stored | {"target": Target(**stored["target"]), "traces": traces, "roots": roots, "kept": kept})

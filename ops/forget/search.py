@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from facerecon.data.forget import Root, Target, files_of, traces_of
-from facerecon.data.settings import DataSettings
+from facerecon.data.settings import sources_of
 from facerecon.errors import FaceReconError
 from facerecon.workspace import PROJECT, state_folder
 from ops.forget import dvc_objects, zenml_artifacts
@@ -37,7 +37,7 @@ def survey(target: Target) -> Survey:
         found = dataclasses.replace(
             earlier, traces=sorted({*earlier.traces, *traces}, key=lambda trace: (trace.root, trace.uri, trace.sha256))
         )
-    found.roots = sorted({*found.roots, *((source, str(root)) for source, root in roots)})
+    found.roots = sorted({*found.roots, *((layout, str(root)) for layout, root in roots)})
     find_artifacts(found)
     find_members(found)
     find_runs(found)
@@ -48,14 +48,15 @@ def survey(target: Target) -> Survey:
 
 
 def _roots() -> list[Root]:
-    """Every (source, data root) of manifests and named configs; and, of no source, the folder that DVC tracks."""
+    """Every (layout, data root) of manifests and named configs; and, of no layout, the folder that DVC tracks."""
     found = {("", str(PROJECT / "data"))}
     for file in sorted((PROJECT / "configs").glob("*.yaml")):
         try:
-            data = DataSettings(**(yaml.safe_load(file.read_text(encoding="utf-8"))["parameters"].get("data") or {}))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
+            data = yaml.safe_load(file.read_text(encoding="utf-8"))["parameters"].get("data") or {}
+            sources = sources_of(data)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError, FaceReconError):
             continue  # a run with it says what is wrong
-        found.add((data.source, str(PROJECT / Path(data.path).expanduser())))
+        found |= {(source.source, str(PROJECT / Path(source.path).expanduser())) for source in sources}
     for manifest, _ in zenml_artifacts.manifests():
-        found |= {(source, manifest.root) for source in manifest.faces["source"].unique()}
-    return [(source, Path(root)) for source, root in sorted(found)]
+        found |= {(source.layout, source.root) for source in manifest.sources.values()}
+    return [(layout, Path(root)) for layout, root in sorted(found)]

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pandas as pd
+
 from facerecon.data.manifest import SPLITS, Manifest
 from ops.forget.needles import Needles
 from ops.forget.record import Survey
@@ -42,7 +44,7 @@ def find_artifacts(found: Survey) -> None:
 
     artifacts, uris = set(found.artifacts), {(trace.root, trace.uri) for trace in found.traces}
     for manifest, ids in manifests():
-        about = _about(manifest, found.sha256s, {uri for root, uri in uris if root == manifest.root})
+        about = _about(manifest, found.sha256s, uris)
         if about is not None:
             found.manifests[manifest.digest] = about
             artifacts |= set(ids)
@@ -109,14 +111,23 @@ def _steps() -> list[Any]:
     return [step for run in runs for step in _pages(Client().list_run_steps, pipeline_run_id=run, hydrate=True)]
 
 
-def _about(manifest: Manifest, sha256s: set[str], uris: set[str]) -> dict[str, int] | None:
-    """How many of these photos are in each split of a manifest; None where it has no row about any."""
+def _about(manifest: Manifest, sha256s: set[str], photos: set[tuple[str, str]]) -> dict[str, int] | None:
+    """How many of these photos, by SHA-256 or (root, uri), are in each split of a manifest; None where it has no row
+    about any."""
     faces, quarantine = manifest.faces, manifest.quarantine
-    rows = faces[faces["sha256"].isin(sha256s) | faces["uri"].isin(uris)]
-    named = quarantine["uri"].isin(uris) | quarantine["reason"].map(lambda reason: any(uri in reason for uri in uris))
-    if rows.empty and not named.any():
+    named = {name: {uri for root, uri in photos if root == source.root} for name, source in manifest.sources.items()}
+    uris = {uri for about in named.values() for uri in about}
+    rows = faces[faces["sha256"].isin(sha256s) | _among(faces, named)]
+    refused = _among(quarantine, named) | quarantine["reason"].map(lambda reason: any(uri in reason for uri in uris))
+    if rows.empty and not refused.any():
         return None
     return {split: int(rows[rows["split"] == split]["sha256"].nunique()) for split in SPLITS}
+
+
+def _among(table: pd.DataFrame, named: dict[str, set[str]]) -> pd.Series:
+    """Which rows are of a photo of their source that is named."""
+    pairs = zip(table["source"], table["uri"], strict=True)
+    return pd.Series([uri in named.get(source, ()) for source, uri in pairs], index=table.index, dtype=bool)
 
 
 def _made(step: Any) -> list[Any]:

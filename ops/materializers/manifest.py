@@ -1,5 +1,6 @@
 """A manifest as an artifact."""
 
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 import numpy as np
@@ -8,8 +9,8 @@ from numpy.typing import NDArray
 from zenml.enums import ArtifactType, VisualizationType
 from zenml.metadata.metadata_types import MetadataType
 
-from facerecon.data.manifest import SPLITS, Manifest
-from facerecon.data.quarantine import with_codes
+from facerecon.data.manifest import SPLITS, Manifest, SourceRoot
+from facerecon.data.quarantine import completed
 from facerecon.files import digest_of
 from ops.materializers.base import FileMaterializer
 
@@ -26,7 +27,7 @@ class ManifestMaterializer(FileMaterializer):
             with self._file(".parquet") as path:
                 table.reset_index(drop=True).to_parquet(path)
                 self._write(f"{name}.parquet", path.read_bytes())
-        self._write_json("manifest.json", {name: getattr(data, name) for name in ("root", "frames", "store", "size")})
+        self._write_json("manifest.json", {**_places(data), "size": data.size})
 
     def load(self, data_type: type[Any]) -> Manifest:
         tables = {}
@@ -35,7 +36,12 @@ class ManifestMaterializer(FileMaterializer):
                 path.write_bytes(self._read(f"{name}.parquet"))
                 tables[name] = pd.read_parquet(path)
         about = self._read_json("manifest.json")
-        return Manifest(faces=tables["faces"], quarantine=with_codes(tables["quarantine"]), **about)
+        if "root" in about:  # of before there could be several sources
+            [source] = tables["faces"]["source"].unique()
+            about["sources"] = {source: {"layout": source, "root": about.pop("root")}}
+        sources = {name: SourceRoot(**source) for name, source in about.pop("sources").items()}
+        quarantine = completed(tables["quarantine"], next(iter(sources)))
+        return Manifest(tables["faces"], sources, quarantine, **about)
 
     def extract_metadata(self, data: Manifest) -> dict[str, MetadataType]:
         return {"digest": data.digest, "crop size": data.size, **data.counts()}
@@ -50,7 +56,14 @@ class ManifestMaterializer(FileMaterializer):
         return shown
 
     def compute_content_hash(self, data: Manifest) -> str:
-        return digest_of([data.digest, data.root, data.frames, data.store])
+        return digest_of([data.digest, _places(data)])
+
+
+def _places(manifest: Manifest) -> dict[str, Any]:
+    """Where its files lie, for JSON."""
+    sources = {name: asdict(source) for name, source in manifest.sources.items()}
+    store = manifest.store if isinstance(manifest.store, str) else dict(manifest.store)
+    return {"sources": sources, "frames": manifest.frames, "store": store}
 
 
 def _contact_sheet(manifest: Manifest, columns: int = 12) -> NDArray[np.uint8]:

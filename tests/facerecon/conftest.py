@@ -81,7 +81,7 @@ def write_blobs(store: Path, counts: dict[str, int]) -> Manifest:
         rows.append((*photo, *no_clip, *digests, *([0.0] * len(MEASURES))))
     FaceStore.write(store, photos)
     faces = pd.DataFrame(rows, columns=[*PHOTO_COLUMNS, *FACE_COLUMNS])
-    return Manifest(root="blobs", faces=faces, store=str(store), size=SIZE)
+    return Manifest(faces, store=str(store), size=SIZE)
 
 
 @pytest.fixture(scope="session")

@@ -174,7 +174,7 @@ def test_the_next_run_works_without_them_and_refuses_a_photo_that_returns(forget
     assert rows["sha256"].isin(people[0].digests + people[1].digests).sum() == 0
     [manifest] = (clone.root / ".facerecon" / "artifacts").glob("ingest/photos/**/quarantine.parquet")
     refused = pd.read_parquet(manifest)
-    assert {"uri": "somebody/again.jpg", "code": "forgotten", "reason": "forgotten"} in refused.to_dict("records")
+    assert ["folder", "somebody/again.jpg", "forgotten", "forgotten"] in refused.to_numpy().tolist()
     assert (clone.root / "outputs" / "people" / "report.html").is_file()
 
 

@@ -51,11 +51,12 @@ def remove_companions(traces: Iterable[Trace], target: Target, roots: Iterable[R
 
 def _asked(traces: list[Trace], target: Target, roots: Iterable[Root]) -> Iterator[tuple[Path, Gone, Companions]]:
     """The roots whose source knows of companions, with what goes there."""
-    people = frozenset({target.name} if target.kind == "identity" else ())
-    for source, root in roots:
-        companions = SOURCES[source].companions if source in SOURCES else None
+    for layout, root in roots:
+        companions = SOURCES[layout].companions if layout in SOURCES else None
         if companions is None or not root.is_dir():
             continue
+        names = {target.name, *(trace.identity for trace in traces if Path(trace.root) == root)} - {""}
+        people = frozenset(names if target.kind == "identity" else ())
         uris = frozenset(uri for trace in traces if (uri := _uri(trace, target, root)))
         if uris or people:
             yield root, Gone(uris, people), companions

@@ -14,7 +14,7 @@ from facerecon.data.forget.traces import Root, Target, Trace
 def files_of(traces: Iterable[Trace], target: Target, roots: Iterable[Root]) -> list[Path]:
     """The files that go, or are written anew without their part: photos, what is kept beside them, archives, clips.
 
-    ``roots`` are (source, data root), whose sources know what is kept beside photos.
+    ``roots`` are (layout, data root), whose sources know what is kept beside photos.
     """
     traces = list(traces)
     found = {*(path for path, _ in _archives(traces)), *companion_files(traces, target, roots)}

@@ -24,10 +24,10 @@ from facerecon.images import UnreadableImageError
 Kind = Literal["identity", "file", "clip"]
 
 Root = tuple[str, Path]
-"""A source and its data root; the source "" where only equal bytes are looked for."""
+"""A layout and its data root; the layout "" where only equal bytes are looked for."""
 
 _DECODING = frozenset({"footage", "youtube_faces"})
-"""Sources that decode videos to say what they hold: of these only manifests are asked."""
+"""Layouts of videos, which are decoded to say what they hold: of these only manifests are asked."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class Target:
 class Trace:
     """A photo, or a frame of a clip, that is to be forgotten; the fields are those of a manifest's row.
 
-    ``sha256`` is "" where the file cannot be read and no manifest knows it, ``clip_sha256`` where it is of no clip.
+    ``identity`` is the name that the source gives, ``named`` that in the manifest, "" where it is the same. ``sha256``
+    is "" where the file cannot be read and no manifest knows it, ``clip_sha256`` where it is of no clip.
     """
 
     root: str
@@ -53,6 +54,7 @@ class Trace:
     track: str = ""
     file: str = ""
     clip_sha256: str = ""
+    named: str = ""
 
     @property
     def path(self) -> Path:
@@ -74,7 +76,7 @@ def traces_of(
     found: dict[tuple[Path, str, str], Trace] = {}
     known: set[str] = set()
     sizes: set[int] = set()
-    roots = [(source, root) for source, root in roots if root.is_dir()]
+    roots = [(layout, root) for layout, root in roots if root.is_dir()]
     for candidate in _candidates(manifests, roots, frames):
         names = _names(target.kind, candidate, project)
         known |= names
@@ -94,7 +96,7 @@ def traces_of(
 
 def _names(kind: Kind, trace: Trace, project: Path) -> set[str]:
     if kind == "identity":
-        return {trace.identity} - {""}
+        return {trace.identity, trace.named} - {""}
     name = trace.uri if kind == "file" else trace.clip
     return {name, os.path.relpath(Path(trace.root) / name, project)} if name else set()
 
@@ -102,19 +104,20 @@ def _names(kind: Kind, trace: Trace, project: Path) -> set[str]:
 def _candidates(manifests: Iterable[Manifest], roots: Iterable[tuple[str, Path]], frames: Path) -> Iterator[Trace]:
     for manifest in manifests:
         rows = manifest.faces.drop_duplicates(["uri", "sha256"])
-        columns = (rows[name] for name in ("uri", "sha256", "identity", "clip", "track", "file"))
-        for row in zip(*columns, strict=True):
-            yield Trace(manifest.root, *row)
-    for source, root in roots:
-        for photo in _listed(source, root, frames):
+        columns = (rows[name] for name in ("source", "identity", "uri", "sha256", "clip", "track", "file"))
+        for source, named, uri, sha256, clip, track, file in zip(*columns, strict=True):
+            place, identity = manifest.sources[source].root, manifest.name_in_source(source, named)
+            yield Trace(place, uri, sha256, identity, clip, track, file, named="" if named == identity else named)
+    for layout, root in roots:
+        for photo in _listed(layout, root, frames):
             yield Trace(str(root), photo.uri, "", photo.identity or "", file=photo.file)
 
 
-def _listed(source: str, root: Path, frames: Path) -> Iterator[Photo]:
-    if source in _DECODING or source not in SOURCES:
+def _listed(layout: str, root: Path, frames: Path) -> Iterator[Photo]:
+    if layout in _DECODING or layout not in SOURCES:
         return
     try:
-        yield from SOURCES[source].photos(root, SourceContext(DataSettings(source=source, path=str(root)), frames))
+        yield from SOURCES[layout].photos(root, SourceContext(DataSettings(source=layout, path=str(root)), frames))
     except FaceReconError:
         return  # it holds nothing of this layout
 

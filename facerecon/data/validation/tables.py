@@ -22,7 +22,8 @@ TABLES = {
 
 ``photos`` has a row for each photo that has faces, ``identities``, ``tracks`` and ``splits`` one for each of these,
 ``lighting`` for each split and condition (``difference`` is that of its share from the share among all faces),
-``near_duplicates`` for each confirmed pair that is still in two splits, and ``totals`` has one.
+``near_duplicates`` for each confirmed pair that is still in two splits, and ``totals`` has one. Of several sources
+photos, clips and tracks have the source's name before theirs, but for those in ``faces``.
 """
 
 _NOT_FOUND = (Code.NO_FACE, Code.NO_FACE_AT_ANCHOR, Code.SEVERAL_FACES)
@@ -31,9 +32,10 @@ _NOT_FOUND = (Code.NO_FACE, Code.NO_FACE_AT_ANCHOR, Code.SEVERAL_FACES)
 def tables(guarded: Guarded) -> dict[str, pd.DataFrame]:
     """The tables by name; ``faces`` has whatever columns the manifest has."""
     manifest = guarded.manifest
-    faces = manifest.faces.reset_index(drop=True)
+    apart = {column: manifest.names(column) for column in ("uri", "clip", "track")}
+    faces = manifest.faces.assign(**apart).reset_index(drop=True)
     made = {
-        "faces": faces,
+        "faces": manifest.faces.reset_index(drop=True),
         "photos": _counted(faces, ["uri"], sha256=("sha256", "first"), split=("split", "first")),
         "identities": _counted(faces, ["identity"], splits=("split", "nunique"), photos=("uri", "nunique")),
         "tracks": _counted(
@@ -81,7 +83,7 @@ def _lighting(faces: pd.DataFrame) -> pd.DataFrame:
 
 def _totals(guarded: Guarded) -> pd.DataFrame:
     manifest: Manifest = guarded.manifest
-    photos = int(manifest.faces["uri"].nunique())
+    photos = int(manifest.names().nunique())
     # a near-duplicate was quarantined, but its face was found
     duplicate = int(guarded.pairs["uri"].nunique())
     missing = int(manifest.quarantine["code"].isin([code.value for code in _NOT_FOUND]).sum())

@@ -63,7 +63,7 @@ def test_the_later_one_is_quarantined_with_its_reason_whatever_the_order_of_rows
     originals = sorted(copied.faces["uri"][copied.faces["split"] == "train"])[:4]
     assert sorted(guarded.manifest.faces["uri"]) == sorted(set(copied.faces["uri"]) - set(gone))
     assert guarded.manifest.quarantine.to_dict("records") == [
-        {"uri": uri, "code": "near_duplicate", "reason": f"near-duplicate of {of} in split train"}
+        {"source": "folder", "uri": uri, "code": "near_duplicate", "reason": f"near-duplicate of {of} in split train"}
         for uri, of in zip(gone, originals, strict=True)
     ]
     assert len(guarded.pairs) == 4
@@ -86,14 +86,15 @@ def test_copies_in_one_split_stay(copied: Manifest) -> None:
 
 def test_a_copy_of_what_was_quarantined_stays(copied: Manifest) -> None:
     """a (train) = b (test) = c (val): b and c go. If a is not like c, c is only like b, which is gone."""
+    a, b, c = copied.faces["uri"].drop_duplicates().tolist()[:3]
     pairs = pd.DataFrame(
-        [("b", "test", "a", "train", 0, 1.0), ("c", "val", "b", "test", 0, 1.0)],
+        [(b, "test", a, "train", 0, 1.0), (c, "val", b, "test", 0, 1.0)],
         columns=["uri", "split", "of", "of_split", "distance", "correlation"],
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("facerecon.data.duplicates.find_pairs", lambda *_: pairs)
         gone = guard_splits(copied, DEFAULT).manifest.quarantine["uri"].tolist()
-    assert gone == ["b"]
+    assert gone == [b]
 
 
 @given(st.lists(st.tuples(st.integers(0, 2**64 - 1), st.sampled_from("ab")), max_size=200), st.integers(0, 32))

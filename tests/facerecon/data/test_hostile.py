@@ -104,7 +104,7 @@ def test_a_hostile_photo_is_quarantined_with_its_code_and_reason(survived: Manif
     assert code == expected
     assert re.match(pattern, reason)
     assert "\n" not in reason
-    assert survived.root not in reason
+    assert survived.sources["folder"].root not in reason
 
 
 def test_a_folder_that_changes_while_it_is_read(

@@ -10,7 +10,7 @@ from PIL import Image
 
 from facerecon.data import ingest as module
 from facerecon.data.ingest import ingest, source_fingerprint, source_root
-from facerecon.data.manifest import PHOTO_COLUMNS, SPLITS, Manifest
+from facerecon.data.manifest import PHOTO_COLUMNS, SPLITS, Manifest, SourceRoot
 from facerecon.data.settings import DataSettings
 from facerecon.errors import FaceReconError
 
@@ -34,7 +34,7 @@ def test_a_row_per_photo(tmp_path: Path) -> None:
     first = photo(tmp_path / "ada" / "1.png", 1)
     photo(tmp_path / "bob" / "2.jpg", 2)
     manifest = run(tmp_path)
-    assert manifest.root == str(tmp_path)
+    assert manifest.sources == {"folder": SourceRoot("folder", str(tmp_path))}
     assert not manifest.aligned
     assert manifest.faces.columns.tolist() == list(PHOTO_COLUMNS)
     assert manifest.faces["uri"].tolist() == ["ada/1.png", "bob/2.jpg"]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facerecon.data.manifest import FACE_COLUMNS, PHOTO_COLUMNS, SPLITS, Manifest
+from facerecon.data.manifest import FACE_COLUMNS, PHOTO_COLUMNS, SPLITS, Manifest, SourceRoot
 from facerecon.data.quarantine import Code, Refusal, quarantine_table
 from facerecon.data.store import MEASURES, AlignedFace, AlignedPhoto, FaceStore, Measures
 from facerecon.errors import FaceReconError
@@ -24,6 +24,7 @@ def photo(face: str, **values: Any) -> dict[str, Any]:
     return {**blank, "face": face, "sha256": face, "source": "folder", "split": "train", "frame": -1, **values}
 
 
+SOURCES = {"folder": SourceRoot("folder", "/photos")}
 CODES = st.sampled_from(Code)
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
 
@@ -50,8 +51,8 @@ def manifests(draw: st.DrawFn) -> Manifest:
         for name in FACE_COLUMNS:
             faces[name] = draw(st.floats(0, 100))
         faces["crop_sha256"] = [f"{index:064x}" for index in range(count)]
-    refused = quarantine_table(draw(st.lists(st.tuples(TEXT, st.builds(Refusal, CODES, TEXT)), max_size=3)))
-    return Manifest(root="/photos", faces=faces, quarantine=refused, store="/store" if size else "", size=size)
+    refused = quarantine_table(draw(st.lists(st.tuples(TEXT, TEXT, st.builds(Refusal, CODES, TEXT)), max_size=3)))
+    return Manifest(faces, SOURCES, quarantine=refused, store="/store" if size else "", size=size)
 
 
 @given(manifests(), st.randoms())
@@ -60,7 +61,7 @@ def test_digest_does_not_depend_on_order_or_place(manifest: Manifest, random: An
     random.shuffle(order)
     shuffled = replace(
         manifest,
-        root="s3://elsewhere",
+        sources={"folder": SourceRoot("folder", "s3://elsewhere")},
         store="/other",
         faces=manifest.faces.iloc[order],
         quarantine=manifest.quarantine.iloc[::-1],
@@ -78,7 +79,7 @@ def test_digest_changes_with_any_content(manifest: Manifest, data: st.DataObject
     old = faces.loc[row, column]
     faces.loc[row, column] = (0.0 if pd.isna(old) else old + 1) if number else old + "x"
     more = pd.concat([manifest.faces, manifest.faces.iloc[[0]].assign(face="new")])
-    new = quarantine_table([("new", Refusal(Code.TOO_SMALL, "blurred"))])
+    new = quarantine_table([("folder", "new", Refusal(Code.TOO_SMALL, "blurred"))])
     refused = pd.concat([manifest.quarantine, new])
     changes = [
         replace(manifest, faces=faces),
@@ -113,14 +114,14 @@ def test_digest_survives_json(manifest: Manifest) -> None:
 
 def test_digest_changes_with_the_size() -> None:
     faces = pd.DataFrame([{**photo("f"), "crop_sha256": "c"}])
-    digests = {Manifest("/", faces, size=size).digest for size in (0, 64, 128)}
+    digests = {Manifest(faces, size=size).digest for size in (0, 64, 128)}
     assert len(digests) == 3
 
 
 def test_digest_of_fields_that_look_alike_when_joined() -> None:
     def digest(*values: str) -> str:
         named = dict(zip(("uri", "sha256", "source", "identity"), values, strict=True))
-        return Manifest("/", pd.DataFrame([photo("face", **named)])).digest
+        return Manifest(pd.DataFrame([photo("face", **named)])).digest
 
     assert len({digest("a,b", "s", "c", "i"), digest("a", "b,s", "c", "i"), digest('"a', "b", "s,c", "i")}) == 3
     assert digest("a\nface", "s", "c", "i") != digest("a", "face\ns", "c", "i")
@@ -128,7 +129,7 @@ def test_digest_of_fields_that_look_alike_when_joined() -> None:
 
 def small() -> Manifest:
     rows = [photo(f"f{n}", uri=f"{n}.png", identity=f"p{n // 2}", split=SPLITS[n % 2]) for n in (3, 0, 2, 1)]
-    return Manifest("/photos", pd.DataFrame(rows))
+    return Manifest(pd.DataFrame(rows))
 
 
 def test_a_split_is_in_order_of_the_faces_names() -> None:
@@ -180,5 +181,5 @@ def test_missing_faces_are_counted_and_the_first_named(tmp_path: Path) -> None:
 def test_digest_is_this_one() -> None:
     # it names caches and checkpoints and stands in published tables
     faces = pd.DataFrame([photo("f" * 64, uri="ada/1.png", identity="ada")])
-    assert Manifest("/photos", faces).digest == "e74c03ff8a0774cc9a5ba2a824eb92362aa6a5e4b1faba04e9ae2cd8bf0b2505"
-    assert np.array_equal(Manifest("/photos", faces).quarantine.columns, ["uri", "code", "reason"])
+    assert Manifest(faces).digest == "e74c03ff8a0774cc9a5ba2a824eb92362aa6a5e4b1faba04e9ae2cd8bf0b2505"
+    assert np.array_equal(Manifest(faces).quarantine.columns, ["source", "uri", "code", "reason"])

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save
 
-from facerecon.data.quarantine import COLUMNS, Code, Refusal, RefusedError, quarantine_table, refusal_of, with_codes
+from facerecon.data.quarantine import COLUMNS, Code, Refusal, RefusedError, completed, quarantine_table, refusal_of
 from facerecon.data.store import FaceStore
 from facerecon.files import sha256_bytes
 from facerecon.images import TooLargeImageError, UnreadableImageError
@@ -35,10 +35,10 @@ def test_what_cannot_be_read_has_a_code(error: OSError | UnreadableImageError, r
 
 def test_a_table_without_codes_is_read_and_its_rows_are_unknown() -> None:
     old = pd.DataFrame({"uri": ["a.png"], "reason": ["no face found"]}, dtype=str)
-    assert with_codes(old).to_dict("records") == [{"uri": "a.png", "code": "unknown", "reason": "no face found"}]
-    new = quarantine_table([("a.png", Refusal(Code.NO_FACE, "no face found"))])
-    assert with_codes(new).equals(new)
-    assert list(with_codes(old.iloc[:0]).columns) == list(COLUMNS)
+    assert completed(old, "lfw").to_numpy().tolist() == [["lfw", "a.png", "unknown", "no face found"]]
+    assert list(completed(old.iloc[:0], "lfw").columns) == list(COLUMNS)
+    new = quarantine_table([("lfw", "a.png", Refusal(Code.NO_FACE, "no face found"))])
+    assert completed(new, "folder").equals(new)
 
 
 def test_a_shard_without_codes_is_read(tmp_path: Path) -> None:

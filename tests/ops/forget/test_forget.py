@@ -195,6 +195,32 @@ def test_rows_about_the_person_go_from_lists_that_the_source_knows(project, stat
     assert sorted(path.name for path in faces.iterdir()) == ["Bob_C", "people.txt"]
 
 
+def test_of_several_sources_photos_go_from_each(project, state, monkeypatch):
+    """A config that names a list; a manifest of two folders with equal uris, and one of another folder alone."""
+    for number, name in enumerate(("Ada Lovelace", "Bob")):
+        (project / "more" / name).mkdir(parents=True)
+        pixels = np.random.default_rng(70 + number).integers(0, 255, (40, 40, 3), np.uint8)
+        Image.fromarray(pixels).save(project / "more" / name / "0.png")
+    both = [{"path": "data"}, {"name": "more", "path": "more"}]
+    (project / "configs" / "both.yaml").write_text(json.dumps({"parameters": {"data": both}}))
+    joined = ingest([DataSettings(**source) for source in both], project, state / "frames")
+    other = ingest(DataSettings(path=str(project / "more" / "Bob")), project, state / "frames")
+    manifests = [*zenml_artifacts.manifests(), (joined, []), (other, [])]
+    monkeypatch.setattr(zenml_artifacts, "manifests", lambda: iter(manifests))
+    found = survey(ADA)
+    assert {Path(root).name for _, root in found.roots} == {"data", "more", "Bob"}
+    photos = joined.faces[joined.faces["uri"].str.startswith(ADA.name)]
+    assert set(photos["identity"]) == {"folder:Ada Lovelace", "more:Ada Lovelace"}
+    assert sum(found.manifests[joined.digest].values()) == 3
+    assert other.digest not in found.manifests
+    assert forget(found, "asked").left == []
+    for folder in ("data", "more"):
+        assert not (project / folder / ADA.name).exists()
+        assert (project / folder / "Bob" / "0.png").exists()
+    again = ingest([DataSettings(**source) for source in both], project, state / "frames")
+    assert not again.faces["identity"].str.contains("Ada").any()
+
+
 def test_a_later_request_knows_the_models_although_the_manifest_is_gone(project, state, monkeypatch):
     forget(survey(ADA), "asked")
     monkeypatch.setattr(zenml_artifacts, "manifests", lambda: iter(()))

@@ -2,12 +2,13 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from facerecon.data.manifest import PHOTO_COLUMNS, Manifest
+from facerecon.data.manifest import PHOTO_COLUMNS, Manifest, SourceRoot
 from facerecon.data.quarantine import Code, Refusal, quarantine_table
 from ops.materializers.manifest import ManifestMaterializer
 
@@ -27,8 +28,8 @@ def materializer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ManifestMat
 def manifest() -> Manifest:
     blank = dict.fromkeys(PHOTO_COLUMNS, "") | dict.fromkeys(("time", "anchor_x", "anchor_y"), math.nan)
     row = {**blank, "face": "f", "uri": "a.png", "sha256": "f", "source": "folder", "split": "train", "frame": -1}
-    refused = quarantine_table([("b.png", Refusal(Code.NO_FACE, "no face found"))])
-    return Manifest("/photos", pd.DataFrame([row]), refused, frames="/frames")
+    refused = quarantine_table([("folder", "b.png", Refusal(Code.NO_FACE, "no face found"))])
+    return Manifest(pd.DataFrame([row]), {"folder": SourceRoot("folder", "/photos")}, refused, frames="/frames")
 
 
 def test_it_comes_back_as_it_was(materializer: ManifestMaterializer) -> None:
@@ -36,12 +37,26 @@ def test_it_comes_back_as_it_was(materializer: ManifestMaterializer) -> None:
     materializer.save(saved)
     loaded = materializer.load(Manifest)
     assert loaded.digest == saved.digest
-    assert (loaded.root, loaded.frames, loaded.store, loaded.size) == ("/photos", "/frames", "", 0)
+    assert (loaded.sources, loaded.frames, loaded.store, loaded.size) == (saved.sources, "/frames", "", 0)
     assert loaded.quarantine.equals(saved.quarantine)
 
 
-def test_one_without_codes_is_read(materializer: ManifestMaterializer, tmp_path: Path) -> None:
-    materializer.save(manifest())
+def test_one_of_several_sources_comes_back(materializer: ManifestMaterializer) -> None:
+    sources = {"clips": SourceRoot("footage", "/clips"), "photos": SourceRoot("folder", "/photos")}
+    saved = replace(manifest(), sources=sources, store={"clips": "/a", "photos": "/b"}, size=64)
+    materializer.save(replace(saved, faces=saved.faces.assign(source="photos", crop_sha256="c")))
+    loaded = materializer.load(Manifest)
+    assert (loaded.sources, loaded.store) == (sources, {"clips": "/a", "photos": "/b"})
+    content = materializer.compute_content_hash(loaded)
+    assert content != materializer.compute_content_hash(replace(loaded, store={"clips": "/a", "photos": "/c"}))
+
+
+def test_one_of_before_codes_and_several_sources_is_read(materializer: ManifestMaterializer, tmp_path: Path) -> None:
+    saved = manifest()
+    materializer.save(saved)
+    about = {"root": "/photos", "frames": "/frames", "store": "", "size": 0}
+    (tmp_path / "manifest.json").write_text(json.dumps(about))
     pd.DataFrame({"uri": ["b.png"], "reason": ["no face found"]}, dtype=str).to_parquet(tmp_path / "quarantine.parquet")
-    assert json.loads((tmp_path / "manifest.json").read_text())["root"] == "/photos"
-    assert materializer.load(Manifest).quarantine["code"].tolist() == ["unknown"]
+    loaded = materializer.load(Manifest)
+    assert loaded.sources == saved.sources
+    assert loaded.quarantine.to_numpy().tolist() == [["folder", "b.png", "unknown", "no face found"]]

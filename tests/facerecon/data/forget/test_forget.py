@@ -3,6 +3,7 @@
 import json
 import os
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -149,7 +150,7 @@ def test_a_forgotten_photo_that_comes_back_is_quarantined_whatever_its_name(proj
     (project / "data" / "Bob" / "9.png").write_bytes(content)
     manifest = list_photos(project)
     assert uris(manifest) == {f"Bob/{index}.png" for index in range(3)}
-    assert manifest.quarantine.to_dict("records") == [{"uri": "Bob/9.png", "code": "forgotten", "reason": "forgotten"}]
+    assert manifest.quarantine.to_numpy().tolist() == [["folder", "Bob/9.png", "forgotten", "forgotten"]]
 
 
 def test_tombstones_come_first_so_a_killed_forgetting_lets_nothing_through(project):
@@ -207,9 +208,7 @@ def test_a_clip_goes_as_a_whole_and_is_refused_when_it_returns(project):
     for _ in range(2):
         manifest = ingest(settings, project, frames)
         assert set(manifest.faces["identity"]) == {"Bob"}
-        assert manifest.quarantine.to_dict("records") == [
-            {"uri": "Renamed_0.npz", "code": "forgotten", "reason": "forgotten"}
-        ]
+        assert manifest.quarantine.to_numpy().tolist() == [["youtube_faces", "Renamed_0.npz", "forgotten", "forgotten"]]
         assert len(list(frames.glob("*.zip"))) == 1
 
 
@@ -224,8 +223,9 @@ def test_a_track_of_footage_is_forgotten_by_its_clip_whatever_frames_are_kept(pr
     archive = f"{sha256_file(clip)}-0123.zip"
     write_zip(project / "frames" / archive, [("1/0.png", b"png"), ("clip.json", json.dumps(record).encode())])
     row = {"uri": "a.mp4#frame=0&track=1", "identity": "somebody", "clip": "a.mp4", "track": "a.mp4#1"}
-    faces = list_photos(project).faces.head(1).assign(**row, sha256="e" * 64, file=f"{archive}!/1/0.png")
-    manifest = type(list_photos(project))(str(project / "data"), faces)
+    listed = list_photos(project)
+    faces = listed.faces.head(1).assign(**row, sha256="e" * 64, file=f"{archive}!/1/0.png")
+    manifest = replace(listed, faces=faces)
     target = Target("identity", "somebody")
     traces = traces_of(target, [manifest], [], project, project / "frames")
     bury(project, traces, target)

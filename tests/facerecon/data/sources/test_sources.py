@@ -109,4 +109,4 @@ def test_what_a_source_refuses_is_quarantined_with_its_code_and_reason(
     monkeypatch.setitem(sources.SOURCES, "choosy", Source(choosy))
     manifest = ingest(DataSettings(path=str(tmp_path), source="choosy"), tmp_path, context.folder)
     assert manifest.faces["uri"].tolist() == ["good.png"]
-    assert manifest.quarantine.to_numpy().tolist() == [["clip.mp4", "bad_clip", "clip: holds no video"]]
+    assert manifest.quarantine.to_numpy().tolist() == [["choosy", "clip.mp4", "bad_clip", "clip: holds no video"]]

@@ -29,4 +29,4 @@ def row(number: int) -> dict[str, Any]:
 @pytest.fixture
 def good() -> Manifest:
     """Twelve faces of six people; there are no crops."""
-    return Manifest("/photos", pd.DataFrame([row(number) for number in range(12)]), store="/store", size=64)
+    return Manifest(pd.DataFrame([row(number) for number in range(12)]), store="/store", size=64)

@@ -45,7 +45,7 @@ def broken(manifest: Manifest, column: str, value: object, *rows: int) -> Manife
 
 
 def refused(manifest: Manifest, codes: list[Code]) -> Manifest:
-    rows = [(f"{number}.png", Refusal(code, "no face found")) for number, code in enumerate(codes)]
+    rows = [("folder", f"{number}.png", Refusal(code, "no face found")) for number, code in enumerate(codes)]
     return replace(manifest, quarantine=quarantine_table(rows))
 
 

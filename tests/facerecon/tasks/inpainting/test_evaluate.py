@@ -100,7 +100,7 @@ def small(run: Evaluate) -> Evaluation:
 
 
 def manifest_without(manifest: Manifest, split: str) -> Manifest:
-    return Manifest(root="", faces=manifest.faces[manifest.faces["split"] != split], store=manifest.store, size=64)
+    return Manifest(manifest.faces[manifest.faces["split"] != split], store=manifest.store, size=64)
 
 
 # ------------------------------------------------------------------------------------------------------------- table
@@ -255,7 +255,7 @@ def test_only_people_of_the_test_split_are_read(
     store = shutil.copytree(tiny_manifest.store, tmp_path / "store")
     others = pd.concat([tiny_manifest.split(split) for split in ("train", "val", "gate")])
     assert FaceStore.remove(store, set(others["sha256"])) == len(others) == 13
-    manifest = Manifest(root="", faces=tiny_manifest.faces, store=str(store), size=64)
+    manifest = Manifest(tiny_manifest.faces, store=str(store), size=64)
     assert run(manifest=manifest).scores == small.scores
 
 
