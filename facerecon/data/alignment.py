@@ -4,7 +4,8 @@ A photograph whose faces are in the store is done, wherever its file lies now; a
 """
 
 import multiprocessing
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -23,8 +24,8 @@ from facerecon.data.containers import read_bytes
 from facerecon.data.geometry import Square, cut, cut_labels, eye_distance, face_square
 from facerecon.data.manifest import FACE_COLUMNS, PHOTO_COLUMNS, Manifest
 from facerecon.data.quarantine import Code, Refusal, quarantine_table, refusal_of
-from facerecon.data.sources import SOURCES, Source
-from facerecon.data.store import AlignedFace, AlignedPhoto, FaceStore, Measures
+from facerecon.data.sources import Source, source_of
+from facerecon.data.store import AlignedFace, AlignedPhoto, FaceStore, Measures, truth_sha256
 from facerecon.errors import FaceReconError
 from facerecon.files import digest_of, sha256_bytes, sha256_file
 from facerecon.images import UnreadableImageError, read_rgb
@@ -69,7 +70,7 @@ class _Context:
     model: Path
     store: Path
     alignment: AlignmentSettings
-    source: Source | None
+    source: Source
 
 
 @dataclass(frozen=True)
@@ -115,10 +116,14 @@ def align(manifest: Manifest, alignment: AlignmentSettings, model: Path, folder:
         FaceStore.drop_damaged(place)
     done = FaceStore(held)
     unreadable: dict[str, Refusal] = {}
-    for name, source in manifest.sources.items():
-        new = [photo for photo in photos if photo["source"] == name and photo["sha256"] not in done]
-        context = _Context(model, places[name], alignment, SOURCES.get(source.layout))
-        unreadable |= _align_all([_task(photo, manifest) for photo in new], context)
+    for name, place in places.items():
+        source = source_of(manifest.sources[name].layout)
+        tasks = [_task(photo, manifest) for photo in photos if photo["source"] == name]
+        changed = _with_other_truth(tasks, source, done)
+        if changed:
+            FaceStore.remove(place, changed)
+        new = [task for task in tasks if task.sha256 not in done or task.sha256 in changed]
+        unreadable |= _align_all(new, _Context(model, place, alignment, source))
     done = FaceStore(held)
 
     rows: list[dict[str, Any]] = []
@@ -151,7 +156,47 @@ def align(manifest: Manifest, alignment: AlignmentSettings, model: Path, folder:
         quarantine=pd.concat([manifest.quarantine, quarantine_table(refused)]),
         store={name: str(place) for name, place in places.items()} if manifest.several else str(*held),
         size=alignment.size,
+        truth=_truth_digest(done, faces["face"].tolist()),
     )
+
+
+def _truth_digest(store: FaceStore, faces: list[str]) -> str:
+    found = {face: digest for face in faces if (digest := store.truth_sha256(face))}
+    return digest_of(found) if found else ""
+
+
+def _with_other_truth(tasks: list[_Task], source: Source, done: FaceStore) -> set[str]:
+    """Photos in the store, by SHA-256, whose truth is not what it was when they were aligned."""
+    if source.truth is None:
+        return set()
+    changed = set()
+    for task in track((task for task in tasks if task.sha256 in done), "reading truth", len(tasks)):
+        refusal = done.refusal(task.sha256)
+        if refusal is None:
+            try:
+                now = truth_sha256(_read_truth(source, task))
+            except (OSError, UnreadableImageError):
+                now = "cannot be read"
+            same = now == done.truth_sha256(done.faces(task.sha256)[0])
+        else:
+            same = refusal.code != Code.BAD_TRUTH
+        if not same:
+            changed.add(task.sha256)
+    return changed
+
+
+def _read_truth(source: Source, task: _Task) -> dict[str, NDArray[Any]]:
+    """The truth beside a photo as arrays; of a source that has none, none."""
+    if source.truth is None:
+        return {}
+    truth = {name: np.asarray(array) for name, array in source.truth(task.root, task.uri).items()}
+    for name, array in truth.items():
+        if not re.fullmatch(r"[a-z0-9_]+", name) or array.dtype.kind not in "biuf" or array.itemsize > 8:
+            raise FaceReconError(
+                f"truth beside {task.uri}: '{name}' is an array of {array.dtype}: its source must give numbers under a "
+                "name of small letters, digits and _"
+            )
+    return {name: array.astype(array.dtype.newbyteorder("="), copy=False) for name, array in truth.items()}
 
 
 def _task(photo: dict[str, Any], manifest: Manifest) -> _Task:
@@ -236,14 +281,20 @@ def _align_chunk(tasks: list[_Task]) -> dict[str, Refusal]:
             aligned.append(AlignedPhoto(task.sha256, refusal_of(error), []))
             continue
         refusal, found = _find_faces(image, detector, context.alignment, task.anchor)
-        read_parts = context.source.parts if context.source else None
+        read_parts = context.source.parts
         try:
             parts = read_parts(task.root, task.uri) if read_parts and found else None
         except UnreadableImageError as error:
             bad = Refusal(Code.BAD_TRUTH, f"parts of the face: {error}")
             aligned.append(AlignedPhoto(task.sha256, bad, []))
             continue
-        faces = [_face(each, parts, image.shape[1]) for each in found]
+        try:
+            truth = _read_truth(context.source, task) if found else {}
+        except (OSError, UnreadableImageError) as error:
+            bad = Refusal(Code.BAD_TRUTH, f"truth beside the photo: {refusal_of(error).reason}")
+            aligned.append(AlignedPhoto(task.sha256, bad, []))
+            continue
+        faces = [_face(each, parts, truth, image.shape[1]) for each in found]
         aligned.append(AlignedPhoto(task.sha256, refusal, faces))
     if aligned:
         FaceStore.write(context.store, aligned)
@@ -290,7 +341,7 @@ def _within(anchor: tuple[float, float], square: Square) -> bool:
     return bool((np.abs(place - 0.5) < 0.25).all())
 
 
-def _face(found: _Cut, parts: NDArray[np.uint8] | None, width: int) -> AlignedFace:
+def _face(found: _Cut, parts: NDArray[np.uint8] | None, truth: Mapping[str, NDArray[Any]], width: int) -> AlignedFace:
     """Measure a face that was cut out of a photo ``width`` pixels wide."""
     crop, size = found.crop, found.crop.shape[0]
     gray = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
@@ -320,4 +371,5 @@ def _face(found: _Cut, parts: NDArray[np.uint8] | None, width: int) -> AlignedFa
         phash=cv2.img_hash.pHash(gray)[0],
         parts=none if parts is None else cut_labels(parts, parts.shape[1] / width, found.square, size),
         measures=measures,
+        truth=truth,
     )

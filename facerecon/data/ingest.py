@@ -15,7 +15,7 @@ from facerecon.data.known import KnownPhotos
 from facerecon.data.manifest import PHOTO_COLUMNS, SPLITS, Manifest, SourceRoot
 from facerecon.data.quarantine import Code, Refusal, quarantine_table, refusal_of
 from facerecon.data.settings import DataSettings, sources_of
-from facerecon.data.sources import SOURCES, Photo, SourceContext, files
+from facerecon.data.sources import Photo, SourceContext, files, source_of
 from facerecon.data.splits import split_of
 from facerecon.data.tombstones import FORGOTTEN, Tombstones, clip_fact, photo_fact, remove_kept, track_fact
 from facerecon.errors import FaceReconError
@@ -140,7 +140,7 @@ def ingest(data: DataSettings | tuple[DataSettings, ...], project: Path, frames:
 
 def _photos(source: DataSettings, root: Path, frames: Path) -> list[Photo]:
     """The photos of a source in order of their uris; with ``max_faces`` so many of them, chosen by hash."""
-    photos = sorted(SOURCES[source.source].photos(root, SourceContext(source, frames)), key=lambda photo: photo.uri)
+    photos = sorted(source_of(source.source).photos(root, SourceContext(source, frames)), key=lambda photo: photo.uri)
     if not photos:
         raise FaceReconError(f"data.path: {root} holds no image (jpg, png, webp, bmp, tiff): give a folder of photos")
     if source.max_faces is not None:

@@ -40,7 +40,7 @@ class Manifest:
     ``sources`` are the sources by name, ``frames`` is the folder of what was taken out of videos, ``store`` that of the
     aligned faces ("" before alignment; of several sources one each, by name), ``size`` their side in pixels (0 before).
     ``faces`` has PHOTO_COLUMNS and, once aligned, FACE_COLUMNS; ``quarantine`` has the columns of
-    ``facerecon.data.quarantine``.
+    ``facerecon.data.quarantine``. ``truth`` is a digest of the truth that sources have beside photos, "" without any.
     """
 
     faces: pd.DataFrame
@@ -49,6 +49,7 @@ class Manifest:
     frames: str = ""
     store: str | Mapping[str, str] = ""
     size: int = 0
+    truth: str = ""
 
     @property
     def aligned(self) -> bool:
@@ -72,7 +73,7 @@ class Manifest:
             content += rows["crop_sha256"].to_csv(index=False)
         names = ["source", "uri", "code"] if self.several else ["uri", "code"]
         refused = self.quarantine[names].sort_values(names).to_csv(index=False)
-        return hashlib.sha256(f"{self.size}\n{content}\n{refused}".encode()).hexdigest()
+        return hashlib.sha256(f"{self.size}\n{content}\n{refused}{self.truth}".encode()).hexdigest()
 
     def split(self, name: str) -> pd.DataFrame:
         """The rows of one split, in order of their names."""

@@ -6,7 +6,7 @@ theirs: what was aligned stays aligned, wherever the file lies now. Readers map 
 
 import json
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from safetensors.numpy import save
 
 from facerecon.data.quarantine import Code, Refusal
 from facerecon.errors import FaceReconError
-from facerecon.files import atomic_path, sha256_bytes, sha256_file
+from facerecon.files import atomic_path, digest_of, sha256_bytes, sha256_file
 from facerecon.perception.landmarks import Points
 
 
@@ -44,14 +44,14 @@ class Measures:
     brightness: float
 
 
-MEASURES = tuple(field.name for field in fields(Measures))
+MEASURES = tuple(measure.name for measure in fields(Measures))
 
 
 @dataclass(frozen=True)
 class AlignedFace:
     """One face: ``crop`` uint8 [S, S, 3]; ``five`` [5, 2] and ``sixty_eight`` [68, 2] in crop pixels; ``all478`` [478,
     3] in photo pixels; ``phash`` the crop's perceptual hash uint8 [8]; ``parts`` uint8 [S, S], labels of a face's parts
-    where the source has them, else 0."""
+    where the source has them, else 0; ``truth`` the arrays that the source has beside the photo, by name."""
 
     crop: NDArray[np.uint8]
     five: Points
@@ -60,6 +60,7 @@ class AlignedFace:
     phash: NDArray[np.uint8]
     parts: NDArray[np.uint8]
     measures: Measures
+    truth: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,16 @@ class _Entry:
     refusal: Refusal | None
 
 
+_TRUTH = "truth"
+"""How a shard's tensors begin that are truth: ``truth/<name>/<row>``, one a face, for they need not be of one shape."""
+
+
+def truth_sha256(truth: Mapping[str, NDArray[Any]]) -> str:
+    """A digest of named arrays: their names, types, shapes and bytes; "" of none."""
+    about = {name: [str(one.dtype), list(one.shape), sha256_bytes(one.tobytes())] for name, one in truth.items()}
+    return digest_of(about) if about else ""
+
+
 def face_name(photo: str, index: int) -> str:
     """The name of a photo's ``index``-th face: the photo's SHA-256, with ``-index`` from the second one on."""
     return f"{photo}-{index}" if index else photo
@@ -105,6 +116,7 @@ class FaceStore:
         self._folders = folders
         self._entries: dict[str, _Entry] = {}
         self._open: dict[Path, Any] = {}
+        self._named: dict[Path, dict[int, list[str]]] = {}
         if isinstance(folders, Mapping):
             for folder, photos in folders.items():
                 self._list(folder, photos)
@@ -165,6 +177,8 @@ class FaceStore:
         }
         if any(face.parts.any() for face in faces):
             tensors["parts"] = np.stack([face.parts for face in faces])
+        for row, face in enumerate(faces):
+            tensors |= {f"{_TRUTH}/{name}/{row}": array for name, array in face.truth.items()}
         about = [(photo.sha256, len(photo.faces), *_row_of(photo.refusal)) for photo in photos]
         content = save(tensors, {"photos": json.dumps(about, separators=(",", ":"))})
         shard = folder / f"{sha256_bytes(content)}.safetensors"
@@ -213,6 +227,33 @@ class FaceStore:
         shard = self._entries[face.partition("-")[0]].shard
         return self._row(face, "parts") if "parts" in self._reader(shard).keys() else None  # noqa: SIM118
 
+    def truth(self, face: str, name: str) -> NDArray[Any]:
+        """The array of that name that a face's source has beside its photo, in the photo's own coordinates.
+
+        Raises:
+            FaceReconError: the source has none for this photo.
+        """
+        found = self._truth(face)
+        if name not in found:
+            held = ", ".join(sorted(found)) or "none"
+            raise FaceReconError(f"face {face} has no truth '{name}' beside it: its source gave {held}")
+        return found[name]
+
+    def truth_sha256(self, face: str) -> str:
+        """A digest of all truth beside a face; "" without any."""
+        return truth_sha256(self._truth(face))
+
+    def _truth(self, face: str) -> dict[str, NDArray[Any]]:
+        entry, place = self._place(face)
+        if entry.shard not in self._named:
+            keys = (key.split("/") for key in self._reader(entry.shard).keys() if key.startswith(f"{_TRUTH}/"))  # noqa: SIM118
+            named: dict[int, list[str]] = {}
+            for _, name, row in keys:
+                named.setdefault(int(row), []).append(name)
+            self._named[entry.shard] = named
+        names = self._named[entry.shard].get(place, ())
+        return {name: self._reader(entry.shard).get_tensor(f"{_TRUTH}/{name}/{place}") for name in names}
+
     def columns(self, faces: Sequence[str]) -> dict[str, list[Any]]:
         """What a table says of faces: ``crop_sha256`` and ``phash`` in hexadecimal digits, and each of ``MEASURES``."""
         small: dict[Path, dict[str, NDArray[Any]]] = {}
@@ -258,6 +299,7 @@ class FaceStore:
             self._row(face, "phash"),
             np.zeros(crop.shape[:2], np.uint8) if parts is None else parts,
             Measures(*self._row(face, "measures").tolist()),
+            self._truth(face),
         )
 
     def _place(self, face: str) -> tuple[_Entry, int]:

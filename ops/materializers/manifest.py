@@ -27,7 +27,7 @@ class ManifestMaterializer(FileMaterializer):
             with self._file(".parquet") as path:
                 table.reset_index(drop=True).to_parquet(path)
                 self._write(f"{name}.parquet", path.read_bytes())
-        self._write_json("manifest.json", {**_places(data), "size": data.size})
+        self._write_json("manifest.json", {**_places(data), "size": data.size, "truth": data.truth})
 
     def load(self, data_type: type[Any]) -> Manifest:
         tables = {}

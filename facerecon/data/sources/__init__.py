@@ -1,16 +1,18 @@
 """Where photos come from: one module per on-disk layout, behind one small interface.
 
 A source is a function ``(root, context) -> photos`` that names what lies under a folder; it decodes no image, but
-for videos, of which it keeps the frames it names. A new layout is one module here with one function that is registered.
+for videos, of which it keeps the frames it names. A new layout is one module here with one function that is registered;
+a module elsewhere registers its own by the same call, and is known by name once it is imported.
 """
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,27 +71,52 @@ Parts = Callable[[Path, str], NDArray[np.uint8] | None]
 """(root, uri) -> labels of the face's parts, uint8 [h, w] over the whole photo in any resolution, 0 = none; or None."""
 
 
+Truth = Callable[[Path, str], Mapping[str, NDArray[Any]]]
+"""(root, uri) -> what is known of a photo: named arrays of numbers of any shape, kept as they are beside each face."""
+
+
 @dataclass(frozen=True)
 class Source:
     """A layout: ``photos`` lists what lies under a root, ``parts`` reads a photo's labelled parts where it has them,
-    ``companions`` names what lies beside photos and tells of them, where there is such."""
+    ``companions`` names what lies beside photos and tells of them, ``truth`` reads named arrays, where there are such.
+
+    They are functions of a module, so that worker processes find them."""
 
     photos: Photos
     parts: Parts | None = None
     companions: Companions | None = None
+    truth: Truth | None = None
 
 
 SOURCES: dict[str, Source] = {}
 
 
-def register_source(parts: Parts | None = None, companions: Companions | None = None) -> Callable[[Photos], Photos]:
-    """Register a source under its function's name."""
+def register_source(
+    parts: Parts | None = None, companions: Companions | None = None, truth: Truth | None = None
+) -> Callable[[Photos], Photos]:
+    """Register a source under its function's name; ValueError if there is one of that name."""
 
     def register(photos: Photos) -> Photos:
-        SOURCES[photos.__name__] = Source(photos, parts, companions)
+        if photos.__name__ in SOURCES:
+            raise ValueError(f"the source {photos.__name__!r} is registered twice")
+        SOURCES[photos.__name__] = Source(photos, parts, companions, truth)
         return photos
 
     return register
+
+
+def source_of(layout: str) -> Source:
+    """The source that is registered under a name.
+
+    Raises:
+        FaceReconError: there is none.
+    """
+    if layout not in SOURCES:
+        raise FaceReconError(
+            f"data.source: '{layout}' not among {', '.join(sorted(SOURCES))}: name one of these, or import the module "
+            "that registers it"
+        )
+    return SOURCES[layout]
 
 
 def _refuse(error: OSError) -> None:

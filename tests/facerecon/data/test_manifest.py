@@ -86,6 +86,7 @@ def test_digest_changes_with_any_content(manifest: Manifest, data: st.DataObject
         replace(manifest, faces=more),
         replace(manifest, quarantine=refused),
         replace(manifest, faces=manifest.faces.iloc[1:]),
+        replace(manifest, truth="t"),
     ]
     assert manifest.digest not in [change.digest for change in changes]
 

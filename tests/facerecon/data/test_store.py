@@ -10,13 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from facerecon.data.quarantine import Code, Refusal
-from facerecon.data.store import MEASURES, AlignedFace, AlignedPhoto, FaceStore, Measures, face_name
+from facerecon.data.store import MEASURES, AlignedFace, AlignedPhoto, FaceStore, Measures, face_name, truth_sha256
 from facerecon.errors import FaceReconError
 from facerecon.files import sha256_bytes, sha256_file
 
 
 def make_face(seed: int, parts: bool = False) -> AlignedFace:
     rng = np.random.default_rng(seed)
+    light = {"light": rng.random(3, np.float32), "lamps": np.array(seed), "depth": rng.random((2, seed % 4))}
     return AlignedFace(
         crop=rng.integers(0, 256, (8, 8, 3), dtype=np.uint8),
         five=rng.random((5, 2), np.float32),
@@ -25,6 +26,7 @@ def make_face(seed: int, parts: bool = False) -> AlignedFace:
         phash=rng.integers(0, 256, 8, dtype=np.uint8),
         parts=rng.integers(0, 19, (8, 8), dtype=np.uint8) if parts else np.zeros((8, 8), np.uint8),
         measures=Measures(*rng.random(len(MEASURES)).tolist()),
+        truth=light if seed % 3 else {},
     )
 
 
@@ -131,3 +133,18 @@ def test_parts_are_there_only_where_the_source_has_them(tmp_path: Path) -> None:
     assert labels is not None
     assert np.array_equal(labels, make_photo(1, parts=True).faces[0].parts)
     assert store.parts(make_photo(3).sha256) is None
+
+
+def test_truth_is_there_only_where_the_source_has_it(tmp_path: Path) -> None:
+    FaceStore.write(tmp_path, [make_photo(1), make_photo(3)])
+    store, face, without = FaceStore(tmp_path), make_photo(1).sha256, make_photo(3).sha256
+    expected = make_photo(1).faces[0].truth
+    for name, array in expected.items():
+        np.testing.assert_array_equal(store.truth(face, name), array)
+        assert store.truth(face, name).dtype == array.dtype
+    assert store.truth_sha256(face) == truth_sha256(expected)
+    assert store.truth_sha256(without) == ""
+    with pytest.raises(FaceReconError, match=rf"^face {face} has no truth 'pose' beside it: .* depth, lamps, light$"):
+        store.truth(face, "pose")
+    with pytest.raises(FaceReconError, match=rf"^face {without} has no truth 'light' beside it: its source gave none$"):
+        store.truth(without, "light")

@@ -43,10 +43,10 @@ def test_it_comes_back_as_it_was(materializer: ManifestMaterializer) -> None:
 
 def test_one_of_several_sources_comes_back(materializer: ManifestMaterializer) -> None:
     sources = {"clips": SourceRoot("footage", "/clips"), "photos": SourceRoot("folder", "/photos")}
-    saved = replace(manifest(), sources=sources, store={"clips": "/a", "photos": "/b"}, size=64)
+    saved = replace(manifest(), sources=sources, store={"clips": "/a", "photos": "/b"}, size=64, truth="t")
     materializer.save(replace(saved, faces=saved.faces.assign(source="photos", crop_sha256="c")))
     loaded = materializer.load(Manifest)
-    assert (loaded.sources, loaded.store) == (sources, {"clips": "/a", "photos": "/b"})
+    assert (loaded.sources, loaded.store, loaded.truth) == (sources, {"clips": "/a", "photos": "/b"}, "t")
     content = materializer.compute_content_hash(loaded)
     assert content != materializer.compute_content_hash(replace(loaded, store={"clips": "/a", "photos": "/c"}))
 

@@ -68,7 +68,6 @@ def test_a_source_is_registered_under_its_name(monkeypatch: pytest.MonkeyPatch) 
     def no_parts(root: Path, uri: str) -> None:
         return None
 
-    @register_source()
     def my_layout(root: Path, context: SourceContext) -> Iterator[Photo]:
         yield Photo("a.png")
 
@@ -76,8 +75,16 @@ def test_a_source_is_registered_under_its_name(monkeypatch: pytest.MonkeyPatch) 
     def labelled(root: Path, context: SourceContext) -> Iterator[Photo]:
         yield Photo("a.png")
 
-    assert sources.SOURCES["my_layout"] == Source(my_layout, None)
-    assert sources.SOURCES["labelled"] == Source(labelled, no_parts)
+    assert register_source()(my_layout) is my_layout
+    assert sources.source_of("my_layout") == Source(my_layout)
+    assert sources.source_of("labelled") == Source(labelled, no_parts)
+    with pytest.raises(ValueError, match="'my_layout' is registered twice"):
+        register_source()(my_layout)
+
+
+def test_a_source_that_nobody_registered_is_an_error_that_names_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(FaceReconError, match=r"^data\.source: 'unheard' not among archive, .*import the module"):
+        ingest(DataSettings(path=str(tmp_path), source="unheard"), tmp_path, tmp_path / "frames")
 
 
 @pytest.mark.parametrize("name", ["folder", "lfw"])
