@@ -6,7 +6,7 @@ from typing import Any, cast
 from pydantic import Field, ValidationError, create_model, field_validator
 
 from facerecon.data.alignment import AlignmentSettings
-from facerecon.data.settings import DataSettings
+from facerecon.data.settings import DataSettings, Sources
 from facerecon.data.sources import SOURCES
 from facerecon.data.validation.settings import ValidationSettings
 from facerecon.errors import FaceReconError
@@ -26,16 +26,17 @@ class RunSettings(TaskSettings):
     name: str = Field("demo", pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
     task: str = "inpainting"
     seed: int = Field(0, ge=0, le=2**31 - 1)
-    data: DataSettings = Field(default_factory=DataSettings)
+    data: Sources = Field(default_factory=lambda: (DataSettings(),))
     alignment: AlignmentSettings = Field(default_factory=AlignmentSettings)
     validation: ValidationSettings = Field(default_factory=ValidationSettings)
     onnx: OnnxSettings = Field(default_factory=OnnxSettings)
 
     @field_validator("data")
     @classmethod
-    def _known_source(cls, data: DataSettings) -> DataSettings:
-        if data.source not in SOURCES:
-            raise ValueError(f"source: '{data.source}' not among {', '.join(sorted(SOURCES))}")
+    def _known_sources(cls, data: tuple[DataSettings, ...]) -> tuple[DataSettings, ...]:
+        for source in data:
+            if source.source not in SOURCES:
+                raise ValueError(f"source: '{source.source}' not among {', '.join(sorted(SOURCES))}")
         return data
 
     def values(self, *fields: str) -> dict[str, Any]:

@@ -134,15 +134,17 @@ def _weights() -> Finding:
 
 def _data() -> Finding:
     settings: RunSettings = read_run_file(DEFAULT_FILE, ()).settings
-    folder = PROJECT / settings.data.path
-    if not folder.is_dir():
-        return Finding("data", "bad", f"{folder} does not exist", "make sample, or run with -c and your own data.path")
+    folders = [PROJECT / source.path for source in settings.data]
+    if absent := [str(folder) for folder in folders if not folder.is_dir()]:
+        return Finding(
+            "data", "bad", f"{', '.join(absent)} does not exist", "make sample, or run with -c and your own data.path"
+        )
     digest = dvc_digest()
     if "changed since" in digest:
         return Finding(
             "data", "note", "data/ is not what data.dvc names", "`dvc add data` if that is meant, `dvc checkout` if not"
         )
-    return Finding("data", "ok", f"{folder}, DVC {digest[:12]}")
+    return Finding("data", "ok", f"{', '.join(map(str, folders))}, DVC {digest[:12]}")
 
 
 def _disk() -> Finding:

@@ -7,6 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from facerecon import weights
+from facerecon.data.settings import licence_text, licences_of
+from facerecon.data.sources import source_modules
 from facerecon.files import sha256_bytes, sha256_file
 from facerecon.run import RunSettings
 from facerecon.tasks import get_task
@@ -77,12 +79,15 @@ def pretrained_of(settings: RunSettings) -> dict[str, list[str]]:
 
 
 def step_digests(settings: RunSettings, steps: tuple[str, ...]) -> dict[str, str]:
-    """The digest of the code that each step reaches; also what the config names: the task's parts, the model family."""
+    """The digest of the code that each step reaches; also what the config names: the sources, the task's
+    parts, the model family."""
     return {step: code_digest(f"steps.{step}", *named_modules(settings, step)) for step in steps}
 
 
 def named_modules(settings: RunSettings, step: str) -> list[str]:
     """The modules that a step imports because the config names them."""
+    if step == "ingest":
+        return source_modules(source.source for source in settings.data)
     if step not in _PARTS:
         return []
     task = get_task(settings.task)
@@ -114,5 +119,5 @@ def onnx_metadata(settings: RunSettings) -> dict[str, str]:
         "size": str(settings.alignment.size),
         "config_digest": settings.digest,
         **get_task(settings.task).signature.metadata,
-        "licence": f"code MIT; trained on data of licence: {settings.data.licence}",
+        "licence": f"code MIT; trained on data of licence: {licence_text(licences_of(settings.data))}",
     }

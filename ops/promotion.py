@@ -18,6 +18,7 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
+from facerecon.data.settings import licence_text
 from facerecon.errors import FaceReconError
 from facerecon.evaluation.promotion import Check, Decision, Opponent, decide
 from facerecon.files import digest_of
@@ -74,12 +75,13 @@ class Grounds:
     """What a decision rests on beside the two models.
 
     ``rule`` are the promotion's settings; ``digests`` (data, cases, code) become tags of the version;
-    ``weights_licences`` has the licence of each pretrained weights file that was used, by its name.
+    ``data_licences`` has the licence of each source of faces, ``weights_licences`` that of each pretrained weights file
+    that was used, by its name.
     """
 
     rule: dict[str, Any]
     digests: dict[str, str]
-    data_licence: str
+    data_licences: dict[str, str]
     weights_licences: dict[str, str]
 
     def digest(self, champion: int | None) -> str:
@@ -120,7 +122,7 @@ def challenge(
         ours = gate.measure(trained)
         if standing.champion is not None and standing.champion != number:
             opponent = _opponent(client, name, standing.champion, trained, gate)
-        licences = grounds.data_licence, grounds.weights_licences
+        licences = grounds.data_licences, grounds.weights_licences
         decision = decide(ours, opponent, gate.identities, gate.rule, gate.metrics, *licences)
         decision = decision.model_copy(update={"registered_model": name, "version": number, "rule": grounds.rule})
         decision = _with_known_champion(_not_rolled_back(decision, version), standing)
@@ -133,7 +135,7 @@ def challenge(
             "gate_figures": _gate_figures(decision),
             # what hinders measuring the champion may be mended: the same model is decided on anew then
             "decision_grounds": "" if opponent and opponent.obstacle else grounds.digest(decision.champion_version),
-            "data_licence": grounds.data_licence,
+            "data_licence": licence_text(grounds.data_licences),
         }
         move = Move(
             model=name,

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from facerecon.data.manifest import Manifest
 from facerecon.data.quarantine import Code
+from facerecon.data.settings import licence_text, licences_of
 from facerecon.data.validation.outcomes import DataDocs
 from facerecon.evaluation.evaluation import Evaluation
 from facerecon.evaluation.promotion import MODEL, Decision
@@ -92,8 +93,8 @@ class Publication:
             comparison=self.comparison,
             history=self.result.history,
             counts=faces.counts(),
-            sources=settings.data.source,
-            licence=settings.data.licence,
+            sources=", ".join(source.label for source in settings.data),
+            licence=licence_text(licences_of(settings.data)),
             expectations=self.data_docs.summary(),
             quarantine=dict(Counter(Code(code).meaning for code in faces.quarantine["code"])),
             licences=faces.licences(),
@@ -124,7 +125,7 @@ class Publication:
         tags, report = self.tags | self.cached, get_task(self.settings.task).report
         show_in_zenml(tags)
         tracking.log_settings(self.settings, tags)
-        tracking.log_data(self.faces, self.settings)
+        tracking.log_data(self.faces)
         log_curves(self.result.history)
         tracking.log_figures(self.evaluation, self.result, self.decision)
         tracking.log_samples(self.evaluation, report)

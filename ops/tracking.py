@@ -36,6 +36,8 @@ def flat_parameters(settings: RunSettings) -> dict[str, Any]:
         if isinstance(value, dict) and value:
             for key, inner in value.items():
                 walk(f"{prefix}.{key}" if prefix else str(key), inner)
+        elif isinstance(value, list) and any(isinstance(inner, dict) for inner in value):  # of sources
+            walk(prefix, {inner["name"] or inner["source"]: inner for inner in value})
         else:
             flat[prefix] = ",".join(map(str, value)) if isinstance(value, list) else value
 

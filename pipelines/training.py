@@ -3,6 +3,8 @@
 from typing import Any
 
 from facerecon.data.ingest import source_fingerprint
+from facerecon.data.settings import licences_of
+from facerecon.data.sources import source_modules
 from facerecon.run import parse_settings
 from facerecon.tasks import get_task
 from facerecon.workspace import PROJECT
@@ -31,8 +33,10 @@ def run_training(settings: dict[str, Any]) -> None:
     def part(name: Any) -> dict[str, Any]:
         return run.values(*task.fields[name])
 
-    photos = ingest(data=run.data, fingerprint=source_fingerprint(run.data, PROJECT), code=code["ingest"])
-    cut_out = align(photos=photos, alignment=run.alignment)
+    modules = source_modules(source.source for source in run.data)
+    fingerprint = source_fingerprint(run.data, PROJECT)
+    photos = ingest(modules=modules, fingerprint=fingerprint, code=code["ingest"], **run.values("data"))
+    cut_out = align(photos=photos, alignment=run.alignment, modules=modules)
     faces, data_docs = validate(faces=cut_out, validation=run.validation, code=code["validate"])
     cases = freeze_cases(faces=faces, task=task.name, settings=part("cases"), code=code["freeze_cases"])
     given = {"faces": faces, "cases": cases, "task": task.name}
@@ -46,7 +50,7 @@ def run_training(settings: dict[str, Any]) -> None:
         model_uri=model_uri,
         settings=part("gate"),
         config=run.name,
-        licence=run.data.licence,
+        licences=licences_of(run.data),
         pretrained=sorted(pretrained_of(run)),
         code=code["promote"],
         **given,

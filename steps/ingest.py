@@ -6,14 +6,19 @@ from zenml import log_metadata, step
 
 from facerecon.data.manifest import Manifest
 from facerecon.data.settings import Sources
+from facerecon.data.sources import load_sources
 from facerecon.workspace import PROJECT, state_folder
 from ops.materializers.manifest import ManifestMaterializer
 from steps.caching import CACHED
 
 
 @step(cache_policy=CACHED, output_materializers=ManifestMaterializer)
-def ingest(data: Sources, fingerprint: str, code: str) -> Annotated[Manifest, "photos"]:
-    """``fingerprint`` stands for the photos in the cache key: the step runs again when they may have changed."""
+def ingest(data: Sources, modules: list[str], fingerprint: str, code: str) -> Annotated[Manifest, "photos"]:
+    """``fingerprint`` stands for the photos in the cache key: the step runs again when they may have changed.
+
+    ``modules`` are those that register the sources' layouts.
+    """
+    load_sources(modules)
     from facerecon.data.ingest import ingest as ingest_photos
 
     manifest = ingest_photos(data, PROJECT, state_folder() / "frames")

@@ -20,13 +20,13 @@ def promote(
     task: str,
     settings: dict[str, Any],
     config: str,
-    licence: str,
+    licences: dict[str, str],
     pretrained: list[str],
     code: str,
 ) -> tuple[Annotated[Decision, "decision"], Annotated[dict[str, Any], "comparison"]]:
     """The decision, and what both models make of a few faces; only the gate split decides, test is reported alone.
 
-    ``licence`` is that of the data, ``pretrained`` names the pretrained weights that the run used.
+    ``licences`` are those of the data by source, ``pretrained`` names the pretrained weights that the run used.
     """
     from ops.promotion import Grounds, challenge, champion_before, weights_licences
     from ops.zenml_models import follow
@@ -36,7 +36,7 @@ def promote(
     grounds = Grounds(
         rule=gate.rule.settings.model_dump(mode="json"),
         digests={"manifest_digest": faces.digest, "cases_digest": cases.digest, "gate_code": code},
-        data_licence=licence,
+        data_licences=licences,
         weights_licences=weights_licences(pretrained),
     )
     weights_uri = f"{context.inputs['training_result'][0].uri}/model.safetensors"

@@ -135,3 +135,9 @@ def sources_of(data: Any) -> tuple[DataSettings, ...]:
 def licences_of(sources: tuple[DataSettings, ...]) -> dict[str, str]:
     """The licence of each source's photographs, by what the source is called."""
     return {source.label: source.licence for source in sources}
+
+
+def licence_text(licences: Mapping[str, str]) -> str:
+    """One source's licence as it is; of several each with its source's name before it."""
+    named = [f"{label}: {licence}" for label, licence in licences.items()]
+    return "; ".join(named if len(licences) > 1 else licences.values())

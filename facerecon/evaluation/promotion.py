@@ -155,16 +155,16 @@ def decide(
     identities: Mapping[str, str],
     rule: Rule,
     metrics: tuple[Metric, ...],
-    data_licence: str,
+    data_licences: Mapping[str, str],
     weights_licences: Mapping[str, str],
 ) -> Decision:
     """Decide between a challenger and the champion; with no champion yet, licences, figures and baselines decide.
 
-    ``identities`` names each face's person; ``metrics`` are those of the scores; ``weights_licences`` has the licence
-    of each pretrained weights file that was used, by its name.
+    ``identities`` names each face's person; ``metrics`` are those of the scores; ``data_licences`` has the licence of
+    each source of faces, ``weights_licences`` that of each pretrained weights file that was used, by its name.
     """
     checks = [
-        _data_licence(data_licence),
+        _data_licences(data_licences),
         _weights_licences(weights_licences),
         _complete("challenger", challenger, rule),
     ]
@@ -219,11 +219,13 @@ def decide(
 GAIN = "gain"
 
 
-def _data_licence(licence: str) -> Check:
-    if _unnamed(licence):
-        said = "no licence is named for the data: state it as data.licence in the config"
+def _data_licences(licences: Mapping[str, str]) -> Check:
+    if unnamed := sorted(name for name, licence in licences.items() if _unnamed(licence)):
+        which = f" from {', '.join(unnamed)}" if len(licences) > 1 else ""
+        said = f"no licence is named for the data{which}: state it as data.licence in the config"
         return Check(name="data licence", passed=False, said=said)
-    return Check(name="data licence", passed=True, said=f"the data's licence is named: {licence.strip()}")
+    named = "; ".join(licence.strip() for licence in licences.values())
+    return Check(name="data licence", passed=True, said=f"the data's licence is named: {named}")
 
 
 def _weights_licences(licences: Mapping[str, str]) -> Check:

@@ -4,12 +4,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 from pydantic import BaseModel, Field, create_model
 
+from facerecon.data.settings import licences_of
 from facerecon.errors import FaceReconError
 from facerecon.files import write_json
 from facerecon.models import find_family, list_models, model_options
@@ -41,8 +42,9 @@ def groups(model: type[BaseModel], path: str = "") -> dict[str, type[BaseModel]]
     """Every group of settings by its dotted path; "" is the whole run."""
     found = {path: model}
     for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
-            found |= groups(field.annotation, f"{path}.{name}".lstrip("."))
+        for kind in (field.annotation, *get_args(field.annotation)):  # data is a tuple of such
+            if isinstance(kind, type) and issubclass(kind, Settings):
+                found |= groups(kind, f"{path}.{name}".lstrip("."))
     return found
 
 
@@ -63,7 +65,7 @@ def test_every_config_is_valid_and_bears_its_files_name(path: Path) -> None:
     parameters = yaml.safe_load(path.read_text(encoding="utf-8"))["parameters"]
     settings = parse_settings(parameters, path.name)
     assert settings.name == path.stem  # the name is the folder of its outputs
-    assert settings.data.licence != "unknown"
+    assert "unknown" not in licences_of(settings.data).values()
 
 
 @pytest.mark.parametrize("group", [pytest.param(path, id=path or "parameters") for path in groups(Run)])
@@ -127,6 +129,7 @@ def test_a_wrong_value_is_named_with_its_key_and_bound(path: str, value: Any, pa
     [
         (nested("training.keep_fitted", True), ["parameters.training", "nothing to keep without init_from"]),
         (nested("data.source", "imdb"), ["parameters.data", "source: 'imdb' not among archive, celeba", "lfw"]),
+        ({"data": [{}, {"name": "b", "source": "imdb"}]}, ["parameters.data", "'imdb' not among archive"]),
         (nested("model.family", "gan"), ["parameters.model", "model family 'gan' not among", "unet_attention"]),
         (nested("model.options.features", [3, 8]), ["options.features = [3, 8]", "even width, at least 4"]),
         (nested("masks.training_families", ["brush", "held_out"]), ["training_families: held_out not among brush"]),
@@ -150,7 +153,7 @@ def test_what_does_not_exist_or_fit_together_is_named(parameters: Any, parts: li
 
 def test_shares_may_be_zero_and_their_rounding_is_forgiven() -> None:
     splits = {"train": 0.1 + 0.2, "val": 0.7, "gate": 0.0, "test": 0.0}
-    assert parse_settings(nested("data.splits", splits), "here").data.splits.gate == 0
+    assert parse_settings(nested("data.splits", splits), "here").data[0].splits.gate == 0
 
 
 def test_the_error_keeps_pydantics_as_its_cause() -> None:

@@ -184,7 +184,7 @@ class Offer:
         path = self.state / f"weights-{seed}.safetensors"
         save_model(path, trained)
         rule = SETTINGS.model_dump(mode="json")
-        grounds = Grounds(rule, {"manifest_digest": "m" * 64}, "MIT", {"sface": "Apache-2.0"})
+        grounds = Grounds(rule, {"manifest_digest": "m" * 64}, {"photos": "MIT"}, {"sface": "Apache-2.0"})
         grounds, gate = replace(grounds, **changed), KnownGate(self.scores)
         return challenge(config, self.uri, str(path), trained, gate, grounds, by=f"run-{seed}")
 

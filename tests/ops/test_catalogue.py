@@ -16,7 +16,7 @@ def test_every_version_is_listed_with_what_matters(offer, make_scores):
     offer(2, 21.0)
     grades = np.full(24, 20.0)
     grades[0] = np.nan
-    offer(3, make_scores(grades), config="lfw", data_licence="unknown")
+    offer(3, make_scores(grades), config="lfw", data_licences={"photos": "unknown"})
     demo2, demo1, lfw = all_versions()
     assert (demo2.config, demo2.version, demo2.aliases) == ("demo", 2, ("challenger", "champion"))
     assert (demo1.version, demo1.aliases) == (1, ())

@@ -85,6 +85,7 @@ def test_the_machine_says_what_trains_and_how():
 
 def test_a_step_follows_the_code_of_its_own_part_only():
     settings = parse_settings({}, "test")
+    assert lineage.named_modules(settings, "ingest") == ["facerecon.data.sources.folder"]
     named = {step: lineage.named_modules(settings, step) for step in ("align", "freeze_cases", "train", "promote")}
     assert named["align"] == []
     assert named["freeze_cases"] == ["facerecon.tasks.inpainting", "facerecon.tasks.inpainting.cases"]

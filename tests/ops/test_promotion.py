@@ -133,7 +133,7 @@ def test_figures_that_are_no_numbers_are_not_promoted(offer, alias_of, make_scor
     assert not offer(1, broken).champion
     assert alias_of("champion") is None
     offer(2, 20.0)
-    decision = offer(1, broken, data_licence="CC0")
+    decision = offer(1, broken, data_licences={"photos": "CC0"})
     assert not decision.champion
     assert failed(decision) == {"challenger's figures"}
     assert mean(decision, "hole_psnr", "brush", 1) is None
@@ -141,7 +141,7 @@ def test_figures_that_are_no_numbers_are_not_promoted(offer, alias_of, make_scor
 
 
 def test_a_model_without_a_licence_is_not_promoted_until_it_is_named(offer, alias_of):
-    decision = offer(1, 20.0, data_licence=" Unknown ")
+    decision = offer(1, 20.0, data_licences={"photos": " Unknown "})
     assert not decision.champion
     assert "no licence is named for the data" in decision.reason
     assert (alias_of("champion"), alias_of("challenger")) == (None, 1)
@@ -245,11 +245,11 @@ def test_a_former_champion_that_comes_again_loses_again(offer, alias_of):
 
 def test_a_champion_is_not_put_down_by_its_own_weights(offer, alias_of):
     offer(1, 20.0)
-    decision = offer(1, data_licence="unknown")
+    decision = offer(1, data_licences={"photos": "unknown"})
     assert decision.champion
     assert decision.reason.startswith("it is champion already, though no licence")
     before = everything()
-    assert offer(1, data_licence="unknown") == decision
+    assert offer(1, data_licences={"photos": "unknown"}) == decision
     assert everything() == before
     assert alias_of("champion") == 1
 
@@ -304,14 +304,14 @@ def test_what_was_rolled_back_by_hand_only_a_hand_puts_back(offer, alias_of):
     again = offer(2)
     assert not again.champion
     assert "version 1 is champion (by hand: it smears)" in again.reason
-    anew = offer(2, data_licence="CC0")
+    anew = offer(2, data_licences={"photos": "CC0"})
     assert not anew.champion
     assert failed(anew) == {"not rolled back"}
     assert "it smears" in anew.reason
     assert alias_of("champion") == 1
     promote_by_hand("demo/2", "mended elsewhere")
     assert alias_of("champion") == 2
-    assert offer(2, data_licence="CC BY").champion
+    assert offer(2, data_licences={"photos": "CC BY"}).champion
 
 
 @pytest.mark.parametrize(
@@ -347,7 +347,7 @@ def test_nobody_is_made_champion_by_hand_whose_weights_are_gone_or_changed(offer
 
 
 def test_rollback_without_a_champion_says_so(offer):
-    offer(1, 20.0, data_licence="")
+    offer(1, 20.0, data_licences={"photos": ""})
     with pytest.raises(FaceReconError, match="demo has no champion"):
         rollback("demo", "x")
 

@@ -49,7 +49,7 @@ def test_a_version_is_found_by_every_name_a_user_has_for_it(offer):
 )
 def test_what_names_no_version_is_told_what_there_is(offer, text, said):
     offer(1, 20.0)
-    offer(1, 20.0, config="lfw", data_licence="unknown")
+    offer(1, 20.0, config="lfw", data_licences={"photos": "unknown"})
     with pytest.raises(FaceReconError, match=said):
         find_version(text)
 

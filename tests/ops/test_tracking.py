@@ -28,6 +28,13 @@ def test_parameters_are_flat_and_complete():
     assert not any(isinstance(value, dict) and value for value in flat.values())
 
 
+def test_of_several_sources_each_ones_parameters_bear_its_name():
+    several = {"data": [{"path": "photos"}, {"name": "door", "source": "footage", "path": "clips"}]}
+    flat = tracking.flat_parameters(parse_settings(several, "test"))
+    assert (flat["data.folder.path"], flat["data.door.path"]) == ("photos", "clips")
+    assert flat["data.door.footage.min_face"] == 24
+
+
 def test_figures_have_steady_names_and_infinite_ones_are_left_out(published_by):
     found = {str(key): value for key, value in tracking.figure_metrics(published_by.evaluation(20.0)).items()}
     assert found == {

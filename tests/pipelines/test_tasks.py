@@ -22,7 +22,11 @@ RUN = ("zenml", "pipeline", "run", "training", "-c", "configs/mean_colour.yaml")
 def toy(clone, another_checkout):
     """A clone into which the toy task's module and config were copied, and which dvc.yaml names."""
     made = another_checkout("toy")
-    shutil.copytree(clone.root / "data" / "ci", made.root / "data" / "ci")
+    first, others = made.root / "data" / "ci", made.root / "data" / "others"
+    shutil.copytree(clone.root / "data" / "ci", first)
+    others.mkdir()
+    for person in sorted(first.iterdir())[::3]:
+        person.rename(others / person.name)
     shutil.copy(TOY / "mean_colour.py", made.root / "facerecon" / "tasks")
     shutil.copy(TOY / "mean_colour.yaml", made.root / "configs")
     dvc = made.root / "dvc.yaml"
@@ -122,6 +126,8 @@ def test_report_and_card_speak_of_it(toy, first):
         assert "colour error" in text
         assert "mean of training faces" in text
         assert "says the mean colour of a photograph" in text
+        assert "photos_with_colours, others" in text, "the sources"
+        assert "photos_with_colours: drawn by this project, MIT; others: drawn by somebody else, MIT" in text
         told = re.sub(r"<style>.*?</style>|<pre>.*?</pre>", "", text, flags=re.DOTALL)
         assert not re.search(r"Telea|hole PSNR|inpaint|masks|level \d", told)
 

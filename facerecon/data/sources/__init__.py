@@ -7,7 +7,7 @@ a module elsewhere registers its own by the same call, and is known by name once
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -117,6 +117,21 @@ def source_of(layout: str) -> Source:
             "that registers it"
         )
     return SOURCES[layout]
+
+
+def source_modules(layouts: Iterable[str]) -> list[str]:
+    """The modules that register these layouts: a process that imports them knows the layouts.
+
+    Raises:
+        FaceReconError: there is no such layout.
+    """
+    return sorted({source_of(layout).photos.__module__ for layout in layouts})
+
+
+def load_sources(modules: Iterable[str]) -> None:
+    """Import the ``modules`` that register layouts, as ``source_modules`` names them."""
+    for module in modules:
+        import_module(module)
 
 
 def _refuse(error: OSError) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import Field, ValidationError
 
-from facerecon.data.settings import DataSettings, Sources, licences_of, sources_of
+from facerecon.data.settings import DataSettings, Sources, licence_text, licences_of, sources_of
 from facerecon.errors import FaceReconError
 from facerecon.settings import Settings, first_problem
 
@@ -32,6 +32,8 @@ def test_several_sources_are_a_list() -> None:
     assert [source.label for source in settings.data] == ["folder", "door"]
     assert Run.model_validate(settings.model_dump(mode="json")) == settings
     assert licences_of(settings.data) == {"folder": "CC0", "door": "own"}
+    assert licence_text(licences_of(settings.data)) == "folder: CC0; door: own"
+    assert licence_text(licences_of(settings.data[:1])) == "CC0"
 
 
 OTHER = {"name": "other", "splits": {"train": 0.4, "val": 0.2, "gate": 0.2, "test": 0.2}}

@@ -24,8 +24,9 @@ from facerecon.data.settings import DataSettings
 from facerecon.data.sources import SOURCES, Photo, Source, SourceContext, image_files
 from facerecon.data.splits import split_of
 from facerecon.data.tombstones import Tombstones
-from facerecon.data.validation import resolve_suites, validate
+from facerecon.data.validation.check import validate
 from facerecon.data.validation.settings import ValidationSettings
+from facerecon.data.validation.suites import resolve_suites
 from facerecon.data.validation.tables import tables
 from facerecon.errors import FaceReconError
 from facerecon.workspace import PROJECT

@@ -59,7 +59,7 @@ def judge(challenger: Scores, opponent: Opponent | None, **changed: Any) -> Deci
     fields = {key: value for key, value in changed.items() if key in InpaintingPromotionSettings.model_fields}
     settings = SETTINGS.model_copy(update=fields)
     people = people_of(changed.get("people", PEOPLE))
-    licences = changed.get("licence", "MIT"), changed.get("weights", WEIGHTS)
+    licences = changed.get("licences", {"photos": changed.get("licence", "MIT")}), changed.get("weights", WEIGHTS)
     return decide(challenger, opponent, people, settings.rule, settings.metrics, *licences)
 
 
@@ -178,6 +178,14 @@ def test_an_unnamed_licence_keeps_even_the_first_model_back(licence):
     assert failed(against(figures(hole_psnr=1.0), weights={"found": licence})) == ["weights licences"]
 
 
+def test_of_several_sources_each_must_name_its_licence():
+    decision = judge(figures(), None, licences={"photos": "MIT", "door": "own"})
+    assert "the data's licence is named: MIT; own" in [check.said for check in decision.checks]
+    decision = judge(figures(), None, licences={"photos": "MIT", "door": "unknown", "yard": ""})
+    assert failed(decision) == ["data licence"]
+    assert decision.reason.startswith("no licence is named for the data from door, yard: ")
+
+
 def test_the_first_model_wins_with_finite_figures_and_named_licences():
     decision = judge(figures(1), None, weights={})
     assert decision.champion
@@ -266,7 +274,7 @@ def errors(model: Values, baseline: Values | None = None, **added: Values) -> Sc
 def decided(challenger: Scores, champion: Scores | None, *guards: Guard, **changed: float) -> Decision:
     opponent = None if champion is None else Opponent(7, champion)
     rule = other_rule(*guards, **changed)
-    return decide(challenger, opponent, people_of(), rule, (ERROR, OPEN), "MIT", {})
+    return decide(challenger, opponent, people_of(), rule, (ERROR, OPEN), {"photos": "MIT"}, {})
 
 
 def test_a_lower_error_wins_where_lower_is_better():

@@ -45,17 +45,19 @@ ERROR = Metric(name="colour_error", label="colour error", higher_is_better=False
 CASES = ("plain", "shifted")
 BASELINE = "mean_of_training"
 
-# the source: photographs in folders of people, and the truth beside each crop
+COLOUR = "colour"
+"""The truth beside each crop, [3] in [0, 1]: the mean of its photograph's pixels, RGB."""
+
+# the source: photographs in folders of people, and the truth beside each
 
 
-def truth_of(manifest: Manifest, face: str) -> NDArray[np.float32]:
-    """The truth beside a crop, [3] in [0, 1]: the mean of its photograph's pixels, RGB."""
-    uri = manifest.faces.set_index("face").at[face, "uri"]
-    image = cv2.imread(str(Path(manifest.root) / uri))
-    return (image[..., ::-1].mean(axis=(0, 1)) / 255).astype(np.float32)
+def truth(root: Path, uri: str) -> dict[str, NDArray[np.float32]]:
+    """The arrays beside a photograph."""
+    image = cv2.imread(str(root / uri))
+    return {COLOUR: (image[..., ::-1].mean(axis=(0, 1)) / 255).astype(np.float32)}
 
 
-@register_source()
+@register_source(truth=truth)
 def photos_with_colours(root: Path, place: Any) -> Iterator[Photo]:
     """Every image; the first subfolder names the person."""
     for path in image_files(root):
@@ -215,7 +217,7 @@ class Faces(Dataset[tuple[Tensor, Tensor]]):
     """Crops and colours of the training faces."""
 
     def __init__(self, manifest: Manifest) -> None:
-        self.manifest, self.store = manifest, manifest.aligned_faces
+        self.store = manifest.aligned_faces
         self.names = manifest.split("train")["face"].tolist()
 
     def __len__(self) -> int:
@@ -223,7 +225,7 @@ class Faces(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor]:
         face = self.names[draw.index]
-        return to_tensor(self.store.crop(face)), torch.from_numpy(truth_of(self.manifest, face))
+        return to_tensor(self.store.crop(face)), torch.from_numpy(self.store.truth(face, COLOUR))
 
 
 class ColourObjective(Objective):
@@ -310,7 +312,7 @@ def measure(
     faces, scores = evaluation_faces(manifest, split, most), Scores()
     if not len(faces):
         raise FaceReconError(f"the {split} split has no face: give more people, or raise data.splits.{split}")
-    truth = np.stack([truth_of(manifest, face) for face in faces.faces])
+    truth = np.stack([manifest.aligned_faces.truth(face, COLOUR) for face in faces.faces])
     for case in names:
         pairs = zip(faces.faces, faces.images, strict=True)
         images = torch.stack([to_tensor(cases.apply(case, face, crop)) for face, crop in pairs])
@@ -324,7 +326,7 @@ def measure(
 def mean_of_training(manifest: Manifest) -> NDArray[np.float64]:
     """The baseline: the mean colour [3] of the training faces' photographs."""
     faces = manifest.split("train")["face"]
-    return np.mean([truth_of(manifest, face) for face in faces], axis=0, dtype=np.float64)
+    return np.mean([manifest.aligned_faces.truth(face, COLOUR) for face in faces], axis=0, dtype=np.float64)
 
 
 def evaluate(settings: EvaluationPart, trained: TrainedModel, faces: Manifest, cases: Shifts) -> Evaluation:

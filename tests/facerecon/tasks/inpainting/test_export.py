@@ -36,7 +36,7 @@ def test_no_more_than_asked_for(tiny_manifest: Manifest, tiny_masks: MaskSet) ->
 
 def test_no_face_to_compare_on_is_an_error(tiny_manifest: Manifest, tiny_masks: MaskSet) -> None:
     faces = tiny_manifest.faces[tiny_manifest.faces["split"] != "val"]
-    manifest = Manifest(root="", faces=faces, store=tiny_manifest.store, size=64)
+    manifest = Manifest(faces, store=tiny_manifest.store, size=64)
     with pytest.raises(FaceReconError, match="the val split has no face"):
         parity_inputs(manifest, MaskCases(tiny_masks), 2)
 

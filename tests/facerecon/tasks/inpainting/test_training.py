@@ -61,7 +61,7 @@ def test_only_train_and_val_people_are_read(
     store = shutil.copytree(tiny_manifest.store, tmp_path / "store")
     others = pd.concat([tiny_manifest.split(split) for split in ("gate", "test")])
     assert FaceStore.remove(store, set(others["sha256"])) == len(others) == 5
-    manifest = Manifest(root="", faces=tiny_manifest.faces, store=str(store), size=tiny_manifest.size)
+    manifest = Manifest(tiny_manifest.faces, store=str(store), size=tiny_manifest.size)
     result = train_blobs(tmp_path / "run", manifest=manifest)
     assert result.best.digest == undisturbed.best.digest
     assert timeless(result.history) == timeless(undisturbed.history)
@@ -163,6 +163,6 @@ def test_a_split_without_faces_is_an_error(
     split: str, train_blobs: Train, tmp_path: Path, tiny_manifest: Manifest
 ) -> None:
     faces = tiny_manifest.faces[tiny_manifest.faces["split"] != split]
-    manifest = Manifest(root="", faces=faces, store=tiny_manifest.store, size=tiny_manifest.size)
+    manifest = Manifest(faces, store=tiny_manifest.store, size=tiny_manifest.size)
     with pytest.raises(FaceReconError, match=rf"the {split} split has no face .*data\.splits"):
         train_blobs(tmp_path, manifest=manifest)
