@@ -17,6 +17,7 @@ class Kind(StrEnum):
     PICTURE = "picture"
     CLIP = "clip"
     ARCHIVE = "archive"
+    DOCUMENT = "document"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +56,12 @@ _SIGNATURES: tuple[tuple[bytes, Format], ...] = (
     (rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n", _picture("JPEG XL", read=False)),
     (rb"II\xbc", _picture("JPEG XR", read=False)),
     (rb"8BP[SB]", _picture("Photoshop", read=False)),
-    (rb"P[1-7][\s#]|P[Ff]\n", _picture("PNM", read=False)),
+    (rb"P[1-6]\s+(#[^\n]*\n\s*)*\d+\s+\d+\s|P7\nWIDTH|P[Ff]\n\d+ \d+\n", _picture("PNM", read=False)),
     (rb"\x76\x2f\x31\x01", _picture("OpenEXR", read=False)),
     (rb"#\?(RADIANCE|RGBE)\n", _picture("Radiance HDR", read=False)),
     (rb"\0\0[\x01\x02]\0[\x01-\xff]\0.{4}", _picture("icon", read=False)),
-    (rb".{4}ftyp", _clip("MP4")),
-    (rb".{4}(moov|mdat|wide|skip|free|pnot)", _clip("QuickTime")),
+    (rb"[\0-\x08].{3}ftyp", _clip("MP4")),
+    (rb"[\0-\x08].{3}(moov|mdat|wide|skip|free|pnot)", _clip("QuickTime")),
     (rb"\x1a\x45\xdf\xa3", _clip("Matroska")),
     (rb"RIFF....AVI ", _clip("AVI")),
     (rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11", _clip("ASF")),
@@ -74,7 +75,7 @@ _SIGNATURES: tuple[tuple[bytes, Format], ...] = (
     (rb"\.RMF", _clip("RealMedia", read=False)),
     (
         rb"PK\x03\x04.{26}(mimetype|\[Content_Types\]|word/|xl/|ppt/|docProps/|META-INF/)",
-        _archive("document", read=False),
+        Format("document", Kind.DOCUMENT, read=False),
     ),
     (rb"PK(\x03\x04|\x05\x06|\x07\x08|00PK)", _archive("zip")),
     (rb".{257}ustar", _archive("tar")),

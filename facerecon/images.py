@@ -52,6 +52,16 @@ def check_header(photo: bytes) -> None:
         _check_size(image)
 
 
+def image_size(photo: Path | bytes) -> tuple[int, int]:
+    """Width and height in pixels as the header says them.
+
+    Raises:
+        UnreadableImageError: no image.
+    """
+    with _readable(), Image.open(_stream(photo), formats=_FORMATS) as image:
+        return image.size
+
+
 def _stream(photo: Path | bytes) -> Path | BytesIO:
     return BytesIO(photo) if isinstance(photo, bytes) else photo
 

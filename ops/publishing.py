@@ -11,6 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 from rich.console import Console
 
+from facerecon.data.account import as_lines, from_rows
 from facerecon.data.manifest import Manifest
 from facerecon.data.quarantine import Code
 from facerecon.data.settings import licence_text, licences_of
@@ -42,8 +43,8 @@ DIGITS = 4
 class Publication:
     """All that a run made, to be published.
 
-    ``cases`` is the digest of the frozen cases; ``code`` has the digest of the code that each step reaches,
-    ``provenance`` what was known of the run before it started.
+    ``cases`` is the digest of the frozen cases; ``account`` says what became of every file of the data; ``code`` has
+    the digest of the code that each step reaches, ``provenance`` what was known of the run before it started.
     """
 
     settings: RunSettings
@@ -55,6 +56,7 @@ class Publication:
     recorded: Decision
     comparison: dict[str, NDArray[Any]]
     data_docs: DataDocs
+    account: list[dict[str, Any]]
     code: dict[str, str]
     provenance: dict[str, str]
 
@@ -95,6 +97,7 @@ class Publication:
             counts=faces.counts(),
             sources=", ".join(source.label for source in settings.data),
             licence=licence_text(licences_of(settings.data)),
+            account=self.account,
             expectations=self.data_docs.summary(),
             quarantine=dict(Counter(Code(code).meaning for code in faces.quarantine["code"])),
             licences=faces.licences(),
@@ -134,7 +137,7 @@ class Publication:
         tracking.describe(self.evaluation, self.decision, report)
 
     def announce(self, folder: Path) -> None:
-        """Print the table, the verdict, the warnings about the data, and where everything is."""
+        """Print the table, the verdict, what became of the data's files, its warnings, and where everything is."""
         console, decision, report = Console(), self.decision, get_task(self.settings.task).report
         console.print(console_table(self.evaluation, report))
         for line in (*verdict(self.evaluation, report), *report.console(self.evaluation)):
@@ -143,6 +146,8 @@ class Publication:
         console.print(
             f"Version {decision.version} of {decision.registered_model} is {standing}: {decision.reason}", markup=False
         )
+        for line in as_lines(from_rows(self.account)):
+            console.print(line, highlight=False, markup=False)
         for warning in self.data_docs.warnings:
             console.print(f"Warning: {warning.said}", highlight=False, markup=False)
         shown = folder.relative_to(PROJECT) if folder.is_relative_to(PROJECT) else folder

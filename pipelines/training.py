@@ -35,9 +35,11 @@ def run_training(settings: dict[str, Any]) -> None:
 
     modules = source_modules(source.source for source in run.data)
     fingerprint = source_fingerprint(run.data, PROJECT)
-    photos = ingest(modules=modules, fingerprint=fingerprint, code=code["ingest"], **run.values("data"))
+    photos, passed_over = ingest(modules=modules, fingerprint=fingerprint, code=code["ingest"], **run.values("data"))
     cut_out = align(photos=photos, alignment=run.alignment, modules=modules)
-    faces, data_docs = validate(faces=cut_out, validation=run.validation, code=code["validate"])
+    faces, data_docs, account = validate(
+        faces=cut_out, passed_over=passed_over, validation=run.validation, code=code["validate"]
+    )
     cases = freeze_cases(faces=faces, task=task.name, settings=part("cases"), code=code["freeze_cases"])
     given = {"faces": faces, "cases": cases, "task": task.name}
     result = train(settings=part("training"), code=code["train"], initial=initial, **given)
@@ -65,6 +67,7 @@ def run_training(settings: dict[str, Any]) -> None:
         decision=decision,
         comparison=comparison,
         data_docs=data_docs,
+        account=account,
         code=code,
         provenance=run_provenance(run, initial),
     )

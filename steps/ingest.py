@@ -1,9 +1,10 @@
 """List the photographs: hashed, without duplicates, split by identity."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from zenml import log_metadata, step
 
+from facerecon.data.account import as_rows
 from facerecon.data.manifest import Manifest
 from facerecon.data.settings import Sources
 from facerecon.data.sources import load_sources
@@ -12,15 +13,18 @@ from ops.materializers.manifest import ManifestMaterializer
 from steps.caching import CACHED
 
 
-@step(cache_policy=CACHED, output_materializers=ManifestMaterializer)
-def ingest(data: Sources, modules: list[str], fingerprint: str, code: str) -> Annotated[Manifest, "photos"]:
+@step(cache_policy=CACHED, output_materializers={"photos": ManifestMaterializer})
+def ingest(
+    data: Sources, modules: list[str], fingerprint: str, code: str
+) -> tuple[Annotated[Manifest, "photos"], Annotated[list[dict[str, Any]], "passed_over"]]:
     """``fingerprint`` stands for the photos in the cache key: the step runs again when they may have changed.
 
-    ``modules`` are those that register the sources' layouts.
+    ``modules`` are those that register the sources' layouts. Files that are no photos are counted apart: they are not
+    part of what the manifest is known by.
     """
     load_sources(modules)
     from facerecon.data.ingest import ingest as ingest_photos
 
     manifest = ingest_photos(data, PROJECT, state_folder() / "frames")
     log_metadata({"code": code, "fingerprint": fingerprint, **manifest.counts()})
-    return manifest
+    return manifest, as_rows(manifest.passed_over)

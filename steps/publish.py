@@ -26,6 +26,7 @@ def publish(
     decision: Decision,
     comparison: dict[str, Any],
     data_docs: DataDocs,
+    account: list[dict[str, Any]],
     code: dict[str, str],
     provenance: dict[str, str],
 ) -> Annotated[HTMLString, "report"]:
@@ -48,6 +49,7 @@ def publish(
         decision,
         comparison,
         data_docs,
+        account,
         code,
         provenance,
     )

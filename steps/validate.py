@@ -1,9 +1,11 @@
 """Stop the pipeline unless the data fulfils what the suites ask of it."""
 
-from typing import Annotated
+from dataclasses import replace
+from typing import Annotated, Any
 
 from zenml import log_metadata, step
 
+from facerecon.data.account import as_rows, from_rows
 from facerecon.data.manifest import Manifest
 from facerecon.data.validation.outcomes import DataDocs
 from facerecon.data.validation.settings import ValidationSettings
@@ -18,15 +20,19 @@ from steps.caching import CACHED
     output_materializers={"valid_faces": ManifestMaterializer, "data_docs": DataDocsMaterializer},
 )
 def validate(
-    faces: Manifest, validation: ValidationSettings, code: str
-) -> tuple[Annotated[Manifest, "valid_faces"], Annotated[DataDocs, "data_docs"]]:
-    """The manifest without near-duplicates, once nothing is wrong that must stop the run, and what was seen.
+    faces: Manifest, passed_over: list[dict[str, Any]], validation: ValidationSettings, code: str
+) -> tuple[
+    Annotated[Manifest, "valid_faces"], Annotated[DataDocs, "data_docs"], Annotated[list[dict[str, Any]], "account"]
+]:
+    """The manifest without near-duplicates, what was seen, what became of every file, once nothing stops the run.
 
-    ``validation`` holds what stands in the file of suites, which thereby is part of the cache key.
+    ``passed_over`` counts the files that are no photos; ``validation`` holds what stands in the file of suites, which
+    thereby is part of the cache key.
     """
     from facerecon.data.validation.check import validate as validate_manifest
 
-    result = validate_manifest(faces, validation, refused_docs_folder())
+    listed = replace(faces, passed_over=from_rows(passed_over))
+    result = validate_manifest(listed, validation, refused_docs_folder())
     met = sum(outcome.success for outcome in result.docs.outcomes)
     log_metadata(
         {
@@ -36,4 +42,4 @@ def validate(
             "near-duplicates quarantined": len(result.manifest.quarantine) - len(faces.quarantine),
         }
     )
-    return result.manifest, result.docs
+    return result.manifest, result.docs, as_rows(result.manifest.account)

@@ -5,11 +5,12 @@ no name in an archive can lead out of a folder.
 """
 
 import errno
+import logging
 import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from lzma import LZMAError
@@ -17,11 +18,16 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from facerecon.data.quarantine import Code, RefusedError
 from facerecon.files import atomic_path
+from facerecon.formats import HEAD_BYTES
+
+LOG = logging.getLogger(__name__)
 
 MEMBER = "!/"
 
 MAX_BYTES = 500_000_000
 """A photo of more bytes is refused."""
+
+_UTF8, _UNICODE_PATH = 0x800, 0x7075
 
 MAX_MEMBERS = 300_000
 """An archive of more entries is refused."""
@@ -71,6 +77,67 @@ def member_names(path: Path) -> list[str]:
         UnreadableImageError: it is no zip archive, a truncated one, or one of too many entries.
     """
     return sorted({info.filename for info in _open(path).infolist() if not info.is_dir()})
+
+
+def member_head(path: Path, name: str) -> bytes:
+    """The first bytes of a member of a zip archive; none of one that cannot be read."""
+    try:
+        archive = _open(path)
+        with _judged(Code.BAD_MEMBER, "cannot be read from its archive"), archive.open(name) as stream:
+            return stream.read(HEAD_BYTES)
+    except (RefusedError, OSError):
+        return b""
+
+
+def readable_names(path: Path, encoding: str | None = None) -> dict[str, str]:
+    """Of each file's name in a zip archive, as ``member_names`` gives it: how it reads, its folders parted by "/".
+
+    Names are UTF-8 where the archive says so, or has the field for such (0x7075 of the zip specification), or where all
+    others can be read so. Others are in ``encoding``; if that is not known, in code page 437, as the specification has
+    it: different names stay different, but may read wrong.
+
+    Raises:
+        OSError: the file cannot be read.
+        UnreadableImageError: as ``member_names``; or the names are not in ``encoding``.
+    """
+    infos = {info.filename: info for info in _open(path).infolist() if not info.is_dir()}
+    said = {name: None if info.flag_bits & _UTF8 else _unicode_field(info) for name, info in infos.items()}
+    unsaid = {
+        name: info.orig_filename.encode("cp437")
+        for name, info in sorted(infos.items())
+        if not info.flag_bits & _UTF8 and said[name] is None
+    }
+    for codec in ("utf-8", encoding or "cp437"):
+        try:
+            decoded = {name: content.decode(codec) for name, content in unsaid.items()}
+            break
+        except UnicodeDecodeError as error:
+            wrong = error
+    else:
+        raise RefusedError(Code.BAD_ARCHIVE, f"names in it are not in the encoding {encoding}: {wrong.reason}")
+    if codec == "cp437":
+        LOG.warning("%s: names in it do not say their encoding: set data.zip_encoding (cp932, gbk ...)", path.name)
+    return readable(dict(sorted(({name: said[name] or name for name in infos} | decoded).items())))
+
+
+def readable(names: Mapping[str, str]) -> dict[str, str]:
+    """``names`` with folders parted by "/": a backslash parts them only where no name of the archive has a "/"."""
+    if any("/" in name for name in names.values()):
+        return dict(names)
+    return {name: shown.replace("\\", "/") for name, shown in names.items()}
+
+
+def _unicode_field(info: zipfile.ZipInfo) -> str | None:
+    """The name in a member's field 0x7075, if it has one that belongs to its name."""
+    extra = info.extra
+    while len(extra) >= 4:
+        kind, size = struct.unpack_from("<HH", extra)
+        field, extra = extra[4 : 4 + size], extra[4 + size :]
+        if kind == _UNICODE_PATH and len(field) > 5 and field[0] == 1:
+            (checksum,) = struct.unpack_from("<L", field, 1)
+            if checksum == zlib.crc32(info.orig_filename.encode("cp437")):
+                return field[5:].decode("utf-8", "replace")
+    return None
 
 
 def path_refusal(name: str) -> str:

@@ -93,8 +93,13 @@ class EvaluationFaces:
 
 
 def evaluation_faces(manifest: Manifest, split: str, most: int) -> EvaluationFaces:
-    """At most ``most`` faces of a split, chosen by hash of their content, so that growth changes few of them."""
+    """At most ``most`` faces of a split, chosen by hash of their content, so that growth changes few of them.
+
+    At the gate none of who was in another split before: a champion of then may have been trained on them.
+    """
     rows = manifest.split(split)
+    if split == "gate":
+        rows = rows[~rows["identity"].isin(manifest.moved)]
     chosen = sorted(rows.index, key=lambda i: unit_interval("evaluate", str(rows.at[i, "face"])))[:most]
     rows = rows.loc[sorted(chosen)].reset_index(drop=True)
     faces, store = rows["face"].tolist(), manifest.aligned_faces

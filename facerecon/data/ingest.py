@@ -1,28 +1,36 @@
 """From a folder of photographs to a manifest: hashed, without duplicates, split by identity."""
 
 import hashlib
+import logging
 import math
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
 
+from facerecon.data.account import Class, counted
 from facerecon.data.containers import MEMBER, read_bytes
 from facerecon.data.known import KnownPhotos
+from facerecon.data.listing import kind_of, walk
 from facerecon.data.manifest import PHOTO_COLUMNS, SPLITS, Manifest, SourceRoot
+from facerecon.data.people import names_alike, person_name
 from facerecon.data.quarantine import Code, Refusal, quarantine_table, refusal_of
 from facerecon.data.settings import DataSettings, sources_of
-from facerecon.data.sources import Photo, SourceContext, files, source_of
+from facerecon.data.sources import PassedOver, Photo, SourceContext, source_of
 from facerecon.data.splits import split_of
 from facerecon.data.tombstones import FORGOTTEN, Tombstones, clip_fact, photo_fact, remove_kept, track_fact
 from facerecon.errors import FaceReconError
 from facerecon.files import digest_of, sha256_bytes
+from facerecon.formats import Kind
 from facerecon.images import UnreadableImageError, check_header
 from facerecon.progress import track
 from facerecon.randomness import unit_interval
+
+LOG = logging.getLogger(__name__)
 
 _AT_ONCE = 1024
 
@@ -51,15 +59,16 @@ def source_fingerprint(data: DataSettings | tuple[DataSettings, ...], project: P
     sources = sources_of(data)
     if len(sources) > 1:
         return digest_of({source.label: source_fingerprint(source, project) for source in sources})
-    root = source_root(sources[0], project)
+    source, root = sources[0], source_root(sources[0], project)
     fingerprint = hashlib.sha256(Tombstones.read(project).digest.encode())
-    for path in files(root):
+    for entry in walk(root, source.follow_links, source.exclude):
         try:
-            state = path.stat()
-            change = f"{state.st_size}\0{state.st_mtime_ns}"
+            state = entry.path.stat()
+            # what is passed over is counted, not read
+            change = "" if entry.system else f"{state.st_size}\0{state.st_mtime_ns}"
         except OSError as error:
             change = str(error.strerror)  # a broken link, say: ``ingest`` puts it on the quarantine list
-        fingerprint.update(os.fsencode(f"{path.relative_to(root).as_posix()}\0{change}\n"))
+        fingerprint.update(os.fsencode(f"{entry.path.relative_to(root).as_posix()}\0{change}\n"))
     return fingerprint.hexdigest()
 
 
@@ -84,11 +93,20 @@ def ingest(data: DataSettings | tuple[DataSettings, ...], project: Path, frames:
     """
     sources = {source.label: source for source in sorted(sources_of(data), key=lambda source: source.label)}
     roots = {label: source_root(source, project) for label, source in sources.items()}
-    photos = [(label, photo) for label, source in sources.items() for photo in _photos(source, roots[label], frames)]
+    photos: list[tuple[str, Photo]] = []
+    passed_over: list[tuple[str, str, str]] = []
+    refused: list[tuple[str, str, Refusal]] = []
+    for label, source in sources.items():
+        listed = _listed(source, roots[label], frames)
+        photos += [(label, photo) for photo in listed.photos]
+        passed_over += [(label, *row) for row in listed.passed_over]
+        refused += [(label, _printable(uri), refusal) for uri, refusal in listed.refused]
     several = len(sources) > 1
     allowed = _allowed(photos) if several else {}
+    if alike := names_alike({person_name(photo.identity) for _, photo in photos if photo.identity}):
+        LOG.warning("names that differ only by case are different people: %s", "; ".join(map(" and ".join, alike)))
+    moved: dict[str, int] = {}
     rows: list[tuple[Any, ...]] = []
-    refused: list[tuple[str, str, Refusal]] = []
     first_with: dict[str, tuple[str, str]] = {}
     tombstones = Tombstones.read(project)
     graveyards = {root: _Graveyard(tombstones, root) for root in roots.values()}
@@ -114,10 +132,13 @@ def ingest(data: DataSettings | tuple[DataSettings, ...], project: Path, frames:
             refused.append((label, _printable(photo.uri), refusal))
             continue
         first_with[sha256] = (label, photo.uri)
-        name = photo.identity or f"unnamed-{sha256[:16]}"
-        split = split_of(name, sources[label].splits, allowed.get(name, photo.splits))
+        name = person_name(photo.identity) or f"unnamed-{sha256[:16]}"
+        may_be = allowed.get(name, photo.splits)
+        split = split_of(name, sources[label].splits, may_be)
         own = several and photo.identity and not sources[label].shared_names
         identity = f"{label}:{name}" if own else name
+        if split != split_of(photo.identity or name, sources[label].splits, may_be):
+            moved[identity] = moved.get(identity, 0) + 1
         shown = (photo.clip, photo.track, photo.frame, photo.time, photo.file, *(photo.anchor or (math.nan, math.nan)))
         rows.append((sha256, photo.uri, sha256, label, identity, split, photo.licence, *shown))
     for archive in whole:
@@ -125,6 +146,13 @@ def ingest(data: DataSettings | tuple[DataSettings, ...], project: Path, frames:
     remove_kept(frames, filter(None, taken_out))
     for read in known.values():
         read.write()
+    if moved:
+        LOG.warning(
+            "%d people are in another split than before, for names are compared composed and without blanks at their "
+            "ends: %s; no champion is measured on them",
+            len(moved),
+            ", ".join(f"{name} ({photos} photos)" for name, photos in sorted(moved.items())),
+        )
     if not rows:
         raise FaceReconError(
             f"data.path: none of the {len(photos)} images under {', '.join(map(str, roots.values()))} can be read "
@@ -135,18 +163,95 @@ def ingest(data: DataSettings | tuple[DataSettings, ...], project: Path, frames:
         sources={label: SourceRoot(source.source, str(roots[label])) for label, source in sources.items()},
         quarantine=quarantine_table(refused),
         frames=str(frames),
+        passed_over=counted(passed_over),
+        moved=tuple(sorted(moved)),
     )
 
 
-def _photos(source: DataSettings, root: Path, frames: Path) -> list[Photo]:
-    """The photos of a source in order of their uris; with ``max_faces`` so many of them, chosen by hash."""
-    photos = sorted(source_of(source.source).photos(root, SourceContext(source, frames)), key=lambda photo: photo.uri)
+@dataclass(frozen=True)
+class _Listed:
+    """The photos of a source in order of their uris; (class, kind) of files passed over; what is refused, by uri."""
+
+    photos: list[Photo]
+    passed_over: list[tuple[str, str]]
+    refused: list[tuple[str, Refusal]]
+
+
+def _listed(source: DataSettings, root: Path, frames: Path) -> _Listed:
+    """What lies under a root; with ``max_faces`` so many of the photos, chosen by hash."""
+    layout, photos, passed_over = source_of(source.source), list[Photo](), list[tuple[str, str]]()
+    counted_by_source = set()
+    for found in layout.photos(root, SourceContext(source, frames)):
+        if isinstance(found, PassedOver):
+            passed_over.append((found.of, found.kind))
+            counted_by_source.add(found.uri)
+        else:
+            photos.append(found)
+    refused = []
+    units = {photo.clip or photo.uri for photo in photos}
+    archives = {unit.partition(MEMBER)[0] for unit in units if MEMBER in unit}
+    known, folders = units | counted_by_source, set[str]()
+    for entry in walk(root, source.follow_links, source.exclude):
+        uri = entry.path.relative_to(root).as_posix()
+        if uri in known:
+            continue
+        if entry.refused:
+            refused.append((uri, entry.refused))
+        elif entry.system:
+            passed_over.append((Class.SYSTEM, ""))
+        elif clip := next((str(above) for above in PurePosixPath(uri).parents if str(above) in units), ""):
+            if clip in folders:
+                passed_over.append((Class.FRAME, ""))
+            folders.add(clip)  # the clip itself stands for one of its frames
+        else:
+            of, kind, refusal = _unlisted(uri, entry.path, source, root, archives)
+            if refusal:
+                refused.append((uri, refusal))
+            else:
+                passed_over.append((of, kind))
     if not photos:
-        raise FaceReconError(f"data.path: {root} holds no image (jpg, png, webp, bmp, tiff): give a folder of photos")
-    if source.max_faces is not None:
-        photos = sorted(photos, key=lambda photo: unit_interval("keep", _printable(photo.uri)))[: source.max_faces]
-        photos.sort(key=lambda photo: photo.uri)
-    return photos
+        first = f" (first: {refused[0][0]}: {refused[0][1].reason})" if refused else ""
+        raise FaceReconError(
+            f"data.path: {root} holds nothing that the source '{source.source}' reads{first}: give a folder of photos"
+        )
+    photos.sort(key=lambda photo: photo.uri)
+    if source.max_faces is not None and source.max_faces < len(photos):
+        chosen = sorted(photos, key=lambda photo: unit_interval("keep", _printable(photo.uri)))[: source.max_faces]
+        photos = sorted(chosen, key=lambda photo: photo.uri)
+        beyond = units - {photo.clip or photo.uri for photo in photos}
+        passed_over += [(Class.BEYOND, "")] * len(beyond)
+    return _Listed(photos, passed_over, refused)
+
+
+def _unlisted(
+    uri: str, path: Path, source: DataSettings, root: Path, archives: set[str]
+) -> tuple[Class, str, Refusal | None]:
+    """The class and kind of a file that is no photo of its source, or why it is refused."""
+    if uri in archives:
+        return Class.ARCHIVE, "", None
+    beside = source_of(source.source).beside
+    if beside and beside(root, uri):
+        return Class.LIST, "", None
+    match kind_of(path):
+        case None:
+            return Class.OTHER, path.suffix.lower(), None
+        case Kind.PICTURE if source.source in _NAMES_NO_PICTURES:
+            return Class.OTHER, "", _elsewhere("a picture", source, "folder")
+        case Kind.PICTURE:
+            return Class.OTHER, "", Refusal(Code.NOT_LISTED, f"not in the list: '{source.source}' names no such photo")
+        case Kind.CLIP:
+            return Class.OTHER, "", _elsewhere("a clip", source, "footage")
+        case _:
+            return Class.OTHER, "", _elsewhere("an archive", source, "archive")
+
+
+_NAMES_NO_PICTURES = ("archive", "footage", "youtube_faces")
+"""Layouts whose photos lie in other files."""
+
+
+def _elsewhere(what: str, source: DataSettings, other: str) -> Refusal:
+    reason = f"{what} among the files of '{source.source}': give it a source '{other}' of its own"
+    return Refusal(Code.UNSUPPORTED, reason)
 
 
 def _allowed(photos: list[tuple[str, Photo]]) -> dict[str, tuple[str, ...]]:
@@ -155,11 +260,12 @@ def _allowed(photos: list[tuple[str, Photo]]) -> dict[str, tuple[str, ...]]:
     for label, photo in photos:
         if photo.identity is None:
             continue
-        before = allowed.get(photo.identity, SPLITS)
-        allowed[photo.identity] = tuple(split for split in before if split in photo.splits)
-        if not allowed[photo.identity]:
+        name = person_name(photo.identity)
+        before = allowed.get(name, SPLITS)
+        allowed[name] = tuple(split for split in before if split in photo.splits)
+        if not allowed[name]:
             raise FaceReconError(
-                f"data: '{photo.identity}' may be in {', '.join(before)} alone by another source, and in "
+                f"data: '{name}' may be in {', '.join(before)} alone by another source, and in "
                 f"{', '.join(photo.splits)} alone by the partition of '{label}': leave out one of the two sources"
             )
     return allowed

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from facerecon.data.account import account, counted
 from facerecon.data.quarantine import quarantine_table
 from facerecon.data.store import MEASURES, FaceStore
 from facerecon.errors import FaceReconError
@@ -41,6 +42,9 @@ class Manifest:
     aligned faces ("" before alignment; of several sources one each, by name), ``size`` their side in pixels (0 before).
     ``faces`` has PHOTO_COLUMNS and, once aligned, FACE_COLUMNS; ``quarantine`` has the columns of
     ``facerecon.data.quarantine``. ``truth`` is a digest of the truth that sources have beside photos, "" without any.
+    ``passed_over`` counts the files that are neither used nor quarantined, as ``facerecon.data.account`` does.
+    ``moved`` are identities that were in another split while names were compared byte for byte: no champion trained
+    then is measured on them. Neither is part of the digest.
     """
 
     faces: pd.DataFrame
@@ -50,6 +54,13 @@ class Manifest:
     store: str | Mapping[str, str] = ""
     size: int = 0
     truth: str = ""
+    passed_over: pd.DataFrame = field(default_factory=lambda: counted(()))
+    moved: tuple[str, ...] = ()
+
+    @property
+    def account(self) -> pd.DataFrame:
+        """What became of every file under the roots; whole once the faces are validated."""
+        return account(self.passed_over, self.faces, self.quarantine)
 
     @property
     def aligned(self) -> bool:

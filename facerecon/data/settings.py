@@ -1,5 +1,6 @@
 """Where the photographs come from and who is in which split."""
 
+import codecs
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
@@ -11,9 +12,11 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
     WrapValidator,
+    field_validator,
     model_validator,
 )
 
+from facerecon.data.listing import SYSTEM_NAMES
 from facerecon.errors import FaceReconError
 from facerecon.settings import Settings, Share
 
@@ -71,11 +74,33 @@ class DataSettings(Settings):
     source: str = Field("folder", description="layout on disk: a name from facerecon.data.sources")
     path: str = Field("data/sample", min_length=1)
     licence: str = Field("unknown", description="licence of the photographs, printed in the model card")
+    identity_level: int | None = Field(
+        None,
+        ge=-9,
+        le=9,
+        description="which folder below the root names the person: 1 the first, -1 the photo's own, 0 none; null finds "
+        "out; for the sources folder and archive",
+    )
+    follow_links: bool = Field(False, description="follow links to folders out of the root, too")
+    exclude: tuple[str, ...] = Field(
+        SYSTEM_NAMES, description="files and folders of these names are passed over: patterns as the shell's"
+    )
+    zip_encoding: str | None = Field(
+        None, description="encoding of names in zip archives that do not say theirs: cp932, gbk ..."
+    )
     max_faces: int | None = Field(None, ge=1, description="keep only so many photos, chosen by hash; null keeps all")
     splits: SplitShares = Field(default_factory=SplitShares)
     shared_names: bool = Field(False, description="a name is the same person in all sources that say so")
     footage: FootageSettings = Field(default_factory=FootageSettings)
     youtube_faces: YoutubeFacesSettings = Field(default_factory=YoutubeFacesSettings)
+
+    @field_validator("zip_encoding")
+    @classmethod
+    def _known_encoding(cls, encoding: str | None) -> str | None:
+        try:
+            return encoding and codecs.lookup(encoding).name
+        except LookupError as error:
+            raise ValueError(f"no encoding of this name is known: {encoding}") from error
 
     @property
     def label(self) -> str:

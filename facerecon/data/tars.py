@@ -6,14 +6,13 @@ import lzma
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
 
 from facerecon.data import containers
 from facerecon.files import atomic_path
 from facerecon.images import UnreadableImageError
-
-SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
 BROKEN = (tarfile.TarError, EOFError, OSError, ValueError, lzma.LZMAError)
 """What reading a damaged archive raises."""
@@ -25,6 +24,7 @@ _PACKED: dict[bytes, Callable[[Any, Any], Any]] = {
     b"\x1f\x8b": lambda raw, mode: gzip.GzipFile("", mode, fileobj=raw, mtime=0),
     b"BZh": bz2.BZ2File,
     b"\xfd7zXZ\0": lzma.LZMAFile,
+    b"\x5d\0\0": partial(lzma.LZMAFile, format=lzma.FORMAT_ALONE),
 }
 """By how a file begins: the stream of what is packed, to read ("rb") or to write ("wb")."""
 

@@ -25,10 +25,10 @@ class Story:
     ``name`` and ``settings`` are the config's (``RunSettings.model_dump(mode="json")``), ``history`` the training's
     curves, ``counts`` the manifest's, ``sources`` the data's sources in words and ``licence`` theirs, ``expectations``
     the outcomes of the data's validation (``DataDocs.summary``), ``quarantine`` photos by reason, ``licences`` photos
-    by their own licence (where the source gives each one), ``export`` an ``ExportedModel``'s report, ``weights`` the
-    rows of ``facerecon.weights.table``, ``uses`` what pretrained weights were used for, by name. ``decision`` and
-    ``comparison`` are the promotion's: the decision, and gate faces as the two models make them. ``provenance`` is
-    printed as it is.
+    by their own licence (where the source gives each one), ``account`` what became of every file of the data,
+    ``export`` an ``ExportedModel``'s report, ``weights`` the rows of ``facerecon.weights.table``, ``uses`` what
+    pretrained weights were used for, by name. ``decision`` and ``comparison`` are the promotion's: the decision, and
+    gate faces as the two models make them. ``provenance`` is printed as it is.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Story:
     expectations: list[dict[str, Any]]
     quarantine: dict[str, int]
     licences: dict[str, int]
+    account: list[dict[str, Any]]
     export: dict[str, Any]
     decision: Decision
     provenance: dict[str, str]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from zenml.enums import ArtifactType, VisualizationType
 from zenml.metadata.metadata_types import MetadataType
 
+from facerecon.data.account import as_rows, from_rows
 from facerecon.data.manifest import SPLITS, Manifest, SourceRoot
 from facerecon.data.quarantine import completed
 from facerecon.files import digest_of
@@ -27,7 +28,8 @@ class ManifestMaterializer(FileMaterializer):
             with self._file(".parquet") as path:
                 table.reset_index(drop=True).to_parquet(path)
                 self._write(f"{name}.parquet", path.read_bytes())
-        self._write_json("manifest.json", {**_places(data), "size": data.size, "truth": data.truth})
+        about = {"size": data.size, "truth": data.truth, "moved": list(data.moved)}
+        self._write_json("manifest.json", {**_places(data), **about, "passed_over": as_rows(data.passed_over)})
 
     def load(self, data_type: type[Any]) -> Manifest:
         tables = {}
@@ -41,6 +43,9 @@ class ManifestMaterializer(FileMaterializer):
             about["sources"] = {source: {"layout": source, "root": about.pop("root")}}
         sources = {name: SourceRoot(**source) for name, source in about.pop("sources").items()}
         quarantine = completed(tables["quarantine"], next(iter(sources)))
+        # neither was there before files were accounted for
+        about["moved"] = tuple(about.get("moved", ()))
+        about["passed_over"] = from_rows(about.get("passed_over", []))
         return Manifest(tables["faces"], sources, quarantine, **about)
 
     def extract_metadata(self, data: Manifest) -> dict[str, MetadataType]:

@@ -432,6 +432,7 @@ def make_story() -> Callable[..., Story]:
             "expectations": story_expectations(),
             "quarantine": {"no face found": 3, "cannot be decoded": 2},
             "licences": {},
+            "account": [{"source": "folder", "class": "used", "kind": "", "files": 1270}],
             "export": {"bytes": 7_823_411, "faces": 8, "threads": 2, "latency": latency}
             | {"parity_psnr": {"reconstruction": 131.24, "confidence": None}},
             "decision": story_decision(),

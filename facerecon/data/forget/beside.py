@@ -7,7 +7,8 @@ from facerecon.data.companions import Companion, Companions, Gone
 from facerecon.data.containers import MEMBER
 from facerecon.data.forget.places import behind_link, remove_file, shown_path
 from facerecon.data.forget.traces import Root, Target, Trace
-from facerecon.data.sources import IMAGE_SUFFIXES, SOURCES
+from facerecon.data.listing import PICTURE_SUFFIXES
+from facerecon.data.sources import SOURCES
 from facerecon.errors import FaceReconError
 from facerecon.files import atomic_path, remove_temporary
 
@@ -17,7 +18,7 @@ def notes_of(names: set[str], going: set[str], top: bool) -> set[str]:
 
     Below the ``top``, all that are no photos are meant if no photo is left in the folder: it was the person's own.
     """
-    notes = {name for name in names if PurePosixPath(name).suffix.lower() not in IMAGE_SUFFIXES}
+    notes = {name for name in names if PurePosixPath(name).suffix.lower() not in PICTURE_SUFFIXES}
     if not top and going.issuperset(names - notes):
         return notes
     stems = {PurePosixPath(name).stem for name in going}

@@ -10,18 +10,20 @@ from pathlib import Path
 from typing import Literal
 
 from facerecon.data.containers import MEMBER, read_bytes
+from facerecon.data.listing import kind_of
 from facerecon.data.manifest import Manifest
+from facerecon.data.people import person_name
 from facerecon.data.settings import DataSettings
 from facerecon.data.sources import SOURCES, Photo, SourceContext, files
 from facerecon.data.sources.archive import member_name, packed_name
 from facerecon.data.tars import BROKEN, tar_members
-from facerecon.data.tars import SUFFIXES as TAR_SUFFIXES
 from facerecon.data.tombstones import Fact, clip_fact, photo_fact, track_fact
 from facerecon.errors import FaceReconError
 from facerecon.files import sha256_bytes
+from facerecon.formats import Kind
 from facerecon.images import UnreadableImageError
 
-Kind = Literal["identity", "file", "clip"]
+TargetKind = Literal["identity", "file", "clip"]
 
 Root = tuple[str, Path]
 """A layout and its data root; the layout "" where only equal bytes are looked for."""
@@ -34,7 +36,7 @@ _DECODING = frozenset({"footage", "youtube_faces"})
 class Target:
     """What is to be forgotten: an identity, a file by its uri (or path in the project), or a clip, by exact name."""
 
-    kind: Kind
+    kind: TargetKind
     name: str
 
 
@@ -74,18 +76,19 @@ def traces_of(
         FaceReconError: there is none; the line has the closest name that there is.
     """
     found: dict[tuple[Path, str, str], Trace] = {}
+    name = person_name(target.name) if target.kind == "identity" else target.name
     known: set[str] = set()
     sizes: set[int] = set()
     roots = [(layout, root) for layout, root in roots if root.is_dir()]
     for candidate in _candidates(manifests, roots, frames):
         names = _names(target.kind, candidate, project)
         known |= names
-        if target.name in names:
+        if name in names:
             trace, size = _completed(candidate, frames)
             found[trace.path, trace.uri.partition(MEMBER)[2], trace.sha256] = trace
             sizes.add(size)
     if not found:
-        close = difflib.get_close_matches(target.name, sorted(known), 1)
+        close = difflib.get_close_matches(name, sorted(known), 1)
         hint = f"did you mean {close[0]}?" if close else "names match exactly, as the folders have them"
         raise FaceReconError(f"no photo of {target.kind} '{target.name}' is known: {hint}")
     sha256s = {trace.sha256 for trace in found.values()}
@@ -94,9 +97,9 @@ def traces_of(
     return sorted(found.values(), key=lambda trace: (trace.root, trace.uri, trace.sha256))
 
 
-def _names(kind: Kind, trace: Trace, project: Path) -> set[str]:
+def _names(kind: TargetKind, trace: Trace, project: Path) -> set[str]:
     if kind == "identity":
-        return {trace.identity, trace.named} - {""}
+        return {person_name(trace.identity), person_name(trace.named)} - {""}
     name = trace.uri if kind == "file" else trace.clip
     return {name, os.path.relpath(Path(trace.root) / name, project)} if name else set()
 
@@ -116,8 +119,12 @@ def _candidates(manifests: Iterable[Manifest], roots: Iterable[tuple[str, Path]]
 def _listed(layout: str, root: Path, frames: Path) -> Iterator[Photo]:
     if layout in _DECODING or layout not in SOURCES:
         return
+    # all that any settings could have read
+    settings = DataSettings(source=layout, path=str(root), follow_links=True, identity_level=1)
     try:
-        yield from SOURCES[layout].photos(root, SourceContext(DataSettings(source=layout, path=str(root)), frames))
+        for found in SOURCES[layout].photos(root, SourceContext(settings, frames)):
+            if isinstance(found, Photo):
+                yield found
     except FaceReconError:
         return  # it holds nothing of this layout
 
@@ -153,9 +160,11 @@ def _same_bytes(sha256s: set[str], sizes: set[int], roots: Iterable[Path], frame
             try:
                 if path.stat().st_size in sizes and (sha256 := sha256_bytes(read_bytes(root, uri))) in sha256s:
                     yield Trace(str(root), uri, sha256, "")
-                if path.suffix.lower() == ".zip":
+                if kind_of(path) is not Kind.ARCHIVE or not path.is_file():
+                    continue
+                if zipfile.is_zipfile(path):
                     yield from _in_zip(root, uri, sha256s, sizes)
-                elif path.name.lower().endswith(TAR_SUFFIXES) and path.is_file():
+                else:
                     yield from _in_tar(root, uri, sha256s, sizes, frames)
             except (*BROKEN, zipfile.BadZipFile, UnreadableImageError):
                 continue

@@ -6,7 +6,6 @@ a module elsewhere registers its own by the same call, and is known by name once
 """
 
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -17,16 +16,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facerecon.data.account import Class
 from facerecon.data.companions import Companions
+from facerecon.data.listing import kind_of, walk
 from facerecon.data.manifest import SPLITS
 from facerecon.data.quarantine import Refusal
 from facerecon.data.settings import DataSettings
 from facerecon.errors import FaceReconError
+from facerecon.formats import Kind
 
 LOADED_MODULES = ("facerecon.data.sources.*",)
 """What is imported below by name."""
-
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,15 @@ class Photo:
     refused: Refusal | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A member of an archive that is no photo, and of which ``Class`` of files it is; ``kind`` tells others apart."""
+
+    uri: str
+    of: Class
+    kind: str = ""
+
+
 @dataclass(frozen=True)
 class SourceContext:
     """What a source is given beside its root: the settings, and a folder for what it takes out of videos."""
@@ -64,8 +73,21 @@ class SourceContext:
     settings: DataSettings
     folder: Path
 
+    def files(self, root: Path) -> Iterator[Path]:
+        """The files under ``root`` that the settings do not pass over, in a fixed order.
 
-Photos = Callable[[Path, SourceContext], Iterator[Photo]]
+        Raises:
+            FaceReconError: a folder cannot be read.
+        """
+        found = walk(root, self.settings.follow_links, self.settings.exclude)
+        return (entry.path for entry in found if not entry.system and not entry.refused)
+
+    def image_files(self, root: Path) -> Iterator[Path]:
+        """Those of ``files`` that are pictures by their names or by their content."""
+        return (path for path in self.files(root) if kind_of(path) is Kind.PICTURE)
+
+
+Photos = Callable[[Path, SourceContext], Iterator["Photo | PassedOver"]]
 
 Parts = Callable[[Path, str], NDArray[np.uint8] | None]
 """(root, uri) -> labels of the face's parts, uint8 [h, w] over the whole photo in any resolution, 0 = none; or None."""
@@ -75,10 +97,15 @@ Truth = Callable[[Path, str], Mapping[str, NDArray[Any]]]
 """(root, uri) -> what is known of a photo: named arrays of numbers of any shape, kept as they are beside each face."""
 
 
+Beside = Callable[[Path, str], bool]
+"""(root, uri) -> whether a file that is no photo of the source is a list or a companion of photos."""
+
+
 @dataclass(frozen=True)
 class Source:
     """A layout: ``photos`` lists what lies under a root, ``parts`` reads a photo's labelled parts where it has them,
-    ``companions`` names what lies beside photos and tells of them, ``truth`` reads named arrays, where there are such.
+    ``companions`` names what lies beside photos and tells of them, ``truth`` reads named arrays, where there are such,
+    ``beside`` knows the layout's lists and companions.
 
     They are functions of a module, so that worker processes find them."""
 
@@ -86,20 +113,24 @@ class Source:
     parts: Parts | None = None
     companions: Companions | None = None
     truth: Truth | None = None
+    beside: Beside | None = None
 
 
 SOURCES: dict[str, Source] = {}
 
 
 def register_source(
-    parts: Parts | None = None, companions: Companions | None = None, truth: Truth | None = None
+    parts: Parts | None = None,
+    companions: Companions | None = None,
+    truth: Truth | None = None,
+    beside: Beside | None = None,
 ) -> Callable[[Photos], Photos]:
     """Register a source under its function's name; ValueError if there is one of that name."""
 
     def register(photos: Photos) -> Photos:
         if photos.__name__ in SOURCES:
             raise ValueError(f"the source {photos.__name__!r} is registered twice")
-        SOURCES[photos.__name__] = Source(photos, parts, companions, truth)
+        SOURCES[photos.__name__] = Source(photos, parts, companions, truth, beside)
         return photos
 
     return register
@@ -134,26 +165,18 @@ def load_sources(modules: Iterable[str]) -> None:
         import_module(module)
 
 
-def _refuse(error: OSError) -> None:
-    raise FaceReconError(f"data.path: folder {error.filename} cannot be read: {error.strerror}: mend its permissions")
-
-
 def files(root: Path) -> Iterator[Path]:
-    """All files under ``root`` in a fixed order; hidden ones are passed over.
+    """All files under ``root`` in a fixed order, but for hidden ones and those of systems; all links are followed.
 
     Raises:
         FaceReconError: a folder cannot be read: its photos must not be missing unnoticed.
     """
-    for folder, folders, names in os.walk(root, onerror=_refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith("."):
-                yield Path(folder) / name
+    return (entry.path for entry in walk(root, follow_links=True) if not entry.system and not entry.refused)
 
 
 def image_files(root: Path) -> Iterator[Path]:
-    """The ``files`` under ``root`` that are named like images."""
-    return (path for path in files(root) if path.suffix.lower() in IMAGE_SUFFIXES)
+    """The ``files`` under ``root`` that are pictures by their names or by their content."""
+    return (path for path in files(root) if kind_of(path) is Kind.PICTURE)
 
 
 for _module in iter_modules(__path__):

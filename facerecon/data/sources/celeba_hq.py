@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from facerecon.data.companions import Companion, Gone, without_rows, words
 from facerecon.data.parts import PART_LABELS
 from facerecon.data.quarantine import Code, Refusal
-from facerecon.data.sources import Photo, SourceContext, image_files, register_source
-from facerecon.data.sources.celeba import names_of, official_lists, rows_of, table
+from facerecon.data.sources import Photo, SourceContext, register_source
+from facerecon.data.sources.celeba import names_of, official_lists, photo_key, rows_of, table
 from facerecon.errors import FaceReconError
 from facerecon.images import UnreadableImageError, read_rgb
 
@@ -69,7 +69,13 @@ def companions(root: Path, gone: Gone) -> Iterator[Companion]:
         yield Companion(path, partial(without_rows, named=lambda row: row[0] in numbers))
 
 
-@register_source(parts, companions)
+def beside(root: Path, uri: str) -> bool:
+    """The lists, and the maps of parts."""
+    path = PurePosixPath(uri)
+    return path.suffix in (".txt", ".csv") or ANNOTATIONS in path.parts
+
+
+@register_source(parts, companions, beside=beside)
 def celeba_hq(root: Path, context: SourceContext) -> Iterator[Photo]:
     """The photos of CelebA-HQ; without CelebA's lists nobody is known, and all splits are allowed.
 
@@ -82,18 +88,18 @@ def celeba_hq(root: Path, context: SourceContext) -> Iterator[Photo]:
     known = _known(root, top / MAPPING)
     if known is None:
         LOG.warning(
-            "celeba_hq: without %s, identity_CelebA.txt and list_eval_partition.txt nobody is known: "
+            "celeba_hq: without %s, identity_CelebA and list_eval_partition nobody is known: "
             "photos of one person can come into two splits",
             MAPPING,
         )
-    for path in image_files(top / IMAGES):
+    for path in context.image_files(top / IMAGES):
         uri = path.relative_to(root).as_posix()
         if not (path.stem.isascii() and path.stem.isdigit()):
             continue
         if known is None:
             yield Photo(uri)
-        elif path.stem in known:
-            yield Photo(uri, *known[path.stem])
+        elif int(path.stem) in known:
+            yield Photo(uri, *known[int(path.stem)])
         else:
             yield Photo(uri, refused=Refusal(Code.NOT_LISTED, "CelebA's lists do not say who it is"))
 
@@ -103,13 +109,15 @@ def _tops(root: Path) -> tuple[Path, Path]:
     return root, root / "CelebAMask-HQ"
 
 
-def _known(root: Path, mapping: Path) -> dict[str, tuple[str, tuple[str, ...]]] | None:
+def _known(root: Path, mapping: Path) -> dict[int, tuple[str, tuple[str, ...]]] | None:
     """Identity and allowed splits by the photo's number; None where CelebA's lists are not all there."""
     people, partition = official_lists(root)
     if people is None or partition is None or not mapping.is_file():
         return None
+    allowed = {photo_key(name): splits for name, splits in partition.items()}
+    originals = {number: photo_key(original) for number, _, original in table(mapping, 3)}
     return {
-        number: (people[original], partition[original])
-        for number, _, original in table(mapping, 3, header=1)
-        if original in people and original in partition
+        int(number): (people[original], allowed[original])
+        for number, original in originals.items()
+        if original in people and original in allowed
     }

@@ -2,20 +2,24 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from facerecon.data.companions import Companion, Gone
-from facerecon.data.sources import Photo, SourceContext, register_source
+from facerecon.data.sources import Photo, SourceContext, files, register_source
 from facerecon.errors import FaceReconError
+from facerecon.images import UnreadableImageError, image_size
 
 LIST = "ffhq-dataset-v2.json"
 
-FOLDERS = {"images1024x1024": 1024, "thumbnails128x128": 128}
-"""Where the images lie, and their side in pixels; the first one that is there is read."""
+SIDE = 1024
+"""Side in pixels of the images that the list's points are of."""
+
+_FOLDER = re.compile(r"(?:images|thumbnails)(?P<side>\d+)x(?P=side)")
+"""Where the images lie; of several such folders the one that is named for the largest is read."""
 
 SPLITS = {"training": ("train",), "validation": ("val", "gate", "test")}
 """FFHQ's own partition: what it trains on is never evaluated on."""
@@ -30,21 +34,27 @@ def companions(root: Path, gone: Gone) -> Iterator[Companion]:
 
     Its tfrecords are not opened.
     """
-    folders = (*FOLDERS, _OTHER_PHOTOS)
+    folders = [name for name in (*_folders(root), _OTHER_PHOTOS) if (root / name).is_dir()]
     paths = [PurePosixPath(uri) for uri in gone.uris]
-    numbers = {path.stem for path in paths if path.parts[0] in folders and path.stem.isdecimal()}
+    numbers = {path.stem for path in paths if _holds_photos(path.parts[0]) and path.stem.isdecimal()}
     if not numbers:
         return
-    for number in sorted(map(int, numbers)):
-        found = (root / _name(number, folder) for folder in folders)
-        yield from (Companion(path) for path in found if path.is_file())
+    wanted = set(map(int, numbers))
+    for folder in folders:
+        yield from (Companion(path) for number, path in sorted(_numbered(files(root / folder))) if number in wanted)
     if (root / LIST).is_file():
         yield Companion(root / LIST, partial(_without_entries, where=root / LIST, numbers=numbers))
     if (root / _RECORDS).is_dir():
         yield Companion(root / _RECORDS, by_hand=True)
 
 
-@register_source(companions=companions)
+def beside(root: Path, uri: str) -> bool:
+    """FFHQ's list, its records, and the same photos in its other folders."""
+    top = PurePosixPath(uri).parts[0]
+    return top in (LIST, _OTHER_PHOTOS, _RECORDS, *_folders(root)[1:])
+
+
+@register_source(companions=companions, beside=beside)
 def ffhq(root: Path, context: SourceContext) -> Iterator[Photo]:
     """All photos that FFHQ lists, each with its own licence; one that is listed and not there is unreadable.
 
@@ -57,12 +67,19 @@ def ffhq(root: Path, context: SourceContext) -> Iterator[Photo]:
     where = root / LIST
     if not where.is_file():
         raise FaceReconError(f"data.path {root}: no {LIST} there: download FFHQ's list beside the images")
-    folder = next((name for name in FOLDERS if (root / name).is_dir()), None)
+    folder = next(iter(_folders(root)), None)
     if folder is None:
-        raise FaceReconError(f"data.path {root}: no folder {' or '.join(FOLDERS)} there: download FFHQ's images")
+        raise FaceReconError(
+            f"data.path {root}: no folder images1024x1024, of whatever size, there: download FFHQ's images"
+        )
+    held = {number: path.relative_to(root).as_posix() for number, path in _numbered(context.image_files(root / folder))}
+    side = _side_of(root / held[min(held)]) if held else int(folder.partition("x")[2])
     with _judged(where):
-        listed = json.loads(where.read_bytes(), object_hook=_shortened)
-        photos = [_photo(int(number), entry, folder) for number, entry in listed.items()]
+        listed = json.loads(where.read_text(encoding="utf-8-sig"), object_hook=_shortened)
+        photos = [
+            _photo(held.get(int(number), _name(int(number), folder)), entry, side / SIDE)
+            for number, entry in listed.items()
+        ]
         if not photos:
             raise ValueError("it names no photo")
     yield from photos
@@ -72,7 +89,7 @@ def _without_entries(content: bytes, where: Path, numbers: set[str]) -> bytes:
     """The list without the entries of photos; what is between the others stays as it is written."""
     decoder, spans = json.JSONDecoder(object_hook=_shortened), list[tuple[int, int, bool]]()
     with _judged(where):
-        text = content.decode("utf-8")
+        text = content.decode("utf-8-sig")
         at = _after_blanks(text, text.index("{") + 1)
         while text[at] != "}":
             number, end = decoder.raw_decode(text, at)
@@ -104,6 +121,29 @@ def _judged(where: Path) -> Iterator[None]:
         raise FaceReconError(f"{where} is not FFHQ's list ({what}): download it again") from error
 
 
+def _folders(root: Path) -> list[str]:
+    """The folders of images under ``root``, that of the largest first."""
+    found = [(int(match["side"]), path.name) for path in root.iterdir() if (match := _FOLDER.fullmatch(path.name))]
+    return [name for _, name in sorted(found, reverse=True) if (root / name).is_dir()]
+
+
+def _holds_photos(folder: str) -> bool:
+    return folder == _OTHER_PHOTOS or _FOLDER.fullmatch(folder) is not None
+
+
+def _numbered(paths: Iterable[Path]) -> Iterator[tuple[int, Path]]:
+    """Files with the numbers that are their names."""
+    return ((int(path.stem), path) for path in paths if path.stem.isascii() and path.stem.isdigit())
+
+
+def _side_of(path: Path) -> int:
+    """The width of an image, whatever its folder says; SIDE of one that cannot be read."""
+    try:
+        return image_size(path)[0]
+    except (OSError, UnreadableImageError):
+        return SIDE
+
+
 def _name(number: int, folder: str) -> str:
     return f"{folder}/{number // 1000 * 1000:05d}/{number:05d}.png"
 
@@ -117,12 +157,12 @@ def _shortened(found: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name in kept or name.isdecimal()}
 
 
-def _photo(number: int, entry: dict[str, Any], folder: str) -> Photo:
+def _photo(uri: str, entry: dict[str, Any], scale: float) -> Photo:
     category, about = entry["category"], entry["metadata"]
-    scale, (x, y) = FOLDERS[folder] / 1024, entry["image"]["between_eyes"]
+    x, y = entry["image"]["between_eyes"]
     page = about["photo_url"].rstrip("/").rpartition("/")[2]
     return Photo(
-        uri=_name(number, folder),
+        uri=uri,
         identity=f"flickr-{page}-{category}" if page else None,
         splits=SPLITS[category],
         licence=about["license"],

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from facerecon.data.companions import Companion, Gone, with_last_number, without_rows, words
-from facerecon.data.sources import Photo, SourceContext, files, image_files, register_source
+from facerecon.data.sources import Photo, SourceContext, files, register_source
 from facerecon.errors import FaceReconError
 
 _NAME = re.compile(r"(?P<person>.+)_\d{4}")
@@ -26,7 +26,12 @@ def companions(root: Path, gone: Gone) -> Iterator[Companion]:
             yield Companion(path, partial(_without_pairs if pairs else without_rows, named=named))
 
 
-@register_source(companions=companions)
+def beside(root: Path, uri: str) -> bool:
+    """LFW's lists of pairs and of people."""
+    return PurePosixPath(uri).suffix in (".txt", ".csv")
+
+
+@register_source(companions=companions, beside=beside)
 def lfw(root: Path, context: SourceContext) -> Iterator[Photo]:
     """Photos in LFW's layout; LFW names no train and test people of its own for reconstruction.
 
@@ -34,7 +39,7 @@ def lfw(root: Path, context: SourceContext) -> Iterator[Photo]:
         FaceReconError: no file under ``root`` is named as LFW names them.
     """
     found = False
-    for path in image_files(root):
+    for path in context.image_files(root):
         match = _NAME.fullmatch(path.stem)
         if match and match["person"] == path.parent.name:
             found = True
@@ -66,7 +71,7 @@ def read_pairs(path: Path) -> list[Pair]:
         FaceReconError: the file is missing or in another format.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise FaceReconError(f"LFW's pairs {path} cannot be read ({error}): give its pairs.txt") from error
     rows = [(number, line.split()) for number, line in enumerate(lines, 1) if line.strip()]

@@ -52,7 +52,12 @@ def companions(root: Path, gone: Gone) -> Iterator[Companion]:
             yield Companion(path, partial(without_rows, named=lambda row: not gone.people.union(clips).isdisjoint(row)))
 
 
-@register_source(companions=companions)
+def beside(root: Path, uri: str) -> bool:
+    """Tables of the clips."""
+    return PurePosixPath(uri).suffix == ".csv"
+
+
+@register_source(companions=companions, beside=beside)
 def youtube_faces(root: Path, context: SourceContext) -> Iterator[Photo]:
     """Frames of all clips under ``root``; all of a clip are one track, all of a person one identity.
 
@@ -61,7 +66,8 @@ def youtube_faces(root: Path, context: SourceContext) -> Iterator[Photo]:
     Raises:
         FaceReconError: no file under ``root`` is named as the clips are.
     """
-    clips = [path for path in files(root) if path.suffix == ".npz" and _NAME.fullmatch(path.stem)]
+    found = [path for path in context.files(root) if path.suffix == ".npz"]
+    clips = [path for path in found if _NAME.fullmatch(path.stem)]
     if not clips:
         raise FaceReconError(
             f"data.path {root}: no clip named <Person_Name>_<number>.npz: give the folder of YouTube Faces"
@@ -69,6 +75,10 @@ def youtube_faces(root: Path, context: SourceContext) -> Iterator[Photo]:
     with ThreadPoolExecutor(min(_AT_ONCE, os.cpu_count() or 1)) as pool:
         for photos in pool.map(lambda path: _photos(path, root, context), clips):
             yield from photos
+    for path in found:
+        if not _NAME.fullmatch(path.stem):
+            reason = "not in the list: no clip named <Person_Name>_<number>.npz"
+            yield Photo(path.relative_to(root).as_posix(), refused=Refusal(Code.NOT_LISTED, reason))
 
 
 def _photos(path: Path, root: Path, context: SourceContext) -> list[Photo]:

@@ -63,7 +63,7 @@ def validate(manifest: Manifest, settings: ValidationSettings, refused: Path | N
         for name, suite in suites.items():
             outcomes += _check(context, source, name, data[name], suite, {"size": manifest.size})
         context.build_data_docs()
-        docs = DataDocs(outcomes, read_pages(Path(folder), list(suites)))
+        docs = DataDocs(outcomes, read_pages(Path(folder), list(suites), guarded.manifest.account))
     _refuse(docs, refused)
     for warning in docs.warnings:
         LOG.warning("data: %s", warning.said)

@@ -8,6 +8,8 @@ import html
 import re
 from pathlib import Path
 
+import pandas as pd
+
 from facerecon.errors import FaceReconError
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -49,11 +51,11 @@ _VARYING = (
 )
 
 
-def read_pages(folder: Path, names: list[str]) -> dict[str, str]:
+def read_pages(folder: Path, names: list[str], account: pd.DataFrame) -> dict[str, str]:
     """The pages that Great Expectations built under ``folder``, by file name.
 
     For each of the suites ``names`` there is what came of it, ``faces.html``, and what it asks, ``faces-suite.html``;
-    ``index.html`` leads to all.
+    ``index.html`` leads to all, and shows what became of every file (``account``).
 
     Raises:
         FaceReconError: it built others than is expected of it.
@@ -73,6 +75,7 @@ def read_pages(folder: Path, names: list[str]) -> dict[str, str]:
         )
     listed = "\n".join(lines)
     body = f"<h1>Data Docs</h1>\n<p>By Great Expectations, one page for each table.</p>\n<ul>\n{listed}\n</ul>"
+    body += f"\n<h2>Every file</h2>\n{account.to_html(index=False, border=0)}"
     pages["index.html"] = _page("Data Docs", body)
     return pages
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import unicodedata
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from facerecon.data import ingest as module
 from facerecon.data.ingest import ingest, source_fingerprint, source_root
 from facerecon.data.manifest import PHOTO_COLUMNS, SPLITS, Manifest, SourceRoot
 from facerecon.data.settings import DataSettings
+from facerecon.data.splits import split_of
 from facerecon.errors import FaceReconError
 
 
@@ -133,9 +136,43 @@ def test_a_folder_without_images(tmp_path: Path, name: str | None) -> None:
     if name:
         (tmp_path / name).touch()
     with pytest.raises(
-        FaceReconError, match=rf"^data.path: {tmp_path} holds no image \(jpg, png.*give a folder of photo"
+        FaceReconError, match=rf"^data.path: {tmp_path} holds nothing that the source 'folder' reads: give a folder"
     ):
         run(tmp_path)
+
+
+def test_a_folder_of_other_things_says_which_source_reads_them(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "Ada.zip", "w") as packed:
+        packed.writestr("1.png", b"")
+    with pytest.raises(FaceReconError, match=r"\(first: Ada.zip: an archive among .*a source 'archive' of its own\)"):
+        run(tmp_path)
+
+
+def test_names_are_one_however_they_are_composed_and_the_uri_stays(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = [unicodedata.normalize("NFD", "José"), "José", "JOSÉ", " José "]
+    for number, name in enumerate(names):
+        photo(tmp_path / name / "1.png", number)
+    manifest = run(tmp_path)
+    assert set(manifest.faces["identity"]) == {"José", "JOSÉ"}
+    assert set(manifest.faces["uri"]) == {f"{name}/1.png" for name in names}
+    assert manifest.faces.groupby("identity")["split"].nunique().max() == 1
+    assert "names that differ only by case are different people: JOSÉ and José" in caplog.text
+
+
+def test_who_changes_split_by_it_is_counted_named_and_not_at_the_gate(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(12):
+        photo(tmp_path / unicodedata.normalize("NFD", f"é{number}") / "1.png", number)
+    manifest = run(tmp_path)
+    shares = DataSettings().splits
+    before = {f"é{number}": split_of(unicodedata.normalize("NFD", f"é{number}"), shares) for number in range(12)}
+    moved = {name for name in before if before[name] != split_of(name, shares)}
+    assert moved
+    assert set(manifest.moved) == moved
+    assert f"{len(moved)} people are in another split than before" in caplog.text
 
 
 def test_a_folder_in_which_nothing_can_be_read(tmp_path: Path) -> None:
@@ -168,7 +205,7 @@ def test_any_name(tmp_path: Path, name: str) -> None:
     (tmp_path / f"bad {name}.png").touch()
     manifest = run(tmp_path)
     assert sorted(manifest.faces["uri"]) == sorted([f"{name}/{name}.png", f"{name}.png"])
-    assert name in manifest.faces["identity"].tolist()
+    assert name.strip() in manifest.faces["identity"].tolist()
     assert set(reasons(manifest)) == {f"bad {name}.png"}
     assert len(manifest.digest) == 64
     assert source_fingerprint(DataSettings(path=str(tmp_path)), tmp_path)
@@ -279,10 +316,16 @@ class TestFingerprint:
         return source_fingerprint(DataSettings(path=str(root)), root)
 
     def test_stays_when_nothing_changed(self, root: Path) -> None:
-        before = self.of(root)
         (root / "p0" / ".hidden.png").touch()
+        before = self.of(root)
+        (root / "p0" / ".hidden.png").write_text("what is passed over is not read")
         run(root)
         assert self.of(root) == before
+
+    def test_changes_with_a_hidden_file_because_it_is_counted(self, root: Path) -> None:
+        before = self.of(root)
+        (root / "p0" / ".hidden.png").touch()
+        assert self.of(root) != before
 
     def test_changes_with_a_list_beside_the_photos(self, root: Path) -> None:
         before = self.of(root)

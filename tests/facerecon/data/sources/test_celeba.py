@@ -120,11 +120,11 @@ def test_missing_photos_are_an_error(tmp_path: Path, context: SourceContext) -> 
     ("name", "row", "problem"),
     [
         ("list_eval_partition.txt", "000001.jpg 3", "in the partition '3', not in 0, 1 or 2"),
-        ("list_eval_partition.txt", "000001.jpg", "line 1: not a photo and 1 values"),
+        ("list_eval_partition.txt", "000001.jpg", "no line is a photo and 1 values"),
         ("list_eval_partition.txt", "../../secret.jpg 0", "line 1: not a photo"),
-        ("identity_CelebA.txt", "<html> <head> <title>", "line 1: not a photo"),
+        ("identity_CelebA.txt", "<html> <head> <title>", "no line is a photo"),
         ("identity_CelebA.txt", "000009.jpg 5", "does not name 000001.jpg"),
-        ("list_landmarks_align_celeba.txt", "5\nlefteye_x\n000001.jpg 1 2 3", "line 3: not a photo and 10 values"),
+        ("list_landmarks_align_celeba.txt", "5\nlefteye_x\n000001.jpg 1 2 3", "no line is a photo and 10 values"),
         ("list_landmarks_align_celeba.txt", "5\nx\n000001.jpg a b c d e f g h i j", "000001.jpg are no numbers"),
     ],
 )

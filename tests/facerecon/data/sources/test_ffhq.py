@@ -1,7 +1,6 @@
 """FFHQ's layout: the list with licences and landmarks, images in folders of a thousand."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,6 +71,18 @@ def test_thumbnails_have_points_of_their_own_scale_and_give_way_to_the_images(
     assert next(ffhq(tmp_path, context)).uri == "images1024x1024/00000/00007.png"
 
 
+@pytest.mark.parametrize(("folder", "side", "suffix"), [("images1024x1024", 512, "png"), ("images256x256", 256, "jpg")])
+def test_images_of_any_size_have_points_of_their_scale(
+    tmp_path: Path, context: SourceContext, folder: str, side: int, suffix: str
+) -> None:
+    write_list(tmp_path, {7: entry(7)})
+    (tmp_path / folder).mkdir()
+    Image.new("RGB", (side, side)).save(tmp_path / folder / f"00007.{suffix}")
+    [photo] = ffhq(tmp_path, context)
+    assert photo.uri == f"{folder}/00007.{suffix}"
+    assert photo.anchor == (500.0 * side / 1024, 480.0 * side / 1024)
+
+
 def test_faces_of_one_photograph_share_an_identity_but_for_the_official_category(
     tmp_path: Path, context: SourceContext
 ) -> None:
@@ -92,9 +103,9 @@ def test_from_the_layout_to_aligned_faces(
     cut_out: Callable[[Manifest], Manifest],
     reasons: Callable[[Manifest], dict[str, str]],
 ) -> None:
-    # drawn faces of 256 px stand for images of 1024; two of them side by side, of which the list means the right one
+    # two drawn faces side by side, of which the list means the right one
     (tmp_path / "images1024x1024/00000").mkdir(parents=True)
-    shutil.copy(photographs[0], tmp_path / "images1024x1024/00000/00000.png")
+    Image.open(photographs[0]).resize((1024, 1024)).save(tmp_path / "images1024x1024/00000/00000.png")
     left, right = (Image.open(path).resize((512, 512)) for path in photographs[2:5:2])
     both = Image.new("RGB", (1024, 512))
     both.paste(left, (0, 0))
@@ -102,7 +113,7 @@ def test_from_the_layout_to_aligned_faces(
     both.save(tmp_path / "images1024x1024/00000/00001.png")
     absent = entry(2)
     alone = entry(0)
-    alone["image"]["face_landmarks"] = [[128.0, 118.0]] * 68
+    alone["image"]["face_landmarks"] = [[512.0, 472.0]] * 68
     meant = entry(1, "validation")
     meant["image"]["face_landmarks"] = [[768.0, 236.0]] * 68
     write_list(tmp_path, {0: alone, 1: meant, 2: absent})
@@ -136,5 +147,5 @@ def test_a_photo_in_no_known_category_is_an_error(tmp_path: Path, context: Sourc
 
 def test_a_list_without_images_is_an_error(tmp_path: Path, context: SourceContext) -> None:
     write_list(tmp_path, {0: entry(0)})
-    with pytest.raises(FaceReconError, match="no folder images1024x1024 or thumbnails128x128 there"):
+    with pytest.raises(FaceReconError, match="no folder images1024x1024, of whatever size, there"):
         list(ffhq(tmp_path, context))

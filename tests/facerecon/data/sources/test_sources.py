@@ -9,9 +9,10 @@ from PIL import Image
 
 from facerecon.data import sources
 from facerecon.data.ingest import ingest
+from facerecon.data.listing import PICTURE_SUFFIXES
 from facerecon.data.quarantine import Code, Refusal
 from facerecon.data.settings import DataSettings
-from facerecon.data.sources import IMAGE_SUFFIXES, SOURCES, Photo, Source, SourceContext, image_files, register_source
+from facerecon.data.sources import SOURCES, Photo, Source, SourceContext, image_files, register_source
 from facerecon.errors import FaceReconError
 
 
@@ -31,7 +32,7 @@ def test_files_named_like_images_are_found_at_any_depth_in_a_fixed_order(tmp_pat
     assert found(tmp_path) == ["A.JPEG", "z.jpg", "a/deep/er/x.jpg", "b/1.png", "b/2.png"]
 
 
-@pytest.mark.parametrize("suffix", sorted(IMAGE_SUFFIXES))
+@pytest.mark.parametrize("suffix", sorted(PICTURE_SUFFIXES))
 def test_suffixes_in_any_case(tmp_path: Path, suffix: str) -> None:
     touch(tmp_path, f"a{suffix}", f"b{suffix.upper()}")
     assert found(tmp_path) == [f"a{suffix}", f"b{suffix.upper()}"]

@@ -1,0 +1,149 @@
+"""What lies under a root: every file once, system and hidden ones told apart, links followed as far as is safe."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import translate
+from functools import lru_cache
+from pathlib import Path, PurePath
+
+from facerecon.data.quarantine import Code, Refusal
+from facerecon.errors import FaceReconError
+from facerecon.formats import HEAD_BYTES, Kind, format_of
+
+SYSTEM_NAMES = (
+    *("@eaDir", "@__thumb", "@Recycle", "#recycle", "#snapshot", "$RECYCLE.BIN", "RECYCLER", "RECYCLED"),
+    *("System Volume Information", "lost+found", "__MACOSX", ".*"),
+    *("Thumbnails", "Thumbs.db", "ehthumbs*.db", "desktop.ini", "Icon\r"),
+)
+"""Files and folders of systems and of network storage: thumbnails, waste baskets, what is hidden."""
+
+PICTURE_SUFFIXES = frozenset(
+    {
+        *(".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".j2c", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpeg"),
+        *(".jpf", ".jpg", ".jpx", ".mpo", ".png", ".tif", ".tiff", ".webp"),
+    }
+)
+
+_OTHER_KINDS = {
+    Kind.CLIP: frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"}),
+    Kind.ARCHIVE: frozenset({".7z", ".rar", ".tar", ".tbz", ".tbz2", ".tgz", ".txz", ".zip"}),
+}
+
+_HOLDS_NO_PICTURES = frozenset({".apk", ".jar", ".npz", ".onnx", ".pt", ".pth", ".safetensors", ".whl"})
+"""Files of programs, some of which are zip archives inside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file under a root, or a link to a folder that is not followed, which is ``refused``.
+
+    ``system`` files are passed over: they or a folder above them bear a name that is excluded.
+    """
+
+    path: Path
+    system: bool = False
+    refused: Refusal | None = None
+
+
+def walk(root: Path, follow_links: bool = False, exclude: tuple[str, ...] = SYSTEM_NAMES) -> Iterator[Entry]:
+    """All entries under ``root`` in a fixed order, links to folders followed once each.
+
+    A link to a folder that leads out of the root is followed with ``follow_links``; one to a folder that is being read
+    or that a link has led to before is refused, so that no loop has an end but the first.
+
+    Raises:
+        FaceReconError: a folder cannot be read: its photos must not be missing unnoticed.
+    """
+    links = _Links(root.resolve(), follow_links, set())
+    yield from _walk(root, links, exclusion(exclude), (links.root,), False)
+
+
+@lru_cache
+def exclusion(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """Matches the names of files and folders that are passed over; ``patterns`` are as the shell's, in any case."""
+    return re.compile("|".join(map(translate, patterns)) or r"(?!)", re.IGNORECASE)
+
+
+def kind_of(path: Path) -> Kind | None:
+    """What a file is by its name or else by its content; None for what is no picture, clip or archive by either."""
+    if (named := kind_by_name(path)) or path.suffix.lower() in _HOLDS_NO_PICTURES:
+        return named
+    try:
+        if not path.is_file():  # a pipe would be waited for
+            return None
+        with path.open("rb") as stream:
+            return kind_by_content(stream.read(HEAD_BYTES))
+    except OSError:
+        return None
+
+
+def kind_by_name(path: PurePath) -> Kind | None:
+    """What a file's suffix says."""
+    suffix = path.suffix.lower()
+    if suffix in PICTURE_SUFFIXES:
+        return Kind.PICTURE
+    if any(inner == ".tar" for inner in path.suffixes[-2:]):
+        return Kind.ARCHIVE
+    return next((kind for kind, suffixes in _OTHER_KINDS.items() if suffix in suffixes), None)
+
+
+def kind_by_content(head: bytes) -> Kind | None:
+    """What a file's first bytes say."""
+    found = format_of(head)
+    return None if found is None or found.kind is Kind.DOCUMENT else found.kind
+
+
+@dataclass(frozen=True)
+class _Links:
+    root: Path
+    follow: bool
+    followed: set[Path]
+
+    def refusal(self, link: Path, above: tuple[Path, ...]) -> Refusal | None:
+        """Why the folder that ``link`` leads to is not read; notes it as read if it is."""
+        target = link.resolve()
+        if target in above or target in self.followed:
+            return Refusal(Code.DUPLICATE, "a link to a folder that is read already")
+        if not self.follow and not target.is_relative_to(self.root):
+            return Refusal(Code.OUT_OF_ROOT, "leads out of the root: set data.follow_links")
+        self.followed.add(target)
+        return None
+
+
+def _walk(
+    folder: Path, links: _Links, exclude: re.Pattern[str], above: tuple[Path, ...], system: bool
+) -> Iterator[Entry]:
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except OSError as error:
+        if system:
+            return  # what a system keeps for itself, as lost+found
+        raise FaceReconError(
+            f"data.path: folder {error.filename} cannot be read: {error.strerror}: mend its permissions"
+        ) from error
+    folders = []
+    for entry in entries:
+        passed = system or exclude.match(entry.name) is not None
+        if _leads_to_folder(entry):
+            folders.append((entry, passed))
+        else:
+            yield Entry(folder / entry.name, passed)
+    for entry, passed in folders:
+        path = folder / entry.name
+        if not entry.is_symlink():
+            yield from _walk(path, links, exclude, (*above, above[-1] / entry.name), passed)
+        elif not passed:
+            if refused := links.refusal(path, above):
+                yield Entry(path, refused=refused)
+            else:
+                yield from _walk(path, links, exclude, (*above, path.resolve()), passed)
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # a link that leads in a circle is a broken file
