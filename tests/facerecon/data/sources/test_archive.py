@@ -1,9 +1,12 @@
 """Archives of images: zip in place, tar packed anew once; nothing in them leads out of a folder."""
 
 import io
+import lzma
 import os
+import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -329,3 +332,104 @@ def test_from_the_archive_to_aligned_faces(
     faces = cut_out(ingested("archive")).faces
     assert faces["uri"].tolist() == [f"a{suffix}!/{name}" for name in names]
     assert faces["identity"].tolist() == ["ada", "bob"]
+
+
+# ------------------------------------------------------------------------------------------------- names and formats
+
+
+def write_raw(path: Path, names: list[bytes], field: Callable[[bytes], bytes] = lambda name: b"") -> None:
+    """A zip archive with names of any bytes, none of which says its encoding."""
+    with zipfile.ZipFile(path, "w") as packed:
+        for number, name in enumerate(names):
+            info = zipfile.ZipInfo(_stand_in(number, name))
+            info.extra = field(name)
+            packed.writestr(info, png(number))
+    content = path.read_bytes()
+    for number, name in enumerate(names):
+        content = content.replace(_stand_in(number, name).encode(), name)
+    path.write_bytes(content)
+
+
+def _stand_in(number: int, name: bytes) -> str:
+    return f"{number}".ljust(len(name), "x")
+
+
+PEOPLE = ["表子", "ソ連", "Ada", "能代"]
+
+
+def test_bytes_of_other_encodings_split_no_folder_and_merge_nobody(
+    tmp_path: Path, context: SourceContext, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = [f"{person}/{number}.png".encode("cp932") for person in PEOPLE for number in (1, 2)]
+    assert any(b"\\" in name for name in names), "a byte of a character that is a backslash in ASCII"
+    write_raw(tmp_path / "a.zip", names)
+    photos = photos_in(tmp_path, context)
+    assert len({photo.identity for photo in photos}) == len(PEOPLE)
+    assert len({read_bytes(tmp_path, photo.uri) for photo in photos}) == len(names)
+    assert "set data.zip_encoding" in caplog.text
+
+
+def test_an_encoding_that_is_set_is_followed_and_another_is_refused(
+    tmp_path: Path, ingested: Callable[..., Manifest], reasons: Callable[[Manifest], dict[str, str]]
+) -> None:
+    write_raw(tmp_path / "a.zip", [f"{person}/1.png".encode("cp932") for person in PEOPLE])
+    assert set(ingested("archive", zip_encoding="cp932").faces["identity"]) == set(PEOPLE)
+    write_zip(tmp_path / "b.zip", "bob/9.png", "bob/8.png")
+    assert "are not in the encoding ascii" in reasons(ingested("archive", zip_encoding="ascii"))["a.zip"]
+    with pytest.raises(ValueError, match="no encoding of this name is known: klingon"):
+        ingested("archive", zip_encoding="klingon")
+
+
+def test_utf8_is_recognised_without_its_flag(tmp_path: Path, context: SourceContext) -> None:
+    write_raw(tmp_path / "a.zip", [f"{person}/1.png".encode() for person in PEOPLE])
+    assert {photo.identity for photo in photos_in(tmp_path, context)} == set(PEOPLE)
+
+
+def test_a_field_for_the_name_in_utf8_counts_if_it_is_of_this_name(tmp_path: Path, context: SourceContext) -> None:
+    def field(name: bytes, of: bytes | None = None) -> bytes:
+        said = name.decode("cp932").encode()
+        body = b"\1" + struct.pack("<L", zlib.crc32(of or name)) + said
+        return struct.pack("<HH", 0x7075, len(body)) + body
+
+    write_raw(tmp_path / "a.zip", [f"{person}/1.png".encode("cp932") for person in PEOPLE], field)
+    assert {photo.identity for photo in photos_in(tmp_path, context)} == set(PEOPLE)
+    write_raw(tmp_path / "a.zip", ["表/1.png".encode("cp932")], lambda name: field(name, b"another"))
+    assert {photo.identity for photo in photos_in(tmp_path, context)}.isdisjoint({"表"})
+
+
+def test_backslashes_part_folders_only_where_there_is_no_slash(tmp_path: Path, context: SourceContext) -> None:
+    write_raw(tmp_path / "a.zip", [rb"ada\1.png", rb"bob\2.png"])
+    assert [photo.identity for photo in photos_in(tmp_path, context)] == ["ada", "bob"]
+    write_raw(tmp_path / "a.zip", [rb"a\da/1.png", rb"bob/2.png"])
+    assert [photo.identity for photo in photos_in(tmp_path, context)] == ["a\\da", "bob"]
+
+
+def test_one_zip_a_person_with_folders_below_is_as_many_people(tmp_path: Path, context: SourceContext) -> None:
+    write_zip(tmp_path / "Ada.zip", "Ada/2019/1.png", "Ada/2020/2.png")
+    write_zip(tmp_path / "Bob.zip", "Bob/2019/3.png", "Bob/2020/4.png", "stray.png")
+    assert sorted(str(photo.identity) for photo in photos_in(tmp_path, context)) == ["Ada", "Ada", "Bob", "Bob", "None"]
+
+
+@pytest.mark.parametrize(("name", "mode"), [("a.tbz", "w:bz2"), ("a.tar.lzma", "w:xz"), ("a", "w:gz"), ("a.data", "w")])
+def test_an_archive_is_told_by_its_content(tmp_path: Path, context: SourceContext, name: str, mode: str) -> None:
+    write_tar(tmp_path / name, entry("ada/1.png", png(1)), entry("ada/unnamed", png(2)), mode=mode)
+    photos = photos_in(tmp_path, context)
+    assert [photo.uri for photo in photos] == [f"{name}!/ada/1.png", f"{name}!/ada/unnamed"]
+    assert [read_bytes(context.folder, photo.file) for photo in photos] == [png(1), png(2)]
+
+
+def test_an_lzma_archive_of_the_old_kind_is_read(tmp_path: Path, context: SourceContext) -> None:
+    write_tar(tmp_path / "a.tar", entry("ada/1.png", png(1)))
+    packed = lzma.compress((tmp_path / "a.tar").read_bytes(), format=lzma.FORMAT_ALONE)
+    (tmp_path / "a.tar").unlink()
+    (tmp_path / "a.tar.lzma").write_bytes(packed)
+    assert [photo.identity for photo in photos_in(tmp_path, context)] == ["ada"]
+
+
+@pytest.mark.parametrize(
+    ("head", "name"), [(b"7z\xbc\xaf\x27\x1c", "7z"), (b"\x28\xb5\x2f\xfd", "Zstandard"), (b"Rar!\x1a\x07\0", "RAR")]
+)
+def test_a_format_that_is_not_read_is_named(tmp_path: Path, context: SourceContext, head: bytes, name: str) -> None:
+    (tmp_path / "a").write_bytes(head + bytes(100))
+    [photo] = photos_in(tmp_path, context)
+    assert photo.refused == Refusal(Code.UNSUPPORTED, f"a format that is not read: {name}")

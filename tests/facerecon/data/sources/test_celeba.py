@@ -1,5 +1,6 @@
 """CelebA's layout: aligned photos in a folder or a zip, lists of people, of the partition and of the eyes."""
 
+import io
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -137,3 +138,37 @@ def test_a_list_in_another_format_is_an_error_that_says_where(
     with pytest.raises(FaceReconError, match=problem) as caught:
         list(celeba(tmp_path, context))
     assert name in caught.value.message
+
+
+@pytest.mark.parametrize("start", ["\ufeff", "image_id,value\n", "3\n", ""])
+@pytest.mark.parametrize(("suffix", "between"), [(".txt", " "), (".csv", ",")])
+@pytest.mark.parametrize("padded", [True, False])
+def test_lists_come_with_marks_headers_commas_and_numbers_of_any_width(
+    tmp_path: Path, context: SourceContext, start: str, suffix: str, between: str, padded: bool
+) -> None:
+    (tmp_path / "img_align_celeba").mkdir()
+    for number in (1, 2, 3):
+        (tmp_path / "img_align_celeba" / f"{number:06d}.jpg").touch()
+    for name, values in (("identity_CelebA", "778"), ("list_eval_partition", "012")):
+        rows = (f"{number:06d}.jpg{between}{values[number - 1]}\n" for number in (1, 2, 3))
+        text = "".join(rows) if padded else "".join(row.lstrip("0") for row in rows)
+        (tmp_path / f"{name}{suffix}").write_text(start + text, encoding="utf-8")
+    photos = list(celeba(tmp_path, context))
+    assert [(photo.uri, photo.identity, photo.splits[0]) for photo in photos] == [
+        ("img_align_celeba/000001.jpg", "celeba-7", "train"),
+        ("img_align_celeba/000002.jpg", "celeba-7", "val"),
+        ("img_align_celeba/000003.jpg", "celeba-8", "test"),
+    ]
+
+
+def test_a_photo_on_no_list_is_quarantined(
+    tmp_path: Path, ingested: Callable[..., Manifest], codes: Callable[[Manifest], dict[str, str]]
+) -> None:
+    for name in ("identity_CelebA", "list_eval_partition"):
+        (tmp_path / f"{name}.txt").write_text("000001.jpg 1\n")
+    with zipfile.ZipFile(tmp_path / "img_align_celeba.zip", "w") as packed:
+        for shade, number in enumerate((1, 2)):
+            stream = io.BytesIO()
+            Image.new("RGB", (8, 8), (shade, 0, 0)).save(stream, "PNG")
+            packed.writestr(f"img_align_celeba/00000{number}.jpg", stream.getvalue())
+    assert codes(ingested("celeba")) == {"img_align_celeba.zip!/img_align_celeba/000002.jpg": "not_listed"}

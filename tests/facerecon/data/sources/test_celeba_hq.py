@@ -126,3 +126,16 @@ def test_parts_come_with_the_aligned_face(
     assert not labels[40:].any(), "below the eyes"
     none = manifest.aligned_faces.parts(without)
     assert none is None or not none.any()
+
+
+def test_numbers_are_compared_as_numbers(tmp_path: Path, context: SourceContext) -> None:
+    write_layout(tmp_path, {})
+    write_lists(tmp_path)
+    for name in ("00000.jpg", "00002.jpg"):
+        (tmp_path / "CelebA-HQ-img" / name).touch()
+    write_part(tmp_path, 2, "skin", (0, 0, 9, 9))
+    photos = [photo for photo in celeba_hq(tmp_path, context) if isinstance(photo, Photo)]
+    assert [photo.identity for photo in photos] == ["celeba-14", "celeba-2880"]
+    found = parts(tmp_path, photos[1].uri)
+    assert found is not None
+    assert found.any()
