@@ -1,7 +1,10 @@
 """Reading clips frame by frame: videos by PyAV, and folders of numbered images.
 
-One frame is in memory at a time, however long the clip is. A video is read through an open file and by a list of
+A few frames are in memory at a time, however long the clip is. A video is read through an open file and by a list of
 formats: playlists and scripts, which would lead to other files or to the network, are no clips.
+
+Time never goes back. A recorder that was restarted, a clock that was set back and recordings that were joined leave
+stamps that do: from there on a new recording is told, whose time goes on where that of the one before ended.
 """
 
 import errno
@@ -29,7 +32,8 @@ from facerecon.images import UnreadableImageError, read_rgb
 MAX_PIXELS = 40_000_000
 """Frames with more pixels are refused (8K has 33 million)."""
 
-_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm,gif"
+_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm,gif,mpegts,mpeg,mpegvideo,asf,flv,ogg,h264,hevc"
+"""The demuxers that are asked, by name: none of them opens another file."""
 
 _WIDEST_PIXEL = 4
 """Pixels more oblong than this, either way, are a mistake in the file and taken for square."""
@@ -42,20 +46,31 @@ class UnusableClipError(Exception):
 @dataclass(frozen=True, eq=False)
 class Frame:
     """A frame uint8 [H, W, 3] of a clip: ``number`` from 0 (those that are broken beyond decoding do not count in a
-    video), ``time`` in seconds from the first."""
+    video), ``time`` in seconds from the first, ``recording`` from 0, one more after each step back in time."""
 
     number: int
     time: float
     image: NDArray[np.uint8]
+    recording: int = 0
 
 
 @dataclass
 class Tally:
-    """What came out of a clip: ``decoded`` frames, ``sampled`` ones among them, and ``broken`` ones, skipped."""
+    """What came out of a clip: ``decoded`` frames are ``sampled``, ``broken`` or ``passed_over``, each one of these.
+
+    ``jumps`` counts steps back in time.
+    """
 
     decoded: int = 0
     sampled: int = 0
     broken: int = 0
+    passed_over: int = 0
+    jumps: int = 0
+
+    def lose(self) -> None:
+        """Count what was to be decoded and cannot be."""
+        self.decoded += 1
+        self.broken += 1
 
 
 def clip_digest(clip: Path) -> str:
@@ -76,31 +91,41 @@ def read_frames(clip: Path, settings: FootageSettings, tally: Tally) -> Iterator
     """The frames of a clip, ``settings.frames_per_second`` of them at most, upright, with square pixels.
 
     Time is cut into spans of equal length and the first frame of each is taken, so that a variable frame rate is
-    followed as it is. Frames that cannot be decoded are passed over; ``tally`` counts while this runs.
+    followed as it is; the first frame after a step back in time is taken, too. Where a clip has no time stamps (raw
+    H.264 and H.265) its frame rate tells the time, 25 a second if it states none. Frames that cannot be decoded are
+    passed over; ``tally`` counts while this runs.
 
     Raises:
         OSError: the clip cannot be read.
         UnusableClipError: it is no video, holds no frame that can be decoded, or its frames are too large.
     """
-    numbered = _folder_frames(clip, settings, tally) if clip.is_dir() else _video_frames(clip, tally)
-    span = None
-    for number, time, decode in numbered:
-        if (now := int(np.floor(time * settings.frames_per_second + 1e-6))) == span:
+    found = _folder_frames(clip, settings, tally) if clip.is_dir() else _video_frames(clip, tally)
+    latest = None
+    for one in found:
+        span = one.recording, int(np.floor(one.time * settings.frames_per_second + 1e-6))
+        if span == latest:
+            tally.passed_over += 1
             continue
         try:
-            image = decode()
+            image = one.decode()
         except UnreadableImageError:
             tally.broken += 1
             continue
-        span = now
+        latest = span
         tally.sampled += 1
-        yield Frame(number, time, image)
+        yield Frame(one.number, one.time, image, one.recording)
     if not tally.sampled:
         raise UnusableClipError(f"no frame can be decoded ({tally.broken} broken)" if tally.broken else "no frames")
 
 
-_Numbered = Iterator[tuple[int, float, Callable[[], NDArray[np.uint8]]]]
-"""A frame's number, its time, and what makes its pixels: not called for frames that are not wanted."""
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """A frame before its pixels are made: ``decode`` makes them, and is not called for frames that are not wanted."""
+
+    number: int
+    time: float
+    decode: Callable[[], NDArray[np.uint8]]
+    recording: int = 0
 
 
 def _frame_files(folder: Path) -> list[Path]:
@@ -113,21 +138,20 @@ def _frame_files(folder: Path) -> list[Path]:
     return sorted((path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")), key=order)
 
 
-def _folder_frames(folder: Path, settings: FootageSettings, tally: Tally) -> _Numbered:
+def _folder_frames(folder: Path, settings: FootageSettings, tally: Tally) -> Iterator[_Found]:
     for number, path in enumerate(_frame_files(folder)):
 
         def decode(path: Path = path) -> NDArray[np.uint8]:
             try:
-                image = read_rgb(path)
+                return read_rgb(path)
             except OSError as error:
                 raise UnreadableImageError(str(error.strerror)) from error
-            tally.decoded += 1
-            return image
 
-        yield number, number / settings.folder_rate, decode
+        tally.decoded += 1
+        yield _Found(number, number / settings.folder_rate, decode)
 
 
-def _video_frames(clip: Path, tally: Tally) -> _Numbered:
+def _video_frames(clip: Path, tally: Tally) -> Iterator[_Found]:
     with clip.open("rb") as stream, _open(stream) as container:
         videos = [
             video for video in container.streams.video if not video.disposition & av.stream.Disposition.attached_pic
@@ -137,13 +161,56 @@ def _video_frames(clip: Path, tally: Tally) -> _Numbered:
         video = videos[0]
         _check_size(video.codec_context.width, video.codec_context.height)
         video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-        rate = float(video.average_rate or video.guessed_rate or 25)
-        first: float | None = None
-        for number, frame in enumerate(_decoded(container, video, tally)):
+        clock = _Clock(1 / float(video.average_rate or video.guessed_rate or 25), tally)
+        for number, (frame, after) in enumerate(_with_next(_decoded(container, video, tally))):
             _check_size(frame.width, frame.height)
-            seconds = number / rate if frame.time is None else float(frame.time)
-            first = seconds if first is None else first
-            yield number, seconds - first, partial(_pixels, frame, video.sample_aspect_ratio)
+            time = clock.time(frame, after)
+            if time is None:
+                tally.passed_over += 1
+                continue
+            yield _Found(number, time, partial(_pixels, frame, video.sample_aspect_ratio), tally.jumps)
+
+
+class _Clock:
+    """The time of each frame in seconds from the first; it never goes back.
+
+    ``length`` is a frame's in seconds, where frames do not tell theirs.
+    """
+
+    def __init__(self, length: float, tally: Tally) -> None:
+        self._usual, self._tally = length, tally
+        self._stamp: float | None = None
+        self._length = self._ahead = 0.0
+
+    def time(self, frame: VideoFrame, after: VideoFrame | None) -> float | None:
+        """The time of a frame, None if its stamp is wrong: it lies before the last one, and the next one's after it.
+
+        Where stamps go back for good, the frame follows on the last one, and ``tally`` counts a jump.
+        """
+        stamp = frame.time
+        if self._stamp is None:
+            stamp = stamp or 0.0
+            self._ahead = -stamp
+        elif stamp is None:
+            stamp = self._stamp + self._length
+        elif stamp < self._stamp:
+            if after is not None and after.time is not None and after.time > self._stamp:
+                return None
+            self._ahead += self._stamp + self._length - stamp
+            self._tally.jumps += 1
+        self._stamp = stamp
+        told = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
+        self._length = told if told > 0 else self._usual
+        return stamp + self._ahead
+
+
+def _with_next(frames: Iterator[VideoFrame]) -> Iterator[tuple[VideoFrame, VideoFrame | None]]:
+    """Each frame with the one that follows, None behind the last."""
+    frame = next(frames, None)
+    while frame is not None:
+        after = next(frames, None)
+        yield frame, after
+        frame = after
 
 
 def _open(stream: Any) -> InputContainer:
@@ -180,18 +247,18 @@ def _decoded(container: InputContainer, video: VideoStream, tally: Tally) -> Ite
         except (av.FFmpegError, OSError) as error:
             if not _is_damage(error):
                 raise
-            tally.broken += 1
+            tally.lose()
             return
         try:
             frames = packet.decode()
         except av.FFmpegError:
-            tally.broken += 1
+            tally.lose()
             continue
         for frame in frames:
             if not isinstance(frame, VideoFrame):
                 continue
             if frame.is_corrupt:
-                tally.broken += 1
+                tally.lose()
                 continue
             tally.decoded += 1
             yield frame

@@ -35,7 +35,7 @@ from facerecon.perception.landmarks import FaceLandmarker, five_points
 from facerecon.progress import track
 from facerecon.weights import digest, weights_path
 
-VERSION = 1
+VERSION = 2
 """Counts up whenever the same clip gives other faces: archives of another version are made anew."""
 
 RECORD = "clip.json"
@@ -201,25 +201,25 @@ def _members(clip: Path, models: _Models) -> Iterator[tuple[str, bytes]]:
     """Read ``clip``: the pictures of each track when it is over, at the end the record."""
     settings, tally = models.settings, Tally()
     tracker, best, rows = Tracker(settings.max_gap), dict[int, Best](), []
-    time, size = 0.0, (0, 0)
+    size, recording = (0, 0), 0
     frames = read_frames(clip, settings, tally)
     # of clips read side by side the frames are not shown
     for frame in track(frames, f"reading {clip.name}") if models.alone else frames:
-        if tally.sampled > 1 and frame.time <= time:
-            continue  # a broken time stamp
-        time, size = frame.time, (frame.image.shape[1], frame.image.shape[0])
-        for over in tracker.end_lost(time):
+        size = frame.image.shape[1], frame.image.shape[0]
+        ended = tracker.end_lost(frame.time) if frame.recording == recording else tracker.end_all()
+        recording = frame.recording
+        for over in ended:
             rows.append(_row(over, best[over.number]))
             yield from _pictures(over, best.pop(over.number))
         found = models.finder.find(frame.image)
         qualities = [measure(frame.image, face) for face in found]
         embeddings = _embed(frame.image, found, models.identity)
-        followed = tracker.update(time, found, embeddings, [quality.score for quality in qualities])
+        followed = tracker.update(frame.time, found, embeddings, [quality.score for quality in qualities])
         for face, quality, one in zip(found, qualities, followed, strict=True):
             chosen = best.setdefault(one.number, Best(settings.best_per_track, settings.seconds_apart))
-            if chosen.wants(time, quality.score):
+            if chosen.wants(frame.time, quality.score):
                 chosen.add(_kept(frame, face, quality, models.landmarker))
-    for over in tracker.live:
+    for over in tracker.end_all():
         rows.append(_row(over, best[over.number]))
         yield from _pictures(over, best[over.number])
     rows.sort(key=lambda row: int(row["number"]))

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
-VIDEO_SUFFIXES = frozenset({".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".webm"})
+VIDEO_SUFFIXES = frozenset(
+    [".264", ".265", ".3g2", ".3gp", ".asf", ".avi", ".dav", ".flv", ".gif", ".h264", ".h265", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"]
+)
+"""How clips are named; what is named otherwise, and no picture, is a clip if its first bytes say so."""
 
 FRAMES_SUFFIX = ".frames"
 """A folder so named is one clip: its files are the frames, in the order of the numbers in their names."""
@@ -53,8 +56,10 @@ def footage(root: Path, context: SourceContext) -> Iterator[Photo]:
         if found.refused or not found.record:
             yield Photo(clip, refused=found.refused)
             continue
-        if broken := found.record.get("broken"):
+        if broken := found.record["broken"]:
             LOG.warning("%s: %d frames cannot be decoded and are passed over", clip, broken)
+        if jumps := found.record["jumps"]:
+            LOG.warning("%s: %d jumps back in time: no face is followed from before one to after it", clip, jumps)
         for track in found.record["tracks"]:
             name = f"{clip}#{track['number']}"
             for face in track["faces"]:

@@ -2,9 +2,10 @@
 
 import os
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -71,6 +72,82 @@ def test_time_counts_from_the_first_frame(tmp_path: Path, film: Film) -> None:
     assert times(frames) == [0, 0.5, 1.0]
 
 
+def joined(clip: Path, *parts: Path) -> Path:
+    """Recordings one behind the other in one file, each with the stamps that it had."""
+    clip.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return clip
+
+
+def test_time_goes_on_where_its_stamps_go_back(tmp_path: Path, film: Film) -> None:
+    parts = [film(tmp_path / f"{count}.ts", ramp(count)) for count in (6, 4, 5)]
+    frames, tally = read(joined(tmp_path / "clip.ts", *parts))
+    assert times(frames) == pytest.approx([0.2 * number for number in range(15)], abs=0.001)
+    assert [frame.recording for frame in frames] == [0] * 6 + [1] * 4 + [2] * 5
+    assert [frame.number for frame in frames] == list(range(15))
+    assert tally == Tally(decoded=15, sampled=15, jumps=2)
+
+
+def test_of_each_recording_the_first_frame_is_looked_at(tmp_path: Path, film: Film) -> None:
+    part = film(tmp_path / "part.ts", ramp(5), rate=25)
+    frames, tally = read(joined(tmp_path / "clip.ts", part, part), rate=1)
+    assert [frame.number for frame in frames] == [0, 5]
+    assert tally == Tally(decoded=10, sampled=2, passed_over=8, jumps=1)
+
+
+@pytest.mark.parametrize(
+    ("stamps", "expected", "jumps"),
+    [
+        pytest.param([0, 1, 2, 1, 2, 3], [0, 1, 2, 2.2, 3.2, 4.2], 1, id="clock set back"),
+        pytest.param([5, 6, 0, 0.5, 1], [0, 1, 1.2, 1.7, 2.2], 1, id="started again"),
+        pytest.param([0, 1, 3, 2, 4, 5], [0, 1, 3, 4, 5], 0, id="two frames that changed places"),
+        pytest.param([0, 1, 1, 2], [0, 1, 2], 0, id="two frames at one time"),
+        pytest.param([0, 1, None, None, 4], [0, 1, 1.2, 1.4, 4], 0, id="without stamps in between"),
+        pytest.param([None, None, None], [0, 0.2, 0.4], 0, id="without any stamp"),
+        pytest.param([0, 1, 0.5], [0, 1, 1.2], 1, id="the last one goes back"),
+    ],
+)
+def test_stamps_and_times(
+    tmp_path: Path,
+    film: Film,
+    monkeypatch: pytest.MonkeyPatch,
+    stamps: list[float | None],
+    expected: list[float],
+    jumps: int,
+) -> None:
+    decoded = decode._decoded
+
+    def stamped(*arguments: Any) -> Iterator[av.VideoFrame]:
+        for frame, stamp in zip(decoded(*arguments), stamps, strict=True):
+            frame.pts = None if stamp is None else round(stamp * 1000)
+            frame.time_base, frame.duration = Fraction(1, 1000), 0
+            yield frame
+
+    monkeypatch.setattr(decode, "_decoded", stamped)
+    frames, tally = read(film(tmp_path / "clip.mkv", ramp(len(stamps))))
+    assert times(frames) == pytest.approx(expected)
+    assert tally.jumps == jumps
+    assert tally.decoded == tally.sampled + tally.passed_over == len(stamps)
+
+
+@pytest.mark.parametrize("rate", [0.5, 2, 7, 240])
+def test_every_frame_is_sampled_broken_or_passed_over(tmp_path: Path, film: Film, rate: float) -> None:
+    clip = film(tmp_path / "clip.mov", ramp(30), codec="png", rate=10)
+    content = bytearray(clip.read_bytes())
+    for place, size in packets(clip)[11:14]:
+        content[place : place + size] = b"\xa5" * size
+    clip.write_bytes(content)
+    folder = tmp_path / "clip.frames"
+    folder.mkdir()
+    for number, image in enumerate(ramp(30)):
+        (folder / f"{number}.png").write_bytes(encode_png(image) if number % 7 else b"no image")
+    for each in (clip, folder):
+        frames, tally = read(each, rate, folder_rate=10)
+        assert tally.decoded == 30
+        assert tally.decoded == tally.sampled + tally.broken + tally.passed_over
+        assert tally.sampled == len(frames) > 0
+        assert tally.broken > 0
+
+
 @pytest.mark.parametrize("turn", [90, 180, -90])
 def test_a_turned_clip_is_set_upright(tmp_path: Path, film: Film, turn: int) -> None:
     upright = gray(60)
@@ -126,7 +203,7 @@ def test_broken_frames_in_a_folder_are_passed_over(tmp_path: Path) -> None:
     (clip / ".thumbnail").write_bytes(b"no image")
     frames, tally = read(clip)
     assert [frame.number for frame in frames] == [0, 2]
-    assert tally == Tally(decoded=2, sampled=2, broken=1)
+    assert tally == Tally(decoded=3, sampled=2, broken=1)
 
 
 # ------------------------------------------------------------------------------------------------------------ hostile
@@ -147,7 +224,7 @@ def test_broken_frames_in_the_middle_are_passed_over_and_counted(tmp_path: Path,
     frames, tally = read(clip)
     assert len(frames) == 8
     assert times(frames) == [0, 0.2, 0.4, 0.6, 1.2, 1.4, 1.6, 1.8]
-    assert tally == Tally(decoded=8, sampled=8, broken=2)
+    assert tally == Tally(decoded=10, sampled=8, broken=2)
 
 
 @pytest.mark.parametrize("suffix", [".avi", ".mkv", ".webm", ".gif"])

@@ -199,17 +199,20 @@ def test_a_clip_that_changes_while_it_is_read(tmp_path: Path, film: Film, monkey
     assert list((tmp_path / "archives").glob("*")) == []
 
 
-def test_broken_time_stamps_harm_nobody(footage_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = extraction.read_frames
-
-    def back_and_forth(path: Path, settings: FootageSettings, tally: Tally) -> Iterator[Frame]:
-        for frame, time in zip(read(path, settings, tally), (0.0, 5.0, 1.0, 5.0, -3.0, 5.2), strict=False):
-            yield Frame(frame.number, time, frame.image)
-
-    monkeypatch.setattr(extraction, "read_frames", back_and_forth)
-    found = extract(footage_root / "door" / "alone.avi", tmp_path)
-    assert found.record is not None
-    assert [(track["first"], track["last"]) for track in found.record["tracks"]] == [(0.0, 0.0), (5.0, 5.2)]
+def test_no_track_spans_a_step_back_in_time(
+    scenes: dict[str, list[Image]], tmp_path: Path, film: Film
+) -> None:
+    parts = [film(tmp_path / f"{name}.ts", scenes[name]) for name in ("alone", "alone", "third")]
+    clip = tmp_path / "clip.ts"
+    clip.write_bytes(b"".join(part.read_bytes() for part in parts))
+    record = extract(clip, tmp_path / "archives").record
+    assert record is not None
+    assert (record["decoded"], record["sampled"], record["jumps"]) == (18, 18, 2)
+    spans = [(track["first"], track["last"]) for track in record["tracks"]]
+    assert spans == [pytest.approx(span, abs=0.01) for span in ((0, 1.0), (1.2, 2.2), (2.4, 3.4))]
+    embeddings = np.array([track["embedding"] for track in record["tracks"]])
+    assert embeddings[0] @ embeddings[1] > 0.9
+    assert embeddings[1] @ embeddings[2] < 0.5
 
 
 def test_the_record_is_strict_json(archives: Path) -> None:

@@ -116,6 +116,22 @@ def test_a_folder_of_frames_is_a_clip(tmp_path: Path, context: SourceContext, sc
     assert all(photo.time == pytest.approx(photo.frame / 5) for photo in photos)
 
 
+def test_a_recorder_that_was_restarted_loses_nobody(
+    tmp_path: Path,
+    context: SourceContext,
+    scenes: dict[str, list[Image]],
+    film: Film,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    parts = [film(tmp_path / "parts" / f"{name}.ts", scenes[name]).read_bytes() for name in ("alone", "third")]
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "clip.ts").write_bytes(b"".join(parts))
+    photos = list(footage(root, context_at(context.folder)))
+    assert identities(photos) == {"clip.ts#1": "clip.ts#1", "clip.ts#2": "clip.ts#2"}
+    assert "clip.ts: 1 jumps back in time" in caplog.text
+
+
 def test_a_folder_without_a_clip_is_an_error(tmp_path: Path, context: SourceContext) -> None:
     (tmp_path / "photo.png").touch()
     with pytest.raises(FaceReconError, match=r"holds no clip \(.avi, .gif, .*, or a folder of frames named ….frames\)"):
