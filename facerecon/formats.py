@@ -6,6 +6,7 @@ Signatures are those of the formats' specifications; a format that is known but 
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 HEAD_BYTES = 1024
 """So many of a file's first bytes are looked at."""
@@ -96,3 +97,9 @@ _PATTERNS = tuple((re.compile(pattern, re.DOTALL), found) for pattern, found in 
 def format_of(head: bytes) -> Format | None:
     """The format that a file's first HEAD_BYTES show; None for what is no picture, clip or archive."""
     return next((found for pattern, found in _PATTERNS if pattern.match(head)), None)
+
+
+def head_of(path: Path) -> bytes:
+    """The first HEAD_BYTES of a file, for ``format_of``."""
+    with path.open("rb") as stream:
+        return stream.read(HEAD_BYTES)

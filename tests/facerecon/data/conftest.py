@@ -16,7 +16,13 @@ from facerecon.images import read_rgb
 Image = NDArray[np.uint8]
 Film = Callable[..., Path]
 
-_ENCODERS = {".gif": ("gif", "rgb8"), ".webm": ("libvpx", "yuv420p"), ".avi": ("mjpeg", "yuvj420p")}
+_ENCODERS = {
+    **{".gif": ("gif", "rgb8"), ".webm": ("libvpx", "yuv420p"), ".avi": ("mjpeg", "yuvj420p")},
+    **dict.fromkeys((".mpg", ".mpeg", ".m2v"), ("mpeg2video", "yuv420p")),
+    **dict.fromkeys((".h264", ".264"), ("libx264", "yuv420p")),
+    **{".h265": ("libx265", "yuv420p"), ".flv": ("flv", "yuv420p"), ".ogv": ("libvpx", "yuv420p")},
+    **{".wmv": ("wmv2", "yuv420p"), ".asf": ("wmv2", "yuv420p")},
+}
 
 
 def write_film(
