@@ -21,12 +21,15 @@ import av
 import cv2
 import numpy as np
 from av.container import InputContainer
+from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from facerecon.data.quarantine import Code
 from facerecon.data.settings import FootageSettings
 from facerecon.files import sha256_file
+from facerecon.formats import Kind, format_of, head_of
 from facerecon.images import UnreadableImageError, read_rgb
 
 MAX_PIXELS = 40_000_000
@@ -40,7 +43,11 @@ _WIDEST_PIXEL = 4
 
 
 class UnusableClipError(Exception):
-    """This clip cannot be used; the message is the reason that the quarantine list gives."""
+    """This clip cannot be used; the message is the reason that the quarantine list gives, with ``code``."""
+
+    def __init__(self, reason: str, code: Code = Code.BAD_CLIP) -> None:
+        super().__init__(reason)
+        self.code = code
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +65,7 @@ class Frame:
 class Tally:
     """What came out of a clip: ``decoded`` frames are ``sampled``, ``broken`` or ``passed_over``, each one of these.
 
-    ``jumps`` counts steps back in time.
+    ``jumps`` counts steps back in time, ``streams`` the video streams, of which one is read.
     """
 
     decoded: int = 0
@@ -66,6 +73,7 @@ class Tally:
     broken: int = 0
     passed_over: int = 0
     jumps: int = 0
+    streams: int = 1
 
     def lose(self) -> None:
         """Count what was to be decoded and cannot be."""
@@ -152,13 +160,9 @@ def _folder_frames(folder: Path, settings: FootageSettings, tally: Tally) -> Ite
 
 
 def _video_frames(clip: Path, tally: Tally) -> Iterator[_Found]:
+    _check_format(clip)
     with clip.open("rb") as stream, _open(stream) as container:
-        videos = [
-            video for video in container.streams.video if not video.disposition & av.stream.Disposition.attached_pic
-        ]
-        if not videos:
-            raise UnusableClipError("holds no video, or its index is cut off")
-        video = videos[0]
+        video, tally.streams = _largest(container)
         _check_size(video.codec_context.width, video.codec_context.height)
         video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         clock = _Clock(1 / float(video.average_rate or video.guessed_rate or 25), tally)
@@ -169,6 +173,27 @@ def _video_frames(clip: Path, tally: Tally) -> Iterator[_Found]:
                 tally.passed_over += 1
                 continue
             yield _Found(number, time, partial(_pixels, frame, video.sample_aspect_ratio), tally.jumps)
+
+
+def _largest(container: InputContainer) -> tuple[VideoStream, int]:
+    """The video stream with the largest frames, and how many there are to choose from; pictures attached are none.
+
+    Of equal ones that which the file says to be the usual one, then that with most bits, then the first.
+    """
+    kinds = av.stream.Disposition
+    videos = [video for video in container.streams.video if not video.disposition & kinds.attached_pic]
+    # one whose codec is not known has no decoder
+    known = [video for video in videos if video.codec_context is not None]
+    if videos and not known:
+        raise UnusableClipError("its codec is not known", Code.UNSUPPORTED)
+    if not known:
+        raise UnusableClipError("holds no video, or its index is cut off")
+
+    def order(video: VideoStream) -> tuple[int, bool, int]:
+        coder = video.codec_context
+        return coder.width * coder.height, bool(video.disposition & kinds.default), coder.bit_rate or 0
+
+    return max(known, key=order), len(videos)
 
 
 class _Clock:
@@ -213,6 +238,17 @@ def _with_next(frames: Iterator[VideoFrame]) -> Iterator[tuple[VideoFrame, Video
         frame = after
 
 
+def _check_format(clip: Path) -> None:
+    """Refuse what is no clip by its content, and formats that are not read, by name."""
+    found = format_of(head_of(clip))
+    if found is None or found.name == "GIF":
+        return
+    if found.kind is not Kind.CLIP:
+        raise UnusableClipError(f"no clip: its content is {found.name}")
+    if not found.read:
+        raise UnusableClipError(f"{found.name}: a format that is not read", Code.UNSUPPORTED)
+
+
 def _open(stream: Any) -> InputContainer:
     try:
         return av.open(
@@ -249,6 +285,8 @@ def _decoded(container: InputContainer, video: VideoStream, tally: Tally) -> Ite
                 raise
             tally.lose()
             return
+        if not packet.size and packet.pts is not None:
+            continue  # the picture before it is shown on (Theora, AVI): nothing is lost
         try:
             frames = packet.decode()
         except av.FFmpegError:
@@ -270,9 +308,9 @@ def _check_size(width: int, height: int) -> None:
 
 
 def _pixels(frame: VideoFrame, pixel: Any) -> NDArray[np.uint8]:
-    """RGB pixels, square ones (the longer axis is shrunk: nothing is made up), turned as the clip says."""
+    """RGB pixels, square ones (the longer axis is shrunk: nothing is made up), turned and mirrored as the clip says."""
     try:
-        image = frame.to_ndarray(format="rgb24")
+        image = frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
     except (av.FFmpegError, ValueError) as error:
         raise UnreadableImageError(str(error)) from error
     height, width = image.shape[:2]
@@ -280,4 +318,19 @@ def _pixels(frame: VideoFrame, pixel: Any) -> NDArray[np.uint8]:
     if ratio != 1 and 1 / _WIDEST_PIXEL <= ratio <= _WIDEST_PIXEL:
         size = (max(1, round(width * min(1, ratio))), max(1, round(height * min(1, 1 / ratio))))
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-    return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90)))
+    return np.ascontiguousarray(_upright(image, frame))
+
+
+def _upright(image: NDArray[np.uint8], frame: VideoFrame) -> NDArray[np.uint8]:
+    """The image in that of the eight orientations which is nearest to the frame's display matrix.
+
+    The matrix takes a pixel at (x, y) to (a x + c y, b x + d y); it is a, b, u, c, d, v, x, y, w, of 32 bits each.
+    """
+    side_data: Any = frame.side_data  # PyAV's hints say str
+    matrix = next((bytes(data) for data in side_data if data.type == Type.DISPLAYMATRIX), None)
+    if matrix is None:
+        return image
+    a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].tolist()
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        image, a, d = image.swapaxes(0, 1), c, b
+    return image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]

@@ -87,7 +87,7 @@ def _look_up(clip: Path, folder: Path, settings: FootageSettings) -> Extracted:
     except OSError as error:
         return Extracted(refusal_of(error))
     except UnusableClipError as error:
-        return Extracted(Refusal(Code.BAD_CLIP, str(error)))
+        return Extracted(Refusal(error.code, str(error)))
     record = read_record(folder / archive)
     return Extracted(_refusal(record) if record else None, archive, record)
 
@@ -99,10 +99,7 @@ def _made(clip: Extracted, folder: Path, refused: Refusal | None) -> Extracted:
 
 
 def _refusal(record: dict[str, Any]) -> Refusal | None:
-    if not record["refused"]:
-        return None
-    # frames are counted in a clip that was read to its end
-    return Refusal(Code.NO_FACE if "decoded" in record else Code.BAD_CLIP, record["refused"])
+    return Refusal(Code(record["code"]), record["refused"]) if record["refused"] else None
 
 
 def _in_workers(tasks: list[tuple[Path, Path]], settings: FootageSettings) -> Iterator[Refusal | None]:
@@ -194,7 +191,7 @@ def _write_archive(clip: Path, archive: Path, models: _Models) -> None:
     try:
         write_zip(archive, _members(clip, models))
     except UnusableClipError as error:
-        write_zip(archive, [(RECORD, _json({"refused": str(error), "tracks": []}))])
+        write_zip(archive, [(RECORD, _json({"refused": str(error), "code": error.code.value, "tracks": []}))])
 
 
 def _members(clip: Path, models: _Models) -> Iterator[tuple[str, bytes]]:
@@ -223,8 +220,8 @@ def _members(clip: Path, models: _Models) -> Iterator[tuple[str, bytes]]:
         rows.append(_row(over, best[over.number]))
         yield from _pictures(over, best[over.number])
     rows.sort(key=lambda row: int(row["number"]))
-    refused = "" if rows else NO_FACE
-    yield RECORD, _json({"refused": refused, "size": size, **asdict(tally), "tracks": rows})
+    refused = {"refused": "", "code": ""} if rows else {"refused": NO_FACE, "code": Code.NO_FACE.value}
+    yield RECORD, _json({**refused, "size": size, **asdict(tally), "tracks": rows})
 
 
 def _member(one: Track, face: Kept) -> str:

@@ -33,6 +33,7 @@ def write_film(
     codec: str | None = None,
     rotation: int = 0,
     pixel: Fraction | None = None,
+    matrix: Sequence[int] | None = None,
 ) -> Path:
     """Write a video of RGB images, ``rate`` a second or at ``times`` (seconds), with a codec that fits its suffix."""
     chosen, layout = (codec, "rgb24") if codec else _ENCODERS.get(path.suffix.lower(), ("mpeg4", "yuv420p"))
@@ -45,6 +46,9 @@ def write_film(
             stream.codec_context.sample_aspect_ratio = pixel
         if rotation:
             stream.set_display_rotation(rotation)
+        if matrix is not None:
+            a, b, c, d = (65536 * each for each in matrix)
+            stream.set_display_matrix([a, b, 0, c, d, 0, 0, 0, 1 << 30])
         if times is not None:
             stream.codec_context.time_base = Fraction(1, 1000)
         container.start_encoding()
@@ -59,7 +63,7 @@ def write_film(
 
 @pytest.fixture(scope="session")
 def film() -> Film:
-    """``film(path, images, rate=5, times=None, codec=None, rotation=0, pixel=None)`` writes a video."""
+    """``film(path, images, rate=5, times=None, codec=None, rotation=0, pixel=None, matrix=None)`` writes a video."""
     return write_film
 
 

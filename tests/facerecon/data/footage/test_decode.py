@@ -200,6 +200,23 @@ def test_a_turned_clip_is_set_upright(tmp_path: Path, film: Film, turn: int) -> 
     np.testing.assert_allclose(frames[0].image.astype(float), upright, atol=25)
 
 
+ORIENTATIONS = [(a, 0, 0, d) for a in (1, -1) for d in (1, -1)] + [(0, b, c, 0) for b in (1, -1) for c in (1, -1)]
+
+
+@pytest.mark.parametrize("matrix", ORIENTATIONS)
+def test_all_orientations_as_the_display_matrix_says(tmp_path: Path, film: Film, matrix: tuple[int, ...]) -> None:
+    lying = gray(60)
+    lying[:16, :16], lying[:16, 48:], lying[32:, :16] = 250, 160, 110
+    a, b, c, d = matrix
+    rows, columns = np.mgrid[:48, :64]
+    across, down = a * columns + c * rows, b * columns + d * rows
+    shown = np.zeros((48, 64, 3) if a else (64, 48, 3), np.uint8)
+    shown[down - down.min(), across - across.min()] = lying
+    frames, _ = read(film(tmp_path / "clip.mp4", [lying] * 3, matrix=matrix))
+    assert frames[0].image.shape == shown.shape
+    np.testing.assert_allclose(frames[0].image.astype(float), shown, atol=25)
+
+
 @pytest.mark.parametrize(
     ("pixel", "shape"), [((2, 1), (24, 64)), ((1, 2), (48, 32)), ((1, 1), (48, 64)), ((100, 1), (48, 64))]
 )
@@ -352,6 +369,65 @@ def test_a_video_without_frames(tmp_path: Path, film: Film) -> None:
     (tmp_path / "empty.frames").mkdir()
     with pytest.raises(UnusableClipError, match=r"^no frames$"):
         read(tmp_path / "empty.frames")
+
+
+def with_streams(clip: Path, *streams: tuple[int, int, int]) -> Path:
+    """A clip with streams of two frames each: of so many pixels' width, that gray, and with that disposition."""
+    with av.open(str(clip), "w") as container:
+        added = []
+        for width, _, disposition in streams:
+            codec, layout = ("mjpeg", "yuvj420p") if disposition == PICTURE else ("mpeg4", "yuv420p")
+            stream = container.add_stream(codec, rate=5)
+            stream.width, stream.height, stream.pix_fmt = width, 48, layout
+            stream.disposition = disposition
+            added.append(stream)
+        container.start_encoding()
+        for stream, (width, level, disposition) in zip(added, streams, strict=True):
+            for number in range(1 if disposition == PICTURE else 2):
+                frame = av.VideoFrame.from_ndarray(np.full((48, width, 3), level, np.uint8), format="rgb24")
+                frame.pts, frame.time_base = number, Fraction(1, 5)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    return clip
+
+
+USUAL, PICTURE = int(av.stream.Disposition.default), int(av.stream.Disposition.attached_pic)
+
+
+@pytest.mark.parametrize(
+    ("streams", "level", "count"),
+    [
+        pytest.param([(32, 50, USUAL), (64, 200, 0)], 200, 2, id="a preview first"),
+        pytest.param([(64, 200, 0), (32, 50, USUAL)], 200, 2, id="a preview behind"),
+        pytest.param([(64, 50, 0), (64, 200, USUAL)], 200, 2, id="of equal ones the usual one"),
+        pytest.param([(64, 200, 0), (64, 50, 0)], 200, 2, id="or else the first"),
+        pytest.param([(64, 200, 0)], 200, 1, id="one"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".mkv", ".mov"])
+def test_the_largest_stream_is_read(
+    tmp_path: Path, streams: list[tuple[int, int, int]], level: int, count: int, suffix: str
+) -> None:
+    frames, tally = read(with_streams(tmp_path / f"clip{suffix}", *streams))
+    assert frames[0].image.mean() == pytest.approx(level, abs=8)
+    assert tally == Tally(decoded=2, sampled=2, streams=count)
+
+
+def test_a_picture_that_is_attached_is_no_video(tmp_path: Path) -> None:
+    clip = with_streams(tmp_path / "clip.mp4", (96, 50, PICTURE), (64, 200, 0))
+    frames, tally = read(clip)
+    assert frames[0].image.shape == (48, 64, 3)
+    assert tally.streams == 1
+    with pytest.raises(UnusableClipError, match="holds no video"):
+        read(with_streams(tmp_path / "cover.mp4", (96, 50, PICTURE)))
+
+
+def test_a_codec_that_is_not_known(tmp_path: Path, film: Film) -> None:
+    clip = film(tmp_path / "clip.mkv", ramp(3))
+    clip.write_bytes(clip.read_bytes().replace(b"V_MPEG4/ISO/ASP", b"V_MPEG9/ISO/XXX"))
+    with pytest.raises(UnusableClipError, match=r"^its codec is not known$") as raised:
+        read(clip)
+    assert raised.value.code == Code.UNSUPPORTED
 
 
 def test_sound_alone(tmp_path: Path) -> None:

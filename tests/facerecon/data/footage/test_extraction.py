@@ -199,9 +199,7 @@ def test_a_clip_that_changes_while_it_is_read(tmp_path: Path, film: Film, monkey
     assert list((tmp_path / "archives").glob("*")) == []
 
 
-def test_no_track_spans_a_step_back_in_time(
-    scenes: dict[str, list[Image]], tmp_path: Path, film: Film
-) -> None:
+def test_no_track_spans_a_step_back_in_time(scenes: dict[str, list[Image]], tmp_path: Path, film: Film) -> None:
     parts = [film(tmp_path / f"{name}.ts", scenes[name]) for name in ("alone", "alone", "third")]
     clip = tmp_path / "clip.ts"
     clip.write_bytes(b"".join(part.read_bytes() for part in parts))
