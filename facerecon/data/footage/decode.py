@@ -26,7 +26,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from facerecon.data.quarantine import Code
+from facerecon.data.footage import colour
+from facerecon.data.quarantine import Code, RefusedError
 from facerecon.data.settings import FootageSettings
 from facerecon.files import sha256_file
 from facerecon.formats import Kind, format_of, head_of
@@ -310,7 +311,10 @@ def _check_size(width: int, height: int) -> None:
 def _pixels(frame: VideoFrame, pixel: Any) -> NDArray[np.uint8]:
     """RGB pixels, square ones (the longer axis is shrunk: nothing is made up), turned and mirrored as the clip says."""
     try:
-        image = frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+        wide = colour.is_wide(frame)
+        image = colour.to_srgb(frame) if wide else frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+    except RefusedError as error:
+        raise UnusableClipError(str(error), error.code) from error
     except (av.FFmpegError, ValueError) as error:
         raise UnreadableImageError(str(error)) from error
     height, width = image.shape[:2]
