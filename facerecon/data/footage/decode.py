@@ -13,6 +13,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -54,12 +55,16 @@ class UnusableClipError(Exception):
 @dataclass(frozen=True, eq=False)
 class Frame:
     """A frame uint8 [H, W, 3] of a clip: ``number`` from 0 (those that are broken beyond decoding do not count in a
-    video), ``time`` in seconds from the first, ``recording`` from 0, one more after each step back in time."""
+    video), ``time`` in seconds from the first, ``recording`` from 0, one more after each step back in time.
+
+    ``interlaced`` ones are made of one of their two fields, and of the other where nothing moves.
+    """
 
     number: int
     time: float
     image: NDArray[np.uint8]
     recording: int = 0
+    interlaced: bool = False
 
 
 @dataclass
@@ -122,7 +127,7 @@ def read_frames(clip: Path, settings: FootageSettings, tally: Tally) -> Iterator
             continue
         latest = span
         tally.sampled += 1
-        yield Frame(one.number, one.time, image, one.recording)
+        yield Frame(one.number, one.time, image, one.recording, one.interlaced)
     if not tally.sampled:
         raise UnusableClipError(f"no frame can be decoded ({tally.broken} broken)" if tally.broken else "no frames")
 
@@ -135,6 +140,7 @@ class _Found:
     time: float
     decode: Callable[[], NDArray[np.uint8]]
     recording: int = 0
+    interlaced: bool = False
 
 
 def _frame_files(folder: Path) -> list[Path]:
@@ -167,13 +173,14 @@ def _video_frames(clip: Path, tally: Tally) -> Iterator[_Found]:
         _check_size(video.codec_context.width, video.codec_context.height)
         video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         clock = _Clock(1 / float(video.average_rate or video.guessed_rate or 25), tally)
-        for number, (frame, after) in enumerate(_with_next(_decoded(container, video, tally))):
+        for number, (before, frame, after) in enumerate(_with_neighbours(_decoded(container, video, tally))):
             _check_size(frame.width, frame.height)
             time = clock.time(frame, after)
             if time is None:
                 tally.passed_over += 1
                 continue
-            yield _Found(number, time, partial(_pixels, frame, video.sample_aspect_ratio), tally.jumps)
+            decode = partial(_pixels, frame, before, after, video.sample_aspect_ratio)
+            yield _Found(number, time, decode, tally.jumps, frame.interlaced_frame)
 
 
 def _largest(container: InputContainer) -> tuple[VideoStream, int]:
@@ -230,13 +237,15 @@ class _Clock:
         return stamp + self._ahead
 
 
-def _with_next(frames: Iterator[VideoFrame]) -> Iterator[tuple[VideoFrame, VideoFrame | None]]:
-    """Each frame with the one that follows, None behind the last."""
-    frame = next(frames, None)
+def _with_neighbours(
+    frames: Iterator[VideoFrame],
+) -> Iterator[tuple[VideoFrame | None, VideoFrame, VideoFrame | None]]:
+    """Each frame between those before and after it; None at the ends."""
+    before, frame = None, next(frames, None)
     while frame is not None:
         after = next(frames, None)
-        yield frame, after
-        frame = after
+        yield before, frame, after
+        before, frame = frame, after
 
 
 def _check_format(clip: Path) -> None:
@@ -308,11 +317,12 @@ def _check_size(width: int, height: int) -> None:
         raise UnusableClipError(f"too large: frames of {width}x{height} pixels")
 
 
-def _pixels(frame: VideoFrame, pixel: Any) -> NDArray[np.uint8]:
+def _pixels(frame: VideoFrame, before: VideoFrame | None, after: VideoFrame | None, pixel: Any) -> NDArray[np.uint8]:
     """RGB pixels, square ones (the longer axis is shrunk: nothing is made up), turned and mirrored as the clip says."""
     try:
-        wide = colour.is_wide(frame)
-        image = colour.to_srgb(frame) if wide else frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+        whole = _deinterlaced(frame, before, after) if frame.interlaced_frame else frame
+        wide = colour.is_wide(whole)
+        image = colour.to_srgb(whole) if wide else whole.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
     except RefusedError as error:
         raise UnusableClipError(str(error), error.code) from error
     except (av.FFmpegError, ValueError) as error:
@@ -323,6 +333,25 @@ def _pixels(frame: VideoFrame, pixel: Any) -> NDArray[np.uint8]:
         size = (max(1, round(width * min(1, ratio))), max(1, round(height * min(1, 1 / ratio))))
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     return np.ascontiguousarray(_upright(image, frame))
+
+
+def _deinterlaced(frame: VideoFrame, before: VideoFrame | None, after: VideoFrame | None) -> VideoFrame:
+    """The frame at the time of its first field, by FFmpeg's bwdif, which looks at the frames before and after it."""
+
+    graph = av.filter.Graph()
+    graph.threads = 1
+    base = Fraction(1, 1000) if frame.time_base is None else frame.time_base
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=base)
+    graph.link_nodes(source, graph.add("bwdif", "mode=send_frame"), graph.add("buffersink")).configure()
+    for one in (before, frame, after):
+        graph.push(one if one is not None and _form(one) == _form(frame) else frame)
+    graph.push(None)
+    graph.vpull()
+    return graph.vpull()
+
+
+def _form(frame: VideoFrame) -> tuple[int, int, str]:
+    return frame.width, frame.height, frame.format.name
 
 
 def _upright(image: NDArray[np.uint8], frame: VideoFrame) -> NDArray[np.uint8]:

@@ -214,7 +214,7 @@ def _members(clip: Path, models: _Models) -> Iterator[tuple[str, bytes]]:
         followed = tracker.update(frame.time, found, embeddings, [quality.score for quality in qualities])
         for face, quality, one in zip(found, qualities, followed, strict=True):
             chosen = best.setdefault(one.number, Best(settings.best_per_track, settings.seconds_apart))
-            if chosen.wants(frame.time, quality.score):
+            if chosen.wants(frame.time, _rank(quality.score, frame)):
                 chosen.add(_kept(frame, face, quality, models.landmarker))
     for over in tracker.end_all():
         rows.append(_row(over, best[over.number]))
@@ -259,6 +259,11 @@ def _embed(image: NDArray[np.uint8], found: list[Found], network: IdentityNetwor
     return np.nan_to_num(embeddings)
 
 
+def _rank(score: float, frame: Frame) -> float:
+    """The score by which a face is chosen: one of an interlaced frame comes after all others, it has half the lines."""
+    return score - 1 if frame.interlaced else score
+
+
 def _kept(frame: Frame, face: Found, quality: Quality, landmarker: FaceLandmarker) -> Kept:
     left, top, right, bottom = region(frame.image, face.box)
     pixels = np.ascontiguousarray(frame.image[top:bottom, left:right])
@@ -271,4 +276,4 @@ def _kept(frame: Frame, face: Found, quality: Quality, landmarker: FaceLandmarke
         score *= _UNSEEN
     _, png = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
     place = (float(anchor[0]), float(anchor[1]))
-    return Kept(frame.number, frame.time, score, quality, (left, top), place, png.tobytes())
+    return Kept(frame.number, frame.time, _rank(score, frame), quality, (left, top), place, png.tobytes())

@@ -34,6 +34,7 @@ def write_film(
     rotation: int = 0,
     pixel: Fraction | None = None,
     matrix: Sequence[int] | None = None,
+    interlaced: bool = False,
 ) -> Path:
     """Write a video of RGB images, ``rate`` a second or at ``times`` (seconds), with a codec that fits its suffix."""
     chosen, layout = (codec, "rgb24") if codec else _ENCODERS.get(path.suffix.lower(), ("mpeg4", "yuv420p"))
@@ -44,6 +45,8 @@ def write_film(
         stream.pix_fmt, stream.bit_rate = layout, 20_000_000
         if pixel:
             stream.codec_context.sample_aspect_ratio = pixel
+        if interlaced:
+            stream.codec_context.options = {"flags": "+ilme+ildct"}
         if rotation:
             stream.set_display_rotation(rotation)
         if matrix is not None:
@@ -63,7 +66,7 @@ def write_film(
 
 @pytest.fixture(scope="session")
 def film() -> Film:
-    """``film(path, images, rate=5, times=None, codec=None, rotation=0, pixel=None, matrix=None)`` writes a video."""
+    """``film(path, images, ...)`` writes a video, as ``write_film`` does."""
     return write_film
 
 

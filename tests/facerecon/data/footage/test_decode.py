@@ -217,6 +217,64 @@ def test_all_orientations_as_the_display_matrix_says(tmp_path: Path, film: Film,
     np.testing.assert_allclose(frames[0].image.astype(float), shown, atol=25)
 
 
+def moving(step: int) -> Image:
+    """A soft blob on its way to the right, uint8 [48, 64, 3]."""
+    row, column = np.mgrid[:48, :64]
+    level = 60 + 150 * np.exp(-((row - 24) ** 2 + (column - 8 - 4 * step) ** 2) / 60)
+    return np.repeat(level.astype(np.uint8)[..., None], 3, axis=2)
+
+
+def combed(step: int) -> Image:
+    """A frame of two fields, the lower one first, as FFmpeg's encoders take it if they are not told."""
+    frame = moving(2 * step + 1)
+    frame[1::2] = moving(2 * step)[1::2]
+    return frame
+
+
+def roughness(image: Image) -> float:
+    """How much each line differs from those beside it."""
+    gray = image[..., 0].astype(float)
+    return float(np.abs(gray[1:-1] - (gray[:-2] + gray[2:]) / 2).mean())
+
+
+@pytest.mark.parametrize("options", [{}, {"matrix": (-1, 0, 0, 1)}])
+def test_interlaced_frames_become_whole_ones_of_their_first_field(
+    tmp_path: Path, film: Film, options: dict[str, Any]
+) -> None:
+    frames, tally = read(film(tmp_path / "clip.mp4", [combed(step) for step in range(6)], interlaced=True, **options))
+    assert tally == Tally(decoded=6, sampled=6)
+    mirrored = -1 if options else 1
+    for step, frame in enumerate(frames):
+        assert frame.interlaced
+        image = frame.image[:, ::mirrored]
+        assert roughness(image) < 1 < 4 < roughness(combed(step))
+        assert np.abs(image.astype(float) - moving(2 * step)).mean() < 2
+
+
+def test_frames_that_are_not_interlaced_are_what_the_decoder_gave(
+    tmp_path: Path, film: Film, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = film(tmp_path / "clip.mkv", [combed(step) for step in range(6)])
+    monkeypatch.setattr(decode, "_deinterlaced", pytest.fail)
+    frames, _ = read(clip)
+    with av.open(str(clip)) as container:
+        given = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert all(np.array_equal(frame.image, image) for frame, image in zip(frames, given, strict=True))
+    assert not any(frame.interlaced for frame in frames)
+
+
+def test_deinterlacing_keeps_the_colours(tmp_path: Path) -> None:
+    frame = av.VideoFrame(64, 48, "yuv420p10le")
+    for plane, level in zip(frame.planes, (400, 480, 560), strict=True):
+        plane.update(np.full(plane.buffer_size // 2, level, np.uint16).tobytes())
+    frame.pts, frame.time_base = 0, Fraction(1, 5)
+    frame.color_trc, frame.color_primaries, frame.colorspace, frame.color_range = 16, 9, 9, 1
+    whole = decode._deinterlaced(frame, None, None)
+    assert not whole.interlaced_frame
+    assert (whole.color_trc, whole.color_primaries, whole.colorspace, whole.color_range) == (16, 9, 9, 1)
+    np.testing.assert_array_equal(whole.to_ndarray(format="rgb24"), frame.to_ndarray(format="rgb24"))
+
+
 @pytest.mark.parametrize(
     ("pixel", "shape"), [((2, 1), (24, 64)), ((1, 2), (48, 32)), ((1, 1), (48, 64)), ((100, 1), (48, 64))]
 )

@@ -213,6 +213,30 @@ def test_no_track_spans_a_step_back_in_time(scenes: dict[str, list[Image]], tmp_
     assert embeddings[1] @ embeddings[2] < 0.5
 
 
+def test_interlaced_frames_are_kept_only_where_there_are_no_others(
+    footage_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = extraction.read_frames
+
+    def every_other_combed(path: Path, settings: FootageSettings, tally: Tally) -> Iterator[Frame]:
+        for frame in read(path, settings, tally):
+            rough = frame.image.copy()
+            rough[::2] = (rough[::2].astype(int) + 8).clip(0, 255)  # sharper than any other
+            yield Frame(frame.number, frame.time, rough if frame.number % 2 else frame.image, 0, frame.number % 2 == 1)
+
+    monkeypatch.setattr(extraction, "read_frames", every_other_combed)
+    settings = FootageSettings(workers=1, seconds_apart=0.4)
+    record = extract(footage_root / "door" / "alone.avi", tmp_path / "one", settings).record
+    assert record is not None
+    assert [face["frame"] for face in record["tracks"][0]["faces"]] == [0, 2, 4]
+    settings = FootageSettings(workers=1, seconds_apart=0.2)
+    record = extract(footage_root / "door" / "alone.avi", tmp_path / "two", settings).record
+    assert record is not None
+    kept = record["tracks"][0]["faces"]
+    assert [face["score"] < 0 for face in kept] == [face["frame"] % 2 == 1 for face in kept]
+    assert {0, 2, 4} < {face["frame"] for face in kept}
+
+
 def test_the_record_is_strict_json(archives: Path) -> None:
     (archive,) = archives.glob("*.zip")
     with zipfile.ZipFile(archive) as members:
