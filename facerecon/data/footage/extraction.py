@@ -2,7 +2,8 @@
 
 The archive is a stored zip of PNG files and ``clip.json``, the record of what was found. It is named by the SHA-256 of
 the clip's bytes and a digest of all that decides what is in it, so a clip that is done is not decoded again, whatever
-it is called now. A clip that cannot be used leaves an archive with the reason.
+it is called now. A clip that cannot be used leaves an archive with the reason. What other code, other packages or other
+settings have made is not found any more, and takes up space until `make clean`.
 """
 
 import json
@@ -16,27 +17,28 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from facerecon import formats, images
 from facerecon.data.containers import write_zip
 from facerecon.data.footage.decode import Frame, Tally, UnusableClipError, clip_digest, read_frames
 from facerecon.data.footage.detection import FaceFinder, Found
 from facerecon.data.footage.selection import Best, Kept, Quality, measure, region
 from facerecon.data.footage.tracking import Track, Tracker
+from facerecon.data.provenance import made_by, sources_of
 from facerecon.data.quarantine import Code, Refusal, refusal_of
 from facerecon.data.settings import FootageSettings
 from facerecon.errors import FaceReconError
 from facerecon.files import digest_of
+from facerecon.perception import identity, landmarks
 from facerecon.perception.identity import IdentityNetwork, load_identity
 from facerecon.perception.landmarks import FaceLandmarker, five_points
 from facerecon.progress import track
 from facerecon.weights import digest, weights_path
-
-VERSION = 2
-"""Counts up whenever the same clip gives other faces: archives of another version are made anew."""
 
 RECORD = "clip.json"
 
@@ -58,11 +60,18 @@ class Extracted:
     record: dict[str, Any] | None = None
 
 
-def archive_name(sha256: str, settings: FootageSettings) -> str:
-    """The file name of a clip's archive."""
+def archive_key(settings: FootageSettings) -> str:
+    """A digest of all that decides what is taken out of a clip beside its bytes: settings, networks, code, packages."""
     chosen = settings.model_dump(mode="json", exclude=_ABOUT_PEOPLE)
+    code = [*sorted(Path(__file__).parent.glob("*.py")), *sources_of(formats, images, identity, landmarks)]
+    made = made_by(code, ("av", "facenet-pytorch", "mediapipe", "numpy", "pillow", "pillow-heif", "scipy", "torch"))
     networks = [digest("face_landmarker"), digest("sface")]
-    return f"{sha256}-{digest_of({'settings': chosen, 'networks': networks, 'version': VERSION})[:16]}.zip"
+    return digest_of({"settings": chosen, "networks": networks, "ffmpeg": av.library_versions, **made})[:16]
+
+
+def archive_name(sha256: str, key: str) -> str:
+    """The file name of a clip's archive, by ``archive_key``."""
+    return f"{sha256}-{key}.zip"
 
 
 def extract_all(clips: Sequence[Path], folder: Path, settings: FootageSettings) -> list[Extracted]:
@@ -71,8 +80,9 @@ def extract_all(clips: Sequence[Path], folder: Path, settings: FootageSettings) 
     Raises:
         FaceReconError: a worker process was ended, or there is no space left.
     """
+    key = archive_key(settings)
     with ThreadPoolExecutor(settings.workers) as pool:
-        found = list(track(pool.map(lambda clip: _look_up(clip, folder, settings), clips), "listing clips", len(clips)))
+        found = list(track(pool.map(lambda clip: _look_up(clip, folder, key), clips), "listing clips", len(clips)))
     # a clip that lies there twice is read once
     missing = {each.archive: clip for clip, each in zip(clips, found, strict=True) if each.archive and not each.record}
     tasks = [(clip, folder / archive) for archive, clip in missing.items()]
@@ -80,10 +90,10 @@ def extract_all(clips: Sequence[Path], folder: Path, settings: FootageSettings) 
     return [_made(each, folder, reasons[each.archive]) if each.archive in missing else each for each in found]
 
 
-def _look_up(clip: Path, folder: Path, settings: FootageSettings) -> Extracted:
+def _look_up(clip: Path, folder: Path, key: str) -> Extracted:
     """What is there of a clip; no record if it is still to be read."""
     try:
-        archive = archive_name(clip_digest(clip), settings)
+        archive = archive_name(clip_digest(clip), key)
     except OSError as error:
         return Extracted(refusal_of(error))
     except UnusableClipError as error:
@@ -168,7 +178,7 @@ def _extract(task: tuple[Path, Path]) -> Refusal | None:
     clip, archive = task
     try:
         _write_archive(clip, archive, _worker)
-        if archive_name(clip_digest(clip), _worker.settings) == archive.name:
+        if archive.name.startswith(clip_digest(clip)):
             return None
     except OSError as error:
         return refusal_of(error)

@@ -8,14 +8,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import av
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
+from facerecon.data import provenance
 from facerecon.data.footage import extraction
 from facerecon.data.footage.decode import Frame, Tally
-from facerecon.data.footage.extraction import RECORD, Extracted, archive_name, extract_all, read_record
+from facerecon.data.footage.extraction import RECORD, Extracted, archive_key, extract_all, read_record
 from facerecon.data.quarantine import Code, Refusal
 from facerecon.data.settings import FootageSettings
 from facerecon.perception.landmarks import FaceLandmarker, five_points
@@ -123,11 +126,46 @@ def test_a_clip_that_lies_there_twice_is_read_once(
     assert len(times) == 1
 
 
-def test_other_settings_and_another_version_make_another_archive(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = {archive_name("0" * 64, FootageSettings(**change)) for change in ({}, {"min_face": 40}, {"max_gap": 1})}
-    monkeypatch.setattr(extraction, "VERSION", 0)
-    names.add(archive_name("0" * 64, FootageSettings()))
-    assert len(names) == 4
+def test_whatever_decides_what_is_taken_out_is_in_an_archives_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [archive_key(FootageSettings(**change)) for change in ({}, {"min_face": 40}, {"max_gap": 1})]
+    assert archive_key(FootageSettings(workers=7, similarity=0.1)) == keys[0]
+    installed = provenance.version
+    for package in ("av", "mediapipe", "torch", "facenet-pytorch", "scipy", "pillow", "numpy"):
+        with monkeypatch.context() as patch:
+            patch.setattr(provenance, "version", lambda name, new=package: "9" if name == new else installed(name))
+            keys.append(archive_key(FootageSettings()))
+    with monkeypatch.context() as patch:
+        patch.setattr(cv2, "__version__", "9")
+        keys.append(archive_key(FootageSettings()))
+    with monkeypatch.context() as patch:
+        patch.setattr(av, "library_versions", {"libavcodec": (99, 0, 0)})
+        keys.append(archive_key(FootageSettings()))
+    read = provenance.sha256_file
+    code = ("decode", "colour", "detection", "extraction", "selection", "tracking", "images", "landmarks", "sface")
+    for module in code:
+        with monkeypatch.context() as patch:
+            changed = f"{module}.py"
+            patch.setattr(
+                provenance, "sha256_file", lambda path, new=changed: "0" * 64 if path.name == new else read(path)
+            )
+            keys.append(archive_key(FootageSettings()))
+    assert len(set(keys)) == len(keys)
+
+
+def test_after_an_upgrade_clips_are_read_again(
+    footage_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = footage_root / "door" / "alone.avi"
+    before = extract(clip, tmp_path)
+    (tmp_path / before.archive).write_bytes(b"what another version made")
+    whole = (tmp_path / before.archive).read_bytes()
+    monkeypatch.setattr(av, "library_versions", {"libavcodec": (99, 0, 0)})
+    after = extract(clip, tmp_path)
+    assert after.archive != before.archive
+    assert after.record == before.record
+    assert (tmp_path / before.archive).read_bytes() == whole
 
 
 def test_the_same_clip_gives_the_same_archive(footage_root: Path, tmp_path: Path) -> None:
