@@ -71,7 +71,7 @@ _SIGNATURES: tuple[tuple[bytes, Format], ...] = (
     (rb"OggS", _clip("Ogg")),
     (rb"\0{2,3}\x01(\x06|[\x27\x47\x67]|\x09)", _clip("H.264")),
     (rb"\0{2,3}\x01[\x40\x42\x46]\x01", _clip("H.265")),
-    (rb"DHAV|DAHUA", _clip("DAV", read=False)),
+    (rb"DHAV|DAHUA", _clip("DAV")),
     (rb"\.RMF", _clip("RealMedia", read=False)),
     (
         rb"PK\x03\x04.{26}(mimetype|\[Content_Types\]|word/|xl/|ppt/|docProps/|META-INF/)",

@@ -37,7 +37,7 @@ from facerecon.images import UnreadableImageError, read_rgb
 MAX_PIXELS = 40_000_000
 """Frames with more pixels are refused (8K has 33 million)."""
 
-_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm,gif,mpegts,mpeg,mpegvideo,asf,flv,ogg,h264,hevc"
+_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm,gif,mpegts,mpeg,mpegvideo,asf,flv,ogg,h264,hevc,dhav"
 """The demuxers that are asked, by name: none of them opens another file."""
 
 _WIDEST_PIXEL = 4

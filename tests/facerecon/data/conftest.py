@@ -35,6 +35,7 @@ def write_film(
     pixel: Fraction | None = None,
     matrix: Sequence[int] | None = None,
     interlaced: bool = False,
+    codec_options: dict[str, str] | None = None,
 ) -> Path:
     """Write a video of RGB images, ``rate`` a second or at ``times`` (seconds), with a codec that fits its suffix."""
     chosen, layout = (codec, "rgb24") if codec else _ENCODERS.get(path.suffix.lower(), ("mpeg4", "yuv420p"))
@@ -45,8 +46,7 @@ def write_film(
         stream.pix_fmt, stream.bit_rate = layout, 20_000_000
         if pixel:
             stream.codec_context.sample_aspect_ratio = pixel
-        if interlaced:
-            stream.codec_context.options = {"flags": "+ilme+ildct"}
+        stream.codec_context.options = {"flags": "+ilme+ildct"} if interlaced else codec_options or {}
         if rotation:
             stream.set_display_rotation(rotation)
         if matrix is not None:

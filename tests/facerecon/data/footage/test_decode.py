@@ -1,6 +1,7 @@
 """Clips become frames: at the rate that is asked for, with their times, upright; what is broken does no harm."""
 
 import os
+import struct
 import weakref
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -66,6 +67,24 @@ def test_every_format_whatever_it_is_named(tmp_path: Path, film: Film, suffix: s
         clip = clip.rename(tmp_path / name)
     frames, tally = read(clip)
     assert times(frames) == pytest.approx([0.04 * number for number in range(10)], abs=0.005)
+    np.testing.assert_allclose([frame.image.mean() for frame in frames], [each.mean() for each in ramp(10)], atol=20)
+    assert tally == Tally(decoded=10, sampled=10)
+
+
+def test_what_video_recorders_write(tmp_path: Path, film: Film) -> None:
+    """Dahua's own container: each frame between "DHAV" and "dhav", with a tag for its size and one for the rate."""
+    chunks = []
+    with av.open(str(film(tmp_path / "made.h264", ramp(10), rate=10, codec_options={"bf": "0"}))) as container:
+        for number, packet in enumerate(packet for packet in container.demux(video=0) if packet.size):
+            tags = struct.pack("<4BHH4B", 0x82, 0, 0, 0, 64, 48, 0x81, 0, 2, 10)
+            length = 24 + len(tags) + packet.size + 8
+            date = (24 << 26) | (5 << 22) | (7 << 17) | (12 << 12) | (30 << 6) | (number // 10)
+            head = struct.pack("<4s4B3IHBB", b"DHAV", 0xFD, 0, 0, 0, number, length, date, number * 100, len(tags), 0)
+            chunks.append(head + tags + bytes(packet) + struct.pack("<4sI", b"dhav", length))
+    clip = tmp_path / "camera 3.dav"
+    clip.write_bytes(b"".join(chunks))
+    frames, tally = read(clip)
+    assert times(frames) == pytest.approx([0.1 * number for number in range(10)])
     np.testing.assert_allclose([frame.image.mean() for frame in frames], [each.mean() for each in ramp(10)], atol=20)
     assert tally == Tally(decoded=10, sampled=10)
 
