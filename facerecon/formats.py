@@ -6,6 +6,7 @@ Signatures are those of the formats' specifications; a format that is known but 
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 HEAD_BYTES = 1024
 """So many of a file's first bytes are looked at."""
@@ -71,7 +72,7 @@ _SIGNATURES: tuple[tuple[bytes, Format], ...] = (
     (rb"OggS", _clip("Ogg")),
     (rb"\0{2,3}\x01(\x06|[\x27\x47\x67]|\x09)", _clip("H.264")),
     (rb"\0{2,3}\x01[\x40\x42\x46]\x01", _clip("H.265")),
-    (rb"DHAV|DAHUA", _clip("DAV", read=False)),
+    (rb"DHAV|DAHUA", _clip("DAV")),
     (rb"\.RMF", _clip("RealMedia", read=False)),
     (
         rb"PK\x03\x04.{26}(mimetype|\[Content_Types\]|word/|xl/|ppt/|docProps/|META-INF/)",
@@ -97,3 +98,9 @@ _PATTERNS = tuple((re.compile(pattern, re.DOTALL), found) for pattern, found in 
 def format_of(head: bytes) -> Format | None:
     """The format that a file's first HEAD_BYTES show; None for what is no picture, clip or archive."""
     return next((found for pattern, found in _PATTERNS if pattern.match(head)), None)
+
+
+def head_of(path: Path) -> bytes:
+    """The first HEAD_BYTES of a file, for ``format_of``."""
+    with path.open("rb") as stream:
+        return stream.read(HEAD_BYTES)

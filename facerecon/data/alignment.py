@@ -5,6 +5,7 @@ A photograph whose faces are in the store is done, wherever its file lies now; a
 
 import multiprocessing
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -19,10 +20,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from facerecon import images
-from facerecon.data import geometry, store
+from facerecon.data import geometry, parts, store
 from facerecon.data.containers import read_bytes
 from facerecon.data.geometry import Square, cut, cut_labels, eye_distance, face_square
 from facerecon.data.manifest import FACE_COLUMNS, PHOTO_COLUMNS, Manifest
+from facerecon.data.provenance import made_by, sources_of
 from facerecon.data.quarantine import Code, Refusal, quarantine_table, refusal_of
 from facerecon.data.sources import Source, source_of
 from facerecon.data.store import AlignedFace, AlignedPhoto, FaceStore, Measures, truth_sha256
@@ -85,12 +87,14 @@ class _Cut:
 
 
 def store_key(alignment: AlignmentSettings, model_sha256: str, layout: str) -> str:
-    """The name of the store's folder for faces cut in this way: settings, landmark model, code, and the layout, which
-    says which face of a photo is meant."""
-    modules = (geometry, images, landmarks, store)
-    code = [sha256_file(Path(module.__file__ or "")) for module in modules] + [sha256_file(Path(__file__))]
+    """The name of the store's folder for faces cut in this way: settings, landmark model, code, packages, and the
+    layout, which says which face of a photo is meant, with the code that reads its labelled parts."""
+    code = [Path(__file__), Path(store.__file__), *sources_of(geometry, images, landmarks)]
+    if (read_parts := source_of(layout).parts) is not None:
+        code += [Path(parts.__file__), Path(sys.modules[read_parts.__module__].__file__ or "")]
+    made = made_by(code, ("mediapipe", "numpy", "pillow", "pillow-heif"))
     chosen = alignment.model_dump(exclude={"workers", "no_face"})
-    return digest_of({"settings": chosen, "model": model_sha256, "source": layout, "code": code})[:16]
+    return digest_of({"settings": chosen, "model": model_sha256, "source": layout, **made})[:16]
 
 
 def align(manifest: Manifest, alignment: AlignmentSettings, model: Path, folder: Path) -> Manifest:
@@ -120,6 +124,7 @@ def align(manifest: Manifest, alignment: AlignmentSettings, model: Path, folder:
         source = source_of(manifest.sources[name].layout)
         tasks = [_task(photo, manifest) for photo in photos if photo["source"] == name]
         changed = _with_other_truth(tasks, source, done)
+        changed |= {task.sha256 for task in tasks if task.sha256 in done and done.anchor(task.sha256) != task.anchor}
         if changed:
             FaceStore.remove(place, changed)
         new = [task for task in tasks if task.sha256 not in done or task.sha256 in changed]
@@ -297,7 +302,8 @@ def _align_chunk(tasks: list[_Task]) -> dict[str, Refusal]:
         faces = [_face(each, parts, truth, image.shape[1]) for each in found]
         aligned.append(AlignedPhoto(task.sha256, refusal, faces))
     if aligned:
-        FaceStore.write(context.store, aligned)
+        anchors = {task.sha256: task.anchor for task in tasks}
+        FaceStore.write(context.store, [replace(photo, anchor=anchors[photo.sha256]) for photo in aligned])
     return unreadable
 
 

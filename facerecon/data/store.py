@@ -2,6 +2,9 @@
 
 A shard is named by the SHA-256 of its bytes, so a damaged one is known as such. Photographs are found by the SHA-256 of
 theirs: what was aligned stays aligned, wherever the file lies now. Readers map shards into memory; nothing is decoded.
+
+A folder is named by all that decides what is in it. What other code, other packages or other settings have made is not
+found any more, and is made anew; it takes up space until `make clean`.
 """
 
 import json
@@ -65,11 +68,15 @@ class AlignedFace:
 
 @dataclass(frozen=True)
 class AlignedPhoto:
-    """The faces of one photo, largest first, or why it has none that can be used."""
+    """The faces of one photo, largest first, or why it has none that can be used.
+
+    ``anchor`` is the point in photo pixels that said which face is meant, if one did.
+    """
 
     sha256: str
     refusal: Refusal | None
     faces: list[AlignedFace]
+    anchor: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,7 @@ class _Entry:
     first: int
     count: int
     refusal: Refusal | None
+    anchor: tuple[float, float] | None
 
 
 _TRUTH = "truth"
@@ -133,10 +141,10 @@ class FaceStore:
 
     def _list(self, folder: Path, photos: Set[str] | None) -> None:
         for shard in sorted(folder.glob("*.safetensors")):
-            first = 0
+            first, anchors = 0, _anchors_of(self._reader(shard))
             for sha256, count, refusal in _photos_of(self._reader(shard)):
                 if photos is None or sha256 in photos:
-                    self._entries.setdefault(sha256, _Entry(shard, first, count, refusal))
+                    self._entries.setdefault(sha256, _Entry(shard, first, count, refusal, anchors.get(sha256)))
                 first += count
 
     def _reader(self, shard: Path) -> Any:
@@ -180,7 +188,9 @@ class FaceStore:
         for row, face in enumerate(faces):
             tensors |= {f"{_TRUTH}/{name}/{row}": array for name, array in face.truth.items()}
         about = [(photo.sha256, len(photo.faces), *_row_of(photo.refusal)) for photo in photos]
-        content = save(tensors, {"photos": json.dumps(about, separators=(",", ":"))})
+        anchors = {photo.sha256: photo.anchor for photo in photos if photo.anchor}
+        told = {"photos": about, "anchors": anchors} if anchors else {"photos": about}
+        content = save(tensors, {name: json.dumps(value, separators=(",", ":")) for name, value in told.items()})
         shard = folder / f"{sha256_bytes(content)}.safetensors"
         with atomic_path(shard) as temporary:
             temporary.write_bytes(content)
@@ -195,6 +205,10 @@ class FaceStore:
     def refusal(self, photo: str) -> Refusal | None:
         """Why the photo of this SHA-256 has no usable face; None if it has one."""
         return self._entries[photo].refusal
+
+    def anchor(self, photo: str) -> tuple[float, float] | None:
+        """The point that said which face of the photo of this SHA-256 is meant; None if none did."""
+        return self._entries[photo].anchor
 
     def faces(self, photo: str) -> list[str]:
         """The names of the faces of the photo of this SHA-256."""
@@ -287,7 +301,7 @@ class FaceStore:
     def photo(self, sha256: str) -> AlignedPhoto:
         """All that is kept of the photo of this SHA-256."""
         faces = self.faces(sha256)
-        return AlignedPhoto(sha256, self.refusal(sha256), [self._face(face) for face in faces])
+        return AlignedPhoto(sha256, self.refusal(sha256), [self._face(face) for face in faces], self.anchor(sha256))
 
     def _face(self, face: str) -> AlignedFace:
         crop, points, parts = self.crop(face), self.points(face), self.parts(face)
@@ -328,6 +342,11 @@ def _photos_of(reader: Any) -> list[tuple[str, int, Refusal | None]]:
         (sha256, count, Refusal(Code(code[0]) if code else Code.UNKNOWN, reason) if reason else None)
         for sha256, count, reason, *code in rows
     ]
+
+
+def _anchors_of(reader: Any) -> dict[str, tuple[float, float]]:
+    """The anchors of a shard's photos that have one, by their SHA-256."""
+    return {sha256: (x, y) for sha256, (x, y) in json.loads(reader.metadata().get("anchors", "{}")).items()}
 
 
 def _row_of(refusal: Refusal | None) -> tuple[str, ...]:

@@ -2,7 +2,8 @@
 
 The archive is a stored zip of PNG files and ``clip.json``, the record of what was found. It is named by the SHA-256 of
 the clip's bytes and a digest of all that decides what is in it, so a clip that is done is not decoded again, whatever
-it is called now. A clip that cannot be used leaves an archive with the reason.
+it is called now. A clip that cannot be used leaves an archive with the reason. What other code, other packages or other
+settings have made is not found any more, and takes up space until `make clean`.
 """
 
 import json
@@ -16,27 +17,28 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from facerecon import formats, images
 from facerecon.data.containers import write_zip
 from facerecon.data.footage.decode import Frame, Tally, UnusableClipError, clip_digest, read_frames
 from facerecon.data.footage.detection import FaceFinder, Found
 from facerecon.data.footage.selection import Best, Kept, Quality, measure, region
 from facerecon.data.footage.tracking import Track, Tracker
+from facerecon.data.provenance import made_by, sources_of
 from facerecon.data.quarantine import Code, Refusal, refusal_of
 from facerecon.data.settings import FootageSettings
 from facerecon.errors import FaceReconError
 from facerecon.files import digest_of
+from facerecon.perception import identity, landmarks
 from facerecon.perception.identity import IdentityNetwork, load_identity
 from facerecon.perception.landmarks import FaceLandmarker, five_points
 from facerecon.progress import track
 from facerecon.weights import digest, weights_path
-
-VERSION = 1
-"""Counts up whenever the same clip gives other faces: archives of another version are made anew."""
 
 RECORD = "clip.json"
 
@@ -58,11 +60,18 @@ class Extracted:
     record: dict[str, Any] | None = None
 
 
-def archive_name(sha256: str, settings: FootageSettings) -> str:
-    """The file name of a clip's archive."""
+def archive_key(settings: FootageSettings) -> str:
+    """A digest of all that decides what is taken out of a clip beside its bytes: settings, networks, code, packages."""
     chosen = settings.model_dump(mode="json", exclude=_ABOUT_PEOPLE)
+    code = [*sorted(Path(__file__).parent.glob("*.py")), *sources_of(formats, images, identity, landmarks)]
+    made = made_by(code, ("av", "facenet-pytorch", "mediapipe", "numpy", "pillow", "pillow-heif", "scipy", "torch"))
     networks = [digest("face_landmarker"), digest("sface")]
-    return f"{sha256}-{digest_of({'settings': chosen, 'networks': networks, 'version': VERSION})[:16]}.zip"
+    return digest_of({"settings": chosen, "networks": networks, "ffmpeg": av.library_versions, **made})[:16]
+
+
+def archive_name(sha256: str, key: str) -> str:
+    """The file name of a clip's archive, by ``archive_key``."""
+    return f"{sha256}-{key}.zip"
 
 
 def extract_all(clips: Sequence[Path], folder: Path, settings: FootageSettings) -> list[Extracted]:
@@ -71,8 +80,9 @@ def extract_all(clips: Sequence[Path], folder: Path, settings: FootageSettings) 
     Raises:
         FaceReconError: a worker process was ended, or there is no space left.
     """
+    key = archive_key(settings)
     with ThreadPoolExecutor(settings.workers) as pool:
-        found = list(track(pool.map(lambda clip: _look_up(clip, folder, settings), clips), "listing clips", len(clips)))
+        found = list(track(pool.map(lambda clip: _look_up(clip, folder, key), clips), "listing clips", len(clips)))
     # a clip that lies there twice is read once
     missing = {each.archive: clip for clip, each in zip(clips, found, strict=True) if each.archive and not each.record}
     tasks = [(clip, folder / archive) for archive, clip in missing.items()]
@@ -80,14 +90,14 @@ def extract_all(clips: Sequence[Path], folder: Path, settings: FootageSettings) 
     return [_made(each, folder, reasons[each.archive]) if each.archive in missing else each for each in found]
 
 
-def _look_up(clip: Path, folder: Path, settings: FootageSettings) -> Extracted:
+def _look_up(clip: Path, folder: Path, key: str) -> Extracted:
     """What is there of a clip; no record if it is still to be read."""
     try:
-        archive = archive_name(clip_digest(clip), settings)
+        archive = archive_name(clip_digest(clip), key)
     except OSError as error:
         return Extracted(refusal_of(error))
     except UnusableClipError as error:
-        return Extracted(Refusal(Code.BAD_CLIP, str(error)))
+        return Extracted(Refusal(error.code, str(error)))
     record = read_record(folder / archive)
     return Extracted(_refusal(record) if record else None, archive, record)
 
@@ -99,10 +109,7 @@ def _made(clip: Extracted, folder: Path, refused: Refusal | None) -> Extracted:
 
 
 def _refusal(record: dict[str, Any]) -> Refusal | None:
-    if not record["refused"]:
-        return None
-    # frames are counted in a clip that was read to its end
-    return Refusal(Code.NO_FACE if "decoded" in record else Code.BAD_CLIP, record["refused"])
+    return Refusal(Code(record["code"]), record["refused"]) if record["refused"] else None
 
 
 def _in_workers(tasks: list[tuple[Path, Path]], settings: FootageSettings) -> Iterator[Refusal | None]:
@@ -171,7 +178,7 @@ def _extract(task: tuple[Path, Path]) -> Refusal | None:
     clip, archive = task
     try:
         _write_archive(clip, archive, _worker)
-        if archive_name(clip_digest(clip), _worker.settings) == archive.name:
+        if archive.name.startswith(clip_digest(clip)):
             return None
     except OSError as error:
         return refusal_of(error)
@@ -194,37 +201,37 @@ def _write_archive(clip: Path, archive: Path, models: _Models) -> None:
     try:
         write_zip(archive, _members(clip, models))
     except UnusableClipError as error:
-        write_zip(archive, [(RECORD, _json({"refused": str(error), "tracks": []}))])
+        write_zip(archive, [(RECORD, _json({"refused": str(error), "code": error.code.value, "tracks": []}))])
 
 
 def _members(clip: Path, models: _Models) -> Iterator[tuple[str, bytes]]:
     """Read ``clip``: the pictures of each track when it is over, at the end the record."""
     settings, tally = models.settings, Tally()
     tracker, best, rows = Tracker(settings.max_gap), dict[int, Best](), []
-    time, size = 0.0, (0, 0)
+    size, recording = (0, 0), 0
     frames = read_frames(clip, settings, tally)
     # of clips read side by side the frames are not shown
     for frame in track(frames, f"reading {clip.name}") if models.alone else frames:
-        if tally.sampled > 1 and frame.time <= time:
-            continue  # a broken time stamp
-        time, size = frame.time, (frame.image.shape[1], frame.image.shape[0])
-        for over in tracker.end_lost(time):
+        size = frame.image.shape[1], frame.image.shape[0]
+        ended = tracker.end_lost(frame.time) if frame.recording == recording else tracker.end_all()
+        recording = frame.recording
+        for over in ended:
             rows.append(_row(over, best[over.number]))
             yield from _pictures(over, best.pop(over.number))
         found = models.finder.find(frame.image)
         qualities = [measure(frame.image, face) for face in found]
         embeddings = _embed(frame.image, found, models.identity)
-        followed = tracker.update(time, found, embeddings, [quality.score for quality in qualities])
+        followed = tracker.update(frame.time, found, embeddings, [quality.score for quality in qualities])
         for face, quality, one in zip(found, qualities, followed, strict=True):
             chosen = best.setdefault(one.number, Best(settings.best_per_track, settings.seconds_apart))
-            if chosen.wants(time, quality.score):
+            if chosen.wants(frame.time, _rank(quality.score, frame)):
                 chosen.add(_kept(frame, face, quality, models.landmarker))
-    for over in tracker.live:
+    for over in tracker.end_all():
         rows.append(_row(over, best[over.number]))
         yield from _pictures(over, best[over.number])
     rows.sort(key=lambda row: int(row["number"]))
-    refused = "" if rows else NO_FACE
-    yield RECORD, _json({"refused": refused, "size": size, **asdict(tally), "tracks": rows})
+    refused = {"refused": "", "code": ""} if rows else {"refused": NO_FACE, "code": Code.NO_FACE.value}
+    yield RECORD, _json({**refused, "size": size, **asdict(tally), "tracks": rows})
 
 
 def _member(one: Track, face: Kept) -> str:
@@ -262,6 +269,11 @@ def _embed(image: NDArray[np.uint8], found: list[Found], network: IdentityNetwor
     return np.nan_to_num(embeddings)
 
 
+def _rank(score: float, frame: Frame) -> float:
+    """The score by which a face is chosen: one of an interlaced frame comes after all others, it has half the lines."""
+    return score - 1 if frame.interlaced else score
+
+
 def _kept(frame: Frame, face: Found, quality: Quality, landmarker: FaceLandmarker) -> Kept:
     left, top, right, bottom = region(frame.image, face.box)
     pixels = np.ascontiguousarray(frame.image[top:bottom, left:right])
@@ -274,4 +286,4 @@ def _kept(frame: Frame, face: Found, quality: Quality, landmarker: FaceLandmarke
         score *= _UNSEEN
     _, png = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
     place = (float(anchor[0]), float(anchor[1]))
-    return Kept(frame.number, frame.time, score, quality, (left, top), place, png.tobytes())
+    return Kept(frame.number, frame.time, _rank(score, frame), quality, (left, top), place, png.tobytes())

@@ -98,7 +98,8 @@ def region(image: Image, box: NDArray[np.float32]) -> tuple[int, int, int, int]:
 
 @dataclass(frozen=True)
 class Kept:
-    """A face that is kept: ``frame`` and ``time`` in its clip, its ``quality`` and the ``score`` it is chosen by.
+    """A face that is kept: ``frame`` and ``time`` in its clip, its ``quality`` and the ``score`` it is chosen by, which
+    is below 0 in interlaced frames.
 
     ``png`` is the region around it, whose top left corner is at ``corner`` in the frame; ``anchor`` is the point
     between the eyes, in pixels of the region.

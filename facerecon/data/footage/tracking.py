@@ -91,6 +91,11 @@ class Tracker:
         self.live = [track for track in self.live if time - track.last <= self.max_gap]
         return over
 
+    def end_all(self) -> list[Track]:
+        """All tracks; they are over: what comes next may show another time and place."""
+        over, self.live = self.live, []
+        return over
+
     def update(
         self, time: float, found: list["Found"], embeddings: NDArray[np.float32], weights: list[float]
     ) -> list[Track]:

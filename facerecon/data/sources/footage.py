@@ -11,16 +11,23 @@ import numpy as np
 
 from facerecon.data.containers import MEMBER
 from facerecon.data.settings import FootageSettings
-from facerecon.data.sources import Photo, SourceContext, files, register_source
+from facerecon.data.sources import IMAGE_SUFFIXES, Photo, SourceContext, files, register_source
 from facerecon.errors import FaceReconError
 from facerecon.files import remove_temporary
+from facerecon.formats import Kind, format_of, head_of
 
 if TYPE_CHECKING:
     from facerecon.data.footage.extraction import Extracted
 
 LOG = logging.getLogger(__name__)
 
-VIDEO_SUFFIXES = frozenset({".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".webm"})
+VIDEO_SUFFIXES = frozenset(
+    {
+        *(".264", ".265", ".3g2", ".3gp", ".asf", ".avi", ".dav", ".flv", ".gif", ".h264", ".h265", ".m2ts", ".m4v"),
+        *(".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"),
+    }
+)
+"""How clips are named. What has no name of a clip or a picture is a clip if its first bytes say so."""
 
 FRAMES_SUFFIX = ".frames"
 """A folder so named is one clip: its files are the frames, in the order of the numbers in their names."""
@@ -29,6 +36,8 @@ FRAMES_SUFFIX = ".frames"
 @register_source()
 def footage(root: Path, context: SourceContext) -> Iterator[Photo]:
     """The best faces of each track in each clip under ``root``; a clip is a video, or a folder named ``….frames``.
+
+    A video is what is named like one (``VIDEO_SUFFIXES``), and what shows by its first bytes that it is one.
 
     Who is in a track is told by ``data.footage.same_person``. A clip that cannot be used, or shows no face, is refused
     with its reason.
@@ -53,8 +62,12 @@ def footage(root: Path, context: SourceContext) -> Iterator[Photo]:
         if found.refused or not found.record:
             yield Photo(clip, refused=found.refused)
             continue
-        if broken := found.record.get("broken"):
+        if broken := found.record["broken"]:
             LOG.warning("%s: %d frames cannot be decoded and are passed over", clip, broken)
+        if (streams := found.record["streams"]) > 1:
+            LOG.warning("%s: holds %d video streams, that with the largest frames is read", clip, streams)
+        if jumps := found.record["jumps"]:
+            LOG.warning("%s: %d jumps back in time: no face is followed from before one to after it", clip, jumps)
         for track in found.record["tracks"]:
             name = f"{clip}#{track['number']}"
             for face in track["faces"]:
@@ -78,9 +91,20 @@ def _clips(root: Path) -> set[str]:
         folders = [folder for folder in reversed(relative.parents) if folder.suffix.lower() == FRAMES_SUFFIX]
         if folders:
             found.add(folders[0].as_posix())
-        elif path.suffix.lower() in VIDEO_SUFFIXES:
+        elif path.suffix.lower() in VIDEO_SUFFIXES or _holds_clip(path):
             found.add(relative.as_posix())
     return found
+
+
+def _holds_clip(path: Path) -> bool:
+    """Whether a file is a clip by its content; where its name says that it is a picture it is not opened."""
+    if path.suffix.lower() in IMAGE_SUFFIXES or not path.is_file():
+        return False
+    try:
+        found = format_of(head_of(path))
+    except OSError:
+        return True  # to be refused with the reason: nobody can say that it is none
+    return found is not None and found.kind is Kind.CLIP
 
 
 def _identities(clips: dict[str, "Extracted"], settings: FootageSettings) -> dict[str, str]:

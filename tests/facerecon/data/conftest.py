@@ -16,7 +16,13 @@ from facerecon.images import read_rgb
 Image = NDArray[np.uint8]
 Film = Callable[..., Path]
 
-_ENCODERS = {".gif": ("gif", "rgb8"), ".webm": ("libvpx", "yuv420p"), ".avi": ("mjpeg", "yuvj420p")}
+_ENCODERS = {
+    **{".gif": ("gif", "rgb8"), ".webm": ("libvpx", "yuv420p"), ".avi": ("mjpeg", "yuvj420p")},
+    **dict.fromkeys((".mpg", ".mpeg", ".m2v"), ("mpeg2video", "yuv420p")),
+    **dict.fromkeys((".h264", ".264"), ("libx264", "yuv420p")),
+    **{".h265": ("libx265", "yuv420p"), ".flv": ("flv", "yuv420p"), ".ogv": ("libvpx", "yuv420p")},
+    **{".wmv": ("wmv2", "yuv420p"), ".asf": ("wmv2", "yuv420p")},
+}
 
 
 def write_film(
@@ -27,6 +33,9 @@ def write_film(
     codec: str | None = None,
     rotation: int = 0,
     pixel: Fraction | None = None,
+    matrix: Sequence[int] | None = None,
+    interlaced: bool = False,
+    codec_options: dict[str, str] | None = None,
 ) -> Path:
     """Write a video of RGB images, ``rate`` a second or at ``times`` (seconds), with a codec that fits its suffix."""
     chosen, layout = (codec, "rgb24") if codec else _ENCODERS.get(path.suffix.lower(), ("mpeg4", "yuv420p"))
@@ -37,8 +46,12 @@ def write_film(
         stream.pix_fmt, stream.bit_rate = layout, 20_000_000
         if pixel:
             stream.codec_context.sample_aspect_ratio = pixel
+        stream.codec_context.options = {"flags": "+ilme+ildct"} if interlaced else codec_options or {}
         if rotation:
             stream.set_display_rotation(rotation)
+        if matrix is not None:
+            a, b, c, d = (65536 * each for each in matrix)
+            stream.set_display_matrix([a, b, 0, c, d, 0, 0, 0, 1 << 30])
         if times is not None:
             stream.codec_context.time_base = Fraction(1, 1000)
         container.start_encoding()
@@ -53,7 +66,7 @@ def write_film(
 
 @pytest.fixture(scope="session")
 def film() -> Film:
-    """``film(path, images, rate=5, times=None, codec=None, rotation=0, pixel=None)`` writes a video."""
+    """``film(path, images, ...)`` writes a video, as ``write_film`` does."""
     return write_film
 
 

@@ -5,6 +5,7 @@ import os
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from facerecon.data import alignment
+from facerecon.data import alignment, provenance
 from facerecon.data.alignment import AlignmentSettings, align, store_key
 from facerecon.data.geometry import Square, cut, face_square
 from facerecon.data.ingest import ingest
@@ -315,6 +316,42 @@ class TestSeveralFaces:
         assert rows["split"].nunique() == 1
         assert rows["identity"].nunique() == 2, "they are two people"
 
+    def test_another_anchor_aligns_the_photo_anew(
+        self, pair: Path, landmark_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        plain, settings = listed(pair), AlignmentSettings(size=64, workers=1)
+        find, found = alignment._find_faces, []
+
+        def noted(*arguments: Any) -> Any:
+            found.append(arguments[-1])
+            return find(*arguments)
+
+        monkeypatch.setattr(alignment, "_find_faces", noted)
+
+        def cut_at(*anchor: float) -> Manifest:
+            found.clear()
+            place = dict(zip(("anchor_x", "anchor_y"), anchor, strict=True)) if anchor else {}
+            faces = plain.faces.copy()
+            for name, value in place.items():
+                faces.loc[faces["uri"] == "pair.png", name] = value
+            return align(replace(plain, faces=faces), settings, landmark_model, tmp_path / "store")
+
+        left = cut_at().faces.set_index("uri")
+        assert len(found) == 2
+        box = left.loc["pair.png"]
+        right = cut_at(356.0, 150.0)
+        assert found == [(356.0, 150.0)]
+        assert right.faces.set_index("uri").loc["pair.png", "box_x"] > 256
+        right.check_crops()
+        assert cut_at(356.0, 150.0).faces.equals(right.faces)
+        assert found == []
+        nobody = cut_at(20.0, 20.0)
+        assert reasons(nobody) == {"pair.png": "no face found where the source says that there is one"}
+        assert cut_at(20.0, 20.0).faces.equals(nobody.faces)
+        assert found == []
+        assert cut_at().faces.set_index("uri").loc["pair.png"].equals(box)
+        assert found == [None]
+
     def test_quarantine(self, pair: Path, landmark_model: Path) -> None:
         manifest = run(pair, landmark_model, several_faces="quarantine")
         assert manifest.faces["uri"].tolist() == ["single.png"]
@@ -447,6 +484,50 @@ def test_other_settings_have_another_folder() -> None:
     keys = [store_key(plain, "m", "lfw"), store_key(plain, "n", "lfw"), store_key(plain, "m", "celeba")]
     keys += [store_key(AlignmentSettings(**change), "m", "lfw") for change in changed]
     assert len(set(keys)) == len(keys)
+
+
+def test_whatever_decides_a_crop_is_in_its_folders_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def key(layout: str = "folder") -> str:
+        return store_key(AlignmentSettings(), "m", layout)
+
+    keys, installed, read = [key()], provenance.version, provenance.sha256_file
+    for package in ("mediapipe", "pillow", "pillow-heif", "numpy"):
+        with monkeypatch.context() as patch:
+            patch.setattr(provenance, "version", lambda name, new=package: "9" if name == new else installed(name))
+            keys.append(key())
+    with monkeypatch.context() as patch:
+        patch.setattr(cv2, "__version__", "9")
+        keys.append(key())
+    plain, labelled = key(), key("celeba_hq")
+    for module in ("alignment", "geometry", "images", "landmarks", "store", "celeba_hq", "parts"):
+        with monkeypatch.context() as patch:
+            changed = f"{module}.py"
+            patch.setattr(
+                provenance, "sha256_file", lambda path, new=changed: "0" * 64 if path.name == new else read(path)
+            )
+            assert key("celeba_hq") != labelled
+            assert (key() == plain) == (module in ("celeba_hq", "parts"))
+            keys.append(key("celeba_hq"))
+    assert len(set(keys)) == len(keys)
+
+
+def test_after_an_upgrade_photos_are_aligned_again(
+    photos: Path, landmark_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing, settings = listed(photos), AlignmentSettings(size=64, workers=1)
+    before = align(listing, settings, landmark_model, tmp_path / "store")
+    monkeypatch.setattr(provenance, "version", lambda package: "9")
+    find, found = alignment._find_faces, []
+
+    def count(*arguments: Any) -> Any:
+        found.append(1)
+        return find(*arguments)
+
+    monkeypatch.setattr(alignment, "_find_faces", count)
+    after = align(listing, settings, landmark_model, tmp_path / "store")
+    assert len(found) == len(after.faces) == 2
+    assert after.store != before.store
+    before.check_crops()
 
 
 def test_opencv_keeps_its_threads(photos: Path, landmark_model: Path) -> None:

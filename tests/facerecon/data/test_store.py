@@ -67,6 +67,20 @@ def test_what_is_written_is_read(
     assert store.crops(names, 8).shape == (len(names), 8, 8, 3)
 
 
+def test_the_anchor_by_which_a_face_was_chosen_is_kept_with_it(tmp_path: Path) -> None:
+    photos = [replace(make_photo(1), anchor=(12.345678901234567, 0.1)), make_photo(2)]
+    photos.append(replace(make_photo(3, 0), anchor=(1.0, 2.0)))
+    FaceStore.write(tmp_path, photos)
+    for _ in ("written", "written anew without another"):
+        store = FaceStore(tmp_path)
+        assert store.anchor(photos[0].sha256) == (12.345678901234567, 0.1)
+        assert store.anchor(photos[2].sha256) == (1.0, 2.0)
+        same(store.photo(photos[0].sha256), photos[0])
+        FaceStore.remove(tmp_path, {photos[1].sha256})
+    FaceStore.write(tmp_path, [make_photo(4)])
+    assert FaceStore(tmp_path).anchor(make_photo(4).sha256) is None
+
+
 def test_equal_photos_give_an_equal_file(tmp_path: Path) -> None:
     one = FaceStore.write(tmp_path / "one", [make_photo(1), make_photo(2)])
     two = FaceStore.write(tmp_path / "two", [make_photo(1), make_photo(2)])

@@ -8,14 +8,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import av
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
+from facerecon.data import provenance
 from facerecon.data.footage import extraction
 from facerecon.data.footage.decode import Frame, Tally
-from facerecon.data.footage.extraction import RECORD, Extracted, archive_name, extract_all, read_record
+from facerecon.data.footage.extraction import RECORD, Extracted, archive_key, extract_all, read_record
 from facerecon.data.quarantine import Code, Refusal
 from facerecon.data.settings import FootageSettings
 from facerecon.perception.landmarks import FaceLandmarker, five_points
@@ -123,11 +126,46 @@ def test_a_clip_that_lies_there_twice_is_read_once(
     assert len(times) == 1
 
 
-def test_other_settings_and_another_version_make_another_archive(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = {archive_name("0" * 64, FootageSettings(**change)) for change in ({}, {"min_face": 40}, {"max_gap": 1})}
-    monkeypatch.setattr(extraction, "VERSION", 0)
-    names.add(archive_name("0" * 64, FootageSettings()))
-    assert len(names) == 4
+def test_whatever_decides_what_is_taken_out_is_in_an_archives_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [archive_key(FootageSettings(**change)) for change in ({}, {"min_face": 40}, {"max_gap": 1})]
+    assert archive_key(FootageSettings(workers=7, similarity=0.1)) == keys[0]
+    installed = provenance.version
+    for package in ("av", "mediapipe", "torch", "facenet-pytorch", "scipy", "pillow", "numpy"):
+        with monkeypatch.context() as patch:
+            patch.setattr(provenance, "version", lambda name, new=package: "9" if name == new else installed(name))
+            keys.append(archive_key(FootageSettings()))
+    with monkeypatch.context() as patch:
+        patch.setattr(cv2, "__version__", "9")
+        keys.append(archive_key(FootageSettings()))
+    with monkeypatch.context() as patch:
+        patch.setattr(av, "library_versions", {"libavcodec": (99, 0, 0)})
+        keys.append(archive_key(FootageSettings()))
+    read = provenance.sha256_file
+    code = ("decode", "colour", "detection", "extraction", "selection", "tracking", "images", "landmarks", "sface")
+    for module in code:
+        with monkeypatch.context() as patch:
+            changed = f"{module}.py"
+            patch.setattr(
+                provenance, "sha256_file", lambda path, new=changed: "0" * 64 if path.name == new else read(path)
+            )
+            keys.append(archive_key(FootageSettings()))
+    assert len(set(keys)) == len(keys)
+
+
+def test_after_an_upgrade_clips_are_read_again(
+    footage_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = footage_root / "door" / "alone.avi"
+    before = extract(clip, tmp_path)
+    (tmp_path / before.archive).write_bytes(b"what another version made")
+    whole = (tmp_path / before.archive).read_bytes()
+    monkeypatch.setattr(av, "library_versions", {"libavcodec": (99, 0, 0)})
+    after = extract(clip, tmp_path)
+    assert after.archive != before.archive
+    assert after.record == before.record
+    assert (tmp_path / before.archive).read_bytes() == whole
 
 
 def test_the_same_clip_gives_the_same_archive(footage_root: Path, tmp_path: Path) -> None:
@@ -199,17 +237,42 @@ def test_a_clip_that_changes_while_it_is_read(tmp_path: Path, film: Film, monkey
     assert list((tmp_path / "archives").glob("*")) == []
 
 
-def test_broken_time_stamps_harm_nobody(footage_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_track_spans_a_step_back_in_time(scenes: dict[str, list[Image]], tmp_path: Path, film: Film) -> None:
+    parts = [film(tmp_path / f"{name}.ts", scenes[name]) for name in ("alone", "alone", "third")]
+    clip = tmp_path / "clip.ts"
+    clip.write_bytes(b"".join(part.read_bytes() for part in parts))
+    record = extract(clip, tmp_path / "archives").record
+    assert record is not None
+    assert (record["decoded"], record["sampled"], record["jumps"]) == (18, 18, 2)
+    spans = [(track["first"], track["last"]) for track in record["tracks"]]
+    assert spans == [pytest.approx(span, abs=0.01) for span in ((0, 1.0), (1.2, 2.2), (2.4, 3.4))]
+    embeddings = np.array([track["embedding"] for track in record["tracks"]])
+    assert embeddings[0] @ embeddings[1] > 0.9
+    assert embeddings[1] @ embeddings[2] < 0.5
+
+
+def test_interlaced_frames_are_kept_only_where_there_are_no_others(
+    footage_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     read = extraction.read_frames
 
-    def back_and_forth(path: Path, settings: FootageSettings, tally: Tally) -> Iterator[Frame]:
-        for frame, time in zip(read(path, settings, tally), (0.0, 5.0, 1.0, 5.0, -3.0, 5.2), strict=False):
-            yield Frame(frame.number, time, frame.image)
+    def every_other_combed(path: Path, settings: FootageSettings, tally: Tally) -> Iterator[Frame]:
+        for frame in read(path, settings, tally):
+            rough = frame.image.copy()
+            rough[::2] = (rough[::2].astype(int) + 8).clip(0, 255)  # sharper than any other
+            yield Frame(frame.number, frame.time, rough if frame.number % 2 else frame.image, 0, frame.number % 2 == 1)
 
-    monkeypatch.setattr(extraction, "read_frames", back_and_forth)
-    found = extract(footage_root / "door" / "alone.avi", tmp_path)
-    assert found.record is not None
-    assert [(track["first"], track["last"]) for track in found.record["tracks"]] == [(0.0, 0.0), (5.0, 5.2)]
+    monkeypatch.setattr(extraction, "read_frames", every_other_combed)
+    settings = FootageSettings(workers=1, seconds_apart=0.4)
+    record = extract(footage_root / "door" / "alone.avi", tmp_path / "one", settings).record
+    assert record is not None
+    assert [face["frame"] for face in record["tracks"][0]["faces"]] == [0, 2, 4]
+    settings = FootageSettings(workers=1, seconds_apart=0.2)
+    record = extract(footage_root / "door" / "alone.avi", tmp_path / "two", settings).record
+    assert record is not None
+    kept = record["tracks"][0]["faces"]
+    assert [face["score"] < 0 for face in kept] == [face["frame"] % 2 == 1 for face in kept]
+    assert {0, 2, 4} < {face["frame"] for face in kept}
 
 
 def test_the_record_is_strict_json(archives: Path) -> None:

@@ -97,6 +97,16 @@ def test_a_track_tells_what_was_seen_of_it() -> None:
     assert tracker.live == []
 
 
+def test_when_all_are_over_the_same_face_in_the_same_place_is_a_new_track() -> None:
+    tracker = Tracker(2.0)
+    for time in (0.0, 0.2):
+        tracker.update(time, [found(50, 50)], looks("ada")[None], [1.0])
+        assert [track.last for track in tracker.end_all()] == [time]
+    assert tracker.live == []
+    (track,) = tracker.update(0.4, [found(50, 50)], looks("ada")[None], [1.0])
+    assert (track.number, track.seen) == (3, 1)
+
+
 def test_frames_without_faces() -> None:
     assert follow([[], [("ada", 0, 0)], [], []]) == [{}, {"ada": 1}, {}, {}]
 

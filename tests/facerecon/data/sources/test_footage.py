@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from facerecon.data.manifest import Manifest
+from facerecon.data.quarantine import Code, Refusal
 from facerecon.data.settings import DataSettings
 from facerecon.data.sources import Photo, SourceContext
 from facerecon.data.sources.footage import footage
@@ -116,9 +117,73 @@ def test_a_folder_of_frames_is_a_clip(tmp_path: Path, context: SourceContext, sc
     assert all(photo.time == pytest.approx(photo.frame / 5) for photo in photos)
 
 
+def test_a_recorder_that_was_restarted_loses_nobody(
+    tmp_path: Path,
+    context: SourceContext,
+    scenes: dict[str, list[Image]],
+    film: Film,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    parts = [film(tmp_path / "parts" / f"{name}.ts", scenes[name]).read_bytes() for name in ("alone", "third")]
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "clip.ts").write_bytes(b"".join(parts))
+    photos = list(footage(root, context_at(context.folder)))
+    assert identities(photos) == {"clip.ts#1": "clip.ts#1", "clip.ts#2": "clip.ts#2"}
+    assert "clip.ts: 1 jumps back in time" in caplog.text
+
+
+def test_what_is_a_clip_by_its_content_is_one(
+    footage_root: Path, archives: Path, tmp_path: Path, codes: Callable[[Manifest], dict[str, str]]
+) -> None:
+    content = (footage_root / "door" / "alone.avi").read_bytes()
+    for name in ("no suffix", "clip.mpeg4", "clip.001"):
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "known.rmvb").write_bytes(b".RMF" + bytes(30))
+    for name in ("notes.txt", "faces", "empty"):
+        (tmp_path / name).write_text("Dear diary" if name == "notes.txt" else "")
+    (tmp_path / "photo").write_bytes(bytes.fromhex("0000001c") + b"ftypheic" + bytes(16))
+    (tmp_path / "gone").symlink_to(tmp_path / "nothing")
+    os.mkfifo(tmp_path / "pipe")
+    photos = list(footage(tmp_path, context_at(archives)))
+    assert {photo.clip for photo in photos if photo.file} == {"no suffix", "clip.mpeg4", "clip.001"}
+    assert [(photo.uri, photo.refused) for photo in photos if photo.refused] == [
+        ("known.rmvb", Refusal(Code.UNSUPPORTED, "RealMedia: a format that is not read"))
+    ]
+
+
+def test_a_file_that_cannot_be_opened_may_be_a_clip(
+    tmp_path: Path, context: SourceContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "locked").write_bytes(b"0")
+    opened = Path.open
+
+    def refuse(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.name == "locked":
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert [(photo.uri, photo.refused) for photo in footage(tmp_path, context)] == [
+        ("locked", Refusal(Code.UNREADABLE, "cannot be read: Permission denied"))
+    ]
+
+
+@pytest.mark.parametrize("names", [["a.mp4", "b.TS", "c.jpg", "d.png"]])
+def test_names_that_say_what_a_file_is_are_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str]
+) -> None:
+    from facerecon.data.sources import footage as module
+
+    for name in names:
+        (tmp_path / name).touch()
+    monkeypatch.setattr(module, "head_of", pytest.fail)
+    assert module._clips(tmp_path) == {"a.mp4", "b.TS"}
+
+
 def test_a_folder_without_a_clip_is_an_error(tmp_path: Path, context: SourceContext) -> None:
     (tmp_path / "photo.png").touch()
-    with pytest.raises(FaceReconError, match=r"holds no clip \(.avi, .gif, .*, or a folder of frames named ….frames\)"):
+    with pytest.raises(FaceReconError, match=r"holds no clip \(.264, .*.avi, .*, or a folder .* named ….frames\)"):
         list(footage(tmp_path, context))
 
 
