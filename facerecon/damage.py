@@ -37,10 +37,8 @@ def decode_jpeg(content: bytes) -> tuple[NDArray[np.uint8] | None, str]:
     with _STDERR:
         said, pixels = _listened(encoded)
     for line in said:
-        if found := _EXTRANEOUS.match(line):
-            count, marker = int(found[1]), int(found[2], 16)
-            if marker < 0xD0 or marker > 0xDA or _only_padding(content, count, marker):
-                continue  # between the headers, or what fills up the last bytes: no pixel lies there
+        if (found := _EXTRANEOUS.match(line)) and _harmless(content, int(found[1]), int(found[2], 16)):
+            continue
         if line.startswith(("Corrupt JPEG data", "Premature end of JPEG file")):
             return pixels, line.partition(": ")[2] or line
     return pixels, ""
@@ -80,9 +78,19 @@ def _decoded(encoded: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     return None if pixels is None else np.asarray(pixels, np.uint8)
 
 
-def _only_padding(content: bytes, count: int, marker: int) -> bool:
+def _harmless(content: bytes, count: int, marker: int) -> bool:
+    """Whether bytes that libjpeg has passed over before a marker hold no pixel.
+
+    They fill up the last bytes of the data, or lie between the segments of the header.
+    """
     end = content.rfind(bytes([0xFF, marker]))
-    return end >= count and not content[end - count : end].strip(b"\0\xff")
+    if end >= count and not content[end - count : end].strip(b"\0\xff"):
+        return True
+    at = 2
+    while content[at : at + 1] == b"\xff" and content[at + 1 : at + 2] != b"\xda":
+        filling = content[at + 1 : at + 2] == b"\xff"
+        at += 1 if filling else 2 + int.from_bytes(content[at + 2 : at + 4])
+    return content[at : at + 1] != b"\xff"
 
 
 def damage_in(image: Image.Image, content: bytes) -> str:
