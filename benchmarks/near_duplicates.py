@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from benchmarks.command import as_command
 from benchmarks.machine import peak_mib, reset_peak_mib
 from facerecon.data.alignment import AlignmentSettings, align
-from facerecon.data.duplicates import correlation, find_pairs, gray, hashes, propose
+from facerecon.data.duplicates import correlation, find_pairs, gray, hashes, mirrored_hashes, propose
 from facerecon.data.ingest import ingest
 from facerecon.data.manifest import Manifest
 from facerecon.data.settings import DataSettings
@@ -49,10 +49,23 @@ def _brighter(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.convertScaleAbs(image, alpha=1.2, beta=10), np.uint8)
 
 
+def _covered(image: NDArray[np.uint8], top: float, bottom: float, left: float, right: float) -> NDArray[np.uint8]:
+    """The image with a black bar or box, whose borders are shares of its height and width."""
+    height, width = image.shape[:2]
+    covered = image.copy()
+    covered[round(top * height) : round(bottom * height), round(left * width) : round(right * width)] = 0
+    return covered
+
+
 CHANGES: dict[str, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
     "jpeg_50": lambda image: _jpeg(image, 50),
     "half_size": _half,
     "brighter": _brighter,
+    "mirrored": lambda image: np.ascontiguousarray(image[:, ::-1]),
+    "mirrored_jpeg_50": lambda image: _jpeg(np.ascontiguousarray(image[:, ::-1]), 50),
+    "bar_over_the_eyes": lambda image: _covered(image, 0.40, 0.50, 0.2, 0.8),
+    "box_over_the_mouth": lambda image: _covered(image, 0.58, 0.72, 0.38, 0.62),
+    "bar_at_the_bottom": lambda image: _covered(image, 0.75, 1, 0, 1),
     "cropped_2_percent": lambda image: _cropped(image, 0.02),
     "all_of_them": lambda image: _jpeg(_half(_brighter(_cropped(image, 0.02))), 50),
 }
@@ -109,15 +122,18 @@ def recall(
 def _found(
     faces: Manifest, copies: Manifest, aligned: pd.DataFrame, copy_of: dict[str, str], settings: NearDuplicateSettings
 ) -> tuple[int, int]:
-    """How many of ``aligned`` have their own copy within the distance, and confirmed."""
+    """How many of ``aligned`` have their own copy within the distance, and confirmed, as it is or mirrored."""
     by_name = dict(zip(copies.faces["face"], hashes(copies.faces), strict=True))
+    names = copies.faces["face"].tolist()
+    turned_by_name = dict(zip(names, mirrored_hashes(copies.aligned_faces, names), strict=True))
     close = confirmed = 0
     for face, phash in zip(aligned["face"], hashes(aligned), strict=True):
         copy = copy_of[face]
-        if int(np.bitwise_count(phash ^ by_name[copy])) <= settings.max_distance:
-            close += 1
-            alike = correlation(gray(faces.aligned_faces, face), gray(copies.aligned_faces, copy))
-            confirmed += alike >= settings.min_correlation
+        one, two = gray(faces.aligned_faces, face), gray(copies.aligned_faces, copy)
+        ways = [(by_name[copy], two), (turned_by_name[copy], two[:, ::-1])]
+        near = [shown for other, shown in ways if int(np.bitwise_count(phash ^ other)) <= settings.max_distance]
+        close += bool(near)
+        confirmed += any(correlation(one, shown) >= settings.min_correlation for shown in near)
     return close, confirmed
 
 

@@ -15,6 +15,7 @@ WITHOUT_TORCH = (
     "facerecon.data.footage.tracking",
     "facerecon.inference.inpainting",
     "facerecon.inference.predictor",
+    "facerecon.perception.mtcnn",
     "facerecon.run",
     "pipelines.training",
 )

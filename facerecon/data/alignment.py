@@ -33,6 +33,7 @@ from facerecon.files import digest_of, sha256_bytes, sha256_file
 from facerecon.images import UnreadableImageError, read_rgb
 from facerecon.perception import landmarks
 from facerecon.perception.landmarks import FaceLandmarker, Points, five_points, head_angles, sixty_eight
+from facerecon.perception.small_faces import around, detect_in, window_levels
 from facerecon.progress import track
 from facerecon.settings import Settings, Share
 
@@ -44,6 +45,9 @@ class AlignmentSettings(Settings):
     no_face: Literal["quarantine", "fail"] = "quarantine"
     several_faces: Literal["largest", "all", "quarantine"] = "largest"
     min_confidence: Share = 0.5
+    small_faces: Literal["tiles", "mtcnn", "ignore"] = Field(
+        "tiles", description="how to look again where no face is found in a large photograph"
+    )
     max_padding: Share = Field(0.2, description="largest share of a crop that may lie outside its photograph")
     workers: int = Field(2, ge=1, le=256)
 
@@ -314,7 +318,8 @@ def _find_faces(
     anchor: tuple[float, float] | None,
 ) -> tuple[Refusal | None, list[_Cut]]:
     """The faces to keep, largest first, and why there is none. With an ``anchor`` only the face around it counts."""
-    found = [(face_square(sixty_eight(points)), points, matrix) for points, matrix in detector.detect(image)]
+    detected = detector.detect(image) or _small_faces(image, detector, alignment)
+    found = [(face_square(sixty_eight(points)), points, matrix) for points, matrix in detected]
     found.sort(key=lambda face: -face[0].side)
     if not found:
         return Refusal(Code.NO_FACE, "no face found"), []
@@ -339,6 +344,23 @@ def _find_faces(
             continue
         faces.append(_Cut(square, points, matrix, crop, padding))
     return (None if faces else refused[0]), faces
+
+
+def _small_faces(
+    image: NDArray[np.uint8], detector: FaceLandmarker, alignment: AlignmentSettings
+) -> list[tuple[Points, NDArray[np.float64]]]:
+    """The faces of a photo in which none was found at once, of the largest windows in which there are any."""
+    match alignment.small_faces:
+        case "tiles":
+            levels = (detect_in(image, windows, detector) for windows in window_levels(*image.shape[:2]))
+            return next((faces for faces in levels if faces), [])
+        case "mtcnn":
+            # imported when it is used: it brings PyTorch
+            from facerecon.perception.mtcnn import face_boxes
+
+            boxes = face_boxes(image, alignment.size // 2, alignment.min_confidence)
+            return detect_in(image, [around(box, image.shape) for box in boxes], detector)
+    return []
 
 
 def _within(anchor: tuple[float, float], square: Square) -> bool:

@@ -1,4 +1,4 @@
-"""Near-duplicates across splits: re-encoded, resized, brightened or slightly cropped copies of one photograph.
+"""Near-duplicates across splits: re-encoded, resized, brightened, mirrored or slightly cropped copies of a photograph.
 
 Perceptual hashes propose pairs: they are cheap to compare, but many different people have hashes that lie close. Pixels
 confirm. Of a confirmed pair in two splits the later photo goes to quarantine, so that no model is measured on what it
@@ -71,11 +71,16 @@ def find_pairs(manifest: Manifest, settings: NearDuplicateSettings) -> pd.DataFr
     """All near-duplicates in two splits, a table of ``COLUMNS``, in order of the later photo, then of the earlier."""
     faces = manifest.faces.assign(uri=manifest.names()).sort_values(["uri", "face"]).reset_index(drop=True)
     uris, splits, names = (faces[name].tolist() for name in ("uri", "split", "face"))
-    rows = []
-    for first, second, distance in propose(hashes(faces), faces["split"].to_numpy(), settings.max_distance):
-        alike = correlation(gray(manifest.aligned_faces, names[first]), gray(manifest.aligned_faces, names[second]))
-        if alike >= settings.min_correlation:
-            rows.append((uris[second], splits[second], uris[first], splits[first], distance, round(alike, 4)))
+    phashes, groups, store = hashes(faces), faces["split"].to_numpy(), manifest.aligned_faces
+    found: dict[tuple[int, int], tuple[int, float]] = {}
+    for mirrored in (False, True):
+        others = mirrored_hashes(store, names) if mirrored else phashes
+        for first, second, distance in propose(phashes, groups, settings.max_distance, others):
+            one, two = gray(store, names[first]), gray(store, names[second])
+            alike = correlation(one, two[:, ::-1] if mirrored else two)
+            if alike >= settings.min_correlation and (first, second) not in found:
+                found[first, second] = (distance, round(alike, 4))
+    rows = [(uris[two], splits[two], uris[one], splits[one], *measured) for (one, two), measured in found.items()]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     return table.sort_values(["uri", "of"], kind="stable").reset_index(drop=True)
 
@@ -85,20 +90,30 @@ def hashes(faces: pd.DataFrame) -> NDArray[np.uint64]:
     return np.array([int(text, 16) for text in faces["phash"]], dtype=np.uint64)
 
 
+def mirrored_hashes(store: FaceStore, names: list[str]) -> NDArray[np.uint64]:
+    """The perceptual hashes of the mirrored crops of faces, uint64 [N]."""
+    turned = (cv2.img_hash.pHash(np.ascontiguousarray(gray(store, name)[:, ::-1]))[0] for name in names)
+    return np.array([int.from_bytes(phash.tobytes()) for phash in turned], dtype=np.uint64)
+
+
 def propose(
-    phashes: NDArray[np.uint64], groups: NDArray[np.object_], max_distance: int
+    phashes: NDArray[np.uint64],
+    groups: NDArray[np.object_],
+    max_distance: int,
+    others: NDArray[np.uint64] | None = None,
 ) -> Iterator[tuple[int, int, int]]:
     """Pairs (earlier row, later row, distance) of different ``groups`` whose hashes differ in few bits of 64.
 
-    ``phashes`` uint64 [N], ``groups`` [N]. All pairs are compared, block by block: 100,000 hashes take seconds and a
-    few megabytes.
+    ``phashes`` uint64 [N], ``groups`` [N]. The later one's hash is that of ``others`` [N] if there are any, such as
+    those of mirrored crops. All pairs are compared, block by block: 100,000 hashes take seconds and a few megabytes.
     """
     codes = pd.factorize(groups)[0].astype(np.int16)
+    others = phashes if others is None else others
     for top in range(0, len(phashes), _ROWS):
         rows = slice(top, top + _ROWS)
         for left in range(top, len(phashes), _COLUMNS):
             columns = slice(left, left + _COLUMNS)
-            distances = np.bitwise_count(phashes[rows, None] ^ phashes[None, columns])
+            distances = np.bitwise_count(phashes[rows, None] ^ others[None, columns])
             first, second = np.nonzero(distances <= max_distance)
             # few are left here, so what they must fulfil besides is asked of them alone
             wanted = (first + top < second + left) & (codes[rows][first] != codes[columns][second])

@@ -9,7 +9,14 @@ from enum import StrEnum
 
 import pandas as pd
 
-from facerecon.images import TooLargeImageError, UnreadableImageError
+from facerecon.images import (
+    DamagedImageError,
+    HdrImageError,
+    TooDarkImageError,
+    TooLargeImageError,
+    UnreadableImageError,
+    UnsupportedFormatError,
+)
 
 
 class Code(StrEnum):
@@ -79,6 +86,14 @@ def refusal_of(error: OSError | UnreadableImageError) -> Refusal:
             return Refusal(Code.UNREADABLE, f"cannot be read: {error.strerror}")
         case TooLargeImageError():
             return Refusal(Code.TOO_LARGE, str(error))
+        case UnsupportedFormatError():
+            return Refusal(Code.UNSUPPORTED, str(error))
+        case DamagedImageError():
+            return Refusal(Code.DAMAGED, str(error))
+        case TooDarkImageError():
+            return Refusal(Code.TOO_DARK, str(error))
+        case HdrImageError():
+            return Refusal(Code.HDR, str(error))
     return Refusal(Code.UNDECODABLE, str(error))
 
 

@@ -12,7 +12,17 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from facerecon.images import MAX_PIXELS, UnreadableImageError, encode_png, read_rgb
+from facerecon.images import (
+    MAX_PIXELS,
+    DamagedImageError,
+    HdrImageError,
+    TooDarkImageError,
+    UnreadableImageError,
+    UnsupportedFormatError,
+    check_header,
+    encode_png,
+    read_rgb,
+)
 
 ORIENTATION = 0x0112
 
@@ -168,13 +178,142 @@ def test_half_transparent_is_mixed_with_white(tmp_path: Path) -> None:
     assert abs(int(read_rgb(tmp_path / "half.png")[0, 0, 0]) - 127) <= 1
 
 
-@pytest.mark.parametrize("suffix", [".png", ".tiff"])
-@pytest.mark.parametrize("brightest", [65535, 200])
-def test_sixteen_bits_are_scaled_to_eight(tmp_path: Path, suffix: str, brightest: int) -> None:
-    values = np.linspace(0, brightest, 64).round().astype(np.uint16).reshape(8, 8)
-    Image.fromarray(values).save(tmp_path / f"deep{suffix}")
-    image = read_rgb(tmp_path / f"deep{suffix}")
-    np.testing.assert_array_equal(image[..., 0], (values / 257).round())
+def saved(image: Image.Image, encoding: str, **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, encoding, **options)
+    return stream.getvalue()
+
+
+def deep(values: NDArray[np.float64], brightest: int, encoding: str, **options: object) -> bytes:
+    """Values from 0 to 1 as 16-bit gray that goes up to ``brightest``."""
+    return saved(Image.fromarray((values * brightest).round().astype(np.uint16)), encoding, **options)
+
+
+RAMP = np.linspace(0, 1, 64).reshape(8, 8)
+
+
+@pytest.mark.parametrize("encoding", ["PNG", "TIFF"])
+def test_sixteen_bits_are_scaled_to_eight(encoding: str) -> None:
+    np.testing.assert_array_equal(read_rgb(deep(RAMP, 65535, encoding))[..., 0], (RAMP * 255).round())
+
+
+@pytest.mark.parametrize("encoding", ["PNG", "TIFF"])
+@pytest.mark.parametrize(("bits", "brightest"), [(8, 200), (10, 1023), (12, 4000), (14, 16383)])
+def test_sixteen_bits_of_which_few_are_used_give_a_reason(encoding: str, bits: int, brightest: int) -> None:
+    with pytest.raises(TooDarkImageError, match=rf"^too dark \({bits}-bit data\?\)"):
+        read_rgb(deep(RAMP, brightest, encoding))
+
+
+def with_chunk(png: bytes, name: bytes, body: bytes) -> bytes:
+    """The PNG with a chunk after its header."""
+    chunk = struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+    return png[:33] + chunk + png[33:]
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_the_range_that_a_file_states_is_used(bits: int) -> None:
+    brightest = 2**bits - 1
+    expected = (RAMP * 255).round()
+    stated = with_chunk(deep(RAMP, brightest, "PNG"), b"sBIT", bytes([bits]))
+    np.testing.assert_allclose(read_rgb(stated)[..., 0], expected, atol=1)
+    stated = deep(RAMP, brightest, "TIFF", tiffinfo={281: brightest})
+    np.testing.assert_allclose(read_rgb(stated)[..., 0], expected, atol=1)
+    scaled_already = with_chunk(deep(RAMP, 65535, "PNG"), b"sBIT", bytes([bits]))
+    np.testing.assert_array_equal(read_rgb(scaled_already)[..., 0], expected)
+
+
+def test_a_largest_value_that_is_no_range_moves_nothing() -> None:
+    found = deep(RAMP, 40000, "TIFF", tiffinfo={281: 40000})
+    np.testing.assert_array_equal(read_rgb(found)[..., 0], (RAMP * 40000 / 257).round())
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
+@pytest.mark.parametrize("depth", [8, 16])
+def test_white_can_be_zero(depth: int, compression: str) -> None:
+    top = 2**depth - 1
+    values = ((1 - RAMP) * top).round().astype(np.uint8 if depth == 8 else np.uint16)
+    photo = bytearray(saved(Image.fromarray(values), "TIFF", compression=compression))
+    # Pillow would turn the values round if it were asked for this tag: the tag alone is changed, from 1 to 0
+    entry = photo.index(struct.pack("<HHIH", 262, 3, 1, 1))
+    photo[entry + 8] = 0
+    np.testing.assert_array_equal(read_rgb(bytes(photo))[..., 0], (RAMP * 255).round())
+
+
+def test_colours_of_sixteen_bits_of_which_few_are_used_give_a_reason() -> None:
+    dark = cv2.imencode(".png", np.full((4, 6, 3), 4095, np.uint16))[1].tobytes()
+    with pytest.raises(TooDarkImageError, match=r"^too dark \(12-bit data\?\)"):
+        read_rgb(dark)
+
+
+@pytest.mark.parametrize("top", [1.3, 65535])
+def test_floating_point_may_overshoot_or_be_of_sixteen_bits(top: float) -> None:
+    values = RAMP.astype(np.float32) * np.float32(top)
+    scale = 1 if top < 2 else 65535
+    np.testing.assert_allclose(
+        read_rgb(saved(Image.fromarray(values), "TIFF"))[..., 0], np.clip(values / scale, 0, 1) * 255, atol=1
+    )
+
+
+FORMATS = {"AVIF": 3, "JPEG2000": 0, "GIF": 12, "MPO": 3, "HEIF": 6, "WEBP": 4, "TIFF": 0, "BMP": 0}
+"""Each with how far its pixels may be off: not all of them are lossless."""
+
+
+@pytest.mark.parametrize("encoding", FORMATS)
+@pytest.mark.parametrize("name", ["photo.jpg", "photo"])
+def test_a_format_is_told_by_its_content(tmp_path: Path, encoding: str, name: str) -> None:
+    original = np.asarray(Image.fromarray(gradient()).resize((160, 96)))
+    options = {"quality": 100} if encoding in ("AVIF", "MPO", "HEIF", "WEBP") else {}
+    path = tmp_path / name
+    path.write_bytes(saved(Image.fromarray(original), encoding, **options))
+    check_header(path.read_bytes())
+    assert np.abs(read_rgb(path).astype(int) - original).mean() <= FORMATS[encoding]
+
+
+@pytest.mark.parametrize("encoding", ["AVIF", "HEIF"])
+def test_avif_and_heif_are_turned_once(encoding: str) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    stored = Image.fromarray(np.ascontiguousarray(np.rot90(gradient(96, 160))))
+    read = read_rgb(saved(stored, encoding, exif=exif.tobytes(), quality=95))
+    assert read.shape == (96, 160, 3)
+    assert np.abs(read.astype(int) - gradient(96, 160)).mean() < 6
+
+
+@pytest.mark.parametrize("encoding", ["GIF", "PNG", "WEBP", "TIFF", "AVIF"])
+def test_of_several_frames_the_first_is_read(encoding: str) -> None:
+    frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "blue")]
+    assert read_rgb(saved(frames[0], encoding, save_all=True, append_images=frames[1:]))[8, 8, 0] > 240
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"\xff\x0a" + bytes(60), "a format that is not read: JPEG XL"),
+        (b"8BPS\0\1" + bytes(60), "a format that is not read: Photoshop"),
+        (b"II\x2a\0\x10\0\0\0CR\2\0" + bytes(60), "a format that is not read: camera raw"),
+        (b"7z\xbc\xaf\x27\x1c" + bytes(60), "a format that is not read: 7z"),
+        (b"\0\0\0\x18ftypisom" + bytes(60), "no photo but MP4"),
+        (b"PK\x03\x04" + bytes(60), "no photo but zip"),
+    ],
+)
+def test_a_format_that_is_not_read_is_named(content: bytes, reason: str) -> None:
+    for ask in (check_header, read_rgb):
+        with pytest.raises(UnsupportedFormatError, match=f"^{reason}$"):
+            ask(content)
+
+
+def test_a_raw_file_is_not_its_preview() -> None:
+    preview = Image.fromarray(gradient())
+    for tags in ({50706: b"\x01\x04\0\0"}, {254: 1, 330: 8}):
+        with pytest.raises(UnsupportedFormatError, match="camera raw"):
+            check_header(saved(preview, "TIFF", tiffinfo=tags))
+
+
+@pytest.mark.parametrize("transfer", [16, 18])
+def test_high_dynamic_range_gives_a_reason(transfer: int) -> None:
+    photo = with_chunk(saved(Image.fromarray(gradient()), "PNG"), b"cICP", bytes([9, transfer, 0, 1]))
+    with pytest.raises(HdrImageError, match=r"^high dynamic range"):
+        read_rgb(photo)
 
 
 @pytest.mark.parametrize(
@@ -189,14 +328,19 @@ def test_what_is_no_image_gives_a_reason(tmp_path: Path, content: bytes) -> None
         read_rgb(path)
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp", ".tiff"])
-def test_a_truncated_image_gives_a_reason(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"photo{suffix}"
-    rough = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    Image.fromarray(rough).save(path)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(UnreadableImageError, match="cannot be decoded"):
-        read_rgb(path)
+@pytest.mark.parametrize("encoding", ["JPEG", "PNG", "BMP", "TIFF"])
+def test_a_truncated_image_is_damaged(encoding: str) -> None:
+    rough = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    content = saved(rough, encoding)
+    with pytest.raises(DamagedImageError, match=r"^damaged: "):
+        read_rgb(content[: len(content) // 2])
+
+
+@pytest.mark.parametrize("encoding", ["WEBP", "AVIF", "HEIF", "JPEG2000", "GIF"])
+def test_an_image_truncated_early_gives_a_reason(encoding: str) -> None:
+    content = saved(Image.fromarray(gradient(96, 160)), encoding)
+    with pytest.raises(UnreadableImageError, match=r"^cannot be decoded: \S|^damaged: "):
+        read_rgb(content[: len(content) // 3])
 
 
 def test_a_missing_file_gives_a_reason(tmp_path: Path) -> None:

@@ -480,7 +480,13 @@ def test_a_photo_that_changed_after_it_was_listed_does_not_get_its_place(
 def test_other_settings_have_another_folder() -> None:
     plain = AlignmentSettings()
     assert store_key(plain, "m", "lfw") == store_key(AlignmentSettings(workers=7, no_face="fail"), "m", "lfw")
-    changed = [{"size": 128}, {"several_faces": "all"}, {"min_confidence": 0.7}, {"max_padding": 0.3}]
+    changed = [
+        {"size": 128},
+        {"several_faces": "all"},
+        {"min_confidence": 0.7},
+        {"small_faces": "ignore"},
+        {"max_padding": 0.3},
+    ]
     keys = [store_key(plain, "m", "lfw"), store_key(plain, "n", "lfw"), store_key(plain, "m", "celeba")]
     keys += [store_key(AlignmentSettings(**change), "m", "lfw") for change in changed]
     assert len(set(keys)) == len(keys)
@@ -557,3 +563,25 @@ def test_the_number_of_workers_changes_nothing(
     for face in two.faces["face"]:
         here, there = two.aligned_faces.photo(face), aligned.aligned_faces.photo(face)
         np.testing.assert_equal(asdict(here), asdict(there))
+
+
+@pytest.mark.parametrize("how", ["tiles", "mtcnn", "ignore"])
+def test_a_small_face_in_a_large_photo_is_cut_out_at_full_resolution(
+    tmp_path: Path, landmark_model: Path, photo: NDArray[np.uint8], how: str
+) -> None:
+    small = cv2.resize(photo, (240, 240), interpolation=cv2.INTER_AREA)
+    large = np.full((1500, 2000, 3), 128, np.uint8)
+    large[700:940, 1200:1440] = small
+    save(tmp_path / "photos" / "a" / "large.png", large)
+    save(
+        tmp_path / "photos" / "b" / "small.png",
+        large[640:1000, 1140:1500],
+    )
+    aligned = run(tmp_path / "photos", landmark_model, small_faces=how)
+    if how == "ignore":
+        assert reasons(aligned) == {"a/large.png": "no face found"}
+        return
+    crops = [aligned.aligned_faces.crop(face).astype(int) for face in aligned.faces["face"]]
+    assert len(crops) == 2
+    assert np.abs(crops[0] - crops[1]).mean() < 6
+    assert aligned.faces["box_x"][0] == pytest.approx(aligned.faces["box_x"][1] + 1140, abs=5)

@@ -79,6 +79,27 @@ def test_they_are_only_listed_if_the_settings_say_so(copied: Manifest) -> None:
     assert guarded.pairs.empty
 
 
+def test_a_mirrored_copy_is_found(sample_faces: Path, landmark_model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    people = [person for person in sorted(sample_faces.iterdir()) if person.is_dir()]
+    for index, person in enumerate(people):
+        image = cv2.imread(str(sorted(person.iterdir())[0]))
+        (folder / f"a_{index}").mkdir(parents=True)
+        cv2.imwrite(str(folder / f"a_{index}" / "photo.png"), image)
+        if index < 4:
+            (folder / f"b_{index}").mkdir()
+            cv2.imwrite(str(folder / f"b_{index}" / "copy.jpg"), np.ascontiguousarray(image[:, ::-1]))
+    settings = DataSettings(path=str(folder), splits=SplitShares(train=1, val=0, gate=0, test=0))
+    found = align(
+        ingest(settings, folder, tmp_path / "frames"), AlignmentSettings(workers=1), landmark_model, tmp_path / "store"
+    )
+    split = np.where(found.faces["identity"].str.startswith("b_"), "test", "train")
+    pairs = find_pairs(replace(found, faces=found.faces.assign(split=split)), DEFAULT)
+    assert pairs["uri"].tolist() == [f"b_{index}/copy.jpg" for index in range(4)]
+    assert pairs["of"].tolist() == [f"a_{index}/photo.png" for index in range(4)]
+    assert (pairs["correlation"] >= DEFAULT.min_correlation).all()
+
+
 def test_copies_in_one_split_stay(copied: Manifest) -> None:
     together = replace(copied, faces=copied.faces.assign(split="train"))
     assert guard_splits(together, DEFAULT).manifest is together

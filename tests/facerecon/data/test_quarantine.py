@@ -11,7 +11,14 @@ from safetensors.numpy import save
 from facerecon.data.quarantine import COLUMNS, Code, Refusal, RefusedError, completed, quarantine_table, refusal_of
 from facerecon.data.store import FaceStore
 from facerecon.files import sha256_bytes
-from facerecon.images import TooLargeImageError, UnreadableImageError
+from facerecon.images import (
+    DamagedImageError,
+    HdrImageError,
+    TooDarkImageError,
+    TooLargeImageError,
+    UnreadableImageError,
+    UnsupportedFormatError,
+)
 
 
 def test_codes_are_words_for_machines_and_meanings_are_told_apart() -> None:
@@ -25,6 +32,10 @@ def test_codes_are_words_for_machines_and_meanings_are_told_apart() -> None:
     [
         (FileNotFoundError(2, "No such file"), Refusal(Code.UNREADABLE, "cannot be read: No such file")),
         (UnreadableImageError("cannot be decoded: text"), Refusal(Code.UNDECODABLE, "cannot be decoded: text")),
+        (UnsupportedFormatError("JPEG XL"), Refusal(Code.UNSUPPORTED, "JPEG XL")),
+        (DamagedImageError("damaged"), Refusal(Code.DAMAGED, "damaged")),
+        (TooDarkImageError("too dark"), Refusal(Code.TOO_DARK, "too dark")),
+        (HdrImageError("PQ"), Refusal(Code.HDR, "PQ")),
         (TooLargeImageError("too large: 1x1 pixels"), Refusal(Code.TOO_LARGE, "too large: 1x1 pixels")),
         (RefusedError(Code.BAD_MEMBER, "encrypted"), Refusal(Code.BAD_MEMBER, "encrypted")),
     ],
