@@ -20,7 +20,9 @@ def ingest(data: Sources, modules: list[str], fingerprint: str, code: str) -> An
     """
     load_sources(modules)
     from facerecon.data.ingest import ingest as ingest_photos
+    from facerecon.data.splits import check_splits
 
     manifest = ingest_photos(data, PROJECT, state_folder() / "frames")
+    check_splits(manifest.faces, data[0].splits)
     log_metadata({"code": code, "fingerprint": fingerprint, **manifest.counts()})
     return manifest

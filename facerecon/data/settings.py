@@ -1,7 +1,9 @@
 """Where the photographs come from and who is in which split."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -17,21 +19,35 @@ from pydantic import (
 from facerecon.errors import FaceReconError
 from facerecon.settings import Settings, Share
 
+Split = Literal["train", "val", "gate", "test"]
+
 
 class SplitShares(Settings):
-    """Shares of the identities, not of the photos; they sum to 1."""
+    """Shares of the identities, not of the photos; they sum to 1.
+
+    ``people`` are assigned by name, as the source gives it, whatever the shares: ``{val: [Ada], gate: [Bob]}``.
+    """
 
     train: Share = 0.7
     val: Share = 0.1
     gate: Share = 0.1
     test: Share = 0.1
+    people: dict[Split, tuple[str, ...]] = Field(default_factory=dict, description="by split, before the shares")
 
     @model_validator(mode="after")
     def _sum_to_one(self) -> "SplitShares":
         total = self.train + self.val + self.gate + self.test
         if abs(total - 1) > 1e-9:
             raise ValueError(f"the four shares sum to {total:g}, they must sum to 1")
+        names = Counter(unicodedata.normalize("NFC", name) for people in self.people.values() for name in people)
+        if twice := [name for name, count in names.items() if count > 1]:
+            raise ValueError(f"people: {', '.join(twice)} stands there more than once: name each once")
         return self
+
+    @cached_property
+    def assigned(self) -> dict[str, Split]:
+        """The split of each of ``people``."""
+        return {unicodedata.normalize("NFC", name): split for split, names in self.people.items() for name in names}
 
 
 class FootageSettings(Settings):
@@ -70,7 +86,9 @@ class DataSettings(Settings):
     name: str | None = Field(None, pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="null: that of the layout")
     source: str = Field("folder", description="layout on disk: a name from facerecon.data.sources")
     path: str = Field("data/sample", min_length=1)
-    licence: str = Field("unknown", description="licence of the photographs, printed in the model card")
+    licence: str = Field(
+        "unknown", max_length=1000, description="licence of the photographs, printed in the model card"
+    )
     max_faces: int | None = Field(None, ge=1, description="keep only so many photos, chosen by hash; null keeps all")
     splits: SplitShares = Field(default_factory=SplitShares)
     shared_names: bool = Field(False, description="a name is the same person in all sources that say so")
@@ -81,6 +99,10 @@ class DataSettings(Settings):
     def label(self) -> str:
         """What a manifest calls the source: its ``name``, or else its layout."""
         return self.name or self.source
+
+
+LICENCES = 4_000
+"""So many characters the licences of all sources may have: they are a tag of the registered model."""
 
 
 def _one_or_several(value: Any, validate: Callable[[Any], Any]) -> Any:
@@ -97,6 +119,8 @@ def _told_apart(sources: tuple[DataSettings, ...]) -> tuple[DataSettings, ...]:
         raise ValueError(f"{count} sources are called '{label}': give each a `name` of its own")
     if any(source.splits != sources[0].splits for source in sources):
         raise ValueError("the sources have different `splits`, so one person could be in two: give all the same")
+    if (length := len(licence_text(licences_of(sources)))) > LICENCES:
+        raise ValueError(f"their licences have {length} characters together, at most {LICENCES} are kept: shorten them")
     return sources
 
 
