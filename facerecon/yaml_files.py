@@ -60,27 +60,30 @@ for _name, _pattern, _first in (
 _Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
 
 
-def read_yaml(path: Path) -> Any:
+def read_yaml(path: Path, name: str = "", example: str = "configs/demo.yaml") -> Any:
     """What a YAML file holds: mappings, lists, text, numbers, true, false and null.
+
+    Errors call it ``name``, its path if that is "", and name an ``example``.
 
     Raises:
         FaceReconError: it cannot be read, is not valid YAML, has a key twice in one mapping, is nested too deep or too
             large, or holds a control character or a value of another kind.
     """
+    name = name or str(path)
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # a SafeLoader
     except (OSError, UnicodeDecodeError) as error:
-        raise FaceReconError(f"{path}: cannot be read ({error}): give a YAML file such as configs/demo.yaml") from error
+        raise FaceReconError(f"{name}: cannot be read ({error}): give a YAML file such as {example}") from error
     except yaml.YAMLError as error:
-        raise FaceReconError(f"{path}: not valid YAML: {error}") from error
+        raise FaceReconError(f"{name}: not valid YAML: {error}") from error
     except FaceReconError as error:
-        raise FaceReconError(f"{path}: {error.message}") from error
+        raise FaceReconError(f"{name}: {error.message}") from error
     except RecursionError as error:
-        raise FaceReconError(f"{path}: nested too deep: at most {MOST_LEVELS} levels") from error
+        raise FaceReconError(f"{name}: nested too deep: at most {MOST_LEVELS} levels") from error
     # a tag that does not fit: a date that is none, a truth value of another name, a number of thousands of digits
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise FaceReconError(f"{path}: holds a value that cannot be read: {error}") from error
-    _check(content, str(path), ())
+        raise FaceReconError(f"{name}: holds a value that cannot be read: {error}") from error
+    _check(content, name, ())
     return content
 
 

@@ -47,7 +47,7 @@ def resolve_suites(validation: ValidationSettings, project: Path) -> ValidationS
         expectations_of(chosen, "validation.suites")
         return validation
     try:
-        content = read_yaml(project / Path(chosen).expanduser())
+        content = read_yaml(project / Path(chosen).expanduser(), chosen, str(ValidationSettings().suites))
     except FaceReconError as error:
         raise FaceReconError(f"validation.suites: {error.message}") from error
     expectations_of(content, chosen)

@@ -87,5 +87,7 @@ def test_a_file_that_holds_no_suites(content: Any, said: str, tmp_path: Path) ->
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(FaceReconError, match=r"validation.suites: none.yaml cannot be read .*: give a file such as"):
+    with pytest.raises(
+        FaceReconError, match=r"validation.suites: none.yaml: cannot be read .*: give a YAML file such as"
+    ):
         resolve_suites(ValidationSettings(suites="none.yaml"), tmp_path)
