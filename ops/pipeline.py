@@ -10,7 +10,8 @@ from zenml.pipelines.pipeline_definition import Pipeline
 
 from facerecon.errors import FaceReconError
 from facerecon.workspace import PROJECT
-from ops.faults import clear_faults
+from ops.faults import clear_faults, stoppable
+from ops.running import running
 from ops.settings_file import RunFile, check_stack_settings, read_run_file
 from ops.stack import EXPERIMENT, check_stack
 from ops.zenml_models import start_up
@@ -65,5 +66,5 @@ class CheckedPipeline(Pipeline):
         start_up(tracking)
         tracker = MLFlowExperimentTrackerSettings(experiment_name=EXPERIMENT)
         self.configure(settings={"experiment_tracker": tracker})
-        with patched(), clear_faults():
+        with running(), patched(), clear_faults(), stoppable():
             return super().__call__(*args, **kwargs)
