@@ -31,17 +31,19 @@ def forget(identity: str | None, file: str | None, clip: str | None, reason: str
     from facerecon.data.forget import Target
     from ops.forget import check_reason, survey
     from ops.forget import forget as carry_out
+    from ops.running import nothing_running
     from ops.stack import tracking_uri
 
     mlflow.set_tracking_uri(tracking_uri())
     for tool in ("zenml", "dvc"):
         logging.getLogger(tool).setLevel(logging.WARNING)
-    found = survey(Target(*chosen[0]))  # type: ignore[arg-type]  # the kinds are those above
-    check_reason(found, reason)
-    _show(found)
-    if not yes:
-        click.confirm("Remove all this, for ever?", abort=True)
-    outcome = carry_out(found, reason)
+    with nothing_running():
+        found = survey(Target(*chosen[0]))  # type: ignore[arg-type]  # the kinds are those above
+        check_reason(found, reason)
+        _show(found)
+        if not yes:
+            click.confirm("Remove all this, for ever?", abort=True)
+        outcome = carry_out(found, reason)
     _tell(found, outcome)
     sys.exit(bool(outcome.left or outcome.clips))
 

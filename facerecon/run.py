@@ -6,7 +6,7 @@ from typing import Any, cast
 from pydantic import Field, ValidationError, create_model, field_validator
 
 from facerecon.data.alignment import AlignmentSettings
-from facerecon.data.settings import DataSettings, Sources
+from facerecon.data.settings import DataSettings, Sources, Split
 from facerecon.data.sources import SOURCES
 from facerecon.data.validation.settings import ValidationSettings
 from facerecon.errors import FaceReconError
@@ -18,6 +18,15 @@ from facerecon.tasks.settings import TaskSettings
 
 SETTINGS_VERSION = 1
 """Part of every config's digest. Raised when a default changes, so that one digest never has two meanings."""
+
+
+SPLIT_USES: dict[Split, str] = {
+    "train": "the model is trained on it",
+    "val": "the checkpoint is chosen on it",
+    "gate": "promotion is decided on it",
+    "test": "it is what is reported",
+}
+"""What a run needs each split for."""
 
 
 class RunSettings(TaskSettings):
@@ -37,6 +46,15 @@ class RunSettings(TaskSettings):
         for source in data:
             if source.source not in SOURCES:
                 raise ValueError(f"source: '{source.source}' not among {', '.join(sorted(SOURCES))}")
+        return data
+
+    @field_validator("data")
+    @classmethod
+    def _every_split_is_needed(cls, data: tuple[DataSettings, ...]) -> tuple[DataSettings, ...]:
+        splits = data[0].splits
+        for name, use in SPLIT_USES.items():
+            if not getattr(splits, name) and not splits.people.get(name):
+                raise ValueError(f"splits.{name} = 0, but {use}: give it a share, or people by name in splits.people")
         return data
 
     def values(self, *fields: str) -> dict[str, Any]:

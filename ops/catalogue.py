@@ -1,17 +1,21 @@
 """The registered models as people read them: all versions in a table, and one version's descent."""
 
-import json
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Annotated
 
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from pydantic import Field, TypeAdapter, ValidationError
 
 from facerecon.errors import FaceReconError
 from ops import journal
 from ops.promotion import Standing, record_of
 from ops.registry import check_weights, config_of, connect, find_version, registered_models, versions_of
+
+LOG = logging.getLogger(__name__)
 
 SHOWN = 12
 """So many digits of a digest are shown in the table."""
@@ -56,13 +60,17 @@ def all_versions() -> list[VersionRow]:
     return rows
 
 
+_FIGURES = TypeAdapter(list[tuple[str, float | None, Annotated[int, Field(ge=0, le=12)]]])
+
+
 def _gate_figures(version: ModelVersion) -> dict[str, str]:
-    """What the gate measured, as shown; {} for a version of which nothing readable is kept."""
+    """What the gate measured, as shown; {} for a version of which nothing is kept, or nothing readable: it is told."""
     try:
-        rows = json.loads(version.tags.get("gate_figures", "[]"))
-        return {title: "–" if mean is None else f"{mean:.{digits}f}" for title, mean, digits in rows}
-    except (ValueError, TypeError):
+        rows = _FIGURES.validate_json(version.tags.get("gate_figures", "[]"))
+    except ValidationError:
+        LOG.warning("version %s of %s: its tag gate_figures cannot be read", version.version, version.name)
         return {}
+    return {title: "–" if mean is None else f"{mean:.{digits}f}" for title, mean, digits in rows}
 
 
 Section = tuple[str, list[tuple[str, str]]]

@@ -1,8 +1,12 @@
-"""What can happen to a machine while a pipeline runs, in one line: disk full, database locked, store gone."""
+"""What can happen to a run, in one line: disk full, database locked, store gone, stopped by a signal."""
 
 import errno
+import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 from facerecon.errors import FaceReconError
 from facerecon.workspace import state_folder
@@ -10,13 +14,63 @@ from facerecon.workspace import state_folder
 NOTHING_LOST = "what is done is kept, so run the same command again"
 
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""What stops a run: Ctrl-C, and `kill`."""
+
+
+class StoppedError(FaceReconError):
+    """A signal stopped the run; the exit status is that of a shell, 128 and the signal's number."""
+
+    def __init__(self, message: str, exit_code: int = 128 + signal.SIGINT) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code  # type: ignore[misc]  # click asks the instance
+
+
+class Stop(KeyboardInterrupt):  # an interrupt, which is no error, passes through what catches errors
+    """A signal came."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Let signals end what is done inside by ``Stop``; processes that it forks are left to it to end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    owner = os.getpid()
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        if os.getpid() == owner:
+            raise Stop(number)
+        if number != signal.SIGINT:  # Ctrl-C reaches all processes of a terminal
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    before = {number: signal.signal(number, stop) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 @contextmanager
 def clear_faults() -> Iterator[None]:
-    """Turn what the machine did to a run into a FaceReconError that says what to do; other errors pass as they are."""
+    """Turn what the machine did to a run, or who stopped it, into a FaceReconError that says what to do.
+
+    Other errors pass as they are.
+    """
     try:
         yield
     except FaceReconError:
         raise
+    except KeyboardInterrupt as stop:
+        number = getattr(stop, "number", signal.SIGINT)
+        message = f"stopped by {signal.Signals(number).name}: {NOTHING_LOST} to go on"
+        raise StoppedError(message, 128 + number) from None
     except Exception as error:
         if said := explain(error):
             raise FaceReconError(said) from error

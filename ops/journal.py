@@ -2,21 +2,26 @@
 
 One JSON object a line, only ever appended to and synced. Setting several aliases and tags is no transaction: when a
 process dies between two of them, the intent in the journal says what is to be completed. MLflow is the truth about what
-is; the journal tells how it came about.
+is; the journal tells how it came about. A line that cannot be read is passed over, and said to be once.
 """
 
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, cast, get_args
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from facerecon.errors import FaceReconError
+from facerecon.files import sha256_bytes
 from facerecon.workspace import state_folder
 
-Outcome = Literal["done", "undone"]
+Outcome = Literal["done", "undone", "set aside"]
+"""``set aside``: it can never be completed."""
+
+Number = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
 @dataclass(frozen=True)
@@ -29,14 +34,16 @@ class Move:
     on none).
     """
 
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+
     model: str
-    version: int
+    version: Number
     by: str
     decision: str
     reason: str
-    champion: tuple[int | None, int | None]
-    challenger: tuple[int | None, int | None]
-    champions: tuple[int, ...]
+    champion: tuple[Number | None, Number | None]
+    challenger: tuple[Number | None, Number | None]
+    champions: tuple[Number, ...]
     weights: str
     figures: str = ""
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -57,47 +64,112 @@ def journal_path() -> Path:
     return state_folder() / "promotions.jsonl"
 
 
+@dataclass(frozen=True)
+class Unreadable:
+    """A line that is no entry: its place in the file, from 1, and a mark of its content, for ``set_line_aside``."""
+
+    place: int
+    mark: str
+
+
 def entries() -> list[Entry]:
-    """All moves, the oldest first. A line that a dying process left half-written was not acted upon: skipped."""
-    outcomes: dict[int, Outcome] = {}
-    intents: dict[int, dict[str, Any]] = {}
-    for line in _lines():
-        if line["kind"] == "intent":
-            intents[line["number"]] = line
-        else:
-            outcomes[line["number"]] = line["kind"]
-    return [Entry(number, line["time"], _move(line["move"]), outcomes.get(number)) for number, line in intents.items()]
+    """All moves, the oldest first. A line that a dying process left half-written was not acted upon: passed over."""
+    return _read().entries
+
+
+def unreadable() -> list[Unreadable]:
+    """The lines that are no entries and that nobody was told of yet."""
+    return _read().unreadable
+
+
+def past_champion(model: str) -> int | None:
+    """The version that was made champion of a registered model last; None if none ever was."""
+    done = [entry.move for entry in entries() if entry.outcome == "done" and entry.move.model == model]
+    return next((move.champion[1] for move in reversed(done) if move.champion[1] is not None), None)
 
 
 def intend(move: Move) -> int:
     """Write down what is about to be done; returns the move's number, for ``conclude``. Hold the registry's lock."""
-    number = max((entry.number for entry in entries()), default=0) + 1
+    number = _read().highest + 1
     _append({"kind": "intent", "number": number, "move": asdict(move)})
     return number
 
 
 def conclude(number: int, outcome: Outcome, why: str = "") -> None:
-    """Write down that a move was done, or undone and why."""
+    """Write down that a move was done, undone or set aside, and why."""
     _append({"kind": outcome, "number": number} | ({"why": why} if why else {}))
 
 
-def _move(stored: dict[str, Any]) -> Move:
-    tuples = {name: tuple(stored[name]) for name in ("champion", "challenger", "champions")}
-    return Move(**stored | tuples)
+def set_line_aside(line: Unreadable) -> None:
+    """Write down that a line is no entry, so that it is told of once."""
+    _append({"kind": "unreadable", "line": line.mark})
 
 
-def _lines() -> Iterator[dict[str, Any]]:
+@dataclass
+class _Content:
+    """What the file holds; ``highest`` is the highest number that any line of it has, 0 if none has one."""
+
+    entries: list[Entry] = field(default_factory=list)
+    unreadable: list[Unreadable] = field(default_factory=list)
+    highest: int = 0
+
+
+_MOVE = TypeAdapter(Move)
+
+
+def _read() -> _Content:
+    content = _Content()
+    told: set[str] = set()
+    intents: dict[int, tuple[str, Move]] = {}
+    outcomes: dict[int, Outcome] = {}
+    for place, raw in enumerate(_lines(), 1):
+        line = _parsed(raw)
+        number, kind = _number(line), line.get("kind")
+        content.highest = max(content.highest, number)
+        if kind == "unreadable":
+            told.add(str(line.get("line")))
+        elif number and kind in get_args(Outcome):
+            outcomes[number] = cast(Outcome, kind)
+        elif number and kind == "intent" and number not in intents and (move := _move(line.get("move"))):
+            intents[number] = (str(line.get("time", "")), move)
+        elif raw.strip():
+            content.unreadable.append(Unreadable(place, sha256_bytes(raw)[:16]))
+    content.unreadable = [line for line in content.unreadable if line.mark not in told]
+    content.entries = [Entry(number, *of, outcomes.get(number)) for number, of in intents.items()]
+    return content
+
+
+def _parsed(raw: bytes) -> dict[str, Any]:
+    """The object on a line; {} if there is none."""
     try:
-        content = journal_path().read_bytes()
+        line = json.loads(raw)
+    except (ValueError, RecursionError):
+        return {}
+    return line if isinstance(line, dict) else {}
+
+
+def _number(line: dict[str, Any]) -> int:
+    """The number of an entry; 0 if the line has none."""
+    number = line.get("number")
+    return number if isinstance(number, int) and not isinstance(number, bool) and 0 < number < 2**31 else 0
+
+
+def _move(stored: Any) -> Move | None:
+    """The move that was stored; None if it is none."""
+    try:
+        # as JSON, in which a tuple is an array
+        return _MOVE.validate_json(json.dumps(stored))
+    except (ValidationError, ValueError, RecursionError):
+        return None
+
+
+def _lines() -> list[bytes]:
+    try:
+        return journal_path().read_bytes().split(b"\n")
     except FileNotFoundError:
-        return
+        return []
     except OSError as error:
         raise _unusable(error) from error
-    for line in content.split(b"\n"):
-        try:
-            yield json.loads(line)
-        except ValueError:
-            continue
 
 
 def _append(line: dict[str, Any]) -> None:

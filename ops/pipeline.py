@@ -3,14 +3,16 @@
 from pathlib import Path
 from typing import Any, cast
 
+from zenml.client import Client
 from zenml.enums import ExecutionMode
 from zenml.integrations.mlflow.flavors.mlflow_experiment_tracker_flavor import MLFlowExperimentTrackerSettings
 from zenml.pipelines.pipeline_definition import Pipeline
 
 from facerecon.errors import FaceReconError
 from facerecon.workspace import PROJECT
-from ops.faults import clear_faults
-from ops.settings_file import read_run_file
+from ops.faults import clear_faults, stoppable
+from ops.running import running
+from ops.settings_file import RunFile, check_stack_settings, read_run_file
 from ops.stack import EXPERIMENT, check_stack
 from ops.zenml_models import start_up
 from ops.zenml_patches import patched
@@ -26,7 +28,7 @@ class CheckedPipeline(Pipeline):
         # any other mode hides the failing step's error behind one of its own
         super().__init__(execution_mode=ExecutionMode.FAIL_FAST, **options)
         self._step_names = steps
-        self._values: dict[str, Any] | None = None
+        self._file: tuple[Path, RunFile] | None = None
 
     def with_options(  # type: ignore[override]  # positional arguments are not used by ZenML either
         self, *, config_path: str | None = None, **options: Any
@@ -44,7 +46,7 @@ class CheckedPipeline(Pipeline):
             made = cast(CheckedPipeline, super().with_options(**{**file.zenml, **options}))
         except ValueError as error:
             raise FaceReconError(f"{path}: ZenML does not accept it: {error}") from error
-        made._values = file.settings.model_dump(mode="json")
+        made._file = path, file
         return made
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -54,11 +56,15 @@ class CheckedPipeline(Pipeline):
             FaceReconError: the stack cannot run the pipeline, or a step was given what it cannot use.
         """
         if not args and not kwargs:
-            if self._values is None:
+            if self._file is None:
                 return self.with_options()()
-            kwargs = {"settings": self._values}
-        start_up(check_stack())
+            kwargs = {"settings": self._file[1].settings.model_dump(mode="json")}
+        tracking = check_stack()
+        if self._file is not None:
+            path, file = self._file
+            check_stack_settings(path, file.zenml, Client().active_stack)
+        start_up(tracking)
         tracker = MLFlowExperimentTrackerSettings(experiment_name=EXPERIMENT)
         self.configure(settings={"experiment_tracker": tracker})
-        with patched(), clear_faults():
+        with running(), patched(), clear_faults(), stoppable():
             return super().__call__(*args, **kwargs)

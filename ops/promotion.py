@@ -10,6 +10,7 @@ champions in order, the present one last.
 
 import json
 import logging
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,6 +18,8 @@ from typing import Any
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, REQUEST_LIMIT_EXCEEDED, TEMPORARILY_UNAVAILABLE, ErrorCode
 
 from facerecon.data.settings import licence_text
 from facerecon.errors import FaceReconError
@@ -30,7 +33,10 @@ from ops.journal import Move
 from ops.registry import (
     CHALLENGER,
     CHAMPION,
+    TAG_LENGTH,
     answering,
+    check_tags,
+    check_text,
     check_weights,
     config_of,
     connect,
@@ -53,11 +59,20 @@ SUPPLIED = {"facenet": "MIT (weights learned on VGGFace2)"}
 """Licences of weights that the user's own network brings."""
 
 REMEMBERED = 100
-"""So many former champions a registered model names: its tag must stay within 5,000 characters."""
+"""So many former champions a registered model names: its tag must stay within ``TAG_LENGTH``."""
+
+REASON_LENGTH = 1_000
+"""So many characters a reason given by hand may have."""
+
+_NUMBERS = re.compile(r"(?:[1-9][0-9]{0,8}(?:,|$))*")
 
 
 class Standing:
-    """Where a registered model's aliases stand now; a model that is not registered has none."""
+    """Where a registered model's aliases stand now; a model that is not registered has none.
+
+    ``legible`` is whether its tag of all champions could be read; where not, ``champions`` are those that the journal
+    has.
+    """
 
     def __init__(self, client: MlflowClient, name: str) -> None:
         model = next((model for model in registered_models(client) if model.name == name), None)
@@ -67,7 +82,13 @@ class Standing:
             None if aliases.get(alias) is None else int(aliases[alias]) for alias in (CHAMPION, CHALLENGER)
         )
         named = "" if model is None else model.tags.get("champions", "")
-        self.champions = tuple(int(number) for number in named.split(",") if number)
+        self.legible = _NUMBERS.fullmatch(named) is not None
+        self.champions: tuple[int, ...]
+        if self.legible:
+            self.champions = tuple(int(number) for number in named.split(",") if number)
+        else:
+            moves = (entry.move for entry in reversed(journal.entries()) if entry.outcome == "done")
+            self.champions = next((move.champions for move in moves if move.model == name), ())
 
 
 @dataclass(frozen=True)
@@ -105,13 +126,21 @@ def challenge(
     not put down by its own weights coming again.
 
     Raises:
-        FaceReconError: the registry does not answer, or the model cannot be measured; nothing is half promoted.
+        FaceReconError: the registry does not answer or cannot keep what it would be told, or the model cannot be
+            measured; nothing is half promoted.
     """
     client, name = connect(), registered_name(config)
+    told = {
+        **grounds.digests,
+        **{"weights_uri": weights_uri, "weights_digest": trained.digest},
+        **{"task": trained.task, "teachers": ",".join(trained.teachers) or "none"},
+    }
+    licence = licence_text(grounds.data_licences)
+    check_tags("the model", told | {"data_licence": licence})
     with registry_lock(), answering():
         _complete_pending(client)
-        version = _registered(client, name, model_uri, weights_uri, trained, grounds)
-        number, standing, record = int(version.version), Standing(client, name), record_of(version)
+        version = _registered(client, name, model_uri, told)
+        number, standing, record = int(version.version), Standing(client, name), _legible_record(version)
         # what a champion was decided against is its former champion
         against = standing.champion
         if standing.champion == number:
@@ -130,12 +159,13 @@ def challenge(
             though = "" if decision.champion else f", though {decision.reason}"
             decision = decision.model_copy(update={"champion": True, "reason": f"it is champion already{though}"})
         tags = {
-            "decision": decision.reason,
+            # whole in the record
+            "decision": _cut(decision.reason),
             "decision_record": _keep(client, version, decision),
             "gate_figures": _gate_figures(decision),
             # what hinders measuring the champion may be mended: the same model is decided on anew then
             "decision_grounds": "" if opponent and opponent.obstacle else grounds.digest(decision.champion_version),
-            "data_licence": licence_text(grounds.data_licences),
+            "data_licence": licence,
         }
         move = Move(
             model=name,
@@ -145,7 +175,7 @@ def challenge(
             reason=decision.reason,
             champion=(standing.champion, number if decision.champion else standing.champion),
             # a version that was decided on before is no new one: the challenger stays who it is
-            challenger=(standing.challenger, standing.challenger if record else number),
+            challenger=(standing.challenger, standing.challenger if "decision_record" in version.tags else number),
             champions=_with(standing.champions, number) if decision.champion else standing.champions,
             weights=trained.digest,
             figures=_figures_digest(decision),
@@ -175,20 +205,13 @@ def _gate_figures(decision: Decision) -> str:
     return json.dumps(rows)
 
 
-def _registered(
-    client: MlflowClient, name: str, model_uri: str, weights_uri: str, trained: TrainedModel, grounds: Grounds
-) -> ModelVersion:
-    """The version that holds the weights of this digest, registered now if there is none."""
-    version = version_of(client, name, trained.digest)
+def _registered(client: MlflowClient, name: str, model_uri: str, tags: dict[str, str]) -> ModelVersion:
+    """The version that holds the weights that the tags name, registered now, with the tags, if there is none."""
+    version = version_of(client, name, tags["weights_digest"])
     if version is None:
-        tags = {
-            **grounds.digests,
-            **{"weights_uri": weights_uri, "weights_digest": trained.digest},
-            **{"task": trained.task, "teachers": ",".join(trained.teachers) or "none"},
-        }
         return register(name, model_uri, tags)
-    if version.tags.get("weights_uri") != weights_uri and not _readable(version):
-        client.set_model_version_tag(name, version.version, "weights_uri", weights_uri)
+    if version.tags.get("weights_uri") != tags["weights_uri"] and _unreadable(version):
+        client.set_model_version_tag(name, version.version, "weights_uri", tags["weights_uri"])
     return version
 
 
@@ -269,10 +292,12 @@ def promote_by_hand(text: str, reason: str) -> Move:
 
 
 def rollback(config: str | None, reason: str) -> Move:
-    """Give the champion before its place back; ``config`` may be left out where only one model is registered.
+    """Give a former champion its place back: the newest that is there and was not itself rolled back.
+
+    ``config`` may be left out where only one model is registered. Those passed over are named in a warning.
 
     Raises:
-        FaceReconError: there is no such model, no champion before, or its weights are gone or changed.
+        FaceReconError: there is no such model, or no champion before whose weights are there and unchanged.
     """
     reason = _given(reason)
     client = connect()
@@ -280,17 +305,31 @@ def rollback(config: str | None, reason: str) -> Move:
         _complete_pending(client)
         present = find_version(f"{config or ''}@{CHAMPION}")
         name, config = present.name, config_of(present.name)
-        standing = Standing(client, name)
+        standing, held = Standing(client, name), {int(v.version): v for v in versions_of(client, name)}
         if len(standing.champions) < 2:
             raise FaceReconError(
                 f"{config} has had no champion before version {present.version}: there is nothing to roll back to"
             )
-        number = standing.champions[-2]
-        version = find_version(f"{config}/{number}")
-        check_weights(version)
+        passed_over: dict[int, str] = {}
+        for place in reversed(range(len(standing.champions) - 1)):
+            number = standing.champions[place]
+            if number not in passed_over and number != int(present.version):
+                if not (obstacle := _not_again(held.get(number))):
+                    break
+                passed_over[number] = obstacle
+        else:
+            raise FaceReconError(
+                f"{config} has no former champion to roll back to ({_listed(passed_over)}): "
+                f"say by `facerecon promote` which version follows version {present.version}"
+            )
+        if passed_over:
+            LOG.warning("passed over: %s", _listed(passed_over))
+        again = f"champion again, version {present.version} was rolled back by hand: {reason}"
+        if passed_over:
+            again = _cut(f"{again} (passed over: {_listed(passed_over)})")
         tags = {
             str(present.version): {"decision": f"rolled back by hand: {reason}", "rolled_back": reason},
-            str(number): {"decision": f"champion again, version {present.version} was rolled back by hand: {reason}"},
+            str(number): {"decision": again},
         }
         return _carry_out(
             client,
@@ -302,12 +341,25 @@ def rollback(config: str | None, reason: str) -> Move:
                 reason=reason,
                 champion=(int(present.version), number),
                 challenger=(standing.challenger, standing.challenger),
-                champions=standing.champions[:-1],
-                weights=version.tags["weights_digest"],
-                figures=_figures_of(version),
+                champions=standing.champions[: place + 1],
+                weights=held[number].tags["weights_digest"],
+                figures=_figures_of(held[number]),
                 tags=tags,
             ),
         )
+
+
+def _not_again(version: ModelVersion | None) -> str:
+    """Why a former champion is not given its place back; "" where it can be."""
+    if version is None:
+        return "it was deleted in MLflow"
+    if why := version.tags.get("rolled_back"):
+        return f"it was rolled back itself ({why})"
+    return _unreadable(version)
+
+
+def _listed(passed_over: dict[int, str]) -> str:
+    return "; ".join(f"version {number}: {why}" for number, why in passed_over.items())
 
 
 def reconcile() -> None:
@@ -325,14 +377,25 @@ def reconcile() -> None:
 
 
 def _complete_pending(client: MlflowClient) -> None:
-    """``reconcile`` for who holds the lock."""
+    """``reconcile`` for who holds the lock. What cannot be read or completed is told of once, and hinders nothing."""
+    for line in journal.unreadable():
+        LOG.warning("%s, line %d: no entry of the journal: passed over", journal.journal_path(), line.place)
+        journal.set_line_aside(line)
     for entry in journal.entries():
         if entry.outcome is None:
             _conclude(client, entry.number, entry.move)
     for model in registered_models(client):
         standing = Standing(client, model.name)
+        if not standing.legible:
+            named = ",".join(map(str, standing.champions))
+            LOG.warning(
+                "%s: its tag champions, %r, names no versions: set to what the journal has, '%s'",
+                *(model.name, model.tags["champions"][:100], named),
+            )
+            client.set_registered_model_tag(model.name, "champions", named)
         if standing.champion is not None and standing.champion not in standing.champions[-1:]:
             version = next(v for v in versions_of(client, model.name) if int(v.version) == standing.champion)
+            reason = "its alias was set in MLflow, past this project"
             _carry_out(
                 client,
                 Move(
@@ -340,18 +403,19 @@ def _complete_pending(client: MlflowClient) -> None:
                     version=standing.champion,
                     by="MLflow",
                     decision=PROMOTED,
-                    reason="its alias was set in MLflow, past this project",
+                    reason=reason,
                     champion=(standing.champion, standing.champion),
                     challenger=(standing.challenger, standing.challenger),
                     champions=_with(standing.champions, standing.champion),
                     weights=version.tags.get("weights_digest", ""),
                     figures=_figures_of(version),
+                    tags={version.version: {"decision": f"promoted in MLflow: {reason}", "rolled_back": ""}},
                 ),
             )
 
 
 def _conclude(client: MlflowClient, number: int, move: Move) -> None:
-    """Finish a move that was begun; it is given up if the registry has gone another way since."""
+    """Finish a move that was begun; it is given up if the registry has gone another way since, or can never take it."""
     standing = Standing(client, move.model)
     held = {int(v.version): v for v in versions_of(client, move.model)} if standing.registered else {}
     if move.version not in held or held[move.version].tags.get("weights_digest", "") != move.weights:
@@ -360,12 +424,38 @@ def _conclude(client: MlflowClient, number: int, move: Move) -> None:
         journal.conclude(number, "undone", f"version {standing.champion} was made champion in between")
     else:
         LOG.warning("completing what was begun before: version %s of %s, %s", move.version, move.model, move.decision)
-        _apply(client, move)
-        journal.conclude(number, "done")
+        try:
+            _check(move)
+            _apply(client, move)
+        except (FaceReconError, MlflowException) as error:
+            if isinstance(error, MlflowException) and not _for_good(error):
+                raise
+            said = str(error).strip().splitlines()[0][:200]
+            LOG.warning("it cannot be completed (%s): set aside, and the registry stays as it is", said)
+            journal.conclude(number, "set aside", said)
+        else:
+            journal.conclude(number, "done")
+
+
+def _for_good(error: MlflowException) -> bool:
+    """Whether MLflow refuses what it was told and would refuse it again; not so where it, or its database, is ill."""
+    return error.error_code not in (
+        ErrorCode.Name(TEMPORARILY_UNAVAILABLE),
+        ErrorCode.Name(INTERNAL_ERROR),
+        ErrorCode.Name(REQUEST_LIMIT_EXCEEDED),
+    ) or isinstance(error.__cause__, ValueError | TypeError | OverflowError)
+
+
+def _check(move: Move) -> None:
+    """See that MLflow takes all that a move writes; FaceReconError if not."""
+    for number, tags in move.tags.items():
+        check_tags(f"version {number} of {move.model}", tags)
+    check_tags(move.model, {"champions": ",".join(map(str, move.champions))})
 
 
 def _carry_out(client: MlflowClient, move: Move) -> Move:
-    """Write a move down, do it, write down that it is done."""
+    """See that a move can be done, write it down, do it, write down that it is done."""
+    _check(move)
     number = journal.intend(move)
     _apply(client, move)
     journal.conclude(number, "done")
@@ -413,12 +503,18 @@ def _not_rolled_back(decision: Decision, version: ModelVersion) -> Decision:
 
 def _with_known_champion(decision: Decision, standing: Standing) -> Decision:
     """Where a champion has vanished past this project, no model is the first: a person says what follows it."""
-    if standing.champion is not None or not standing.champions:
+    if standing.champion is not None:
         return decision
-    said = (
-        f"the champion, version {standing.champions[-1]}, was removed in MLflow, so there is nothing to compare with: "
-        "say by `facerecon promote` which version is champion"
-    )
+    if standing.champions:
+        happened = f"the champion, version {standing.champions[-1]}, was removed in MLflow"
+    elif (number := journal.past_champion(decision.registered_model)) is not None:
+        happened = (
+            f"{decision.registered_model} had a champion, version {number}, as the journal knows, "
+            "and was renamed or deleted in MLflow"
+        )
+    else:
+        return decision
+    said = f"{happened}, so there is nothing to compare with: say by `facerecon promote` which version is champion"
     return decision.refused(Check(name="champion known", passed=False, said=said))
 
 
@@ -445,6 +541,15 @@ def record_of(version: ModelVersion) -> Decision | None:
         ) from error
 
 
+def _legible_record(version: ModelVersion) -> Decision | None:
+    """``record_of``; None, and a warning, where the decision cannot be read: the model is decided on anew."""
+    try:
+        return record_of(version)
+    except FaceReconError as error:
+        LOG.warning("%s; it is decided on anew", error.message)
+        return None
+
+
 def _figures_of(version: ModelVersion) -> str:
     """The digest of the figures that the gate had; "" where it had none, or they are gone: a person decides without."""
     try:
@@ -459,15 +564,20 @@ def _figures_digest(decision: Decision) -> str:
     return digest_of(content)
 
 
-def _readable(version: ModelVersion) -> bool:
+def _unreadable(version: ModelVersion) -> str:
+    """Why the weights of a version cannot be read; "" if they can."""
     try:
         check_weights(version)
-    except FaceReconError:
-        return False
-    return True
+    except FaceReconError as error:
+        return error.message
+    return ""
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= TAG_LENGTH else text[: TAG_LENGTH - 1] + "…"
 
 
 def _given(reason: str) -> str:
     if not reason.strip():
         raise FaceReconError("no reason is given: say with --reason why, it goes into the journal")
-    return " ".join(reason.split())
+    return check_text("the reason", " ".join(reason.split()), REASON_LENGTH)

@@ -3,7 +3,8 @@
 import fcntl
 import re
 import tempfile
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,6 +27,9 @@ from ops.stack import tracking_uri
 CHAMPION, CHALLENGER = "champion", "challenger"
 
 PREFIX = "facerecon-"
+
+TAG_LENGTH = 5_000
+"""So many characters a tag of the registry may have: what MLflow's databases take of a registered model's."""
 
 _NAMED = re.compile(rf"(?:models:/)?(?:{PREFIX})?(?P<config>[a-z0-9][a-z0-9_-]*)?(?:/(?P<number>\d+)|@(?P<alias>\w+))?")
 
@@ -72,6 +76,32 @@ def answering() -> Iterator[None]:
             f"MLflow's registry at {mlflow.get_tracking_uri()} does not answer as it should ({said}): see that it is "
             "there and that no other program holds it, then run again; what was begun is completed"
         ) from error
+
+
+def check_text(what: str, text: str, most: int = TAG_LENGTH) -> str:
+    """``text``, which is to be written to MLflow, if MLflow and its databases take it.
+
+    Raises:
+        FaceReconError: it is longer than ``most`` characters, or holds what is no text: bytes of another encoding than
+            the terminal's, NUL, or control characters.
+    """
+    if len(text) > most:
+        raise FaceReconError(f"{what} has {len(text)} characters, at most {most} are kept: shorten it")
+    for place, letter in enumerate(text):
+        kind = unicodedata.category(letter)
+        if kind == "Cs" or (kind == "Cc" and letter not in "\t\n\r"):
+            raise FaceReconError(
+                f"{what} holds {letter!a} after {text[max(place - 20, 0) : place]!a}, which is no text that "
+                "can be kept: give it in UTF-8 (does the terminal's encoding agree with the locale?) and without "
+                "control characters"
+            )
+    return text
+
+
+def check_tags(owner: str, tags: Mapping[str, str]) -> None:
+    """See that MLflow takes all tags of ``owner`` before the first is set; raises as ``check_text``."""
+    for key, value in tags.items():
+        check_text(f"the tag {key} of {owner}", value)
 
 
 def connect() -> MlflowClient:
@@ -233,6 +263,10 @@ def _download(uri: str, path: Path) -> None:
     # imported when it is used: it takes seconds
     from zenml.io import fileio
 
-    if fileio.exists(uri):
-        with fileio.open(uri, "rb") as stream:
-            path.write_bytes(stream.read())
+    try:
+        if fileio.exists(uri):
+            with fileio.open(uri, "rb") as stream:
+                path.write_bytes(stream.read())
+    # each store raises errors of its own, and ZenML a ValueError for an address of none
+    except Exception as error:
+        raise FaceReconError(f"the weights cannot be fetched from {uri}: {error}") from error

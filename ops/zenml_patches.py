@@ -41,6 +41,7 @@ def patched() -> Iterator[None]:
 
 def _without_traceback(record: logging.LogRecord) -> bool:
     """ZenML logs what a step raises with its traceback; the command line says a user's error in one line at the end."""
-    if record.exc_info and isinstance(record.exc_info[1], FaceReconError) and not os.environ.get("FACERECON_DEBUG"):
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, FaceReconError | KeyboardInterrupt) and not os.environ.get("FACERECON_DEBUG"):
         record.exc_info = record.exc_text = None
     return True

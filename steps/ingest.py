@@ -24,7 +24,9 @@ def ingest(
     """
     load_sources(modules)
     from facerecon.data.ingest import ingest as ingest_photos
+    from facerecon.data.splits import check_splits
 
     manifest = ingest_photos(data, PROJECT, state_folder() / "frames")
+    check_splits(manifest.faces, data[0].splits)
     log_metadata({"code": code, "fingerprint": fingerprint, **manifest.counts()})
     return manifest, as_rows(manifest.passed_over)

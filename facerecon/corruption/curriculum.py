@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from facerecon.corruption.masks import FAMILIES, TRAINING_FAMILIES, Focus, draw_mask, draw_ratio
 from facerecon.errors import FaceReconError
+from facerecon.settings import Settings
 
 
 class Stage(BaseModel):
@@ -32,13 +33,11 @@ THIRD = Stage(name="anywhere", levels={1: 0.2, 2: 0.3, 3: 0.5}, focus="anywhere"
 ALL_AT_ONCE = Stage(name="all", levels={1: 1 / 3, 2: 1 / 3, 3: 1 / 3}, focus="anywhere")
 
 
-class Curriculum(BaseModel):
+class Curriculum(Settings):
     """The schedule of a run. ``kind`` "none" draws every level anywhere from the first step.
 
     ``boundaries`` are the shares of the run at which the second and the third stage begin.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["published", "none"] = "published"
     boundaries: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] = (0.2, 0.5)

@@ -1,5 +1,6 @@
 """Which masks are drawn."""
 
+from collections import Counter
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -21,7 +22,7 @@ class MaskSettings(Settings):
     levels: tuple[Level, ...] = Field((1, 2, 3), min_length=1)
     count: int = Field(256, ge=8, le=4096, description="frozen evaluation masks per level and family")
     curriculum: Curriculum = Field(default_factory=Curriculum)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=2**31 - 1)
 
     @model_validator(mode="after")
     def _known_families(self) -> "MaskSettings":
@@ -31,6 +32,9 @@ class MaskSettings(Settings):
         ):
             if unknown := sorted(set(chosen) - set(known)):
                 raise ValueError(f"{key}: {', '.join(unknown)} not among {', '.join(known)}")
+        for key in ("training_families", "evaluation_families", "levels"):
+            if twice := [str(one) for one, count in Counter(getattr(self, key)).items() if count > 1]:
+                raise ValueError(f"{key}: {', '.join(twice)} stands there more than once: name each once")
         if not self.training_families:
             raise ValueError("training_families: name at least one")
         if "brush" not in self.evaluation_families:

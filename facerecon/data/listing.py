@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 
 from facerecon.data.quarantine import Code, Refusal
 from facerecon.errors import FaceReconError
-from facerecon.formats import HEAD_BYTES, Kind, format_of
+from facerecon.formats import Kind, format_of, head_of
 
 SYSTEM_NAMES = (
     *("@eaDir", "@__thumb", "@Recycle", "#recycle", "#snapshot", "$RECYCLE.BIN", "RECYCLER", "RECYCLED"),
@@ -26,8 +26,16 @@ PICTURE_SUFFIXES = frozenset(
     }
 )
 
+CLIP_SUFFIXES = frozenset(
+    {
+        *(".264", ".265", ".3g2", ".3gp", ".asf", ".avi", ".dav", ".flv", ".h264", ".h265", ".m2ts", ".m4v", ".mkv"),
+        *(".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".webm", ".wmv"),
+    }
+)
+"""Not ``.ts``, which programs are named, too."""
+
 _OTHER_KINDS = {
-    Kind.CLIP: frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"}),
+    Kind.CLIP: CLIP_SUFFIXES,
     Kind.ARCHIVE: frozenset({".7z", ".rar", ".tar", ".tbz", ".tbz2", ".tgz", ".txz", ".zip"}),
 }
 
@@ -71,10 +79,7 @@ def kind_of(path: Path) -> Kind | None:
     if (named := kind_by_name(path)) or path.suffix.lower() in _HOLDS_NO_PICTURES:
         return named
     try:
-        if not path.is_file():  # a pipe would be waited for
-            return None
-        with path.open("rb") as stream:
-            return kind_by_content(stream.read(HEAD_BYTES))
+        return kind_by_content(head_of(path)) if path.is_file() else None  # a pipe would be waited for
     except OSError:
         return None
 

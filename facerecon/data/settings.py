@@ -3,6 +3,7 @@
 import codecs
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -17,24 +18,39 @@ from pydantic import (
 )
 
 from facerecon.data.listing import SYSTEM_NAMES
+from facerecon.data.people import person_name
 from facerecon.errors import FaceReconError
 from facerecon.settings import Settings, Share
 
+Split = Literal["train", "val", "gate", "test"]
+
 
 class SplitShares(Settings):
-    """Shares of the identities, not of the photos; they sum to 1."""
+    """Shares of the identities, not of the photos; they sum to 1.
+
+    ``people`` are assigned by name, as the source gives it, whatever the shares: ``{val: [Ada], gate: [Bob]}``.
+    """
 
     train: Share = 0.7
     val: Share = 0.1
     gate: Share = 0.1
     test: Share = 0.1
+    people: dict[Split, tuple[str, ...]] = Field(default_factory=dict, description="by split, before the shares")
 
     @model_validator(mode="after")
     def _sum_to_one(self) -> "SplitShares":
         total = self.train + self.val + self.gate + self.test
         if abs(total - 1) > 1e-9:
             raise ValueError(f"the four shares sum to {total:g}, they must sum to 1")
+        names = Counter(person_name(name) for people in self.people.values() for name in people)
+        if twice := [name for name, count in names.items() if count > 1]:
+            raise ValueError(f"people: {', '.join(twice)} stands there more than once: name each once")
         return self
+
+    @cached_property
+    def assigned(self) -> dict[str, Split]:
+        """The split of each of ``people``."""
+        return {person_name(name): split for split, names in self.people.items() for name in names}
 
 
 class FootageSettings(Settings):
@@ -73,7 +89,9 @@ class DataSettings(Settings):
     name: str | None = Field(None, pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="null: that of the layout")
     source: str = Field("folder", description="layout on disk: a name from facerecon.data.sources")
     path: str = Field("data/sample", min_length=1)
-    licence: str = Field("unknown", description="licence of the photographs, printed in the model card")
+    licence: str = Field(
+        "unknown", max_length=1000, description="licence of the photographs, printed in the model card"
+    )
     identity_level: int | None = Field(
         None,
         ge=-9,
@@ -108,6 +126,10 @@ class DataSettings(Settings):
         return self.name or self.source
 
 
+LICENCES = 4_000
+"""So many characters the licences of all sources may have: they are a tag of the registered model."""
+
+
 def _one_or_several(value: Any, validate: Callable[[Any], Any]) -> Any:
     if isinstance(value, DataSettings | Mapping):
         return (DataSettings.model_validate(value),)
@@ -122,6 +144,8 @@ def _told_apart(sources: tuple[DataSettings, ...]) -> tuple[DataSettings, ...]:
         raise ValueError(f"{count} sources are called '{label}': give each a `name` of its own")
     if any(source.splits != sources[0].splits for source in sources):
         raise ValueError("the sources have different `splits`, so one person could be in two: give all the same")
+    if (length := len(licence_text(licences_of(sources)))) > LICENCES:
+        raise ValueError(f"their licences have {length} characters together, at most {LICENCES} are kept: shorten them")
     return sources
 
 

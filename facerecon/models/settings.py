@@ -21,9 +21,13 @@ from facerecon.settings import Settings, first_problem
 DEFAULT_FAMILY = "unet_fill"
 
 
+WIDEST = 2048
+"""Twice the published recipe's width; the memory of a level grows with its square."""
+
+
 def _levels(features: tuple[int, ...]) -> tuple[int, ...]:
-    if not 2 <= len(features) <= 7 or any(width < 4 or width % 2 for width in features):
-        raise ValueError("needs 2 to 7 levels of even width, at least 4")
+    if not 2 <= len(features) <= 7 or any(not 4 <= width <= WIDEST or width % 2 for width in features):
+        raise ValueError(f"needs 2 to 7 levels of even width, at least 4 and at most {WIDEST}")
     return features
 
 

@@ -17,7 +17,7 @@ class LoopSettings(Settings):
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
         "auto", description="auto: bf16-mixed where the device has instructions for it, else 32-true"
     )
-    threads: int | None = Field(None, ge=1, description="CPU threads; null leaves it to PyTorch")
+    threads: int | None = Field(None, ge=1, le=1024, description="CPU threads; null leaves it to PyTorch")
     loader_workers: int = Field(0, ge=0, le=128)
     validate_every: int = Field(100, ge=1, description="steps between validations and checkpoints")
     validation_faces: int = Field(64, ge=1)

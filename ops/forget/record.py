@@ -2,13 +2,15 @@
 
 import dataclasses
 import json
+import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from facerecon.data.forget import Root, Target, Trace
+from facerecon.data.tombstones import Tombstones
 from facerecon.errors import FaceReconError
 from facerecon.files import write_json
-from facerecon.workspace import state_folder
+from facerecon.workspace import PROJECT, state_folder
 from ops.forget.dvc_objects import Kept
 
 
@@ -67,6 +69,36 @@ def begun(target: Target) -> Survey | None:
             "give that command again first"
         )
     return stored
+
+
+def remember(found: Survey) -> None:
+    """Note in this clone, as a keyed hash, who was forgotten as which tombstones' groups.
+
+    It stays out of git: who has the key and a list of names could ask it for each of them.
+    """
+    known = _known()
+    known[_hash(found.target)] = sorted({*known.get(_hash(found.target), ()), *found.ids})
+    write_json(_names_path(), known)
+
+
+def forgotten_as(target: Target) -> list[str]:
+    """The tombstones' groups as which this clone has forgotten ``target``; none if it has not."""
+    return _known().get(_hash(target), [])
+
+
+def _hash(target: Target) -> str:
+    return Tombstones.read(PROJECT).hash_of((target.kind, unicodedata.normalize("NFC", target.name)))
+
+
+def _names_path() -> Path:
+    return state_folder() / "forgotten_names.json"
+
+
+def _known() -> dict[str, list[str]]:
+    try:
+        return dict(json.loads(_names_path().read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        return {}  # it only helps to word an error
 
 
 def _stored() -> Survey | None:

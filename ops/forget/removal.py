@@ -12,10 +12,11 @@ from ops.forget import dvc_objects
 from ops.forget.dvc_objects import Copy
 from ops.forget.members import keep_members
 from ops.forget.mlflow_runs import Use, clear_runs, uses
-from ops.forget.record import Survey, record_path
+from ops.forget.record import Survey, record_path, remember
 from ops.forget.sweep import sweep
 from ops.forget.zenml_artifacts import clear_artifacts
 from ops.lineage import git
+from ops.registry import check_text
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,14 @@ def forget(found: Survey, reason: str) -> Outcome:
         copies=dvc_objects.copies(found.kept),
         commits=dvc_objects.commits_naming(found.kept.listings),
     )
+    remember(found)
     record_path().unlink(missing_ok=True)
     return outcome
 
 
 def check_reason(found: Survey, reason: str) -> None:
-    """Raise FaceReconError if the reason, which travels with git, names who is to be forgotten."""
+    """Raise FaceReconError if the reason, which travels with git, names who is to be forgotten, or is no text."""
+    check_text("the reason", reason)
     names = {found.target.name, *(trace.identity for trace in found.traces)} - {""}
     if any(name.casefold() in reason.casefold() for name in names):
         raise FaceReconError(

@@ -7,13 +7,14 @@ import yaml
 
 from facerecon.data.forget import Root, Target, files_of, traces_of
 from facerecon.data.settings import sources_of
+from facerecon.data.tombstones import FILE
 from facerecon.errors import FaceReconError
 from facerecon.workspace import PROJECT, state_folder
 from ops.forget import dvc_objects, zenml_artifacts
 from ops.forget.members import find_members
 from ops.forget.mlflow_runs import find_runs, published
 from ops.forget.outputs import find_outputs
-from ops.forget.record import Survey, begun
+from ops.forget.record import Survey, begun, forgotten_as
 from ops.forget.zenml_artifacts import find_artifacts
 
 
@@ -30,6 +31,11 @@ def survey(target: Target) -> Survey:
         traces = traces_of(target, manifests, roots, PROJECT, state_folder() / "frames")
     except FaceReconError:
         if earlier is None:
+            if ids := forgotten_as(target):
+                raise FaceReconError(
+                    f"{target.kind} '{target.name}' is forgotten already (group {', '.join(ids)} in {FILE}), and no "
+                    "photo of that name is here"
+                ) from None
             raise
         traces = []
     found = Survey(target, traces)

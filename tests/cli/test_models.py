@@ -146,6 +146,19 @@ def test_a_reason_must_be_given(followed):
         assert "no reason is given" in run(command, *arguments, "--reason", " ").output
 
 
+def test_bytes_of_a_latin_1_terminal_are_one_line_and_jam_nothing(followed):
+    """In a process of its own: the bytes reach Python as such a terminal gives them."""
+    program = str(Path(sys.executable).parent / "facerecon")
+    before = run(models, "--lineage", "2").output
+    done = subprocess.run([program, "promote", "demo/2", "--reason", b"caf\xe9"], capture_output=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stdout == b""
+    [line] = done.stderr.splitlines()
+    assert line.startswith(b"Error: the reason holds '\\udce9' after 'caf', which is no text")
+    assert run(models, "--lineage", "2").output == before
+    assert run(promote, "demo/2", "--reason", "café").exit_code == 0
+
+
 def test_without_a_registry_the_way_to_one_is_told(followed, tmp_path, monkeypatch):
     monkeypatch.setenv("FACERECON_STATE", str(tmp_path / "none"))
     shown = run(models)

@@ -137,7 +137,9 @@ def train_blobs(tiny_manifest: Manifest, tiny_masks: MaskSet) -> Callable[..., T
         initial: TrainedModel | None = None,
         log: Callable[[Row], None] = lambda row: None,
     ) -> TrainingResult:
-        given = {"model": model, "training": few | (training or {}), "masks": masks or {}, "seed": seed}
+        asked = few | (training or {})
+        asked["warmup_steps"] = min(asked["warmup_steps"], asked["steps"])
+        given = {"model": model, "training": asked, "masks": masks or {}, "seed": seed}
         values = parse_settings(given, "test").values(*get_task("inpainting").fields["training"])
         experiment = Experiment("inpainting", values, manifest, MaskCases(tiny_masks), initial)
         return experiment.train(folder, experiment.provenance, log)

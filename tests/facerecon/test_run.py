@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import pytest
 import yaml
@@ -15,7 +15,7 @@ from facerecon.errors import FaceReconError
 from facerecon.files import write_json
 from facerecon.models import find_family, list_models, model_options
 from facerecon.run import SETTINGS_VERSION, parse_settings, run_settings
-from facerecon.settings import Settings
+from facerecon.settings import Settings, _kinds
 from facerecon.tasks import list_tasks
 from facerecon.tasks.inpainting.training_settings import LossSettings, TrainingSettings
 
@@ -142,6 +142,21 @@ def test_a_wrong_value_is_named_with_its_key_and_bound(path: str, value: Any, pa
         ({1: 2}, ["parameters.1", "strings"]),
         (None, ["parameters = None", "dictionary"]),
         (["seed"], ["parameters = ['seed']", "dictionary"]),
+        (nested("training.warmup_steps", 601), ["parameters.training", "warmup_steps = 601 goes beyond steps = 600"]),
+        (nested("masks.levels", [1, 2, 1]), ["parameters.masks", "levels: 1 stands there more than once"]),
+        (nested("masks.training_families", ["brush", "brush"]), ["training_families: brush stands there more than"]),
+        (nested("masks.evaluation_families", ["brush"] * 2), ["evaluation_families: brush stands there more than"]),
+        (nested("model.options.features", [1_000_000, 100_000_000]), ["even width, at least 4 and at most 2048"]),
+        (nested("model.options.features", [True, False]), ["options.features = [True, False]", "a number is expected"]),
+        (nested("training.threads", 10**9), ["training.threads = 1000000000", "less than or equal to 1024"]),
+        (nested("masks.seed", 2**31), ["masks.seed = 2147483648"]),
+        (nested("data.licence", "L" * 1001), ["data.licence = 'LLL", "LL...: ", "at most 1000 characters"]),
+        (
+            {"data": [{"name": name, "licence": "L" * 900} for name in "abcde"]},
+            ["parameters.data", "their licences have 4523 characters together, at most 4000"],
+        ),
+        (nested("data.splits.people", {"val": ["Ada"], "gate": ["Ada"]}), ["people: Ada stands there more than once"]),
+        (nested("data.splits.people", {"dev": ["Ada"]}), ["data.splits.people", "'train', 'val', 'gate' or 'test'"]),
         (nested("training", None), ["parameters.training = None", "dictionary"]),
     ],
 )
@@ -151,9 +166,53 @@ def test_what_does_not_exist_or_fit_together_is_named(parameters: Any, parts: li
         assert part in message
 
 
-def test_shares_may_be_zero_and_their_rounding_is_forgiven() -> None:
-    splits = {"train": 0.1 + 0.2, "val": 0.7, "gate": 0.0, "test": 0.0}
-    assert parse_settings(nested("data.splits", splits), "here").data[0].splits.gate == 0
+def test_the_rounding_of_shares_is_forgiven() -> None:
+    splits = {"train": 0.1 + 0.2, "val": 0.5, "gate": 0.1, "test": 0.1}
+    assert parse_settings(nested("data.splits", splits), "here").data[0].splits.val == 0.5
+
+
+@pytest.mark.parametrize("empty", ["train", "val", "gate", "test"])
+def test_a_split_of_nobody_is_refused_at_once_with_what_it_is_needed_for(empty: str) -> None:
+    splits: dict[str, Any] = dict.fromkeys(("train", "val", "gate", "test"), 0.25) | {empty: 0.0}
+    splits["train" if empty != "train" else "val"] += 0.25
+    message = refusal(nested("data.splits", splits))
+    assert f"splits.{empty} = 0, but " in message
+    assert "splits.people" in message
+    named = splits | {"people": {empty: ["Ada"]}}
+    assert parse_settings(nested("data.splits", named), "here").data[0].splits.people[empty] == ("Ada",)
+
+
+def test_people_named_for_splits_are_part_of_the_digest() -> None:
+    plain = parse_settings({}, "here").digest
+    assert parse_settings(nested("data.splits.people", {}), "here").digest == plain
+    assert parse_settings(nested("data.splits.people", {"val": ["Ada"]}), "here").digest != plain
+
+
+def numbers(model: type[BaseModel], path: str = "") -> dict[str, Any]:
+    """Every setting that is a number, and no text or truth value, by its dotted path."""
+    found = {}
+    for name, field in model.model_fields.items():
+        kinds = _kinds(model, name)
+        if kinds & {int, float} and not kinds & {bool, str}:
+            found[f"{path}.{name}".lstrip(".")] = field.annotation
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, Settings):
+                found |= numbers(kind, f"{path}.{name}".lstrip("."))
+    return found
+
+
+@pytest.mark.parametrize("path", numbers(Run))
+def test_what_is_no_number_is_refused_wherever_one_is_expected(path: str) -> None:
+    many = get_origin(numbers(Run)[path]) is tuple
+    for value in (True, "0100", "10:00", "1_000", "100"):
+        message = refusal(nested(path, [value] * 2 if many else value))
+        assert "a number is expected" in message, value
+
+
+def test_there_are_numbers_to_refuse() -> None:
+    paths = numbers(Run)
+    assert {"training.steps", "masks.curriculum.boundaries", "data.footage.min_face", "seed"} <= paths.keys()
+    assert not {"name", "training.keep_fitted"} & paths.keys()
 
 
 def test_the_error_keeps_pydantics_as_its_cause() -> None:

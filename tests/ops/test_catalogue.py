@@ -111,3 +111,16 @@ def test_lineage_says_what_is_gone(offer):
     assert any(name == "NOT MET" for name, _ in told["gate decision"])
     with pytest.raises(FaceReconError, match="demo has no version 1"):
         lineage("demo/1")
+
+
+JUNK = ("abc", "123", '"x"', "[1]", "[[1, 2, 3]]", '[["x", {}, 2]]', '[["x", 1.0, 1000000000]]', "[" * 100_000)
+
+
+def test_figures_that_cannot_be_read_are_one_line_and_the_table_is_there(offer, caplog):
+    offer(1, 20.0)
+    for junk in JUNK:
+        mlflow.MlflowClient().set_model_version_tag("facerecon-demo", "1", "gate_figures", junk)
+        caplog.clear()
+        assert all_versions()[0].figures == {}, junk
+        [line] = [record.getMessage() for record in caplog.records if record.name == "ops.catalogue"]
+        assert line == "version 1 of facerecon-demo: its tag gate_figures cannot be read"

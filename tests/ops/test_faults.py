@@ -1,8 +1,11 @@
 """Faults of the machine, made for real where that can be done, end in one line that says what to do."""
 
 import errno
+import multiprocessing
 import os
+import signal
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ import sqlalchemy
 import torch
 
 from facerecon.errors import FaceReconError
-from ops.faults import clear_faults, explain
+from ops.faults import StoppedError, clear_faults, explain, stoppable
 
 
 @pytest.fixture
@@ -73,6 +76,33 @@ def test_an_artifact_store_that_is_gone(tmp_path, monkeypatch):
 
 def test_memory_that_does_not_suffice():
     assert "out of memory" in said_of(lambda: torch.empty(2**60))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_stops_a_run_is_told_how_to_go_on(number):
+    before = signal.getsignal(number)
+    with pytest.raises(StoppedError, match=rf"^stopped by {number.name}: what is done is kept, so run") as caught:
+        stopped(number)
+    assert caught.value.exit_code == 128 + number
+    assert signal.getsignal(number) == before
+
+
+def stopped(number: signal.Signals) -> None:
+    with clear_faults(), stoppable():
+        os.kill(os.getpid(), number)
+        time.sleep(5)
+
+
+def test_ctrl_c_is_left_to_the_process_that_runs_and_its_children_can_be_ended():
+    context = multiprocessing.get_context("fork")
+    with stoppable():
+        child = context.Process(target=time.sleep, args=(20,))
+        child.start()
+    for number, alive in ((signal.SIGINT, True), (signal.SIGTERM, False)):
+        os.kill(child.pid, number)
+        child.join(1)
+        assert child.is_alive() == alive
+    assert child.exitcode == -signal.SIGTERM
 
 
 def test_a_fault_is_found_behind_other_errors():

@@ -53,7 +53,7 @@ def test_tags_tell_settings_apart(project):
     def tags(**parameters):
         return lineage.run_provenance(parse_settings(parameters, "test"), None)
 
-    one, same, other = tags(), tags(), tags(training={"steps": 7})
+    one, same, other = tags(), tags(), tags(training={"steps": 70})
     assert one == same
     assert one["config_digest"] != other["config_digest"]
     assert one["task"] == "inpainting"

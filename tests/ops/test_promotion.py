@@ -1,6 +1,7 @@
 """Who becomes champion, against a real MLflow registry on sqlite."""
 
 import json
+import logging
 
 import mlflow
 import numpy as np
@@ -379,3 +380,212 @@ def test_a_champion_set_in_mlflow_is_respected_and_written_down(offer):
     moves = [entry.move for entry in journal.entries()]
     assert [move.by for move in moves] == ["run-1", "run-2", "MLflow"]
     assert rollback("demo", "a slip of the mouse").champion == (2, 1)
+
+
+# --------------------------------------------------------------------------------------------- what cannot be written
+
+NO_TEXT = ["caf\udce9", "a\0b", "a\x1b[31mb", "x" * 1001]
+"""As a Latin-1 terminal gives it, with NUL, with a control sequence, too long."""
+
+
+@pytest.mark.parametrize("reason", NO_TEXT, ids=["latin-1", "nul", "escape", "long"])
+def test_a_reason_that_cannot_be_kept_is_refused_before_anything_is_written(offer, alias_of, reason):
+    offer(1, 20.0)
+    offer(2, 21.0)
+    before = everything()
+    for act in (lambda: promote_by_hand("demo/1", reason), lambda: rollback("demo", reason)):
+        with pytest.raises(FaceReconError, match=r"^the reason ") as caught:
+            act()
+        assert caught.value.message.isascii()
+    assert everything() == before
+    assert rollback("demo", "in UTF-8: café").champion == (2, 1)
+
+
+@pytest.mark.parametrize(
+    "grounds",
+    [
+        {"data_licences": {"photos": "L" * 5001}},
+        {"data_licences": {"a": "L" * 3000, "b": "L" * 3000}},
+        {"data_licences": {"photos": "\udce9"}},
+        {"digests": {"manifest_digest": "m" * 6000}},
+    ],
+)
+def test_a_model_whose_tags_mlflow_does_not_take_is_refused_before_it_is_registered(offer, grounds):
+    offer(1, 20.0)
+    before = everything()
+    with pytest.raises(FaceReconError, match=r"^the tag \w+ of the model "):
+        offer(2, 21.0, **grounds)
+    assert everything() == before
+    assert offer(2, 21.0).champion
+
+
+def test_a_licence_of_weights_may_be_long_because_only_the_record_has_it(offer, alias_of):
+    assert offer(1, 20.0, weights_licences={"sface": "L" * 200_000}).champion
+    assert offer(2, 19.0, weights_licences={"w" * 6000: ""}).version == 2
+    assert version(2).tags["decision"].endswith("…")
+    assert len(record_of(version(2)).reason) > 6000
+
+
+# ------------------------------------------------------------------------------------------- what stands there is odd
+
+
+def said(caplog) -> list[str]:
+    """The warnings of this project since the last call."""
+    lines = [r.getMessage() for r in caplog.records if r.name.startswith("ops.") and r.levelno >= logging.WARNING]
+    caplog.clear()
+    return lines
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"tags": {"2": {"decision": "x" * 100_001}}},
+        {"tags": {"2": {"decision": "caf\x00"}}},
+        {"tags": {"two": {"decision": "x"}}},
+        {"tags": {"9": {"decision": "x"}}},
+        {"tags": {"2": {"k" * 300: "x"}}},
+        {"challenger": (2, 2**31 - 1)},
+    ],
+)
+def test_an_entry_that_can_never_be_completed_is_set_aside_and_hinders_nothing(offer, alias_of, caplog, spoilt):
+    offer(1, 20.0)
+    offer(2, 21.0)
+    move = journal.entries()[-1].move
+    begun = journal.intend(journal.Move(**move.__dict__ | {"champion": (2, 1), "version": 1} | first(offer) | spoilt))
+    caplog.clear()
+    reconcile()
+    told = said(caplog)
+    assert len(told) == 2
+    assert "set aside" in told[1]
+    assert {entry.number: entry.outcome for entry in journal.entries()}[begun] == "set aside"
+    reconcile()
+    assert said(caplog) == []
+    assert alias_of("champion") == 2
+    promote_by_hand("demo/1", "why not")
+    assert rollback("demo", "therefore").champion == (1, 2)
+    assert offer(3, 22.0).champion
+
+
+def first(offer) -> dict:
+    return {"weights": version(1).tags["weights_digest"]}
+
+
+def test_the_entry_of_older_code_that_jammed_the_registry_is_passed_over(offer, alias_of, caplog):
+    """Such an entry was written before its text was looked at."""
+    offer(1, 20.0)
+    offer(2, 21.0)
+    line = journal.journal_path().read_text().splitlines()[0]
+    jam = json.loads(line)
+    jam |= {"number": 3, "move": jam["move"] | {"reason": "caf\udce9", "tags": {"1": {"decision": "caf\udce9"}}}}
+    with journal.journal_path().open("a") as stream:
+        stream.write(json.dumps(jam) + "\n123\n[]\n")
+    reconcile()
+    assert [place.split(":")[0].rpartition(" ")[2] for place in said(caplog)] == ["5", "6", "7"]
+    reconcile()
+    assert said(caplog) == []
+    assert promote_by_hand("demo/1", "why not").champion == (2, 1)
+    assert offer(3, 22.0).champion
+
+
+@pytest.mark.parametrize("junk", ["abc", "1,abc", "9" * 40])
+def test_champions_that_name_no_versions_are_those_of_the_journal(offer, alias_of, caplog, junk):
+    offer(1, 20.0)
+    offer(2, 21.0)
+    mlflow.MlflowClient().set_registered_model_tag("facerecon-demo", "champions", junk)
+    reconcile()
+    [line] = said(caplog)
+    assert "its tag champions" in line
+    reconcile()
+    assert said(caplog) == []
+    assert mlflow.MlflowClient().get_registered_model("facerecon-demo").tags["champions"] == "1,2"
+    assert rollback("demo", "x").champion == (2, 1)
+
+
+@pytest.mark.parametrize("content", ["{", "123", "\udce9", '{"schema_version": 2, "champion": 7}'])
+def test_a_broken_record_is_one_line_and_the_model_is_decided_on_anew(offer, alias_of, caplog, content):
+    offer(1, 20.0)
+    offer(2, 19.0)
+    client, run = mlflow.MlflowClient(), version(2).run_id
+    path = offer.state / "mlflow-artifacts" / "broken.json"
+    path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    client.log_artifact(run, str(path))
+    client.set_model_version_tag("facerecon-demo", "2", "decision_record", f"runs:/{run}/broken.json")
+    caplog.clear()
+    assert not offer(2).champion
+    [line] = said(caplog)
+    assert "cannot be read" in line
+    assert record_of(version(2)) is not None
+    assert offer(3, 21.0).champion
+
+
+# ----------------------------------------------------------------------------------------------------- back, and gone
+
+
+def test_rollback_takes_the_newest_former_champion_that_is_still_there(offer, alias_of, caplog):
+    for seed in (1, 2, 3, 4):
+        assert offer(seed, 19.0 + seed).champion
+    mlflow.MlflowClient().delete_model_version("facerecon-demo", "3")
+    (offer.state / "weights-2.safetensors").unlink()
+    caplog.clear()
+    assert rollback("demo", "it smears").champion == (4, 1)
+    [line] = said(caplog)
+    assert "version 3: it was deleted in MLflow; version 2: the weights of version 2 are gone" in line
+    assert "passed over: version 3" in version(1).tags["decision"]
+    assert alias_of("champion") == 1
+    with pytest.raises(FaceReconError, match="nothing to roll back to"):
+        rollback("demo", "so does this one")
+
+
+def test_rollback_never_goes_back_to_what_was_itself_rolled_back(offer, alias_of):
+    for seed in (1, 2, 3):
+        assert offer(seed, 19.0 + seed).champion
+    promote_by_hand("demo/2", "softer")
+    assert rollback("demo", "it smears").champion == (2, 3)
+    assert rollback("demo", "so does this").champion == (3, 1), "version 2 was rolled back"
+    promote_by_hand("demo/2", "mended elsewhere")
+    promote_by_hand("demo/1", "as it was")
+    assert rollback("demo", "no").champion == (1, 2), "a person has put it back"
+
+
+def test_where_no_former_champion_can_be_had_each_is_named_with_why(offer, alias_of):
+    for seed in (1, 2, 3):
+        offer(seed, 19.0 + seed)
+    client = mlflow.MlflowClient()
+    client.delete_model_version("facerecon-demo", "1")
+    client.set_model_version_tag("facerecon-demo", "2", "rolled_back", "it smears")
+    before = everything()
+    told = (
+        r"no former champion .*version 2: it was rolled back itself \(it smears\); version 1: it was deleted in MLflow"
+    )
+    with pytest.raises(FaceReconError, match=told):
+        rollback("demo", "x")
+    assert everything() == before
+
+
+def test_a_version_set_champion_in_mlflow_is_not_said_to_be_rolled_back(offer, alias_of):
+    offer(1, 20.0)
+    offer(2, 21.0)
+    rollback("demo", "it smears")
+    mlflow.MlflowClient().set_registered_model_alias("facerecon-demo", "champion", "2")
+    reconcile()
+    assert version(2).tags["decision"] == "promoted in MLflow: its alias was set in MLflow, past this project"
+    assert version(2).tags["rolled_back"] == ""
+    assert offer(2, data_licences={"photos": "CC0"}).champion
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+def test_after_a_registered_model_was_renamed_or_deleted_no_model_is_the_first(offer, alias_of, deleted):
+    offer(1, 20.0)
+    client = mlflow.MlflowClient()
+    if deleted:
+        client.delete_registered_model("facerecon-demo")
+    else:
+        client.rename_registered_model("facerecon-demo", "facerecon-old")
+    decision = offer(2, 10.0)
+    assert failed(decision) == {"champion known"}
+    assert "facerecon-demo had a champion, version 1, as the journal knows" in decision.reason
+    assert alias_of("champion") is None
+    assert not offer(3, 9.0).champion, "nor is the next"
+    promote_by_hand("demo/1", "a new beginning")
+    assert alias_of("champion") == 1
+    assert offer(4, 20.0).champion

@@ -2,7 +2,7 @@ import pytest
 
 from facerecon.errors import FaceReconError
 from facerecon.workspace import PROJECT
-from ops.settings_file import read_run_file
+from ops.settings_file import check_stack_settings, read_run_file
 
 STEPS = ("align", "train")
 
@@ -47,10 +47,47 @@ def test_every_config_is_valid_and_named_like_its_file(path):
         ("- a\n- b", "holds no settings"),
         ("", "holds no settings"),
         ("a: [", "not valid YAML"),
+        ("parameters:\n  seed: 1\n  name: x\n  seed: 2", "seed: stands twice, in lines 2 and 4"),
+        ("parameters: {training: {learning_rate: yes}}", "training.learning_rate = 'yes': a number is expected"),
+        ("parameters: {training: {learning_rate: true}}", "training.learning_rate = True: a number is expected"),
+        ("parameters: {training: {steps: 0100}}", "training.steps = '0100': a number is expected: plain, without"),
+        ("parameters: {training: {steps: 10:00}}", "training.steps = '10:00': a number is expected"),
+        ('parameters: {data: {path: "a\\0b"}}', "parameters.data.path holds '\\x00', a control character"),
+        ("extra: 5", "extra = 5"),
+        ("enable_cache: maybe", "enable_cache = 'maybe'"),
+        ("tags: 5", "tags = 5"),
+        ("settings: 5", "settings = 5"),
+        ("settings: {orchestra: {}}", "settings.orchestra: no such key; allowed here: alerter"),
+        ("settings: {resources: {cpu: 1}}", "settings.resources.cpu: no such key; allowed here: cpu_count"),
+        ("settings: {resources: {cpu_count: many}}", "cpu_count = 'many'"),
+        ("steps: {train: {settings: {dockr: {}}}}", "steps.train.settings.dockr: no such key"),
+        ("steps: {train: {enable_cache: maybe}}", "steps.train.enable_cache = 'maybe'"),
+        ("steps: {train: {extra: 5}}", "steps.train.extra = 5"),
+        ("steps: {train: {parameters: {seed: 7}}}", "steps.train.parameters: a step takes its settings from the pipe"),
+        ("parameters: " + "[" * 3000, "nested too deep"),
+        ("extra: {a: " + "[" * 40 + "]" * 40 + "}", "nested too deep: at most 30 levels"),
+        ("extra: &all [*all]", "holds more than 100000 values"),
+        ("validation: !!python/name:os.system", "not valid YAML"),
     ],
 )
 def test_a_mistake_is_named_where_it_is(refused, text, said):
     assert said in refused(text)
+
+
+def test_settings_for_what_the_active_stack_has_not_are_refused(tmp_path, zenml):
+    stack, path = zenml.active_stack, tmp_path / "run.yaml"
+    flavor = stack.orchestrator.flavor
+
+    def check(settings: dict, step: dict | None = None) -> None:
+        check_stack_settings(path, {"settings": settings, "steps": {"train": {"settings": step or {}}}}, stack)
+
+    check({"orchestrator": {}, f"orchestrator.{flavor}": None, "resources": {"cpu_count": 1}}, {"docker": {}})
+    with pytest.raises(FaceReconError, match=r"run.yaml: settings.orchestrator.kubernetes: the active stack '.*' has"):
+        check({"orchestrator.kubernetes": {}})
+    with pytest.raises(FaceReconError, match=r"steps.train.settings.step_operator: .* allowed here: .*artifact_store"):
+        check({}, {"step_operator": {}})
+    with pytest.raises(FaceReconError, match=r"settings.orchestrator.cpus: no such key; allowed here: \w+"):
+        check({"orchestrator": {"cpus": 3}})
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

@@ -1,7 +1,12 @@
 """ZenML still works inside as ``ops.zenml_patches`` takes for granted: a small pipeline runs on ZenML's own store."""
 
 import logging
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -99,3 +104,53 @@ def test_another_version_of_zenml_is_one_warning(monkeypatch, caplog, version, l
     with caplog.at_level(logging.WARNING, "ops.zenml_patches"), patched():
         pass
     assert len(caplog.records) == lines
+
+
+STOPPED = """
+import time
+import click
+from zenml import pipeline, step
+from zenml.enums import ExecutionMode
+from ops.faults import clear_faults, stoppable
+from ops.zenml_patches import patched
+
+@step(enable_cache=False)
+def wait() -> None:
+    print("waiting", flush=True)
+    time.sleep(300)
+
+@pipeline(execution_mode=ExecutionMode.FAIL_FAST)
+def waiting() -> None:
+    wait()
+
+@click.command()
+def run() -> None:
+    with patched(), clear_faults(), stoppable():
+        waiting()
+
+if __name__ == "__main__":
+    run()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_run_that_is_stopped_ends_with_one_line_that_says_how_to_go_on(zenml, tmp_path, number):
+    (tmp_path / "stopped.py").write_text(STOPPED)
+    output = tmp_path / "output.txt"
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    with output.open("w") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "stopped.py"], cwd=tmp_path, env=environment, stdout=stream, stderr=subprocess.STDOUT
+        )
+    try:
+        deadline = time.monotonic() + 120
+        while "waiting\n" not in output.read_text() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.2)
+        process.send_signal(number)
+        assert process.wait(60) == 128 + number
+    finally:
+        process.kill()
+    said = output.read_text()
+    assert "Traceback" not in said
+    last = said.strip().splitlines()[-1]
+    assert last == f"Error: stopped by {number.name}: what is done is kept, so run the same command again to go on"

@@ -25,7 +25,7 @@ from facerecon.data.tars import BROKEN, tar_members
 from facerecon.data.tombstones import FORGOTTEN
 from facerecon.errors import FaceReconError
 from facerecon.files import digest_of, sha256_file
-from facerecon.formats import HEAD_BYTES, Kind, format_of
+from facerecon.formats import HEAD_BYTES, Kind, format_of, head_of
 from facerecon.images import UnreadableImageError
 
 VERSION = 2
@@ -118,8 +118,7 @@ def _refusal_of(error: OSError | UnreadableImageError) -> Refusal:
 
 
 def _members(path: Path, context: SourceContext) -> list[_Member]:
-    with path.open("rb") as stream:
-        found = format_of(stream.read(HEAD_BYTES))
+    found = format_of(head_of(path))
     if found and found.kind is Kind.ARCHIVE and not found.read:
         raise containers.RefusedError(Code.UNSUPPORTED, f"a format that is not read: {found.name}")
     # a zip archive may have anything before it; what neither its name nor its content calls a tar is read as a zip

@@ -10,23 +10,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facerecon.data.containers import MEMBER
+from facerecon.data.listing import CLIP_SUFFIXES, kind_of
 from facerecon.data.settings import FootageSettings
-from facerecon.data.sources import IMAGE_SUFFIXES, Photo, SourceContext, files, register_source
+from facerecon.data.sources import Photo, SourceContext, register_source
 from facerecon.errors import FaceReconError
 from facerecon.files import remove_temporary
-from facerecon.formats import Kind, format_of, head_of
+from facerecon.formats import Kind
 
 if TYPE_CHECKING:
     from facerecon.data.footage.extraction import Extracted
 
 LOG = logging.getLogger(__name__)
 
-VIDEO_SUFFIXES = frozenset(
-    {
-        *(".264", ".265", ".3g2", ".3gp", ".asf", ".avi", ".dav", ".flv", ".gif", ".h264", ".h265", ".m2ts", ".m4v"),
-        *(".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"),
-    }
-)
+VIDEO_SUFFIXES = CLIP_SUFFIXES | {".gif", ".ts"}
 """How clips are named. What has no name of a clip or a picture is a clip if its first bytes say so."""
 
 FRAMES_SUFFIX = ".frames"
@@ -48,7 +44,7 @@ def footage(root: Path, context: SourceContext) -> Iterator[Photo]:
     # torch and the detectors are loaded by who reads footage, not by who lists the sources
     from facerecon.data.footage.extraction import extract_all
 
-    clips = sorted(_clips(root))
+    clips = sorted(_clips(root, context))
     if not clips:
         raise FaceReconError(
             f"data.path: {root} holds no clip ({', '.join(sorted(VIDEO_SUFFIXES))}, or a folder of frames named "
@@ -83,28 +79,17 @@ def footage(root: Path, context: SourceContext) -> Iterator[Photo]:
                 )
 
 
-def _clips(root: Path) -> set[str]:
+def _clips(root: Path, context: SourceContext) -> set[str]:
     """The clips under ``root``, relative to it. What lies in a folder of frames is part of that clip."""
     found = set()
-    for path in files(root):
+    for path in context.files(root):
         relative = path.relative_to(root)
         folders = [folder for folder in reversed(relative.parents) if folder.suffix.lower() == FRAMES_SUFFIX]
         if folders:
             found.add(folders[0].as_posix())
-        elif path.suffix.lower() in VIDEO_SUFFIXES or _holds_clip(path):
+        elif path.suffix.lower() in VIDEO_SUFFIXES or kind_of(path) is Kind.CLIP:
             found.add(relative.as_posix())
     return found
-
-
-def _holds_clip(path: Path) -> bool:
-    """Whether a file is a clip by its content; where its name says that it is a picture it is not opened."""
-    if path.suffix.lower() in IMAGE_SUFFIXES or not path.is_file():
-        return False
-    try:
-        found = format_of(head_of(path))
-    except OSError:
-        return True  # to be refused with the reason: nobody can say that it is none
-    return found is not None and found.kind is Kind.CLIP
 
 
 def _identities(clips: dict[str, "Extracted"], settings: FootageSettings) -> dict[str, str]:

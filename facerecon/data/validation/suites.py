@@ -9,13 +9,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import yaml
 from great_expectations import expectations as gxe
 from great_expectations.compatibility.pydantic import ValidationError
 
 from facerecon.data.validation.settings import Suites, ValidationSettings
 from facerecon.data.validation.tables import TABLES
 from facerecon.errors import FaceReconError
+from facerecon.yaml_files import read_yaml
 
 SEVERITIES = {"fail": "critical", "warn": "warning"}
 """And Great Expectations' own words for them."""
@@ -47,13 +47,9 @@ def resolve_suites(validation: ValidationSettings, project: Path) -> ValidationS
         expectations_of(chosen, "validation.suites")
         return validation
     try:
-        content = yaml.safe_load((project / Path(chosen).expanduser()).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise FaceReconError(
-            f"validation.suites: {chosen} cannot be read ({error}): give a file such as {ValidationSettings().suites}"
-        ) from error
-    except yaml.YAMLError as error:
-        raise FaceReconError(f"{chosen}: not valid YAML: {error}") from error
+        content = read_yaml(project / Path(chosen).expanduser(), chosen, str(ValidationSettings().suites))
+    except FaceReconError as error:
+        raise FaceReconError(f"validation.suites: {error.message}") from error
     expectations_of(content, chosen)
     return validation.model_copy(update={"suites": content})
 

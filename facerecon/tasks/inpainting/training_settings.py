@@ -1,8 +1,8 @@
 """How an inpainting network is trained. Imports no torch."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from facerecon.data.augmentation import AugmentationSettings
 from facerecon.settings import Settings, Share
@@ -43,3 +43,9 @@ class TrainingSettings(LoopSettings):
     ema_decay: float = Field(0.0, ge=0, lt=1, description="of a running mean of the weights, which is kept; 0: of none")
     losses: LossSettings = Field(default_factory=LossSettings)
     augmentation: AugmentationSettings = Field(default_factory=AugmentationSettings)
+
+    @model_validator(mode="after")
+    def _warm_before_the_end(self) -> Self:
+        if self.warmup_steps > self.steps:
+            raise ValueError(f"warmup_steps = {self.warmup_steps} goes beyond steps = {self.steps}: lower it")
+        return self

@@ -279,7 +279,14 @@ def test_a_training_from_given_weights_is_another_than_one_without(
 def test_in_a_folder_of_other_data_or_cases_nothing_is_trained(
     what: str, tiny_manifest: Manifest, tiny_masks: MaskSet, tmp_path: Path
 ) -> None:
-    few = {"steps": 1, "batch_size": 2, "losses": {"perceptual": 0, "identity": 0}, "accelerator": "cpu", "threads": 1}
+    few = {
+        "steps": 1,
+        "warmup_steps": 0,
+        "batch_size": 2,
+        "losses": {"perceptual": 0, "identity": 0},
+        "accelerator": "cpu",
+        "threads": 1,
+    }
     settings = parse_settings(
         {"model": {"family": "unet_attention", "options": {"features": [4, 8]}}, "training": few}, "test"
     )

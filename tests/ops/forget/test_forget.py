@@ -26,7 +26,7 @@ ADA = Target("identity", "Ada Lovelace")
 def project(zenml, state, tmp_path, monkeypatch) -> Path:
     """Two people; a run with pictures, figures and a version made of them, and one that is about others."""
     folder = tmp_path / "project"
-    for module in ("search", "members", "removal", "sweep", "dvc_objects"):
+    for module in ("search", "record", "members", "removal", "sweep", "dvc_objects"):
         monkeypatch.setattr(f"ops.forget.{module}.PROJECT", folder)
     monkeypatch.setattr("ops.lineage.PROJECT", folder)
     monkeypatch.setenv("FACERECON_OUTPUTS", str(folder / "outputs"))
@@ -100,6 +100,25 @@ def test_pictures_and_names_go_figures_stay_and_others_are_left_alone(project, s
     client = mlflow.MlflowClient()
     assert client.get_model_version("facerecon-demo", "1").tags["forgotten"] == tag("with")
     assert "forgotten" not in client.get_model_version("facerecon-demo", "2").tags
+
+
+def test_of_somebody_forgotten_it_says_so_and_of_a_stranger_who_was_meant(project, state, monkeypatch):
+    forget(survey(ADA), "asked")
+    monkeypatch.setattr(zenml_artifacts, "manifests", lambda: iter([]))  # the rows are gone from them
+    [group] = Tombstones.read(project).groups
+    said = rf"^identity 'Ada Lovelace' is forgotten already \(group {group['id']} in forgotten.json\), and no photo"
+    with pytest.raises(FaceReconError, match=said):
+        survey(ADA)
+    for name, meant in (("Ada Lovelac", "names match exactly"), ("Cyy", r"did you mean Cy\?")):
+        with pytest.raises(FaceReconError, match=rf"no photo of identity '{name}' is known: {meant}"):
+            survey(Target("identity", name))
+    assert "Ada" not in (state / "forgotten_names.json").read_text() + (project / "forgotten.json").read_text()
+
+
+def test_a_reason_that_is_no_text_is_refused_before_anything_is_removed(project):
+    with pytest.raises(FaceReconError, match=r"the reason holds '\\udce9'"):
+        forget(survey(ADA), "caf\udce9")
+    assert len(survey(ADA).traces) == 2
 
 
 @pytest.mark.parametrize(

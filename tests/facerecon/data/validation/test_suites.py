@@ -83,9 +83,11 @@ def test_a_wrong_entry_is_named_with_what_is_allowed(entry: Any, said: str, tmp_
     ],
 )
 def test_a_file_that_holds_no_suites(content: Any, said: str, tmp_path: Path) -> None:
-    assert refusal(content, tmp_path).startswith(said)
+    assert refusal(content, tmp_path).removeprefix("validation.suites: ").startswith(said)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(FaceReconError, match=r"validation.suites: none.yaml cannot be read .*: give a file such as"):
+    with pytest.raises(
+        FaceReconError, match=r"validation.suites: none.yaml: cannot be read .*: give a YAML file such as"
+    ):
         resolve_suites(ValidationSettings(suites="none.yaml"), tmp_path)
