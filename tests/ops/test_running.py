@@ -41,9 +41,9 @@ def test_runs_share_and_forgetting_waits_for_none_of_them(held):
     run = held("running")
     with running():
         pass
-    with pytest.raises(FaceReconError, match=r"^a run, or another `facerecon forget`, is under way .* wait until"):
-        with nothing_running():
-            pass
+    said = r"^a run, or another `facerecon forget`, is under way .* wait until"
+    with pytest.raises(FaceReconError, match=said), nothing_running():
+        pass
     run.kill()  # the system frees what a killed run held
     run.communicate()
     with nothing_running():
