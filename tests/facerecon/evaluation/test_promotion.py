@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from facerecon.evaluation.bootstrap import paired_interval
 from facerecon.evaluation.keys import Metric, MetricKey
 from facerecon.evaluation.promotion import (
     Check,
@@ -140,6 +141,19 @@ def test_the_rule_is_what_the_settings_say():
     noisy = figures(hole_psnr=0.3 + NOISE * 0.6)
     assert against(noisy, confidence=0.8).champion
     assert not against(noisy, confidence=0.99).champion
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_the_interval_is_over_people_whichever_faces_are_theirs(apart):
+    """Faces of one person are alike, those of two are not: who is whose decides how wide the interval is."""
+    people = tuple(f"person {index % 12}" if apart else f"person {index // 2}" for index in range(24))
+    values = 0.3 + np.tile(np.linspace(-1, 1, 12), 2)
+    [row, *_] = against(figures(hole_psnr=values), people=people).differences
+    expected = paired_interval(values, people, SETTINGS.resamples, SETTINGS.confidence, SETTINGS.seed)
+    assert (row.low, row.high) == pytest.approx((expected.low, expected.high))
+    assert row.identities == 12
+    width = paired_interval(values, np.arange(24), SETTINGS.resamples, SETTINGS.confidence, SETTINGS.seed)
+    assert (row.high - row.low > 1.15 * (width.high - width.low)) == apart
 
 
 def test_differences_have_a_row_for_each_measure():
