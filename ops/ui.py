@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 from urllib.parse import quote
 
 from facerecon.errors import FaceReconError
@@ -81,7 +82,7 @@ def serve(mlflow_port: int, zenml_port: int) -> None:
     }
     running: dict[str, subprocess.Popen[bytes]] = {}
     for number in SIGNALS:
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, _end_once)
     try:
         skip_sign_up()
         links = mlflow_links(mlflow_port)
@@ -104,9 +105,19 @@ def serve(mlflow_port: int, zenml_port: int) -> None:
     except KeyboardInterrupt:
         pass
     finally:
-        for number in SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
+        _ignore_signals()
         _end(list(running.values()))
+
+
+def _end_once(_number: int, _frame: FrameType | None) -> None:
+    """Make and a terminal may both pass on a signal: a second one must not hinder the ending that the first began."""
+    _ignore_signals()
+    raise KeyboardInterrupt
+
+
+def _ignore_signals() -> None:
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _end(processes: list[subprocess.Popen[bytes]]) -> None:

@@ -41,8 +41,8 @@ def test_runs_share_and_forgetting_waits_for_none_of_them(held):
     run = held("running")
     with running():
         pass
-    refused = pytest.raises(FaceReconError, match=r"^a run, or another `facerecon forget`, is under way .* wait until")
-    with refused, nothing_running():
+    said = r"^a run, or another `facerecon forget`, is under way .* wait until"
+    with pytest.raises(FaceReconError, match=said), nothing_running():
         pass
     run.kill()  # the system frees what a killed run held
     run.communicate()

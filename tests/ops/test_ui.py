@@ -1,10 +1,12 @@
 """MLflow's and ZenML's pages: what they open with, and that they end."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import mlflow
@@ -78,4 +80,30 @@ def test_the_pages_end_with_all_their_processes(number):
         serving.send_signal(number)
     assert serving.wait(30) == 0
     _, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive
+
+
+@pytest.mark.parametrize("whom", ["make", "its group"])
+def test_make_ui_ends_with_all_its_processes_however_often_it_is_told(tmp_path, whom):
+    """Who ends the group tells the command itself, and make tells it again."""
+    program = tmp_path / "facerecon"
+    program.write_text(f"#!{sys.executable}\n{SERVE.format(page=PAGE)}")
+    program.chmod(0o755)
+    project = Path(__file__).parents[2]
+    environment = os.environ | {"PYTHONPATH": str(project)}
+    make = subprocess.Popen(
+        ["make", "--no-print-directory", "ui", f"BIN={tmp_path}"],
+        **{"cwd": project, "env": environment, "stdout": subprocess.PIPE, "text": True, "start_new_session": True},
+    )
+    try:
+        said = [make.stdout.readline() for _ in range(6)]
+        started = psutil.Process(make.pid).children(recursive=True)
+        assert len(started) == 5, said
+    finally:
+        for _ in range(1 if whom == "make" else 5):
+            (os.kill if whom == "make" else os.killpg)(make.pid, signal.SIGTERM)
+    make.wait(30)
+    _, alive = psutil.wait_procs(started, timeout=15)
+    for process in alive:
+        process.kill()
     assert not alive

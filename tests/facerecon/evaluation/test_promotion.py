@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from facerecon.evaluation.bootstrap import paired_interval
 from facerecon.evaluation.keys import Metric, MetricKey
 from facerecon.evaluation.promotion import (
     Check,
@@ -140,6 +141,19 @@ def test_the_rule_is_what_the_settings_say():
     noisy = figures(hole_psnr=0.3 + NOISE * 0.6)
     assert against(noisy, confidence=0.8).champion
     assert not against(noisy, confidence=0.99).champion
+
+
+def test_the_interval_is_over_people_whichever_faces_are_theirs():
+    """Faces of one person that are alike tell less than faces that are not: who is whose decides the width."""
+    values, widths = 0.3 + np.tile(np.linspace(-1, 1, 12), 2), []
+    for people in ([index % 12 for index in range(24)], [min(index, 23 - index) for index in range(24)]):
+        names = tuple(f"person {number}" for number in people)
+        [row, *_] = against(figures(hole_psnr=values), people=names).differences
+        expected = paired_interval(values, names, SETTINGS.resamples, SETTINGS.confidence, SETTINGS.seed)
+        assert (row.low, row.high) == pytest.approx((expected.low, expected.high))
+        assert row.identities == 12
+        widths.append(row.high - row.low)
+    assert widths[0] > 5 * widths[1], "with their opposites as their second faces all people are the same"
 
 
 def test_differences_have_a_row_for_each_measure():

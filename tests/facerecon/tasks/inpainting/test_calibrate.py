@@ -1,5 +1,7 @@
 """Calibration: what is said comes true more often, the ranking and the picture stay."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -91,3 +93,13 @@ def test_a_model_without_confidence_stays_as_it_is(faces: EvaluationFaces, tiny_
     options = {"features": [4, 8], "confidence": False}
     plain = TrainedModel("unet_attention", options, 64, 1, build_model("unet_attention", options).state_dict())
     assert calibrated(plain, faces, tiny_masks, torch.device("cpu")) is plain
+
+
+def test_it_learns_nothing_from_masks_that_are_never_trained_on(
+    tiny_model: TrainedModel, faces: EvaluationFaces, tiny_masks: MaskSet
+) -> None:
+    """How well the confidence holds under ``held_out`` masks is to be found out, not fitted."""
+    without = replace(tiny_masks, masks={key: of for key, of in tiny_masks.masks.items() if key[1] != "held_out"})
+    assert len(without.masks) == len(tiny_masks.masks) / 2
+    with_them, alone = (calibrated(tiny_model, faces, masks, torch.device("cpu")) for masks in (tiny_masks, without))
+    assert with_them.digest == alone.digest != tiny_model.digest
