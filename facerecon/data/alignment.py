@@ -23,11 +23,12 @@ from facerecon import images
 from facerecon.data import geometry, parts, store
 from facerecon.data.containers import read_bytes
 from facerecon.data.geometry import Square, cut, cut_labels, eye_distance, face_square
-from facerecon.data.manifest import FACE_COLUMNS, PHOTO_COLUMNS, Manifest
+from facerecon.data.manifest import FACE_COLUMNS, PHOTO_COLUMNS, Manifest, SourceRoot
 from facerecon.data.provenance import made_by, sources_of
 from facerecon.data.quarantine import Code, Refusal, quarantine_table, refusal_of
 from facerecon.data.sources import Source, source_of
 from facerecon.data.store import AlignedFace, AlignedPhoto, FaceStore, Measures, truth_sha256
+from facerecon.data.templates import TEMPLATES, misfit
 from facerecon.errors import FaceReconError
 from facerecon.files import digest_of, sha256_bytes, sha256_file
 from facerecon.images import UnreadableImageError, read_rgb
@@ -77,6 +78,7 @@ class _Context:
     store: Path
     alignment: AlignmentSettings
     source: Source
+    aligned: bool
 
 
 @dataclass(frozen=True)
@@ -90,15 +92,16 @@ class _Cut:
     padding: float
 
 
-def store_key(alignment: AlignmentSettings, model_sha256: str, layout: str) -> str:
+def store_key(alignment: AlignmentSettings, model_sha256: str, layout: str, aligned: str = "") -> str:
     """The name of the store's folder for faces cut in this way: settings, landmark model, code, packages, and the
-    layout, which says which face of a photo is meant, with the code that reads its labelled parts."""
+    layout, which says which face of a photo is meant, with the code that reads its labelled parts; and the template of
+    photos that are ``aligned``."""
     code = [Path(__file__), Path(store.__file__), *sources_of(geometry, images, landmarks)]
     if (read_parts := source_of(layout).parts) is not None:
         code += [Path(parts.__file__), Path(sys.modules[read_parts.__module__].__file__ or "")]
     made = made_by(code, ("mediapipe", "numpy", "pillow", "pillow-heif"))
     chosen = alignment.model_dump(exclude={"workers", "no_face"})
-    return digest_of({"settings": chosen, "model": model_sha256, "source": layout, **made})[:16]
+    return digest_of({"settings": chosen, "model": model_sha256, "source": layout, "aligned": aligned, **made})[:16]
 
 
 def align(manifest: Manifest, alignment: AlignmentSettings, model: Path, folder: Path) -> Manifest:
@@ -108,12 +111,13 @@ def align(manifest: Manifest, alignment: AlignmentSettings, model: Path, folder:
     faces smaller than the crop are never enlarged.
 
     Raises:
-        FaceReconError: a photo has no face and the settings say ``fail``, or no photo has a usable one.
+        FaceReconError: a photo has no face and the settings say ``fail``, no photo has a usable one, or a source's
+            photos are no crops of the template that it names, or not all of one size.
     """
     photos: list[dict[str, Any]] = cast(list[dict[str, Any]], manifest.faces.to_dict("records"))
     model_sha256 = sha256_file(model)
     places = {
-        name: Path(folder) / store_key(alignment, model_sha256, source.layout)
+        name: Path(folder) / store_key(alignment, model_sha256, source.layout, source.aligned)
         for name, source in manifest.sources.items()
     }
     held: dict[Path, set[str]] = {place: set() for place in places.values()}
@@ -132,8 +136,11 @@ def align(manifest: Manifest, alignment: AlignmentSettings, model: Path, folder:
         if changed:
             FaceStore.remove(place, changed)
         new = [task for task in tasks if task.sha256 not in done or task.sha256 in changed]
-        unreadable |= _align_all(new, _Context(model, place, alignment, source))
+        unreadable |= _align_all(new, _Context(model, place, alignment, source, bool(manifest.sources[name].aligned)))
     done = FaceStore(held)
+    for name, where in manifest.sources.items():
+        if where.aligned:
+            _check_template(where, [photo["sha256"] for photo in photos if photo["source"] == name], done)
 
     rows: list[dict[str, Any]] = []
     refused: list[tuple[str, str, Refusal]] = []
@@ -289,7 +296,10 @@ def _align_chunk(tasks: list[_Task]) -> dict[str, Refusal]:
         except UnreadableImageError as error:
             aligned.append(AlignedPhoto(task.sha256, refusal_of(error), []))
             continue
-        refusal, found = _find_faces(image, detector, context.alignment, task.anchor)
+        if context.aligned:
+            refusal, found = _find_aligned(image, detector, context.alignment)
+        else:
+            refusal, found = _find_faces(image, detector, context.alignment, task.anchor)
         read_parts = context.source.parts
         try:
             parts = read_parts(task.root, task.uri) if read_parts and found else None
@@ -344,6 +354,45 @@ def _find_faces(
             continue
         faces.append(_Cut(square, points, matrix, crop, padding))
     return (None if faces else refused[0]), faces
+
+
+def _find_aligned(
+    image: NDArray[np.uint8], detector: FaceLandmarker, alignment: AlignmentSettings
+) -> tuple[Refusal | None, list[_Cut]]:
+    """The face of a photo that is an aligned crop itself, kept whole, or why there is none."""
+    height, width = image.shape[:2]
+    if height != width:
+        return Refusal(Code.NOT_ALIGNED, f"no square: {width}x{height} pixels"), []
+    if width < alignment.size:
+        return Refusal(Code.TOO_SMALL, f"a crop of {width} px for one of {alignment.size} px"), []
+    around = width // 2  # the detector wants to see more than the face
+    seen = cv2.copyMakeBorder(image, around, around, around, around, cv2.BORDER_REPLICATE)
+    found = [(points - [around, around, 0], matrix) for points, matrix in detector.detect(seen.astype(np.uint8))]
+    if not found:
+        return Refusal(Code.NO_FACE, "no face found"), []
+    points, matrix = max(found, key=lambda face: face_square(sixty_eight(face[0])).side)
+    square = Square(np.zeros(2, np.float32), np.array([width, 0], np.float32))
+    crop, _ = cut(image, square, alignment.size)
+    return None, [_Cut(square, points.astype(np.float32), matrix, crop, 0.0)]
+
+
+def _check_template(source: SourceRoot, photos: list[str], done: FaceStore) -> None:
+    """See that a source's crops are of the template that it names, and of one size."""
+    faces = [face for photo in photos if photo in done and not done.refusal(photo) for face in done.faces(photo)]
+    if not faces or not source.aligned:
+        return
+    sizes = sorted({round(side) for side in done.columns(faces)["quad"]})
+    if len(sizes) > 1:
+        raise FaceReconError(
+            f"data.aligned: crops of {', '.join(map(str, sizes[:4]))} px under {source.root}, and aligned crops are of "
+            "one size: give each size a source of its own"
+        )
+    five = np.stack([done.points(face).five for face in faces]) / done.crop(faces[0]).shape[0]
+    if said := misfit(source.aligned, five):
+        raise FaceReconError(
+            f"data.aligned: {said}: name another template of {', '.join(TEMPLATES)}, or leave data.aligned out, and "
+            "faces are found and cut out"
+        )
 
 
 def _small_faces(

@@ -160,7 +160,10 @@ def ingest(data: DataSettings | tuple[DataSettings, ...], project: Path, frames:
         )
     return Manifest(
         faces=pd.DataFrame(rows, columns=list(PHOTO_COLUMNS)),
-        sources={label: SourceRoot(source.source, str(roots[label])) for label, source in sources.items()},
+        sources={
+            label: SourceRoot(source.source, str(roots[label]), source.aligned or "")
+            for label, source in sources.items()
+        },
         quarantine=quarantine_table(refused),
         frames=str(frames),
         passed_over=counted(passed_over),

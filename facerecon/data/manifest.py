@@ -5,12 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
 from facerecon.data.account import account, counted
 from facerecon.data.quarantine import quarantine_table
 from facerecon.data.store import MEASURES, FaceStore
+from facerecon.data.templates import Name
 from facerecon.errors import FaceReconError
 
 SPLITS = ("train", "val", "gate", "test")
@@ -28,10 +30,12 @@ FACE_COLUMNS = ("crop_sha256", "phash", *MEASURES)
 
 @dataclass(frozen=True)
 class SourceRoot:
-    """Where a source's photos lie: under ``root``, in a ``layout`` of ``facerecon.data.sources``."""
+    """Where a source's photos lie: under ``root``, in a ``layout`` of ``facerecon.data.sources``; ``aligned`` is the
+    template of ``facerecon.data.templates`` that they are crops of, "" of whole photos."""
 
     layout: str
     root: str
+    aligned: Name | Literal[""] = ""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from pydantic import (
 
 from facerecon.data.listing import SYSTEM_NAMES
 from facerecon.data.people import person_name
+from facerecon.data.templates import Name
 from facerecon.errors import FaceReconError
 from facerecon.settings import Settings, Share
 
@@ -102,6 +103,9 @@ class DataSettings(Settings):
     follow_links: bool = Field(False, description="follow links to folders out of the root, too")
     exclude: tuple[str, ...] = Field(
         SYSTEM_NAMES, description="files and folders of these names are passed over: patterns as the shell's"
+    )
+    aligned: Name | None = Field(
+        None, description="the photos are aligned crops of this template: they are kept whole, and nothing is cut out"
     )
     zip_encoding: str | None = Field(
         None, description="encoding of names in zip archives that do not say theirs: cp932, gbk ..."
