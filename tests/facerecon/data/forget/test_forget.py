@@ -2,6 +2,7 @@
 
 import json
 import os
+import unicodedata
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -117,6 +118,32 @@ def test_names_match_exactly_and_a_close_one_is_told(project):
         find(project, Target("identity", "ada lovelace"))
     with pytest.raises(FaceReconError, match="names match exactly"):
         find(project, Target("clip", "a.mp4"))
+
+
+def test_what_lies_behind_a_link_within_the_root_goes_with_the_link(project):
+    (project / "data" / "store").mkdir()
+    (project / "data" / "Ada Lovelace").rename(project / "data" / "store" / "1815")
+    (project / "data" / "Ada Lovelace").symlink_to("store/1815")
+    traces = find(project)
+    assert remove_photos(traces, ADA, roots(project), project) == []
+    assert sorted(path.name for path in (project / "data").iterdir()) == ["Bob"]
+    assert find_nothing(project)
+
+
+def find_nothing(project) -> bool:
+    with pytest.raises(FaceReconError, match="no photo of identity"):
+        find(project)
+    return True
+
+
+def test_a_name_is_found_however_it_is_composed(project):
+    decomposed = unicodedata.normalize("NFD", "José")
+    (project / "data" / "Ada Lovelace").rename(project / "data" / decomposed)
+    target = Target("identity", "José")
+    traces = find(project, target)
+    assert {trace.uri for trace in traces} == {f"{decomposed}/{index}.png" for index in range(3)}
+    assert remove_photos(traces, target, roots(project), project) == []
+    assert sorted(path.name for path in (project / "data").iterdir()) == ["Bob"]
 
 
 def test_what_lies_behind_a_link_is_told_and_left(project, tmp_path_factory):
