@@ -5,6 +5,7 @@ A photograph whose faces are in the store is done, wherever its file lies now; a
 
 import multiprocessing
 import re
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -249,7 +250,7 @@ def _in_workers(chunks: list[list[_Task]], context: _Context, workers: int) -> I
             cv2.setNumThreads(threads)
         return
     # spawn: MediaPipe's threads do not survive a fork
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker, (context,)) as pool:
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_process, (context,)) as pool:
         try:
             yield from pool.map(_align_chunk, chunks)
         except BrokenProcessPool as error:
@@ -263,6 +264,11 @@ def _in_workers(chunks: list[list[_Task]], context: _Context, workers: int) -> I
 
 
 _worker: tuple[FaceLandmarker, _Context] | None = None
+
+
+def _start_process(context: _Context) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: who started this process ends it
+    _start_worker(context)
 
 
 def _start_worker(context: _Context) -> None:

@@ -8,6 +8,7 @@ settings have made is not found any more, and takes up space until `make clean`.
 
 import json
 import multiprocessing
+import signal
 import zipfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -157,6 +158,8 @@ _worker: _Models | None = None
 
 def _start_worker(settings: FootageSettings, model: Path, alone: bool) -> None:
     global _worker
+    if not alone:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: who started this process ends it
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     stack = ExitStack()
