@@ -33,7 +33,7 @@ from facerecon.data.templates import TEMPLATES, misfit
 from facerecon.errors import FaceReconError
 from facerecon.files import digest_of, sha256_bytes, sha256_file
 from facerecon.images import UnreadableImageError, read_rgb
-from facerecon.perception import landmarks
+from facerecon.perception import landmarks, mtcnn, small_faces
 from facerecon.perception.landmarks import FaceLandmarker, Points, five_points, head_angles, sixty_eight
 from facerecon.perception.small_faces import around, detect_in, window_levels
 from facerecon.progress import track
@@ -97,10 +97,10 @@ def store_key(alignment: AlignmentSettings, model_sha256: str, layout: str, alig
     """The name of the store's folder for faces cut in this way: settings, landmark model, code, packages, and the
     layout, which says which face of a photo is meant, with the code that reads its labelled parts; and the template of
     photos that are ``aligned``."""
-    code = [Path(__file__), Path(store.__file__), *sources_of(geometry, images, landmarks)]
+    code = [Path(__file__), Path(store.__file__), *sources_of(geometry, images, landmarks, mtcnn, small_faces)]
     if (read_parts := source_of(layout).parts) is not None:
         code += [Path(parts.__file__), Path(sys.modules[read_parts.__module__].__file__ or "")]
-    made = made_by(code, ("mediapipe", "numpy", "pillow", "pillow-heif"))
+    made = made_by(code, ("av", "facenet-pytorch", "mediapipe", "numpy", "pillow", "pillow-heif"))
     chosen = alignment.model_dump(exclude={"workers", "no_face"})
     return digest_of({"settings": chosen, "model": model_sha256, "source": layout, "aligned": aligned, **made})[:16]
 
@@ -410,10 +410,7 @@ def _small_faces(
             levels = (detect_in(image, windows, detector) for windows in window_levels(*image.shape[:2]))
             return next((faces for faces in levels if faces), [])
         case "mtcnn":
-            # imported when it is used: it brings PyTorch
-            from facerecon.perception.mtcnn import face_boxes
-
-            boxes = face_boxes(image, alignment.size // 2, alignment.min_confidence)
+            boxes = mtcnn.face_boxes(image, alignment.size // 2, alignment.min_confidence)
             return detect_in(image, [around(box, image.shape) for box in boxes], detector)
     return []
 
