@@ -14,8 +14,6 @@ from facerecon.data.quarantine import Code
 class Class(StrEnum):
     """What a file is; each is of one class."""
 
-    PHOTO = "photo"
-    """Of a source, until it is known what became of it."""
     USED = "used"
     LIST = "list or companion"
     ARCHIVE = "archive that was opened"

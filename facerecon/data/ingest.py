@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from facerecon.data.account import Class, counted
+from facerecon.data.account import Class, counted, unit_of
 from facerecon.data.containers import MEMBER, read_bytes
 from facerecon.data.known import KnownPhotos
 from facerecon.data.listing import kind_of, walk
@@ -33,6 +33,8 @@ from facerecon.randomness import unit_interval
 LOG = logging.getLogger(__name__)
 
 _AT_ONCE = 1024
+
+_SOURCE, _CLIP = PHOTO_COLUMNS.index("source"), PHOTO_COLUMNS.index("clip")
 
 DRAWN = {DataSettings().path: "make demo", "data/ci": "make smoke"}
 """The folders of faces that the project draws itself, and the commands that do."""
@@ -110,7 +112,7 @@ def ingest(data: DataSettings | tuple[DataSettings, ...], project: Path, frames:
     first_with: dict[str, tuple[str, str]] = {}
     tombstones = Tombstones.read(project)
     graveyards = {root: _Graveyard(tombstones, root) for root in roots.values()}
-    taken_out, whole = [], set()
+    taken_out, whole, clips = [], set(), set[tuple[str, str]]()
     known = {root: KnownPhotos(frames, root) for root in roots.values()}
     located = [(roots[label], photo) for label, photo in photos]
     examined = track(_examine_all(located, frames, known), "reading photos", len(photos))
@@ -120,6 +122,7 @@ def ingest(data: DataSettings | tuple[DataSettings, ...], project: Path, frames:
             if what == "clip":
                 whole.add(frames / photo.file.partition(MEMBER)[0])
             if what == "track":
+                clips.add((label, photo.clip))
                 continue
             row = (label, _printable(photo.clip or photo.uri), Refusal(Code.FORGOTTEN, FORGOTTEN))
             if refused[-1:] != [row]:
@@ -141,6 +144,8 @@ def ingest(data: DataSettings | tuple[DataSettings, ...], project: Path, frames:
             moved[identity] = moved.get(identity, 0) + 1
         shown = (photo.clip, photo.track, photo.frame, photo.time, photo.file, *(photo.anchor or (math.nan, math.nan)))
         rows.append((sha256, photo.uri, sha256, label, identity, split, photo.licence, *shown))
+    clips -= {(row[_SOURCE], row[_CLIP]) for row in rows} | {(label, unit_of(uri)) for label, uri, _ in refused}
+    passed_over += [(label, Class.QUARANTINED, Code.FORGOTTEN.meaning) for label, _ in clips]
     for archive in whole:
         archive.unlink(missing_ok=True)
     remove_kept(frames, filter(None, taken_out))
