@@ -2,11 +2,12 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import zenml
 from zenml.integrations.mlflow.experiment_trackers import MLFlowExperimentTracker
+from zenml.integrations.registry import integration_registry
 from zenml.orchestrators import cache_utils
 
 from facerecon.errors import FaceReconError
@@ -17,6 +18,9 @@ LOG = logging.getLogger(__name__)
 WRITTEN_FOR = "0.98."
 """The versions of ZenML that the patches were written for begin so."""
 
+FRAMEWORKS = frozenset({"huggingface", "lightning", "pillow", "pytorch", "pytorch_lightning", "scipy", "sklearn"})
+"""Integrations that only bring materializers, for whose sake ZenML would import whole frameworks before each run."""
+
 
 @contextmanager
 def patched() -> Iterator[None]:
@@ -24,19 +28,39 @@ def patched() -> Iterator[None]:
     if not zenml.__version__.startswith(WRITTEN_FOR):
         LOG.warning("ZenML %s may not run as patched: %s was written for %sx", zenml.__version__, __name__, WRITTEN_FOR)
     search, disable = cache_utils.get_cached_step_run, MLFlowExperimentTracker.disable_autologging
+    activate = integration_registry.activate_integrations
     handlers = [handler for name in ("", "zenml") for handler in logging.getLogger(name).handlers]
     cache_utils.get_cached_step_run = verified(search)
     # it imports eight frameworks after each step, for seconds, and nothing here turns autologging on
     MLFlowExperimentTracker.disable_autologging = lambda self: None  # type: ignore[method-assign]
+    # our steps name their materializers
+    integration_registry.activate_integrations = _without_frameworks(activate)  # type: ignore[method-assign]
     for handler in handlers:
         handler.addFilter(_without_traceback)
     try:
         yield
     finally:
+        integration_registry.activate_integrations = activate  # type: ignore[method-assign]
         cache_utils.get_cached_step_run = search
         MLFlowExperimentTracker.disable_autologging = disable  # type: ignore[method-assign]
         for handler in handlers:
             handler.removeFilter(_without_traceback)
+
+
+def _without_frameworks(activate: Callable[[], None]) -> Callable[[], None]:
+    """``activate`` for all integrations but ``FRAMEWORKS``."""
+
+    def activate_others() -> None:
+        every = integration_registry.integrations
+        try:
+            integration_registry._integrations = {
+                name: integration for name, integration in every.items() if name not in FRAMEWORKS
+            }
+            activate()
+        finally:
+            integration_registry._integrations = every
+
+    return activate_others
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:

@@ -14,12 +14,13 @@ import pytest
 from zenml import pipeline, step
 from zenml.enums import ExecutionMode, ExecutionStatus
 from zenml.integrations.mlflow.experiment_trackers import MLFlowExperimentTracker
+from zenml.integrations.registry import integration_registry
 from zenml.orchestrators import cache_utils
 from zenml.utils import source_utils
 
 from facerecon.errors import FaceReconError
 from ops import zenml_patches
-from ops.zenml_patches import patched
+from ops.zenml_patches import FRAMEWORKS, patched
 
 
 @step(enable_cache=True)
@@ -91,11 +92,33 @@ def test_a_step_ends_without_the_import_of_every_framework(monkeypatch):
     assert "mlflow.sklearn" in imported
 
 
+def test_a_run_is_compiled_without_the_import_of_frameworks(monkeypatch):
+    activated = []
+    for name, integration in integration_registry.integrations.items():
+        monkeypatch.setattr(integration, "check_installation", lambda: True)
+        monkeypatch.setattr(integration, "activate", lambda name=name: activated.append(name))
+    assert set(integration_registry.integrations) >= FRAMEWORKS
+    with patched():
+        integration_registry.activate_integrations()
+    assert set(activated) == set(integration_registry.integrations) - FRAMEWORKS
+    activated.clear()
+    integration_registry.activate_integrations()
+    assert set(activated) == set(integration_registry.integrations)
+
+
+def patches():
+    return (
+        cache_utils.get_cached_step_run,
+        MLFlowExperimentTracker.disable_autologging,
+        integration_registry.activate_integrations,
+    )
+
+
 def test_patches_are_taken_off_again(zenml):
-    before = cache_utils.get_cached_step_run, MLFlowExperimentTracker.disable_autologging
+    before = patches()
     with pytest.raises(ZeroDivisionError), patched():
         raise ZeroDivisionError
-    assert before == (cache_utils.get_cached_step_run, MLFlowExperimentTracker.disable_autologging)
+    assert before == patches()
 
 
 @pytest.mark.parametrize(("version", "lines"), [("0.98.7", 0), ("0.99.0", 1), ("0.980.0", 1)])
@@ -112,7 +135,7 @@ import click
 from zenml import pipeline, step
 from zenml.enums import ExecutionMode
 from ops.faults import clear_faults, stoppable
-from ops.zenml_patches import patched
+from ops.zenml_patches import FRAMEWORKS, patched
 
 @step(enable_cache=False)
 def wait() -> None:
