@@ -26,6 +26,7 @@ from benchmarks.latency import BACKENDS, FILES, run_of
 from benchmarks.machine import describe_machine
 from benchmarks.plots import plot_inference
 from benchmarks.recipes import evaluation_masks, faces_of
+from facerecon.contract import INPAINTING
 from facerecon.corruption.frozen import MaskSet
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
 from facerecon.data.settings import SplitShares
@@ -35,7 +36,7 @@ from facerecon.files import sha256_file, write_text
 from facerecon.models import build_model, list_models
 from facerecon.models.trained import TrainedModel, save_model
 from facerecon.tasks.inpainting.cases import MaskCases
-from facerecon.tasks.inpainting.export import SIGNATURE, contract, parity_inputs
+from facerecon.tasks.inpainting.export import contract, parity_inputs
 
 HEAD = "confidence_head."
 """Prefix of the confidence head's weights."""
@@ -90,7 +91,7 @@ def prepared(folder: Path, models: list[tuple[str, TrainedModel]], calibration: 
         files[name] = folder / f"{name}.safetensors"
         save_model(files[name], model)
         onnx_file = files[name].with_suffix(".onnx")
-        onnx_file.write_bytes(to_onnx(contract(model), SIGNATURE, example, {}))
+        onnx_file.write_bytes(to_onnx(contract(model), INPAINTING, example, {}))
         quantised(onnx_file, calibration)
     return files
 

@@ -189,7 +189,8 @@ def _listed(source: DataSettings, root: Path, frames: Path) -> _Listed:
     """What lies under a root; with ``max_faces`` so many of the photos, chosen by hash."""
     layout, photos, passed_over = source_of(source.source), list[Photo](), list[tuple[str, str]]()
     counted_by_source = set()
-    for found in layout.photos(root, SourceContext(source, frames)):
+    entries = tuple(walk(root, source.follow_links, source.exclude))
+    for found in layout.photos(root, SourceContext(source, frames, (root, entries))):
         if isinstance(found, PassedOver):
             passed_over.append((found.of, found.kind))
             counted_by_source.add(found.uri)
@@ -199,8 +200,9 @@ def _listed(source: DataSettings, root: Path, frames: Path) -> _Listed:
     units = {photo.clip or photo.uri for photo in photos}
     archives = {unit.partition(MEMBER)[0] for unit in units if MEMBER in unit}
     known, folders = units | counted_by_source, set[str]()
-    for entry in walk(root, source.follow_links, source.exclude):
-        uri = entry.path.relative_to(root).as_posix()
+    below = len(root.as_posix().rstrip("/")) + 1
+    for entry in entries:
+        uri = entry.path.as_posix()[below:]
         if uri in known:
             continue
         if entry.refused:

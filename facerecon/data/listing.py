@@ -74,14 +74,17 @@ def exclusion(patterns: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(map(translate, patterns)) or r"(?!)", re.IGNORECASE)
 
 
-def kind_of(path: Path) -> Kind | None:
-    """What a file is by its name or else by its content; None for what is no picture, clip or archive by either."""
+def kind_of(path: Path, unreadable: Kind | None = None) -> Kind | None:
+    """What a file is by its name or else by its content; None for what is no picture, clip or archive by either.
+
+    What cannot be read is taken for what the caller reads (``unreadable``), and so refused: nobody knows what it is.
+    """
     if (named := kind_by_name(path)) or path.suffix.lower() in _HOLDS_NO_PICTURES:
         return named
     try:
         return kind_by_content(head_of(path)) if path.is_file() else None  # a pipe would be waited for
     except OSError:
-        return None
+        return unreadable
 
 
 def kind_by_name(path: PurePath) -> Kind | None:

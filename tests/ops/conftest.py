@@ -2,7 +2,7 @@
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -289,3 +289,13 @@ class Published:
 @pytest.fixture
 def published_by() -> Published:
     return Published()
+
+
+@pytest.fixture
+def source_root() -> Iterator[None]:
+    """A worker of pytest-xdist is no program with a file, by which ZenML finds the code's root."""
+    from zenml.utils import source_utils
+
+    source_utils.set_custom_source_root(str(Path(__file__).parents[2]))
+    yield
+    source_utils.set_custom_source_root(None)

@@ -74,7 +74,7 @@ def test_a_mistake_is_named_where_it_is(refused, text, said):
     assert said in refused(text)
 
 
-def test_settings_for_what_the_active_stack_has_not_are_refused(tmp_path, zenml):
+def test_settings_for_what_the_active_stack_has_not_are_refused(tmp_path, zenml, source_root):
     stack, path = zenml.active_stack, tmp_path / "run.yaml"
     flavor = stack.orchestrator.flavor
 

@@ -16,11 +16,12 @@ from zenml.enums import ExecutionMode, ExecutionStatus
 from zenml.integrations.mlflow.experiment_trackers import MLFlowExperimentTracker
 from zenml.integrations.registry import integration_registry
 from zenml.orchestrators import cache_utils
-from zenml.utils import source_utils
 
 from facerecon.errors import FaceReconError
 from ops import zenml_patches
 from ops.zenml_patches import FRAMEWORKS, patched
+
+pytestmark = pytest.mark.usefixtures("source_root")
 
 
 @step(enable_cache=True)
@@ -41,14 +42,6 @@ def counting() -> None:
 @pipeline(execution_mode=ExecutionMode.FAIL_FAST)
 def refusing() -> None:
     refuse()
-
-
-@pytest.fixture(autouse=True)
-def source_root():
-    """A worker of pytest-xdist is no program with a file, by which ZenML finds the code's root."""
-    source_utils.set_custom_source_root(str(Path(__file__).parents[2]))
-    yield
-    source_utils.set_custom_source_root(None)
 
 
 def run_counting() -> tuple[ExecutionStatus, Path]:

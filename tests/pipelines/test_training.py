@@ -358,11 +358,13 @@ def test_a_missing_folder_is_named(clone, config_with):
 def test_a_folder_without_faces_is_named_and_leaves_nothing_published(clone, config_with, tmp_path):
     from PIL import Image
 
-    for index in range(3):
+    for index, name in enumerate(("a", "b", "c", "d")):
         pixels = np.random.default_rng(index).integers(0, 255, (128, 128, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(tmp_path / f"{index}.png")
+        (tmp_path / name).mkdir()
+        Image.fromarray(pixels).save(tmp_path / name / f"{index}.png")
+    people = {"train": ["a"], "val": ["b"], "gate": ["c"], "test": ["d"]}
     before = set((clone.root / "outputs").glob("*")) if (clone.root / "outputs").exists() else set()
-    error = error_of(clone, *RUN[:-1], config_with(data={"path": str(tmp_path)}))
+    error = error_of(clone, *RUN[:-1], config_with(data={"path": str(tmp_path), "splits": {"people": people}}))
     assert "no usable face" in error
     assert set((clone.root / "outputs").glob("*") if (clone.root / "outputs").exists() else set()) == before
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from facerecon.data.account import Class
 from facerecon.data.companions import Companions
-from facerecon.data.listing import kind_of, walk
+from facerecon.data.listing import Entry, kind_of, walk
 from facerecon.data.manifest import SPLITS
 from facerecon.data.quarantine import Refusal
 from facerecon.data.settings import DataSettings
@@ -68,10 +68,12 @@ class PassedOver:
 
 @dataclass(frozen=True)
 class SourceContext:
-    """What a source is given beside its root: the settings, and a folder for what it takes out of videos."""
+    """What a source is given beside its root: the settings, a folder for what it takes out of videos, and, where it was
+    walked before, what lies under the ``walked`` root."""
 
     settings: DataSettings
     folder: Path
+    walked: tuple[Path, tuple[Entry, ...]] | None = None
 
     def files(self, root: Path) -> Iterator[Path]:
         """The files under ``root`` that the settings do not pass over, in a fixed order.
@@ -79,12 +81,15 @@ class SourceContext:
         Raises:
             FaceReconError: a folder cannot be read.
         """
-        found = walk(root, self.settings.follow_links, self.settings.exclude)
+        if self.walked and self.walked[0] == root:
+            found: Iterable[Entry] = self.walked[1]
+        else:
+            found = walk(root, self.settings.follow_links, self.settings.exclude)
         return (entry.path for entry in found if not entry.system and not entry.refused)
 
     def image_files(self, root: Path) -> Iterator[Path]:
         """Those of ``files`` that are pictures by their names or by their content."""
-        return (path for path in self.files(root) if kind_of(path) is Kind.PICTURE)
+        return (path for path in self.files(root) if kind_of(path, Kind.PICTURE) is Kind.PICTURE)
 
 
 Photos = Callable[[Path, SourceContext], Iterator["Photo | PassedOver"]]

@@ -57,7 +57,7 @@ def archive(root: Path, context: SourceContext) -> Iterator[Photo | PassedOver]:
     opened: dict[str, list[_Member]] = {}
     found = False
     for path in context.files(root):
-        if kind_of(path) is not Kind.ARCHIVE:
+        if kind_of(path, Kind.ARCHIVE) is not Kind.ARCHIVE:
             continue
         found = True
         uri = path.relative_to(root).as_posix()

@@ -87,7 +87,7 @@ def _clips(root: Path, context: SourceContext) -> set[str]:
         folders = [folder for folder in reversed(relative.parents) if folder.suffix.lower() == FRAMES_SUFFIX]
         if folders:
             found.add(folders[0].as_posix())
-        elif path.suffix.lower() in VIDEO_SUFFIXES or kind_of(path) is Kind.CLIP:
+        elif path.suffix.lower() in VIDEO_SUFFIXES or kind_of(path, Kind.CLIP) is Kind.CLIP:
             found.add(relative.as_posix())
     return found
 

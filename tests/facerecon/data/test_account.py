@@ -7,16 +7,17 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from pkgutil import iter_modules
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from facerecon.data import sources
 from facerecon.data.account import as_lines, as_rows, from_rows
 from facerecon.data.ingest import ingest
 from facerecon.data.manifest import Manifest
 from facerecon.data.settings import DataSettings
-from facerecon.data.sources import SOURCES
 
 
 def png(shade: int) -> bytes:
@@ -117,7 +118,7 @@ def run(root: Path, tmp_path: Path, source: str, **options: object) -> Manifest:
     return ingest(DataSettings(path=str(root), source=source, **options), tmp_path, tmp_path / "frames")
 
 
-@pytest.mark.parametrize("source", [name for name in sorted(SOURCES) if name != "footage"])
+@pytest.mark.parametrize("source", [name for name in sorted(LAYOUTS) if name != "footage"])
 @pytest.mark.parametrize("most", [None, 2])
 def test_the_classes_add_up_to_what_lies_on_disk(tmp_path: Path, source: str, most: int | None) -> None:
     files = LAYOUTS[source](tmp_path / "root")
@@ -131,7 +132,7 @@ def test_the_classes_add_up_to_what_lies_on_disk(tmp_path: Path, source: str, mo
 
 
 def test_every_source_is_tried() -> None:
-    assert set(LAYOUTS) == set(SOURCES)
+    assert set(LAYOUTS) == {module.name for module in iter_modules(sources.__path__)}
 
 
 def test_classes_of_a_folder(tmp_path: Path) -> None:

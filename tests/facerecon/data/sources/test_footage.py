@@ -171,14 +171,15 @@ def test_a_file_that_cannot_be_opened_may_be_a_clip(
 
 @pytest.mark.parametrize("names", [["a.mp4", "b.TS", "c.jpg", "d.png"]])
 def test_names_that_say_what_a_file_is_are_believed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str]
+    tmp_path: Path, context: SourceContext, monkeypatch: pytest.MonkeyPatch, names: list[str]
 ) -> None:
-    from facerecon.data.sources import footage as module
+    from facerecon.data import listing
+    from facerecon.data.sources.footage import _clips
 
     for name in names:
         (tmp_path / name).touch()
-    monkeypatch.setattr(module, "head_of", pytest.fail)
-    assert module._clips(tmp_path) == {"a.mp4", "b.TS"}
+    monkeypatch.setattr(listing, "head_of", pytest.fail)
+    assert _clips(tmp_path, context) == {"a.mp4", "b.TS"}
 
 
 def test_a_folder_without_a_clip_is_an_error(tmp_path: Path, context: SourceContext) -> None:

@@ -1,6 +1,7 @@
 """A manifest of rows made by hand, good in every respect."""
 
 from hashlib import sha256 as sha
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 
 from facerecon.data.manifest import FACE_COLUMNS, PHOTO_COLUMNS, SPLITS, Manifest
-from facerecon.data.store import MEASURES
+from facerecon.data.store import MEASURES, AlignedFace, AlignedPhoto, FaceStore, Measures
 
 MEASURED = {
     **{"box_x": 1.0, "box_y": 2.0, "box_width": 100.0, "box_height": 120.0, "quad": 150.0, "eyes": 40.0},
@@ -26,7 +27,22 @@ def row(number: int) -> dict[str, Any]:
     return dict(zip([*PHOTO_COLUMNS, *FACE_COLUMNS], photo + none + crop, strict=True))
 
 
+@pytest.fixture(scope="session")
+def crops(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with a crop of noise for each of ``good``'s faces: none is like another, mirrored or not."""
+    folder, none = tmp_path_factory.mktemp("crops"), np.zeros((478, 3), np.float32)
+    measures = Measures(**{name: MEASURED[name] for name in MEASURES})
+    photos = []
+    for number in range(12):
+        noise = np.random.default_rng(number).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        points = none[:5, :2], none[:68, :2], none
+        face = AlignedFace(noise, *points, np.zeros(8, np.uint8), np.zeros((64, 64), np.uint8), measures)
+        photos.append(AlignedPhoto(f"{number:064x}", None, [face]))
+    FaceStore.write(folder, photos)
+    return folder
+
+
 @pytest.fixture
-def good() -> Manifest:
-    """Twelve faces of six people; there are no crops."""
-    return Manifest(pd.DataFrame([row(number) for number in range(12)]), store="/store", size=64)
+def good(crops: Path) -> Manifest:
+    """Twelve faces of six people."""
+    return Manifest(pd.DataFrame([row(number) for number in range(12)]), store=str(crops), size=64)

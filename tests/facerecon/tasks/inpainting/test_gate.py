@@ -161,8 +161,6 @@ def test_at_most_so_many_faces(tiny_manifest, tiny_masks):
 
 
 def test_no_face_at_the_gate_is_an_error(tiny_manifest, tiny_masks):
-    without = Manifest(
-        "", tiny_manifest.faces[tiny_manifest.faces["split"] != "gate"], store=tiny_manifest.store, size=64
-    )
+    without = Manifest(tiny_manifest.faces[tiny_manifest.faces["split"] != "gate"], store=tiny_manifest.store, size=64)
     with pytest.raises(FaceReconError, match=r"the gate split has no face: .*data\.splits\.gate"):
         make_gate(without, tiny_masks)
