@@ -29,7 +29,7 @@ def row(number: int) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def crops(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with a crop of noise for each of ``good``'s faces: none is like another, mirrored or not."""
+    """A store with a crop of noise for each of ``good``'s faces, of the last photo two: none is like another."""
     folder, none = tmp_path_factory.mktemp("crops"), np.zeros((478, 3), np.float32)
     measures = Measures(**{name: MEASURED[name] for name in MEASURES})
     photos = []
@@ -37,7 +37,7 @@ def crops(tmp_path_factory: pytest.TempPathFactory) -> Path:
         noise = np.random.default_rng(number).integers(0, 256, (64, 64, 3), dtype=np.uint8)
         points = none[:5, :2], none[:68, :2], none
         face = AlignedFace(noise, *points, np.zeros(8, np.uint8), np.zeros((64, 64), np.uint8), measures)
-        photos.append(AlignedPhoto(f"{number:064x}", None, [face]))
+        photos.append(AlignedPhoto(f"{number:064x}", None, [face] if number < 11 else [face, face]))
     FaceStore.write(folder, photos)
     return folder
 
