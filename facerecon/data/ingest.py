@@ -140,7 +140,8 @@ def ingest(data: DataSettings | tuple[DataSettings, ...], project: Path, frames:
         split = split_of(name, sources[label].splits, may_be)
         own = several and photo.identity and not sources[label].shared_names
         identity = f"{label}:{name}" if own else name
-        if split != split_of(photo.identity or name, sources[label].splits, may_be):
+        named_before = photo.identity or name
+        if named_before != name and split != split_of(named_before, sources[label].splits, may_be):
             moved[identity] = moved.get(identity, 0) + 1
         shown = (photo.clip, photo.track, photo.frame, photo.time, photo.file, *(photo.anchor or (math.nan, math.nan)))
         rows.append((sha256, photo.uri, sha256, label, identity, split, photo.licence, *shown))

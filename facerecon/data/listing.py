@@ -65,7 +65,7 @@ def walk(root: Path, follow_links: bool = False, exclude: tuple[str, ...] = SYST
         FaceReconError: a folder cannot be read: its photos must not be missing unnoticed.
     """
     links = _Links(root.resolve(), follow_links, set())
-    yield from _walk(root, links, exclusion(exclude), (links.root,), False)
+    yield from _walk(root, links, exclusion(exclude), False)
 
 
 @lru_cache
@@ -109,10 +109,10 @@ class _Links:
     follow: bool
     followed: set[Path]
 
-    def refusal(self, link: Path, above: tuple[Path, ...]) -> Refusal | None:
+    def refusal(self, link: Path) -> Refusal | None:
         """Why the folder that ``link`` leads to is not read; notes it as read if it is."""
-        target = link.resolve()
-        if target in above or target in self.followed:
+        target, folder = link.resolve(), link.parent.resolve()
+        if folder.is_relative_to(target) or target in self.followed:
             return Refusal(Code.DUPLICATE, "a link to a folder that is read already")
         if not self.follow and not target.is_relative_to(self.root):
             return Refusal(Code.OUT_OF_ROOT, "leads out of the root: set data.follow_links")
@@ -120,9 +120,7 @@ class _Links:
         return None
 
 
-def _walk(
-    folder: Path, links: _Links, exclude: re.Pattern[str], above: tuple[Path, ...], system: bool
-) -> Iterator[Entry]:
+def _walk(folder: Path, links: _Links, exclude: re.Pattern[str], system: bool) -> Iterator[Entry]:
     try:
         with os.scandir(folder) as found:
             entries = sorted(found, key=lambda entry: entry.name)
@@ -142,12 +140,12 @@ def _walk(
     for entry, passed in folders:
         path = folder / entry.name
         if not entry.is_symlink():
-            yield from _walk(path, links, exclude, (*above, above[-1] / entry.name), passed)
+            yield from _walk(path, links, exclude, passed)
         elif not passed:
-            if refused := links.refusal(path, above):
+            if refused := links.refusal(path):
                 yield Entry(path, refused=refused)
             else:
-                yield from _walk(path, links, exclude, (*above, path.resolve()), passed)
+                yield from _walk(path, links, exclude, passed)
 
 
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
