@@ -130,10 +130,13 @@ def _found(
     for face, phash in zip(aligned["face"], hashes(aligned), strict=True):
         copy = copy_of[face]
         one, two = gray(faces.aligned_faces, face), gray(copies.aligned_faces, copy)
-        ways = [(by_name[copy], two), (turned_by_name[copy], two[:, ::-1])]
-        near = [shown for other, shown in ways if int(np.bitwise_count(phash ^ other)) <= settings.max_distance]
+        ways = [
+            (by_name[copy], two, settings.min_correlation),
+            (turned_by_name[copy], two[:, ::-1], settings.min_mirrored_correlation),
+        ]
+        near = [way for way in ways if int(np.bitwise_count(phash ^ way[0])) <= settings.max_distance]
         close += bool(near)
-        confirmed += any(correlation(one, shown) >= settings.min_correlation for shown in near)
+        confirmed += any(correlation(one, shown) >= least for _, shown, least in near)
     return close, confirmed
 
 

@@ -75,10 +75,11 @@ def find_pairs(manifest: Manifest, settings: NearDuplicateSettings) -> pd.DataFr
     found: dict[tuple[int, int], tuple[int, float]] = {}
     for mirrored in (False, True):
         others = mirrored_hashes(store, names) if mirrored else phashes
+        least = settings.min_mirrored_correlation if mirrored else settings.min_correlation
         for first, second, distance in propose(phashes, groups, settings.max_distance, others):
             one, two = gray(store, names[first]), gray(store, names[second])
             alike = correlation(one, two[:, ::-1] if mirrored else two)
-            if alike >= settings.min_correlation and (first, second) not in found:
+            if alike >= least and (first, second) not in found:
                 found[first, second] = (distance, round(alike, 4))
     rows = [(uris[two], splits[two], uris[one], splits[one], *measured) for (one, two), measured in found.items()]
     table = pd.DataFrame(rows, columns=list(COLUMNS))

@@ -14,6 +14,9 @@ class NearDuplicateSettings(Settings):
 
     max_distance: int = Field(10, ge=0, le=32, description="bits of 64 by which the hashes of a proposed pair differ")
     min_correlation: Share = Field(0.92, description="of the two crops' contours, from which on a pair is confirmed")
+    min_mirrored_correlation: Share = Field(
+        0.95, description="the same where one crop is mirrored: faces are near to symmetric, so strangers come closer"
+    )
     quarantine: bool = Field(True, description="false only lists the pairs: what then follows is up to the suites")
 
 

@@ -94,10 +94,12 @@ def test_a_mirrored_copy_is_found(sample_faces: Path, landmark_model: Path, tmp_
         ingest(settings, folder, tmp_path / "frames"), AlignmentSettings(workers=1), landmark_model, tmp_path / "store"
     )
     split = np.where(found.faces["identity"].str.startswith("b_"), "test", "train")
-    pairs = find_pairs(replace(found, faces=found.faces.assign(split=split)), DEFAULT)
+    apart = replace(found, faces=found.faces.assign(split=split))
+    pairs = find_pairs(apart, DEFAULT)
     assert pairs["uri"].tolist() == [f"b_{index}/copy.jpg" for index in range(4)]
     assert pairs["of"].tolist() == [f"a_{index}/photo.png" for index in range(4)]
-    assert (pairs["correlation"] >= DEFAULT.min_correlation).all()
+    assert (pairs["correlation"] >= DEFAULT.min_mirrored_correlation).all()
+    assert find_pairs(apart, DEFAULT.model_copy(update={"min_mirrored_correlation": 1.0})).empty
 
 
 def test_copies_in_one_split_stay(copied: Manifest) -> None:
