@@ -9,15 +9,9 @@ from functools import lru_cache
 from pathlib import Path, PurePath
 
 from facerecon.data.quarantine import Code, Refusal
+from facerecon.data.settings import SYSTEM_NAMES
 from facerecon.errors import FaceReconError
 from facerecon.formats import Kind, format_of, head_of
-
-SYSTEM_NAMES = (
-    *("@eaDir", "@__thumb", "@Recycle", "#recycle", "#snapshot", "$RECYCLE.BIN", "RECYCLER", "RECYCLED"),
-    *("System Volume Information", "lost+found", "__MACOSX", ".*"),
-    *("Thumbnails", "Thumbs.db", "ehthumbs*.db", "desktop.ini", "Icon\r"),
-)
-"""Files and folders of systems and of network storage: thumbnails, waste baskets, what is hidden."""
 
 PICTURE_SUFFIXES = frozenset(
     {

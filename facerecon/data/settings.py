@@ -17,11 +17,17 @@ from pydantic import (
     model_validator,
 )
 
-from facerecon.data.listing import SYSTEM_NAMES
 from facerecon.data.people import person_name
 from facerecon.data.templates import Name
 from facerecon.errors import FaceReconError
 from facerecon.settings import Settings, Share
+
+SYSTEM_NAMES = (
+    *("@eaDir", "@__thumb", "@Recycle", "#recycle", "#snapshot", "$RECYCLE.BIN", "RECYCLER", "RECYCLED"),
+    *("System Volume Information", "lost+found", "__MACOSX", ".*"),
+    *("Thumbnails", "Thumbs.db", "ehthumbs*.db", "desktop.ini", "Icon\r"),
+)
+"""Files and folders of systems and of network storage: thumbnails, waste baskets, what is hidden."""
 
 Split = Literal["train", "val", "gate", "test"]
 
