@@ -11,9 +11,10 @@ from zenml.enums import StackComponentType
 from zenml.stack import Stack
 from zenml.utils.settings_utils import get_general_settings, is_valid_setting_key
 
+from facerecon.data.validation.suites import resolve_suites
 from facerecon.errors import FaceReconError
 from facerecon.run import RunSettings, parse_settings
-from facerecon.workspace import PROJECT
+from facerecon.workspace import PROJECT, state_folder
 from facerecon.yaml_files import read_yaml
 
 ALLOWED = ("parameters", "enable_cache", "extra", "settings", "steps", "tags")
@@ -47,10 +48,7 @@ def read_run_file(path: Path, steps: tuple[str, ...]) -> RunFile:
     if not isinstance(parameters, dict):
         raise FaceReconError(f"{path}: parameters = {parameters!r}: must hold keys and values")
     settings = parse_settings(parameters, where=str(path))
-    # Great Expectations takes seconds
-    from facerecon.data.validation.suites import resolve_suites
-
-    suites = resolve_suites(settings.validation, PROJECT)
+    suites = resolve_suites(settings.validation, PROJECT, state_folder() / "suites")
     return RunFile(settings.model_copy(update={"validation": suites}), content)
 
 

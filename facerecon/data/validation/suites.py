@@ -6,15 +6,15 @@ arguments, and a ``severity``: ``fail`` (the default) stops the pipeline, ``warn
 """
 
 from difflib import get_close_matches
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-from great_expectations import expectations as gxe
-from great_expectations.compatibility.pydantic import ValidationError
 
 from facerecon.data.validation.settings import Suites, ValidationSettings
 from facerecon.data.validation.tables import TABLES
 from facerecon.errors import FaceReconError
+from facerecon.files import digest_of, sha256_file, write_text
 from facerecon.yaml_files import read_yaml
 
 SEVERITIES = {"fail": "critical", "warn": "warning"}
@@ -22,13 +22,18 @@ SEVERITIES = {"fail": "critical", "warn": "warning"}
 
 PARAMETERS = ("size",)
 
-EXPECTATIONS: dict[str, Any] = {
-    name: getattr(gxe, name)
-    for name in dir(gxe)
+
+@cache
+def expectation_classes() -> dict[str, Any]:
+    """Great Expectations' classes by name, those that a suite may name."""
+    # imported when it is used: it takes seconds
+    from great_expectations import expectations as gxe
+
     # these look into databases, or at other tables of one
-    if name.startswith("Expect")
-    and name not in ("Expectation", "ExpectQueryResultsToMatchComparison", "ExpectTableRowCountToEqualOtherTable")
-}
+    others = ("Expectation", "ExpectQueryResultsToMatchComparison", "ExpectTableRowCountToEqualOtherTable")
+    return {name: getattr(gxe, name) for name in dir(gxe) if name.startswith("Expect") and name not in others}
+
+
 _OF_ITS_OWN = {
     *("id", "meta", "result_format", "catch_exceptions", "rendered_content", "severity", "windows", "batch_id"),
     "condition_parser",
@@ -36,22 +41,34 @@ _OF_ITS_OWN = {
 """Arguments of every expectation that are no part of what is expected."""
 
 
-def resolve_suites(validation: ValidationSettings, project: Path) -> ValidationSettings:
+def resolve_suites(validation: ValidationSettings, project: Path, checked: Path | None = None) -> ValidationSettings:
     """The settings with what stands in the file of suites in the place of its name; checked.
+
+    The folder ``checked`` remembers what was found usable, so that the next run need not load Great Expectations.
 
     Raises:
         FaceReconError: the file cannot be read, or an entry cannot be used; the line names both, and what is allowed.
     """
     chosen = validation.suites
     if isinstance(chosen, dict):
-        expectations_of(chosen, "validation.suites")
+        _check(chosen, "validation.suites", checked)
         return validation
     try:
         content = read_yaml(project / Path(chosen).expanduser(), chosen, str(ValidationSettings().suites))
     except FaceReconError as error:
         raise FaceReconError(f"validation.suites: {error.message}") from error
-    expectations_of(content, chosen)
+    _check(content, chosen, checked)
     return validation.model_copy(update={"suites": content})
+
+
+def _check(suites: Suites, where: str, checked: Path | None) -> None:
+    made = {"suites": suites, "code": sha256_file(Path(__file__)), "version": version("great-expectations")}
+    seen = checked / digest_of(made) if checked else None
+    if seen and seen.is_file():
+        return
+    expectations_of(suites, where)
+    if seen:
+        write_text(seen, "")
 
 
 def expectations_of(suites: Suites, where: str) -> dict[str, list[Any]]:
@@ -85,13 +102,14 @@ def _expectations(table: str, entry: Any) -> list[Any]:
     if not isinstance(entry, dict) or not isinstance(entry.get("expectation"), str):
         raise _WrongEntryError(f"{entry!r}: must be a mapping that names an `expectation`")
     name, severity = entry["expectation"], entry.get("severity", "fail")
-    if name not in EXPECTATIONS:
-        near = get_close_matches(name, EXPECTATIONS, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"allowed: {', '.join(EXPECTATIONS)}"
+    known = expectation_classes()
+    if name not in known:
+        near = get_close_matches(name, known, n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"allowed: {', '.join(known)}"
         raise _WrongEntryError(f"expectation {name}: Great Expectations has none of this name; {hint}")
     if severity not in SEVERITIES:
         raise _WrongEntryError(f"{name}: severity {severity!r} not among {', '.join(SEVERITIES)}")
-    kind = EXPECTATIONS[name]
+    kind = known[name]
     arguments = {key: value for key, value in entry.items() if key not in ("expectation", "severity")}
     allowed = [field for field in kind.__fields__ if field not in _OF_ITS_OWN]
     for key in arguments:
@@ -127,6 +145,8 @@ def _check_parameters(name: str, value: Any) -> None:
 
 
 def _build(kind: Any, arguments: dict[str, Any]) -> Any:
+    from great_expectations.compatibility.pydantic import ValidationError
+
     try:
         return kind(**arguments)
     except ValidationError as error:

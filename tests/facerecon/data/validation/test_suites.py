@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
+from facerecon.data.validation import suites
 from facerecon.data.validation.settings import ValidationSettings
-from facerecon.data.validation.suites import EXPECTATIONS, expectations_of, resolve_suites
+from facerecon.data.validation.suites import expectation_classes, expectations_of, resolve_suites
 from facerecon.data.validation.tables import TABLES
 from facerecon.errors import FaceReconError
 
@@ -53,7 +54,7 @@ def test_columns_in_a_list_are_an_expectation_each() -> None:
         (3, "faces, entry 2: 3: must be a mapping that names an `expectation`"),
         ({"column": "yaw"}, "must be a mapping that names an `expectation`"),
         (YAW | {"expectation": "ExpectColumnValuesToBeBetwen"}, "did you mean ExpectColumnValuesToBeBetween or "),
-        (YAW | {"expectation": "zzz"}, f"allowed: {', '.join(EXPECTATIONS)}"),
+        (YAW | {"expectation": "zzz"}, f"allowed: {', '.join(expectation_classes())}"),
         (YAW | {"severity": "critical"}, "severity 'critical' not among fail, warn"),
         (YAW | {"column": "jaw"}, f"faces has no column 'jaw'; it has {', '.join(TABLES['faces'])}"),
         (YAW | {"column": ["yaw", "jaw"]}, "faces has no column 'jaw'"),
@@ -91,3 +92,22 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         FaceReconError, match=r"validation.suites: none.yaml: cannot be read .*: give a YAML file such as"
     ):
         resolve_suites(ValidationSettings(suites="none.yaml"), tmp_path)
+
+
+def test_what_was_checked_is_not_checked_again_and_what_is_wrong_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good: Any = {"faces": [{"expectation": "ExpectColumnValuesToNotBeNull", "column": "yaw"}]}
+    settings = ValidationSettings(suites=good)
+    assert resolve_suites(settings, PROJECT, tmp_path / "seen") == settings
+    wrong: Any = {"faces": [{"expectation": "ExpectNothing"}]}
+    for _ in range(2):
+        with pytest.raises(FaceReconError, match="ExpectNothing"):
+            resolve_suites(ValidationSettings(suites=wrong), PROJECT, tmp_path / "seen")
+    asked = []
+    monkeypatch.setattr(suites, "expectations_of", lambda content, where: asked.append(content))
+    assert resolve_suites(settings, PROJECT, tmp_path / "seen") == settings
+    assert not asked
+    monkeypatch.setattr(suites, "version", lambda package: "another")
+    resolve_suites(settings, PROJECT, tmp_path / "seen")
+    assert asked == [good]
