@@ -105,8 +105,6 @@ def ingest(data: DataSettings | tuple[DataSettings, ...], project: Path, frames:
         refused += [(label, _printable(uri), refusal) for uri, refusal in listed.refused]
     several = len(sources) > 1
     allowed = _allowed(photos) if several else {}
-    if alike := names_alike({person_name(photo.identity) for _, photo in photos if photo.identity}):
-        LOG.warning("names that differ only by case are different people: %s", "; ".join(map(" and ".join, alike)))
     moved: dict[str, int] = {}
     rows: list[tuple[Any, ...]] = []
     first_with: dict[str, tuple[str, str]] = {}
@@ -152,13 +150,7 @@ def ingest(data: DataSettings | tuple[DataSettings, ...], project: Path, frames:
     remove_kept(frames, filter(None, taken_out))
     for read in known.values():
         read.write()
-    if moved:
-        LOG.warning(
-            "%d people are in another split than before, for names are compared composed and without blanks at their "
-            "ends: %s; no champion is measured on them",
-            len(moved),
-            ", ".join(f"{name} ({photos} photos)" for name, photos in sorted(moved.items())),
-        )
+    _tell_of_names({person_name(photo.identity) for _, photo in photos if photo.identity}, moved)
     if not rows:
         raise FaceReconError(
             f"data.path: none of the {len(photos)} images under {', '.join(map(str, roots.values()))} can be read "
@@ -175,6 +167,19 @@ def ingest(data: DataSettings | tuple[DataSettings, ...], project: Path, frames:
         passed_over=counted(passed_over),
         moved=tuple(sorted(moved)),
     )
+
+
+def _tell_of_names(names: set[str], moved: dict[str, int]) -> None:
+    """Warn of names that differ only by case, and of people, with their photos, who changed split by their names."""
+    if alike := names_alike(names):
+        LOG.warning("names that differ only by case are different people: %s", "; ".join(map(" and ".join, alike)))
+    if moved:
+        LOG.warning(
+            "%d people are in another split than before, for names are compared composed and without blanks at their "
+            "ends: %s; no champion is measured on them",
+            len(moved),
+            ", ".join(f"{name} ({photos} photos)" for name, photos in sorted(moved.items())),
+        )
 
 
 @dataclass(frozen=True)
@@ -240,13 +245,13 @@ def _unlisted(
     """The class and kind of a file that is no photo of its source, or why it is refused."""
     if uri in archives:
         return Class.ARCHIVE, "", None
-    beside = source_of(source.source).beside
-    if beside and beside(root, uri):
+    layout = source_of(source.source)
+    if layout.beside and layout.beside(root, uri):
         return Class.LIST, "", None
     match kind_of(path):
         case None:
             return Class.OTHER, path.suffix.lower(), None
-        case Kind.PICTURE if source.source in _NAMES_NO_PICTURES:
+        case Kind.PICTURE if not layout.pictures:
             return Class.OTHER, "", _elsewhere("a picture", source, "folder")
         case Kind.PICTURE:
             return Class.OTHER, "", Refusal(Code.NOT_LISTED, f"not in the list: '{source.source}' names no such photo")
@@ -254,10 +259,6 @@ def _unlisted(
             return Class.OTHER, "", _elsewhere("a clip", source, "footage")
         case _:
             return Class.OTHER, "", _elsewhere("an archive", source, "archive")
-
-
-_NAMES_NO_PICTURES = ("archive", "footage", "youtube_faces")
-"""Layouts whose photos lie in other files."""
 
 
 def _elsewhere(what: str, source: DataSettings, other: str) -> Refusal:

@@ -110,7 +110,8 @@ Beside = Callable[[Path, str], bool]
 class Source:
     """A layout: ``photos`` lists what lies under a root, ``parts`` reads a photo's labelled parts where it has them,
     ``companions`` names what lies beside photos and tells of them, ``truth`` reads named arrays, where there are such,
-    ``beside`` knows the layout's lists and companions.
+    ``beside`` knows the layout's lists and companions. ``pictures`` is whether its photos are files of their own, not
+    frames of clips or members of archives alone.
 
     They are functions of a module, so that worker processes find them."""
 
@@ -119,6 +120,7 @@ class Source:
     companions: Companions | None = None
     truth: Truth | None = None
     beside: Beside | None = None
+    pictures: bool = True
 
 
 SOURCES: dict[str, Source] = {}
@@ -129,13 +131,14 @@ def register_source(
     companions: Companions | None = None,
     truth: Truth | None = None,
     beside: Beside | None = None,
+    pictures: bool = True,
 ) -> Callable[[Photos], Photos]:
     """Register a source under its function's name; ValueError if there is one of that name."""
 
     def register(photos: Photos) -> Photos:
         if photos.__name__ in SOURCES:
             raise ValueError(f"the source {photos.__name__!r} is registered twice")
-        SOURCES[photos.__name__] = Source(photos, parts, companions, truth, beside)
+        SOURCES[photos.__name__] = Source(photos, parts, companions, truth, beside, pictures)
         return photos
 
     return register

@@ -47,7 +47,7 @@ class _Member:
     refused: str = ""
 
 
-@register_source()
+@register_source(pictures=False)
 def archive(root: Path, context: SourceContext) -> Iterator[Photo | PassedOver]:
     """Images in all archives under ``root``; an archive that cannot be read is named with its reason.
 

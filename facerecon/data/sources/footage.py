@@ -29,7 +29,7 @@ FRAMES_SUFFIX = ".frames"
 """A folder so named is one clip: its files are the frames, in the order of the numbers in their names."""
 
 
-@register_source()
+@register_source(pictures=False)
 def footage(root: Path, context: SourceContext) -> Iterator[Photo]:
     """The best faces of each track in each clip under ``root``; a clip is a video, or a folder named ``….frames``.
 

@@ -57,7 +57,7 @@ def beside(root: Path, uri: str) -> bool:
     return PurePosixPath(uri).suffix == ".csv"
 
 
-@register_source(companions=companions, beside=beside)
+@register_source(companions=companions, beside=beside, pictures=False)
 def youtube_faces(root: Path, context: SourceContext) -> Iterator[Photo]:
     """Frames of all clips under ``root``; all of a clip are one track, all of a person one identity.
 
