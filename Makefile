@@ -15,8 +15,6 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export DVC_NO_ANALYTICS = 1
 export GX_ANALYTICS_ENABLED = false
 export GRADIO_ANALYTICS_ENABLED = False
-# threads that spin while they wait take the cores from others (facerecon/__init__.py sets the same)
-export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
 .PHONY: help install weights stack sample demo smoke ui test test-all lint format lock bench clean

@@ -3,8 +3,9 @@
 - ``pipeline``: the pipeline beside a bare script of the same work, a run that computes nothing beside `zenml version`,
   `facerecon models` beside the import of MLflow. The work is that of ``configs/ci.yaml`` with more steps, so that it is
   not all start-up.
-- ``waiting``: training steps a second with OpenMP threads that sleep while they wait, as the project sets it, beside
-  threads that spin, as GNU's library does unless told; on an idle machine, and beside a busy process for each core.
+- ``waiting``: images a second of a training as the project starts it, with OpenMP threads that sleep while they wait
+  where others take the cores, beside threads that always sleep, and those that always spin, as in GNU's library unless
+  it is told; on an idle machine, and beside a busy process for each core.
 
 Each side runs in a process of its own, in turn, as often as asked; ratios are of medians. Prints JSON.
 """
@@ -28,7 +29,11 @@ import yaml
 PROJECT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 
-WAITING = {"sleeping": {"OMP_WAIT_POLICY": "PASSIVE"}, "spinning": {"GOMP_SPINCOUNT": "300000"}}
+WAITING: dict[str, dict[str, str]] = {
+    "as_started": {},
+    "sleeping": {"OMP_WAIT_POLICY": "PASSIVE"},
+    "spinning": {"GOMP_SPINCOUNT": "300000"},
+}
 """What tells GNU's OpenMP library how its threads wait; it spins so often where nothing is said."""
 
 
@@ -151,23 +156,29 @@ def busy_processes(count: int) -> Iterator[None]:
 
 
 def waiting(repeats: int, steps: int) -> dict[str, Any]:
-    """Images a second of each side, and how many times as many those have whose threads sleep."""
+    """Images a second of each side, and how many times as many the first two have as the one whose threads spin."""
     rates: dict[str, dict[str, list[float]]] = {"idle": defaultdict(list), "loaded": defaultdict(list)}
     digests: set[str] = set()
+    # this process has decided for its own load already
+    untold = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
     with tempfile.TemporaryDirectory(prefix="facerecon-waiting-") as state:
         command = [sys.executable, "-m", "benchmarks.overhead", "waiting", "--steps", str(steps), "--side", state]
         for place, beside in (("idle", 0), ("loaded", os.cpu_count() or 1)) * repeats:
             for side, environment in WAITING.items():
                 with busy_processes(beside):
-                    said = subprocess.check_output(command, cwd=PROJECT, env=os.environ | environment, text=True)
+                    said = subprocess.check_output(command, cwd=PROJECT, env=untold | environment, text=True)
                 rate, digest = json.loads(said.splitlines()[-1])
                 print(json.dumps({f"{place}, {side}": rate}), flush=True)
                 rates[place][side].append(rate)
                 digests.add(digest)
     return {
         "images_per_second": rates,
-        "sleeping_over_spinning": {
-            place: statistics.median(found["sleeping"]) / statistics.median(found["spinning"])
+        "over_spinning": {
+            place: {
+                side: statistics.median(found[side]) / statistics.median(found["spinning"])
+                for side in WAITING
+                if side != "spinning"
+            }
             for place, found in rates.items()
         },
         "same_weights": len(digests) == 1,
