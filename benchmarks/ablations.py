@@ -21,7 +21,7 @@ import torch
 from benchmarks.command import as_command, write_result
 from benchmarks.inpainting import measured
 from benchmarks.machine import describe_machine
-from benchmarks.recipes import CODE, FEATURES, Recipe, evaluation_masks, faces_of, gmac, train_for, train_ours
+from benchmarks.recipes import FEATURES, Recipe, code, evaluation_masks, faces_of, gmac, train_for, train_ours
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
 from facerecon.data.settings import SplitShares
 from facerecon.errors import DivergedError
@@ -157,7 +157,7 @@ def main() -> None:
         "faces": min(args.faces, len(manifest.split("val"))),
         "data": manifest.digest,
         "rows": digest_of([asdict(row) for row in ROWS]),
-        "code": digest_of([CODE, code_digest("facerecon.tasks.inpainting.evaluator")]),
+        "code": digest_of([code(), code_digest("facerecon.tasks.inpainting.evaluator")]),
         "at_once": args.at_once,
         "machine": {**describe_machine(), "threads": threads},
     }

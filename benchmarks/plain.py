@@ -30,6 +30,8 @@ from facerecon.tasks.inpainting.training import validate
 
 LEARNING_RATE = 1e-3
 
+CPU = torch.device("cpu")
+
 
 class DecodedFaces(Dataset[tuple[Tensor, Tensor, Tensor]]):
     """The train split as PNG files in ``folder``, decoded item by item."""
@@ -59,7 +61,12 @@ class DecodedFaces(Dataset[tuple[Tensor, Tensor, Tensor]]):
 
 
 def train_plainly(
-    manifest: Manifest, masks: MaskSet, settings: InpaintingRun, folder: Path, steps: int
+    manifest: Manifest,
+    masks: MaskSet,
+    settings: InpaintingRun,
+    folder: Path,
+    steps: int,
+    device: torch.device = CPU,
 ) -> tuple[TrainedModel, float]:
     """The best model of ``steps`` steps, and images a second without validation.
 
@@ -72,20 +79,21 @@ def train_plainly(
     loader = DataLoader(faces, training.batch_size, shuffle=True, drop_last=True, collate_fn=collate)
     val_faces = evaluation_faces(manifest, "val", training.validation_faces)
     val_cases = mask_cases(val_faces, masks, "brush")
-    model = build_model(settings.model.family, settings.model.options)
-    criterion = ReconstructionLoss(training.losses)
+    model = build_model(settings.model.family, settings.model.options).to(device)
+    criterion = ReconstructionLoss(training.losses).to(device)
     optimizer = torch.optim.Adam(model.parameters(), LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (1 + math.cos(math.pi * step / steps)) / 2)
 
     def trained(step: int) -> TrainedModel:
-        weights = {name: value.clone() for name, value in model.state_dict().items()}
+        weights = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
         options = settings.model.options.model_dump(mode="json")
         return TrainedModel(settings.model.family, options, manifest.size, step, weights)
 
     best, lowest, seconds, step = trained(0), math.inf, 0.0, 0
     while step < steps:
         since = time.perf_counter()
-        for batch in loader:
+        for read in loader:
+            batch = read.to(device)
             optimizer.zero_grad()
             loss = criterion(model(batch.image, batch.mask), batch, step).total
             if not torch.isfinite(loss):
@@ -97,7 +105,7 @@ def train_plainly(
             faces.progress = min(1.0, step / steps)
             if step % training.validate_every == 0 or step == steps:
                 seconds += time.perf_counter() - since
-                error = validate(model, val_faces, val_cases, torch.device("cpu"))["val/hole_l1/brush"]
+                error = validate(model, val_faces, val_cases, device)["val/hole_l1/brush"]
                 if error < lowest:
                     best, lowest = trained(step), error
                 since = time.perf_counter()

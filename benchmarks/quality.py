@@ -33,10 +33,10 @@ from benchmarks.machine import describe_machine
 from benchmarks.plain import LEARNING_RATE, train_plainly
 from benchmarks.plots import plot_quality
 from benchmarks.recipes import (
-    CODE,
     LOSSES,
     PLAIN,
     Recipe,
+    code,
     evaluation_masks,
     faces_of,
     gmac,
@@ -248,7 +248,7 @@ def main() -> None:
         "machine": describe_machine(),
         "minutes": args.minutes,
         "size": args.size,
-        "code": CODE,
+        "code": code(),
         "masks": masks.digest,
         "judges": JUDGES.model_dump(include={"lpips_backbone", "identity_network"}),
         "losses": InpaintingRun.model_validate({"training": {"losses": LOSSES}}).training.losses.model_dump(),

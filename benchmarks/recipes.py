@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,6 @@ from facerecon.tasks.inpainting.network import network_of
 from facerecon.tasks.inpainting.training import validate
 from facerecon.training.precision import precision_of
 from facerecon.weights import weights_path
-from ops.code import code_digest
 
 FEATURES = [16, 32, 64, 128, 256]
 PLAIN = {"family": "unet_attention", "options": {"features": FEATURES, "attention": False, "confidence": False}}
@@ -120,13 +120,14 @@ Trained = tuple[TrainedModel, dict[str, Any]]
 FAMILIES = ("facerecon.models.unet_attention", "facerecon.models.unet_fill")
 """The networks that recipes may train."""
 
-CODE = digest_of(
-    [
-        code_digest("facerecon.experiment", "facerecon.tasks.inpainting.training", *FAMILIES),
-        *(sha256_file(Path(__file__).with_name(name)) for name in ("recipes.py", "plain.py")),
-    ]
-)
-"""Digest of the code and the libraries that train, when this process started."""
+
+@cache
+def code() -> str:
+    """Digest of the code and the libraries that train, when this process first asked for it."""
+    from ops.code import code_digest  # not where only the library is, as on a borrowed GPU
+
+    files = (sha256_file(Path(__file__).with_name(name)) for name in ("recipes.py", "plain.py"))
+    return digest_of([code_digest("facerecon.experiment", "facerecon.tasks.inpainting.training", *FAMILIES), *files])
 
 
 def cache_key(train_function: Train, recipe: Recipe, data: Any) -> str:
@@ -134,7 +135,7 @@ def cache_key(train_function: Train, recipe: Recipe, data: Any) -> str:
     manifest, masks = data
     settings = settings_of(recipe, PROBE)
     bits = precision_of(settings.training)
-    made = digest_of([CODE, train_function.__name__, settings.model_dump(mode="json"), bits, describe_machine()])
+    made = digest_of([code(), train_function.__name__, settings.model_dump(mode="json"), bits, describe_machine()])
     return "-".join((manifest.digest[:8], masks.digest[:8], made[:8]))
 
 

@@ -23,7 +23,7 @@ import torch
 from benchmarks.command import as_command, write_result
 from benchmarks.inpainting import InpaintingRun
 from benchmarks.machine import describe_machine
-from benchmarks.plain import train_plainly
+from benchmarks.plain import CPU, train_plainly
 from benchmarks.recipes import PLAIN, Recipe, Train, evaluation_masks, faces_of, settings_of, train_ours
 from facerecon.corruption.frozen import MaskSet
 from facerecon.corruption.training_masks import TrainingMasks
@@ -33,6 +33,7 @@ from facerecon.data.settings import SplitShares
 from facerecon.models import build_model
 from facerecon.tasks.inpainting.dataset import TrainingFaces, collate
 from facerecon.tasks.inpainting.losses import ReconstructionLoss
+from facerecon.training.precision import precision_of
 from facerecon.training.processes import keep_freed_memory
 
 LOOPS: dict[str, tuple[Train, dict[str, Any]]] = {
@@ -64,31 +65,46 @@ def speeds(rounds: int) -> dict[str, list[float]]:
     return found
 
 
-def parts(manifest: Manifest, settings: InpaintingRun) -> dict[str, float]:
-    """Shares of a step's time: making the batch, forward, the loss with its networks, backward, the optimiser."""
+def parts(manifest: Manifest, settings: InpaintingRun, device: torch.device = CPU) -> dict[str, float]:
+    """Shares of a step's time: reading and augmenting faces, drawing masks, moving the batch to the device, forward,
+    the loss with its networks, backward, the optimiser; each is waited for."""
     keep_freed_memory()
     training = settings.training
-    faces = TrainingFaces(manifest, training.augmentation, TrainingMasks(settings.masks, manifest.size), settings.seed)
+    draw = TrainingMasks(settings.masks, manifest.size)
     torch.manual_seed(settings.seed)
-    model = build_model(settings.model.family, settings.model.options).to(memory_format=torch.channels_last)
-    criterion = ReconstructionLoss(training.losses)
+    model = build_model(settings.model.family, settings.model.options)
+    model = model.to(device).to(memory_format=torch.channels_last)
+    criterion = ReconstructionLoss(training.losses).to(device)
+    half = precision_of(training) == "bf16-mixed"
     optimizer = torch.optim.AdamW(model.parameters(), training.learning_rate, fused=True)
     spent: defaultdict[str, float] = defaultdict(float)
     since = time.perf_counter()
 
     def lap(name: str) -> None:
         nonlocal since
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
         now = time.perf_counter()
         spent[name] += now - since
         since = now
 
+    def timed_draw(*arguments: Any) -> Any:
+        lap("faces")
+        mask = draw(*arguments)
+        lap("masks")
+        return mask
+
+    faces = TrainingFaces(manifest, training.augmentation, timed_draw, settings.seed)
     sampler = StepSampler(len(faces), training.batch_size, training.steps, settings.seed)
     for step, draws in enumerate(sampler):
-        batch = collate(faces.__getitems__(draws))
-        lap("batch")
-        output = model(batch.image, batch.mask)
-        lap("forward")
-        loss = criterion(output, batch, step).total
+        read = collate(faces.__getitems__(draws))
+        lap("faces")
+        batch = read.to(device)
+        lap("to_device")
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            output = model(batch.image, batch.mask)
+            lap("forward")
+            loss = criterion(output, batch, step).total
         lap("loss_forward")
         loss.backward()
         lap("backward")
@@ -128,7 +144,7 @@ def main() -> None:
         "machine": describe_machine(),
         "images_per_second": rates,
         "over_plain": {loop: median(rates[loop]) / median(rates["plain"]) for loop in LOOPS if loop != "plain"},
-        "shares_of_a_step": parts(manifest, settings_of(recipe, args.steps)),
+        "shares_of_a_step": parts(manifest, settings_of(replace(recipe, changes=LOOPS["ours"][1]), args.steps)),
     }
     write_result(args.out, result)
     print(json.dumps({"over_plain": result["over_plain"], **result["shares_of_a_step"]}))

@@ -4,11 +4,11 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-import pillow_heif
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
@@ -21,8 +21,6 @@ MAX_PIXELS = 100_000_000
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG2000", "AVIF", "HEIF")
 """What is opened, whatever a file is named: Pillow hands some other formats to outside programs (Ghostscript)."""
-
-pillow_heif.register_heif_opener()
 
 # its remarks on odd metadata name files of this machine; set once, because catch_warnings is not safe in threads
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -106,6 +104,7 @@ def _opened(content: bytes) -> Iterator[Image.Image]:
         raise UnsupportedFormatError(
             f"no photo but {found.name}" if found.read else f"a format that is not read: {found.name}"
         )
+    _register_heif()
     try:
         image = Image.open(BytesIO(content), formats=_FORMATS)
     except UnidentifiedImageError as error:
@@ -122,6 +121,14 @@ def _opened(content: bytes) -> Iterator[Image.Image]:
         if codes and (curve := HDR_TRANSFERS.get(codes[1])) and "icc_profile" not in image.info:
             raise HdrImageError(f"high dynamic range ({curve})")
         yield image
+
+
+@cache
+def _register_heif() -> None:
+    """Let Pillow read HEIF; its decoder is loaded with the first photo, and never where only crops are read."""
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
 
 
 def _is_raw(image: Image.Image) -> bool:
