@@ -25,9 +25,9 @@ class Scale:
     """How large the same cells are: for a GPU, or small, for a CPU.
 
     ``batch`` faces in a trained recipe's batch, ``steps`` of a training that is about correctness, ``probe`` steps by
-    which speed is measured before a length is fixed; the networks ``ours``, ``plain`` and ``large``. Of throughput:
-    ``sizes`` in pixels, ``images`` in a batch, the side of the ``matrix`` product, ``seconds`` a cell. ``faces`` are
-    measured.
+    which speed is measured before a length is fixed; the networks ``ours``, ``plain`` and ``large``, and which of them
+    is ``exported``. Of throughput: ``sizes`` in pixels, ``images`` in a batch, the side of the ``matrix`` product,
+    ``seconds`` a cell. ``faces`` are measured.
     """
 
     batch: int
@@ -36,6 +36,7 @@ class Scale:
     ours: Mapping[str, Any]
     plain: Mapping[str, Any]
     large: Mapping[str, Any]
+    exported: str
     sizes: tuple[int, ...]
     images: int
     matrix: int
@@ -51,6 +52,7 @@ SCALES = {
         ours={"family": "unet_fill", "options": {}},
         plain=PLAIN,
         large={"family": "unet_attention", "options": {"features": [64, 128, 256, 512, 1024]}},
+        exported="ours",
         sizes=(128, 256),
         images=32,
         matrix=8192,
@@ -64,6 +66,7 @@ SCALES = {
         ours={"family": "unet_fill", "options": {"features": [4, 8, 16], "prior_grid": 16, "prior_iterations": 2}},
         plain={"family": "unet_attention", "options": {"features": [4, 8, 16], "attention": False}},
         large={"family": "unet_attention", "options": {"features": [8, 16, 32]}},
+        exported="plain",
         sizes=(32, 64),
         images=2,
         matrix=256,
@@ -100,13 +103,16 @@ class Context:
 
     def recipe(self, name: str, precision: str, **changes: Any) -> Recipe:
         """A recipe, "ours" or "plain" (the plain network, tuned, in the project's loop), on this device."""
-        chosen = {"training.accelerator": self.device.type, "training.precision": precision} | changes
+        chosen: dict[str, Any] = {"training.accelerator": self.device.type, "training.precision": precision}
+        if self.device.type == "cpu" and precision != "32-true":
+            # without instructions for 16 bits its network takes seconds a step
+            chosen["training.losses.identity"] = 0.0
         return Recipe(
             dict(self.scale.ours if name == "ours" else self.scale.plain),
             RATES[name],
             coarse=COARSE if name == "ours" else 0.0,
             batch=self.scale.batch,
-            changes=chosen,
+            changes=chosen | changes,
         )
 
     def settings(self, name: str, precision: str, steps: int, **changes: Any) -> InpaintingRun:

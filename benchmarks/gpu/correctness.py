@@ -41,7 +41,7 @@ def run(context: Context) -> None:
         for deterministic, said in ((False, ""), (True, ", deterministic algorithms")):
             measure(f"one step twice{said}: {name}", partial(_repeats, context, name, best, deterministic))
     # last: the exporter takes as long as all others
-    measure("parity", lambda: _parity(context, results["32-true"].best))
+    measure("parity", partial(_parity, context))
 
 
 def _train(context: Context, folder: Path, settings: InpaintingRun, stop_after: int | None = None) -> TrainingResult:
@@ -107,18 +107,19 @@ def deterministic_algorithms(wanted: bool) -> Iterator[None]:
         torch.use_deterministic_algorithms(before)
 
 
-def _parity(context: Context, trained: TrainedModel) -> Mapping[str, Any]:
+def _parity(context: Context) -> Mapping[str, Any]:
     """How near the device and ONNX Runtime on the CPU come to PyTorch on the CPU, in dB, by output.
 
     "tf32" is the device as PyTorch leaves it, whose convolutions may round to 10 bits of mantissa; "fp32" is without.
     """
-    task = get_task("inpainting")
+    task, name = get_task("inpainting"), context.scale.exported
+    trained = _train(context, Path("exported"), context.settings(name, "32-true", 1)).best
     inputs = task.parity_inputs(context.kit.faces, MaskCases(context.kit.masks), PARITY_FACES)
     module, signature = task.contract(trained), task.signature
     # what falls short is a figure here, not a refusal
     exported = export(module, signature, inputs, {}, min_parity=0.0)
     expected = open_session(exported.content, torch.get_num_threads()).run(None, dict(inputs))
-    figures: dict[str, Any] = {"onnxruntime": exported.report["parity_psnr"]}
+    figures: dict[str, Any] = {"network": name, "onnxruntime": exported.report["parity_psnr"]}
     on_device = module.to(context.device)
     tensors = [torch.from_numpy(inputs[value.name]).to(context.device) for value in signature.inputs]
     for name, allowed in (("tf32", True), ("fp32", False)):

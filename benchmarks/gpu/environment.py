@@ -34,11 +34,11 @@ class KitError(Exception):
     """What the user must do before anything can be measured, in one line."""
 
 
-def packages() -> dict[str, str]:
-    """The modules that may be imported, and their requirements."""
+def packages(needed: bool = False) -> dict[str, str]:
+    """The modules that may be imported, or only those that are ``needed``, and their requirements."""
     lines = PACKAGES.read_text(encoding="utf-8").splitlines()
-    pairs = (line.split() for line in lines if line and not line.startswith("#"))
-    return {pair[0]: pair[1] for pair in pairs}
+    rows = [line.split() for line in lines if not line.startswith("#")]
+    return {module: requirement for module, requirement, *indirect in rows if not (needed and indirect)}
 
 
 def tree_digest(root: Path = PROJECT) -> str:
@@ -78,7 +78,7 @@ def read_about(kit: Path) -> dict[str, Any]:
 
 def missing() -> list[str]:
     """The modules that are needed and cannot be found."""
-    return [name for name in (*packages(), *CARRIED) if importlib.util.find_spec(name) is None]
+    return [name for name in (*packages(needed=True), *CARRIED) if importlib.util.find_spec(name) is None]
 
 
 def provide(kit: Path) -> None:
