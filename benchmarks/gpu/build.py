@@ -15,15 +15,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from benchmarks.command import as_command
 from benchmarks.gpu.environment import CARRIED, PROJECT, tree_digest
 from benchmarks.gpu.kit import pack_faces
+from benchmarks.inpainting import InpaintingRun
 from benchmarks.recipes import faces_of
 from facerecon.corruption.frozen import build_mask_set
 from facerecon.data.settings import SplitShares
 from facerecon.errors import FaceReconError
 from facerecon.files import sha256_bytes, sha256_file, write_json
 from facerecon.randomness import unit_interval
+from facerecon.settings import first_problem
 from facerecon.synthetic import write_dataset
 from facerecon.weights import weights_path
 from ops.lineage import git, uncommitted_diff
@@ -102,7 +106,10 @@ def build(out: Path, photos: Path | None, source: str, size: int, count: int, st
     state.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-unfinished-", dir=out.resolve().parent) as temporary:
         folder = Path(temporary) / "kit"
-        manifest = faces(photos, source, size, count, state)
+        try:
+            manifest = faces(photos, source, size, count, state)
+        except ValidationError as error:
+            raise FaceReconError(first_problem(error, "the kit's faces", InpaintingRun)) from None
         pack_faces(manifest, folder)
         masks = build_mask_set(folder / "masks", size, FAMILIES, LEVELS, MASKS)
         (folder / "weights").mkdir()

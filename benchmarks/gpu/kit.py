@@ -1,6 +1,5 @@
 """The kit: aligned faces, frozen masks and the teachers' weights, in few small files."""
 
-import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -67,12 +66,11 @@ def pack_faces(manifest: Manifest, folder: Path) -> None:
 
 
 def open_kit(folder: Path, about: dict[str, Any], state: Path) -> Kit:
-    """Unpack the kit's faces into a store under ``state``, unless they are there; its weights are used from then on.
+    """Unpack the kit's faces into a store under ``state``, unless they are there.
 
     Raises:
         FaceReconError: a crop cannot be decoded, or the masks are not those that ``about`` names.
     """
-    os.environ["FACERECON_WEIGHTS"] = str((folder / "weights").resolve())
     rows = pd.read_parquet(folder / "faces.parquet")
     store = state / f"faces-{about['files']['faces.safetensors'][:16]}"
     if not (store / "whole").is_file():

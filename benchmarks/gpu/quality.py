@@ -155,14 +155,15 @@ def _train(
     probe, *_ = _experiment(context, name, precision, context.scale.probe)
     since = time.monotonic()
     done = probe.train(folder / "probe", probe.provenance)
-    spent, last = 0.0, 0.0
-    for row in done.history:
-        spent += (row["step"] - last) * context.scale.batch / row["images_per_second"]
-        last = row["step"]
+    rows = done.history
+    quarter, last = rows[0]["step"] * context.scale.batch, rows[-1]["step"]
+    spent = sum(quarter / row["images_per_second"] for row in rows)
+    # the first quarter warms up; the second has steps of the same kind
+    planned = spent + quarter * (1 / rows[1]["images_per_second"] - 1 / rows[0]["images_per_second"])
     beside = time.monotonic() - since - spent
     context.recorder.check()
     left = until - time.monotonic() - beside
-    steps = max(context.scale.probe, int(MARGIN * left * last / spent))
+    steps = max(context.scale.probe, int(MARGIN * left * last / planned))
     experiment, settings, points = _experiment(context, name, precision, steps)
     experiment.problem = watched = _Watched(experiment.problem, points, context)
     result = experiment.train(folder / "run", experiment.provenance)

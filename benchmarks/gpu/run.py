@@ -4,10 +4,12 @@ They are forked after everything has been imported, which takes long, and before
 threads; so this process does neither.
 """
 
+import ctypes
 import multiprocessing
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -40,6 +42,9 @@ SHARES = {"correctness": 60, "throughput": 120, "quality": 270}
 
 GRACE = 10.0
 """Seconds beyond its time after which a part is killed; the last one's are kept back from the start."""
+
+PR_SET_PDEATHSIG = 1
+"""From Linux's ``sys/prctl.h``."""
 
 STARTING = 120.0
 """Seconds in which the kit must be unpacked and the GPU found."""
@@ -86,7 +91,14 @@ def run(kit: Path, about: dict[str, Any], out: Path, until: float, name: str, pa
 
 def _forked(work: Callable[[], int], seconds: float) -> int | None:
     """The exit status of ``work`` in a process of its own, None if it was killed after so many seconds."""
-    process = multiprocessing.get_context("fork").Process(target=lambda: sys.exit(work()))
+
+    def target() -> None:
+        if sys.platform == "linux":
+            # whoever kills this run means its part, too
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        sys.exit(work())
+
+    process = multiprocessing.get_context("fork").Process(target=target)
     process.start()
     try:
         process.join(seconds)
@@ -115,6 +127,8 @@ def _run_part(
     since = time.monotonic()
 
     def work() -> int:
+        # of the loss's networks: nothing can be fetched here
+        os.environ["FACERECON_WEIGHTS"] = str((kit / "weights").resolve())
         recorder = Recorder(out / FILE, call, part, since + seconds)
         PARTS[part](Context(open_kit(kit, about, state), device_of(name), recorder, out, state))
         return min(1, recorder.failed)

@@ -37,9 +37,6 @@ WARM_UP = 3
 LOOP_SECONDS = 6
 """Seconds of a loop, in those of a cell."""
 
-COMPILING = 20.0
-"""Seconds without which nothing is compiled."""
-
 
 def run(context: Context) -> None:
     """Measure all cells, the most telling first."""
@@ -55,7 +52,7 @@ def run(context: Context) -> None:
     ]
 
     def cell(name: str, size: int, phase: str, way: str, compiled: bool = False) -> None:
-        model, needs = networks[name], COMPILING if compiled else 0.0
+        model, needs = networks[name], scale.compiling if compiled else 0.0
         figures = partial(_network, context, model, size, phase == "training", *WAYS[way], peaks, compiled)
         about = {"network": name, "px": size, "phase": phase, "way": "compiled, " + way if compiled else way}
         measure(f"{name}, {size} px, {phase}, {about['way']}", figures, needs, **about)
@@ -191,9 +188,9 @@ def _loop(context: Context, train: Train, precision: str, changes: Mapping[str, 
         folder = context.state / "loops" / f"{time.monotonic_ns()}"
         return train(kit.faces, kit.masks, settings, folder, steps)[1]
 
-    probed = rate_of(scale.probe // 2)
+    probed = rate_of(scale.probe // 4)
     context.recorder.check()
-    steps = max(scale.probe // 2, int(LOOP_SECONDS * scale.seconds * probed / scale.batch))
+    steps = max(scale.probe // 4, int(LOOP_SECONDS * scale.seconds * probed / scale.batch))
     return {"images_per_second": rate_of(steps), "steps": steps, "batch": scale.batch}
 
 
