@@ -40,8 +40,8 @@ POINTS = (0.25, 0.5, 1.0)
 MEASURING = 0.15
 """Share of the part's time that is kept for measuring what was trained."""
 
-MARGIN = 0.93
-"""Share of a recipe's time that its steps are planned for: a recipe that is late would be cut off."""
+MARGIN = 0.95
+"""Share of a recipe's time that its steps are planned for: it takes of the next one's if it is late."""
 
 SHOWN = 6
 """Faces on the sheet."""
@@ -51,15 +51,20 @@ def run(context: Context) -> None:
     """Train and measure all recipes; their models come back as files."""
     faces = evaluation_faces(context.kit.faces, "test", context.scale.faces)
     cases = mask_cases(faces, context.kit.masks)
-    seconds = context.recorder.left() * (1 - MEASURING) / len(RECIPES)
+    planned = context.recorder.left()
     methods: dict[str, Fill] = {name: fill_by_baseline(name) for name in BASELINES}
     context.recorder.measure("baselines", partial(_figures, methods, faces, cases), **_about(faces))
+    probes = [
+        context.recorder.measure(f"probed: {name}, {precision}", partial(_probe, context, name, precision))
+        for name, precision in RECIPES
+    ]
+    seconds = (context.recorder.left() - MEASURING * planned) / len(RECIPES)
     shown = {"telea": methods["telea"]}
-    for name, precision in RECIPES:
+    for (name, precision), probe in zip(RECIPES, probes, strict=True):
         models: dict[float, TrainedModel] = {}
         row = context.recorder.measure(
             f"trained: {name}, {precision}",
-            partial(_train, context, name, precision, seconds, models),
+            partial(_train, context, name, precision, seconds, probe, models),
             recipe=name,
             precision=precision,
             allowed_seconds=round(seconds, 1),
@@ -143,30 +148,40 @@ def _experiment(
     return experiment, settings, {int(4 * share) * every: share for share in POINTS}
 
 
-def _train(
-    context: Context, name: str, precision: str, seconds: float, models: dict[float, TrainedModel]
-) -> Mapping[str, Any]:
-    """Train for about so many seconds, probing the speed first, within them; ``models`` gets those at ``POINTS``.
+def _probe(context: Context, name: str, precision: str) -> Mapping[str, Any]:
+    """Seconds of a step, and those beside steps, by a short training that has as many coarse steps as a long one.
 
-    The probe has as many coarse steps as the training has, so that its rate is the training's.
+    The first quarter of the steps warms up; it is counted as the second, whose steps are of the same kind.
     """
-    until = time.monotonic() + seconds
-    folder = context.state / "quality" / f"{name}-{precision}"
-    probe, *_ = _experiment(context, name, precision, context.scale.probe)
+    experiment, settings, _ = _experiment(context, name, precision, context.scale.probe)
     since = time.monotonic()
-    done = probe.train(folder / "probe", probe.provenance)
-    rows = done.history
-    quarter, last = rows[0]["step"] * context.scale.batch, rows[-1]["step"]
-    spent = sum(quarter / row["images_per_second"] for row in rows)
-    # the first quarter warms up; the second has steps of the same kind
-    planned = spent + quarter * (1 / rows[1]["images_per_second"] - 1 / rows[0]["images_per_second"])
-    beside = time.monotonic() - since - spent
-    context.recorder.check()
-    left = until - time.monotonic() - beside
-    steps = max(context.scale.probe, int(MARGIN * left * last / planned))
+    done = experiment.train(context.state / "quality" / f"probe-{name}-{precision}", experiment.provenance)
+    whole = time.monotonic() - since
+    quarters, last = [0.0] * 4, 0.0
+    for row in done.history:
+        seconds = (row["step"] - last) * context.scale.batch / row["images_per_second"]
+        quarters[int(4 * last / settings.training.steps)] += seconds
+        last = row["step"]
+    _, second, *others = quarters
+    return {"step_seconds": (2 * second + sum(others)) / last, "beside_seconds": whole - sum(quarters)}
+
+
+def _train(
+    context: Context,
+    name: str,
+    precision: str,
+    seconds: float,
+    probe: Mapping[str, Any],
+    models: dict[float, TrainedModel],
+) -> Mapping[str, Any]:
+    """Train for about so many seconds, as a ``probe`` foresees; ``models`` gets those at ``POINTS``."""
+    if probe["outcome"] != OK:
+        raise CutOffError
+    folder = context.state / "quality" / f"{name}-{precision}"
+    steps = max(context.scale.probe, int((MARGIN * seconds - probe["beside_seconds"]) / probe["step_seconds"]))
     experiment, settings, points = _experiment(context, name, precision, steps)
     experiment.problem = watched = _Watched(experiment.problem, points, context)
-    result = experiment.train(folder / "run", experiment.provenance)
+    result = experiment.train(folder, experiment.provenance)
     if len(watched.models) < len(POINTS):
         raise CutOffError
     models |= watched.models

@@ -168,6 +168,8 @@ def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:
 
 def _correctness(cells: Sequence[Row]) -> list[str]:
     def bits(row: Row) -> str:
+        if "refused" in row:
+            return f"refused: {row['refused']}"
         if row.get("equal_bits") is None:
             return _shown(row, "equal_bits", "")
         return "equal, bit for bit" if row["equal_bits"] else f"differ by up to {row['largest_difference']:.2g}"

@@ -96,7 +96,8 @@ class Recorder:
         row = {"row": "cell", "call": self.call, "part": self.part, "cell": cell, **about, **found}
         row |= {"outcome": outcome, "seconds": round(time.monotonic() - since, 2)}
         append(self.file, row)
-        print(json.dumps({f"{self.part}: {cell}": outcome, **found}), flush=True)
+        numbers = {name: value for name, value in found.items() if isinstance(value, int | float)}
+        print(json.dumps({f"{self.part}: {cell}": outcome, **numbers}), flush=True)
         return row
 
 

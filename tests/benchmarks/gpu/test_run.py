@@ -89,6 +89,7 @@ def test_quality_is_a_curve_over_equal_seconds(measured: Measured) -> None:
             continue
         seconds = [found[f"measured: {name}, {precision}, after {share:g}"]["trained_seconds"] for share in POINTS]
         assert 0 < seconds[0] < seconds[1] < seconds[2]
+        assert seconds[2] == pytest.approx(trained["allowed_seconds"], rel=0.6)
         model = TrainedModel.read(out / f"{name}-{precision}.safetensors")
         assert (model.digest, model.step) == (trained["digest"], trained["steps"])
         figures = found[f"measured: {name}, {precision}, after 1"]["figures"]
