@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.gpu.environment import KitError, provide, read_about
+from benchmarks.gpu.environment import PARTS, KitError, provide, read_about
 
 
 def main() -> int:
@@ -20,20 +20,20 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=480.0)
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--parts", default="correctness,throughput,quality", help="a list with commas")
+    parser.add_argument("--parts", default=",".join(PARTS), help="a list with commas")
     args = parser.parse_args()
     until = time.monotonic() + args.seconds
+    parts = args.parts.split(",")
+    if unknown := [part for part in parts if part not in PARTS]:
+        parser.error(f"--parts: {', '.join(map(repr, unknown))} not among {', '.join(PARTS)}")
     try:
         about = read_about(args.kit)
         provide(args.kit)
     except KitError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
-    from benchmarks.gpu.run import PARTS, run
+    from benchmarks.gpu.run import run
 
-    parts = args.parts.split(",")
-    if unknown := [part for part in parts if part not in PARTS]:
-        parser.error(f"--parts: {', '.join(map(repr, unknown))} not among {', '.join(PARTS)}")
     return run(args.kit, about, args.out, until, args.device, parts)
 
 

@@ -104,6 +104,7 @@ def build(out: Path, photos: Path | None, source: str, size: int, count: int, st
         FaceReconError: it would be too large, or its parts cannot be had.
     """
     state.mkdir(parents=True, exist_ok=True)
+    size_of_tree = tree_size()
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-unfinished-", dir=out.resolve().parent) as temporary:
         folder = Path(temporary) / "kit"
         try:
@@ -129,7 +130,7 @@ def build(out: Path, photos: Path | None, source: str, size: int, count: int, st
         }
         write_json(folder / "kit.json", about)
         size_of_kit = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        whole = size_of_kit + tree_size()
+        whole = size_of_kit + size_of_tree
         if size_of_kit > MOST or whole > MOST_WITH_TREE:
             raise FaceReconError(
                 f"the kit has {size_of_kit / MIB:.1f} MiB, {whole / MIB:.1f} with the tree; expected at most "

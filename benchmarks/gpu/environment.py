@@ -26,6 +26,9 @@ CARRIED = {
 }
 """Modules whose wheels the kit brings, and their distributions."""
 
+PARTS = ("correctness", "throughput", "quality")
+"""The parts of a run, in their order."""
+
 _CODE = ("benchmarks", "facerecon")
 _SUFFIXES = {".py", ".html", ".j2", ".txt"}
 

@@ -31,11 +31,12 @@ from benchmarks.gpu.results import CUT_OFF, FILE, OK, Recorder, append
 from benchmarks.machine import describe_machine
 from facerecon.errors import FaceReconError
 
-PARTS: dict[str, Callable[[Context], None]] = {
+RUN: dict[str, Callable[[Context], None]] = {
     "correctness": correctness.run,
     "throughput": throughput.run,
     "quality": quality.run,
 }
+"""What measures each part."""
 
 SHARES = {"correctness": 60, "throughput": 120, "quality": 270}
 """Of the time that is left when a part begins it gets its share among those to come."""
@@ -130,7 +131,7 @@ def _run_part(
         # of the loss's networks: nothing can be fetched here
         os.environ["FACERECON_WEIGHTS"] = str((kit / "weights").resolve())
         recorder = Recorder(out / FILE, call, part, since + seconds)
-        PARTS[part](Context(open_kit(kit, about, state), device_of(name), recorder, out, state))
+        RUN[part](Context(open_kit(kit, about, state), device_of(name), recorder, out, state))
         return min(1, recorder.failed)
 
     code = _forked(work, seconds + GRACE)

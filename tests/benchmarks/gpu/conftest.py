@@ -49,6 +49,6 @@ def measured(
     out = tmp_path_factory.mktemp("measured")
     calls = [
         run_kit(built, out, "--device", "cpu", "--seconds", "240", "--parts", "correctness,throughput"),
-        run_kit(built, out, "--device", "cpu", "--seconds", "60", "--parts", "quality"),
+        run_kit(built, out, "--device", "cpu", "--seconds", "50", "--parts", "quality"),
     ]
     return out, calls

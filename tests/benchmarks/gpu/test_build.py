@@ -49,8 +49,9 @@ def test_a_kit_names_neither_people_nor_files(built: Path, packed: Manifest) -> 
 
 
 def test_faces_are_chosen_by_hash(built: Path, packed: Manifest) -> None:
-    fewer = faces(None, "folder", 64, 20, built.parent / "state-of-few")
+    fewer = faces(built.parent / "state" / "drawn-60", "folder", 64, 20, built.parent / "state")
     assert len(fewer.faces) == 20
+    assert set(fewer.faces["face"]) < set(packed.faces["face"])
     again = faces(None, "folder", 64, 60, built.parent / "state")
     assert again.digest == packed.digest
 

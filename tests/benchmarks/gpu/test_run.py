@@ -118,7 +118,7 @@ def test_a_killed_run_leaves_all_that_it_had_measured(built: Path, tmp_path: Pat
 def test_a_part_that_hangs_is_cut_off(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "GRACE", 0.5)
     monkeypatch.setattr(
-        running, "PARTS", {"throughput": lambda context: time.sleep(60), "quality": lambda context: None}
+        running, "RUN", {"throughput": lambda context: time.sleep(60), "quality": lambda context: None}
     )
     about = running_about(built)
     until = time.monotonic() + 20
@@ -129,7 +129,7 @@ def test_a_part_that_hangs_is_cut_off(built: Path, tmp_path: Path, monkeypatch: 
 
 
 def test_a_part_that_crashes_costs_no_other(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "PARTS", {"throughput": lambda context: os._exit(9), "quality": lambda context: None})
+    monkeypatch.setattr(running, "RUN", {"throughput": lambda context: os._exit(9), "quality": lambda context: None})
     run = partial(running.run, built, running_about(built), tmp_path, time.monotonic() + 60, "cpu")
     assert run(["throughput", "quality"]) == 1
     parts = [(row["part"], row["outcome"]) for row in read(tmp_path / FILE) if row["row"] == "part"]
