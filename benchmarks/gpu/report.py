@@ -123,7 +123,7 @@ def section(rows: Sequence[Row]) -> str:
     if cut := sorted(
         {f"{row['part']} ({row['outcome']})" for row in rows if row["row"] == "part" and row["outcome"] != OK}
     ):
-        said += f" Parts that did not end by themselves: {', '.join(cut)}."
+        said += f" Not measured whole: {', '.join(cut)}."
     return "\n".join(
         [
             said,

@@ -78,8 +78,11 @@ def run(kit: Path, about: dict[str, Any], out: Path, until: float, name: str, pa
     state = Path(tempfile.mkdtemp(prefix="facerecon-gpu-run-"))
     try:
         row = {"row": "call", "call": call, "asked_seconds": round(until - time.monotonic(), 1), "parts": list(parts)}
-        if failed := _forked(partial(_begin, kit, about, out, state, name, row), STARTING):
-            return failed
+        begun = _forked(partial(_begin, kit, about, out, state, name, row), STARTING)
+        if begun is None:
+            FaceReconError(f"the device did not answer within {STARTING:.0f} s: check `nvidia-smi`").show()
+        if begun != 0:
+            return 1
         statuses = []
         for index, part in enumerate(parts):
             left = until - time.monotonic() - GRACE
@@ -131,11 +134,15 @@ def _run_part(
         # of the loss's networks: nothing can be fetched here
         os.environ["FACERECON_WEIGHTS"] = str((kit / "weights").resolve())
         recorder = Recorder(out / FILE, call, part, since + seconds)
-        RUN[part](Context(open_kit(kit, about, state), device_of(name), recorder, out, state))
+        try:
+            RUN[part](Context(open_kit(kit, about, state), device_of(name), recorder, out, state))
+        except FaceReconError as error:
+            error.show()
+            return 1
         return min(1, recorder.failed)
 
     code = _forked(work, seconds + GRACE)
-    outcome = {0: OK, 1: "a cell failed", None: CUT_OFF}.get(code, f"ended with status {code}")
+    outcome = {0: OK, 1: "failed in part", None: CUT_OFF}.get(code, f"ended with status {code}")
     spent = round(time.monotonic() - since, 2)
     row = {"row": "part", "call": call, "part": part, "outcome": outcome}
     append(out / FILE, row | {"asked_seconds": round(seconds, 2), "seconds": spent})

@@ -95,7 +95,7 @@ def test_the_tables_hold_the_figures(back: Path, kit: Path) -> None:
     collect(back, kit)
     said = section(read(report.KEPT))
     for line in (
-        "2,500 faces of 1,535 people (lfw) at 128 px. Parts that did not end by themselves: throughput (cut off).",
+        "2,500 faces of 1,535 people (lfw) at 128 px. Not measured whole: throughput (cut off).",
         "| killed and resumed in 32-true | differ by up to 2e-05 |",
         "| one step twice, deterministic algorithms: ours | refused: cumsum has none |",
         "| 16-mixed trains | 1.0021 of 32 bits' error on val |",

@@ -127,6 +127,17 @@ def test_a_part_that_hangs_is_cut_off(built: Path, tmp_path: Path, monkeypatch: 
     assert status == 0
 
 
+def test_a_device_that_does_not_answer_ends_it_in_one_line(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(running, "STARTING", 0.5)
+    monkeypatch.setattr(running, "device_of", lambda name: time.sleep(60))
+    assert running.run(built, running_about(built), tmp_path, time.monotonic() + 60, "cpu", ["quality"]) == 1
+    [line] = capfd.readouterr().err.strip().splitlines()
+    assert line.startswith("Error: the device did not answer within 0 s")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_part_that_crashes_costs_no_other(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "RUN", {"throughput": lambda context: os._exit(9), "quality": lambda context: None})
     run = partial(running.run, built, running_about(built), tmp_path, time.monotonic() + 60, "cpu")
