@@ -164,7 +164,7 @@ def _decided(version: ModelVersion) -> list[tuple[str, str]]:
         return [("decision", error.message)]
     if record is None:
         return [("decision", "the gate has not decided on it, or an older version of the code did")]
-    before = record.champion_version
+    before = record.champion_then
     checks = [("met" if check.passed else "NOT MET", f"{check.name}: {check.said}") for check in record.checks]
     return [
         ("decision", f"{'champion' if record.champion else 'challenger'}: {record.reason}"),

@@ -12,7 +12,7 @@ import json
 import logging
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import mlflow
@@ -23,7 +23,7 @@ from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, REQUEST_LIMIT_EXCEEDED,
 
 from facerecon.data.settings import licence_text
 from facerecon.errors import FaceReconError
-from facerecon.evaluation.promotion import Check, Decision, Opponent, decide
+from facerecon.evaluation.promotion import Check, Decision, Opponent, decide, unfit
 from facerecon.files import digest_of
 from facerecon.models.trained import TrainedModel
 from facerecon.tasks import Gate
@@ -144,13 +144,13 @@ def challenge(
         # what a champion was decided against is its former champion
         against = standing.champion
         if standing.champion == number:
-            against = None if record is None else record.champion_version
+            against = None if record is None else record.champion_then
         if record is not None and version.tags.get("decision_grounds") == grounds.digest(against):
             return as_of_now(record)
         opponent = None
         ours = gate.measure(trained)
         if standing.champion is not None and standing.champion != number:
-            opponent = _opponent(client, name, standing.champion, trained, gate)
+            opponent = _opponent(client, name, standing, trained, gate)
         licences = grounds.data_licences, grounds.weights_licences
         decision = decide(ours, opponent, gate.identities, gate.rule, gate.metrics, *licences)
         decision = decision.model_copy(update={"registered_model": name, "version": number, "rule": grounds.rule})
@@ -164,7 +164,7 @@ def challenge(
             "decision_record": _keep(client, version, decision),
             "gate_figures": _gate_figures(decision),
             # what hinders measuring the champion may be mended: the same model is decided on anew then
-            "decision_grounds": "" if opponent and opponent.obstacle else grounds.digest(decision.champion_version),
+            "decision_grounds": "" if opponent and opponent.obstacle else grounds.digest(decision.champion_then),
             "data_licence": licence,
         }
         move = Move(
@@ -473,8 +473,33 @@ def _apply(client: MlflowClient, move: Move) -> None:
             client.set_registered_model_alias(move.model, alias, str(after))
 
 
-def _opponent(client: MlflowClient, name: str, number: int, challenger: TrainedModel, gate: Gate) -> Opponent:
-    """The champion measured at today's gate, or why it cannot be."""
+def _opponent(client: MlflowClient, name: str, standing: Standing, challenger: TrainedModel, gate: Gate) -> Opponent:
+    """The champion measured at today's gate; if its figures are no finite numbers, the newest former one whose are.
+
+    Where no former champion's are either it is the champion itself, which leaves the decision to a person.
+    """
+    assert standing.champion is not None
+    champion = _measured(client, name, standing.champion, challenger, gate)
+    if champion.scores is None or not (why := unfit(champion.scores, gate.rule)):
+        return champion
+    held = {int(version.version): version for version in versions_of(client, name)}
+    for number in dict.fromkeys(reversed(standing.champions)):
+        if number == standing.champion or _not_again(held.get(number)):
+            continue
+        former = _measured(client, name, number, challenger, gate)
+        if former.scores is not None and not unfit(former.scores, gate.rule):
+            LOG.warning("version %d, the champion of %s, is no opponent: %s", standing.champion, config_of(name), why)
+            return replace(former, instead_of=standing.champion, why=why)
+    LOG.warning(
+        "version %d, the champion of %s, can be compared with no model: %s; say by `facerecon promote` which version "
+        "is champion",
+        *(standing.champion, config_of(name), why),
+    )
+    return champion
+
+
+def _measured(client: MlflowClient, name: str, number: int, challenger: TrainedModel, gate: Gate) -> Opponent:
+    """A version measured at today's gate, or why it cannot be."""
     try:
         champion = weights_of(client.get_model_version(name, str(number)))
         for what, theirs, ours in (

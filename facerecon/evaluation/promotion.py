@@ -109,18 +109,25 @@ class GateMean(Settings):
 
 @dataclass(frozen=True)
 class Opponent:
-    """The champion, version ``number``: its scores at today's gate, or the obstacle if they cannot be had."""
+    """The champion, version ``number``: its scores at today's gate, or the obstacle if they cannot be had.
+
+    A champion whose figures are no finite numbers is no opponent: then it is a former champion, ``instead_of`` the
+    version that is, and ``why`` says what is wrong with that one.
+    """
 
     number: int
     scores: Scores | None
     obstacle: str = ""
+    instead_of: int | None = None
+    why: str = ""
 
 
 class Decision(Settings):
     """What the gate decided about a version, whole: it is kept as JSON beside the version and shown in reports.
 
     ``rule`` are the settings of the promotion, ``gate_metric`` and ``gate_case`` the gate key. Raised by one when the
-    meaning of a field changes: ``schema_version``.
+    meaning of a field changes: ``schema_version``. ``champion_version`` is the opponent; where it is a former champion,
+    ``no_opponent`` is the one that was champion.
     """
 
     schema_version: int = 2
@@ -129,6 +136,7 @@ class Decision(Settings):
     champion: bool
     reason: str
     champion_version: int | None = None
+    no_opponent: int | None = None
     compared: bool = False
     rule: dict[str, Any] = Field(default_factory=dict)
     gate_metric: str
@@ -137,6 +145,11 @@ class Decision(Settings):
     checks: tuple[Check, ...]
     means: tuple[GateMean, ...]
     differences: tuple[Difference, ...] = ()
+
+    @property
+    def champion_then(self) -> int | None:
+        """The version that was champion when it was decided, compared with or not."""
+        return self.champion_version if self.no_opponent is None else self.no_opponent
 
     def refused(self, check: Check) -> Self:
         """The same decision against the challenger, for a reason that stands above the figures."""
@@ -190,11 +203,13 @@ def decide(
         reason = "the first model, its figures are finite and all licences are named"
     else:
         reason = f"{next(check.said for check in checks if check.name == GAIN)}, and nowhere worse than allowed"
+    reason += "".join(f"; {check.said}" for check in checks if check.name == OPPONENT)
     theirs = champion.scores if champion is not None else None
     return Decision(
         champion=not failed,
         reason=reason,
         champion_version=None if champion is None else champion.number,
+        no_opponent=None if champion is None else champion.instead_of,
         compared=theirs is not None,
         rule=rule.settings.model_dump(mode="json"),
         gate_metric=rule.metric.name,
@@ -216,7 +231,13 @@ def decide(
     )
 
 
-GAIN = "gain"
+GAIN, OPPONENT = "gain", "opponent"
+
+
+def unfit(champion: Scores, rule: Rule) -> str:
+    """Why a champion of these scores is no opponent: figures that are missing or no finite numbers; "" if it is one."""
+    check = _complete("champion", champion, rule)
+    return "" if check.passed else check.said
 
 
 def _data_licences(licences: Mapping[str, str]) -> Check:
@@ -284,7 +305,12 @@ def _comparable(challenger: Scores, champion: Opponent, rule: Rule) -> list[Chec
     ) and len(keys) == len([key for key in theirs.keys if MODEL in theirs.methods(key)])
     faces = max((len(challenger.faces(key, MODEL)) for key in keys), default=0)
     said = f"both were measured on the same {faces} faces under the same cases"
+    instead = (
+        f"the champion, version {champion.instead_of}, is no opponent ({champion.why}): version {champion.number} is, "
+        "the newest former champion whose figures are"
+    )
     return [
+        *([] if champion.instead_of is None else [Check(name=OPPONENT, passed=True, said=instead)]),
         _complete("champion", theirs, rule),
         Check(
             name="same faces",

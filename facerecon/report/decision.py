@@ -42,8 +42,11 @@ class ScoreGroup:
 def outcome(decision: Decision) -> str:
     """The outcome without its reason: ``Version 4 stays a challenger; it had to beat version 3``"""
     said = f"Version {decision.version} {'is champion' if decision.champion else 'stays a challenger'}"
-    before = decision.champion_version
-    return said if before is None else f"{said}; it had to beat version {before}"
+    if decision.champion_version is not None:
+        said += f"; it had to beat version {decision.champion_version}"
+    if decision.no_opponent is not None:
+        said += f", since the figures of the champion, version {decision.no_opponent}, are no finite numbers"
+    return said
 
 
 def standing(decision: Decision) -> str:

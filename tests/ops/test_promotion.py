@@ -127,6 +127,51 @@ def test_the_champion_is_measured_anew_on_todays_gate(offer, make_scores):
     assert mean(decision, "hole_psnr", "brush", 1, "champion") == pytest.approx(17.0)
 
 
+def test_a_champion_whose_figures_are_no_numbers_is_no_opponent(offer, alias_of, make_scores, caplog):
+    offer(1, 20.0)
+    offer(2, 21.0)
+    offer(3, 22.0)
+    broken = make_scores(np.where(np.arange(24) == 3, np.nan, 22.0))
+    offer.say(3, broken)
+    worse = offer(4, 20.5)
+    assert not worse.champion
+    assert (worse.champion_version, worse.no_opponent) == (2, 3)
+    assert failed(worse) >= {"gain"}
+    told = "the champion, version 3, is no opponent (not all gate figures of the champion are finite numbers"
+    assert told in worse.reason
+    assert "version 3, the champion of demo, is no opponent" in caplog.text
+    again = offer(4)
+    assert again == worse, "the same weights on the same grounds are decided on once"
+    better = offer(5, 21.0 + 2 * MARGIN)
+    assert better.champion
+    assert (better.champion_version, better.no_opponent) == (2, 3)
+    assert told in better.reason
+    assert alias_of("champion") == 5
+
+
+def test_of_former_champions_one_rolled_back_or_without_figures_is_no_opponent_either(offer, make_scores):
+    for number, grade in ((1, 20.0), (2, 21.0), (3, 22.0), (4, 23.0)):
+        offer(number, grade)
+    rollback("demo", "it smears")
+    broken = make_scores(np.where(np.arange(24) == 3, np.nan, 22.0))
+    for number in (2, 3):
+        offer.say(number, broken)
+    decision = offer(5, 21.0)
+    assert decision.champion
+    assert (decision.champion_version, decision.no_opponent) == (1, 3)
+
+
+def test_without_a_former_champion_to_compare_with_a_person_decides(offer, alias_of, make_scores, caplog):
+    offer(1, 20.0)
+    offer.say(1, make_scores(np.full(24, np.nan)))
+    decision = offer(2, 30.0)
+    assert not decision.champion
+    assert failed(decision) >= {"champion's figures"}
+    assert decision.no_opponent is None
+    assert "say by `facerecon promote` which version is champion" in caplog.text
+    assert alias_of("champion") == 1
+
+
 def test_figures_that_are_no_numbers_are_not_promoted(offer, alias_of, make_scores):
     grades = np.full(24, 30.0)
     grades[3] = np.nan

@@ -29,6 +29,15 @@ def test_a_refusal_gives_its_reason(make_decision: Make) -> None:
     assert failed_checks(decision) == ["gain: -0.310 dB of hole PSNR against version 3, 0.05 needed"]
 
 
+def test_a_champion_that_is_no_opponent_is_named(make_decision: Make) -> None:
+    decision = make_decision(no_opponent=9)
+    assert verdict(decision) == (
+        "Version 4 stays a challenger; it had to beat version 3, since the figures of the champion, version 9, are no "
+        "finite numbers."
+    )
+    assert (decision.champion_then, make_decision().champion_then) == (9, 3)
+
+
 def test_a_first_champion(make_decision: Make) -> None:
     decision = make_decision(champion=True, champion_version=None, reason="it is the first.", checks=())
     assert standing(decision) == verdict(decision) == "Version 4 is champion: it is the first."
