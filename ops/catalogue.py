@@ -160,6 +160,7 @@ def _initial(tags: dict[str, str]) -> str:
 def _decided(version: ModelVersion) -> list[tuple[str, str]]:
     try:
         record = record_of(version)
+        promoted = record_of(version, "promotion_record")
     except FaceReconError as error:
         return [("decision", error.message)]
     if record is None:
@@ -169,6 +170,7 @@ def _decided(version: ModelVersion) -> list[tuple[str, str]]:
     return [
         ("decision", f"{'champion' if record.champion else 'challenger'}: {record.reason}"),
         ("champion before", "none" if before is None else f"version {before}"),
+        *([] if promoted in (None, record) else [("made champion", promoted.reason)]),
         *checks,
     ]
 

@@ -2,7 +2,8 @@
 
 MLflow's registry is the truth. What this module keeps there, beside the aliases: on a version the tags ``weights_uri``,
 ``weights_digest``, ``task``, ``teachers``, ``decision`` (in a sentence, why it stands where it stands),
-``decision_record`` (the uri of the gate's decision, a JSON artifact of the run that registered the version),
+``decision_record`` (the uri of the gate's latest decision, a JSON artifact of the run that registered the version),
+``promotion_record`` (that of the decision that made it champion, which later ones do not replace),
 ``gate_figures`` (its means at the gate, for tables), ``decision_grounds`` (a digest of what it rested on),
 ``data_licence`` and ``rolled_back`` (why it was taken down by hand); on the registered model ``champions``, all
 champions in order, the present one last.
@@ -158,10 +159,12 @@ def challenge(
         if standing.champion == number:
             though = "" if decision.champion else f", though {decision.reason}"
             decision = decision.model_copy(update={"champion": True, "reason": f"it is champion already{though}"})
+        kept = _keep(client, version, decision)
         tags = {
             # whole in the record
             "decision": _cut(decision.reason),
-            "decision_record": _keep(client, version, decision),
+            "decision_record": kept,
+            **({"promotion_record": kept} if decision.champion and standing.champion != number else {}),
             "gate_figures": _gate_figures(decision),
             # what hinders measuring the champion may be mended: the same model is decided on anew then
             "decision_grounds": "" if opponent and opponent.obstacle else grounds.digest(decision.champion_then),
@@ -272,7 +275,7 @@ def promote_by_hand(text: str, reason: str) -> Move:
                 f"version {number} is the champion of {config} already: `facerecon models` lists others"
             )
         check_weights(version)
-        tags = {"decision": f"promoted by hand: {reason}", "rolled_back": ""}
+        tags = {"decision": f"promoted by hand: {reason}", "promotion_record": "", "rolled_back": ""}
         return _carry_out(
             client,
             Move(
@@ -547,13 +550,15 @@ def _with(champions: tuple[int, ...], number: int) -> tuple[int, ...]:
     return champions if champions[-1:] == (number,) else (*champions, number)[-REMEMBERED:]
 
 
-def record_of(version: ModelVersion) -> Decision | None:
-    """The gate's decision about a version, None if there was none, or it was made by an older version of the code.
+def record_of(version: ModelVersion, tag: str = "decision_record") -> Decision | None:
+    """The gate's latest decision about a version, or that of another ``tag``.
+
+    None if there was none, or it was made by an older version of the code.
 
     Raises:
         FaceReconError: the registry names a decision that is gone.
     """
-    uri = version.tags.get("decision_record", "")
+    uri = version.tags.get(tag, "")
     if not uri.startswith("runs:/"):
         return None
     try:
@@ -562,7 +567,7 @@ def record_of(version: ModelVersion) -> Decision | None:
         said = str(error).strip().splitlines()[0][:200]
         raise FaceReconError(
             f"the decision about version {version.version} of {version.name} cannot be read from {uri} ({said}): "
-            "put it back, or remove the version's tag decision_record"
+            f"put it back, or remove the version's tag {tag}"
         ) from error
 
 

@@ -55,6 +55,17 @@ def test_lineage_walks_from_the_version_to_all_that_made_it(offer, make_model):
     assert len(told["journal"]) == 4
 
 
+def test_the_decision_that_made_a_champion_stands_beside_the_latest(offer):
+    offer(1, 20.0)
+    offer(2, 21.0)
+    assert not [said for name, said in dict(lineage("demo/2"))["gate decision"] if name == "made champion"]
+    offer(2, data_licences={"photos": "CC0"})
+    decision = dict(lineage("demo/2"))["gate decision"]
+    assert ("decision", "champion: it is champion already") in decision
+    [said] = [said for name, said in decision if name == "made champion"]
+    assert said.startswith("+1.000 dB")
+
+
 OLD = {
     **{"champion": True, "champion_version": None, "reason": "the first", "champion_before": None},
     **{"challenger": {"brush/level_1": {"hole_psnr": 20.5}}, "checks": [], "differences": []},

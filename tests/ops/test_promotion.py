@@ -76,6 +76,23 @@ def test_the_decision_is_a_file_of_the_run_and_the_version_says_where_in_short(o
     assert record_of(version(2)) == decision
 
 
+def test_the_decision_that_made_a_champion_stays_when_it_is_decided_on_again(offer):
+    first = offer(1, 20.0)
+    made = offer(2, 21.0)
+    refused = offer(3, 20.0)
+    again = offer(2, data_licences={"photos": "CC0"})
+    assert again.reason == "it is champion already"
+    assert record_of(version(2)) == again
+    assert record_of(version(2), "promotion_record") == made
+    assert record_of(version(1), "promotion_record") == first
+    assert record_of(version(3)) == refused
+    assert record_of(version(3), "promotion_record") is None
+    promote_by_hand("demo/3", "it is sharper")
+    promote_by_hand("demo/2", "it is not")
+    assert record_of(version(2), "promotion_record") is None, "a person made it champion"
+    assert record_of(version(2)) == again
+
+
 def test_a_version_says_task_and_teachers(offer):
     offer(1, 20.0, teachers=("lpips_alex", "sface"))
     offer(2, 21.0)
