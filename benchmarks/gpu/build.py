@@ -104,8 +104,9 @@ def build(out: Path, photos: Path | None, source: str, size: int, count: int, st
         FaceReconError: it would be too large, or its parts cannot be had.
     """
     state.mkdir(parents=True, exist_ok=True)
-    size_of_tree = tree_size()
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-unfinished-", dir=out.resolve().parent) as temporary:
+    # of the tree as it is without what follows
+    built_from, size_of_tree = commit(), tree_size()
+    with tempfile.TemporaryDirectory(prefix=f"{out.name}-unfinished-", dir=out.resolve().parent) as temporary:
         folder = Path(temporary) / "kit"
         try:
             manifest = faces(photos, source, size, count, state)
@@ -119,7 +120,7 @@ def build(out: Path, photos: Path | None, source: str, size: int, count: int, st
         fetch_wheels(folder / "wheels")
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         about: dict[str, Any] = {
-            "commit": commit(),
+            "commit": built_from,
             "tree": tree_digest(),
             "faces": len(manifest.faces),
             "people": int(manifest.faces["identity"].nunique()),

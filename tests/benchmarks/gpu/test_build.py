@@ -73,6 +73,20 @@ def test_a_kit_says_what_it_was_built_from(built: Path) -> None:
     assert 5 * 2**20 < tree_size() < 20 * 2**20
 
 
+def test_the_tree_is_looked_at_before_anything_is_written_to_it(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def clean() -> str:
+        assert not list(tmp_path.iterdir())
+        return "4711abc"
+
+    monkeypatch.setattr(building, "commit", clean)
+    monkeypatch.setattr(building, "fetch_wheels", lambda folder: None)
+    assert build(tmp_path / ".gpu", None, "folder", 64, 60, built.parent / "state")["commit"] == "4711abc"
+    paths = [".gpu/x", ".gpu-unfinished-1/x"]
+    assert subprocess.check_output(["git", "check-ignore", *paths], cwd=PROJECT, text=True).splitlines() == paths
+
+
 def test_a_kit_that_is_too_large_leaves_the_one_before(kit: Path, built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(building, "MOST", 2**20)
     monkeypatch.setattr(building, "fetch_wheels", lambda folder: None)
