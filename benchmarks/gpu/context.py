@@ -28,7 +28,7 @@ class Scale:
     which speed is measured before a length is fixed: on a GPU each quarter of them has as many of the loss's rarer
     terms as the others. The networks ``ours``, ``plain`` and ``large``, and which of them is ``exported``. Of
     throughput: ``sizes`` in pixels, ``images`` in a batch, the side of the ``matrix`` product, ``seconds`` a cell, and
-    those without which nothing is compiled. ``faces`` are measured.
+    those without which nothing is compiled. ``faces`` are measured; a split has ``most`` faces.
     """
 
     batch: int
@@ -44,6 +44,7 @@ class Scale:
     seconds: float
     compiling: float
     faces: int
+    most: int
 
 
 SCALES = {
@@ -61,6 +62,7 @@ SCALES = {
         seconds=1.0,
         compiling=20.0,
         faces=64,
+        most=1_000_000,
     ),
     "cpu": Scale(
         batch=2,
@@ -76,6 +78,7 @@ SCALES = {
         seconds=0.1,
         compiling=300.0,
         faces=4,
+        most=48,
     ),
 }
 
@@ -107,7 +110,10 @@ class Context:
 
     def recipe(self, name: str, precision: str, **changes: Any) -> Recipe:
         """A recipe, "ours" or "plain" (the plain network, tuned, in the project's loop), on this device."""
-        chosen: dict[str, Any] = {"training.accelerator": self.device.type, "training.precision": precision}
+        chosen: dict[str, Any] = {
+            **{"training.accelerator": self.device.type, "training.precision": precision},
+            "training.validation_faces": self.scale.faces,
+        }
         if self.device.type == "cpu" and precision != "32-true":
             # without instructions for 16 bits their networks take seconds a step
             chosen |= {"training.losses.identity": 0.0, "training.losses.perceptual": 0.0}

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from benchmarks.gpu import correctness, quality, throughput
-from benchmarks.gpu.context import Context
+from benchmarks.gpu.context import SCALES, Context
 from benchmarks.gpu.environment import packages
 from benchmarks.gpu.kit import open_kit
 from benchmarks.gpu.results import CUT_OFF, FILE, OK, Recorder, append
@@ -135,7 +135,9 @@ def _run_part(
         os.environ["FACERECON_WEIGHTS"] = str((kit / "weights").resolve())
         recorder = Recorder(out / FILE, call, part, since + seconds)
         try:
-            RUN[part](Context(open_kit(kit, about, state), device_of(name), recorder, out, state))
+            device = device_of(name)
+            opened = open_kit(kit, about, state).limited(SCALES[device.type].most)
+            RUN[part](Context(opened, device, recorder, out, state))
         except FaceReconError as error:
             error.show()
             return 1

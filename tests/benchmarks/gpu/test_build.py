@@ -41,6 +41,16 @@ def test_faces_come_out_as_they_went_in(built: Path, packed: Manifest, tmp_path:
     )
 
 
+def test_a_split_is_limited_by_hash(built: Path, tmp_path: Path) -> None:
+    opened = open_kit(built, read_about(built), tmp_path)
+    few = opened.limited(3)
+    assert len(few.faces.faces) < len(opened.faces.faces)
+    for split in ("train", "val", "gate", "test"):
+        every = opened.faces.split(split)["face"].tolist()
+        assert few.faces.split(split)["face"].tolist() == every[:3]
+    assert opened.limited(1000).faces.digest == opened.faces.digest
+
+
 def test_a_kit_names_neither_people_nor_files(built: Path, packed: Manifest) -> None:
     rows = pd.read_parquet(built / "faces.parquet")
     text = rows.to_csv()
