@@ -3,10 +3,12 @@
 Imports the standard library only.
 """
 
+import atexit
 import hashlib
 import importlib
 import importlib.util
 import json
+import shutil
 import sys
 import tempfile
 import zipfile
@@ -94,6 +96,7 @@ def provide(kit: Path) -> None:
         for wheel in sorted((kit / "wheels").glob("*.whl")):
             with zipfile.ZipFile(wheel) as archive:
                 archive.extractall(folder)
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
         # behind what the machine has itself
         sys.path.append(str(folder))
         importlib.invalidate_caches()

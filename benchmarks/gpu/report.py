@@ -6,6 +6,7 @@ card a table; further calls on it add points. Without ``DIR`` only the texts are
 """
 
 import argparse
+import json
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,13 +14,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.command import as_command
 from benchmarks.gpu.context import SCALES
 from benchmarks.gpu.environment import PROJECT, KitError, read_about
 from benchmarks.gpu.kit import open_kit
 from benchmarks.gpu.quality import BASELINES, POINTS, RECIPES
-from benchmarks.gpu.results import FILE, OK, Row, append, read
+from benchmarks.gpu.results import FILE, OK, Row, read
 from benchmarks.gpu.throughput import WAYS
 from benchmarks.inpainting import measured
 from facerecon.data.datasets import evaluation_faces
@@ -75,8 +77,9 @@ def collect(folder: Path, kit: Path) -> None:
     ]
     judged = judge(folder, kit, about) if trained and trained[-1] not in known else []
     new = {row["call"] for row in calls}
-    for row in (*(row for row in rows if row["call"] in new), *judged):
-        append(KEPT, row if "call" in row else {**row, "call": trained[-1]})
+    added = [row for row in rows if row["call"] in new] + [{**row, "call": trained[-1]} for row in judged]
+    # at once: half a call would count as kept
+    write_text(KEPT, "".join(json.dumps(row, allow_nan=False) + "\n" for row in (*kept, *added)))
 
 
 def judge(folder: Path, kit: Path, about: dict[str, Any]) -> list[Row]:
@@ -94,12 +97,14 @@ def judge(folder: Path, kit: Path, about: dict[str, Any]) -> list[Row]:
     rows = []
     for method in methods:
         digest = models[method].digest if method in models else None
-        found = {
-            case.case: {name: float(np.mean(values[case.case, LEVEL, method, name])) for name in JUDGED}
-            for case in cases
-        }
+        found = {case.case: {name: _mean(values[case.case, LEVEL, method, name]) for name in JUDGED} for case in cases}
         rows.append({"row": "judged", "method": method, "digest": digest, "faces": len(faces), "figures": found})
     return rows
+
+
+def _mean(values: NDArray[np.float64]) -> float | None:
+    mean = float(np.mean(values))
+    return mean if np.isfinite(mean) else None
 
 
 # ------------------------------------------------------------------------------------------------------------ the texts
@@ -109,9 +114,7 @@ def sentence(rows: Sequence[Row]) -> str:
     """What the README says of GPUs."""
     calls = [row for row in rows if row["row"] == "call"]
     if not calls:
-        return (
-            f"{NOT_MEASURED} `make gpu-kit` packs what a bare machine with one needs to be measured in eight minutes."
-        )
+        return f"{NOT_MEASURED} `make gpu-kit` packs what a bare machine with one needs to be measured."
     return f"Measured on {_machine(calls[-1])}: [benchmarks](docs/benchmarks.md#on-a-gpu)."
 
 
@@ -261,7 +264,11 @@ def _quality(cells: Sequence[Row], judged: Sequence[Row]) -> list[str]:
         baselines = _last(of_call, cell="baselines")
         lines = []
         for share in POINTS:
-            rows = [_last(of_call, cell=f"measured: {name}, after {share:g}") for name in names]
+            rows = [
+                # what was not measured says how its training ended
+                _last(of_call, cell=f"measured: {name}, after {share:g}") or _last(of_call, cell=f"trained: {name}")
+                for name in names
+            ]
             seconds = (_shown(row, "trained_seconds", ".0f") for row in rows)
             lines.append([f"seconds of training, {share:g} of the steps", "", *seconds, ""])
             for case in ("brush", "held_out"):
@@ -272,13 +279,12 @@ def _quality(cells: Sequence[Row], judged: Sequence[Row]) -> list[str]:
         found = {row["method"]: row["figures"] for row in judged if row["call"] == call}
         for case in ("brush", "held_out"):
             for key, title, form in (("lpips", "LPIPS (VGG)", ".3f"), ("identity", "identity, cosine (dlib)", ".3f")):
-                shown = [
-                    format(found[method][case][key], form) if method in found else ABSENT
-                    for method in ("telea", *stems)
-                ]
+                means = [found.get(method, {}).get(case, {}).get(key) for method in ("telea", *stems)]
+                shown = [ABSENT if value is None else format(value, form) for value in means]
                 lines.append([f"{title}: {case} 2, the whole", *shown, ""])
-        about = _last(of_call, cell="baselines")
-        of = f", {about['faces']} faces of {about['people']} people in no training" if about.get("faces") else ""
+        of = ""
+        if baselines.get("faces"):
+            of = f", {baselines['faces']} faces of {baselines['people']} people in no training"
         tables += _table((f"quality{of}", "Telea", *names, "gain of ours over the better plain one"), lines)
     return tables
 

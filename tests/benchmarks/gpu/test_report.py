@@ -111,6 +111,13 @@ def test_the_tables_hold_the_figures(back: Path, kit: Path) -> None:
         assert line in said
 
 
+def test_a_recipe_that_was_cut_off_says_so(kit: Path) -> None:
+    rows = [row for row in results(kit) if "measured: plain, 32-true" not in row.get("cell", "")]
+    rows.append({"row": "cell", "call": "first", "part": "quality", "cell": "trained: plain, 32-true"})
+    rows[-1]["outcome"] = "cut off"
+    assert "| hole PSNR, dB: brush 2 | 16.50 | 20.25 | 19.00 | cut off | – |" in section(rows)
+
+
 def test_a_call_is_kept_once_and_the_next_one_added(back: Path, kit: Path) -> None:
     collect(back, kit)
     before = read(report.KEPT)
@@ -123,6 +130,14 @@ def test_a_call_is_kept_once_and_the_next_one_added(back: Path, kit: Path) -> No
     collect(back, kit)
     assert read(report.KEPT) == results(kit) + results(kit, "second")
     assert section(read(report.KEPT)).count("| quality") == 2
+
+
+def test_a_call_is_kept_whole_or_not_at_all(back: Path, kit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (back / FILE).open("a") as stream:
+        stream.write('{"row": "cell", "call": "first", "part": "quality", "cell": "last", "value": NaN}\n')
+    with pytest.raises(ValueError, match="JSON"):
+        collect(back, kit)
+    assert not report.KEPT.exists()
 
 
 def test_figures_of_a_cpu_are_not_kept(back: Path, kit: Path) -> None:
