@@ -4,6 +4,7 @@ Every random choice is a function of (seed, epoch, face), so neither the number 
 resumed changes what the network sees.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -38,27 +39,69 @@ class StepSampler(Sampler[list[Draw]]):
 
     A batch may span two epochs, so every batch has ``batch_size`` faces however few there are. ``share`` is (rank,
     processes): of each batch a process gets its own faces, all together those that one alone would get.
+
+    With ``mixed``, faces are drawn from two groups, each in permutations of its own: as near as whole faces allow, the
+    share of the faces that are ``chosen`` is ``mixed.share`` from the first batch on.
     """
 
     def __init__(
-        self, faces: int, batch_size: int, batches: int, seed: int, start: int = 0, share: tuple[int, int] = (0, 1)
+        self,
+        faces: int,
+        batch_size: int,
+        batches: int,
+        seed: int,
+        start: int = 0,
+        share: tuple[int, int] = (0, 1),
+        mixed: "Mixed | None" = None,
     ) -> None:
         self.faces, self.batch_size, self.batches, self.seed, self.start = faces, batch_size, batches, seed, start
         self.rank, self.processes = share
+        self.mixed = mixed
 
     def __len__(self) -> int:
         return self.batches - self.start
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        epoch, order = -1, np.empty(0, dtype=np.int64)
+        everything = _Shuffled(np.arange(self.faces), self.seed, "order")
+        groups = None if self.mixed is None else self.mixed.groups(self.seed)
         for batch in range(self.start, self.batches):
             draws = []
             for position in range(batch * self.batch_size, (batch + 1) * self.batch_size):
-                if position // self.faces != epoch:
-                    epoch = position // self.faces
-                    order = generator(self.seed, epoch, "order").permutation(self.faces)
-                draws.append(Draw(int(order[position % self.faces]), epoch, batch / self.batches))
+                of, place = everything, position
+                if groups is not None and self.mixed is not None:
+                    before, after = (math.floor(count * self.mixed.share) for count in (position, position + 1))
+                    of, place = (groups[0], before) if after > before else (groups[1], position - before)
+                index, epoch = of.at(place)
+                draws.append(Draw(index, epoch, batch / self.batches))
             yield draws[self.rank :: self.processes]
+
+
+class _Shuffled:
+    """Faces by position: each epoch a permutation of the ``members`` by (seed, epoch, ``name``)."""
+
+    def __init__(self, members: NDArray[np.int64], seed: int, name: str) -> None:
+        self.members, self.seed, self.name = members, seed, name
+        self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
+
+    def at(self, position: int) -> tuple[int, int]:
+        """The face at a position, and its epoch."""
+        epoch, place = divmod(position, len(self.members))
+        if epoch != self._epoch:
+            self._epoch, self._order = epoch, generator(self.seed, epoch, self.name).permutation(len(self.members))
+        return int(self.members[self._order[place]]), epoch
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Of all draws the ``share``, in (0, 1), comes from the faces that are ``chosen`` [N], the rest from the others."""
+
+    chosen: NDArray[np.bool_]
+    share: float
+
+    def groups(self, seed: int) -> tuple[_Shuffled, _Shuffled]:
+        """The chosen faces and the others, each to be drawn in an order of its own."""
+        chosen, others = np.nonzero(self.chosen)[0], np.nonzero(~self.chosen)[0]
+        return _Shuffled(chosen, seed, "order of the chosen"), _Shuffled(others, seed, "order of the others")
 
 
 @dataclass(frozen=True)

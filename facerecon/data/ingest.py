@@ -225,7 +225,7 @@ def _listed(source: DataSettings, root: Path, frames: Path) -> _Listed:
                 refused.append((uri, refusal))
             else:
                 passed_over.append((of, kind))
-    if not photos:
+    if not photos and not layout.may_be_empty:
         first = f" (first: {refused[0][0]}: {refused[0][1].reason})" if refused else ""
         raise FaceReconError(
             f"data.path: {root} holds nothing that the source '{source.source}' reads{first}: give a folder of photos"

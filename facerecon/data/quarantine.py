@@ -47,6 +47,8 @@ class Code(StrEnum):
     BAD_TRUTH = "bad_truth", "what the source has beside the photo cannot be used"
     NOT_LISTED = "not_listed", "the source's lists do not say who it is"
     FORGOTTEN = "forgotten", "forgotten on request"
+    MAY_BE_KNOWN = "may_be_known", "may show somebody of another split"
+    LEFT_EVALUATION = "left_evaluation", "shows somebody who is in an earlier split, too"
     DUPLICATE = "duplicate", "same bytes as another photo"
     NEAR_DUPLICATE = "near_duplicate", "near-duplicate of a photo in another split"
     NO_FACE = "no_face", "no face found"

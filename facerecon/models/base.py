@@ -67,6 +67,16 @@ class ReconstructionModel(nn.Module):
         Called once, before the first training step. The default does nothing.
         """
 
+    def first_guess(self, image: Tensor, mask: Tensor) -> Tensor:
+        """What the network starts from, [N, 3, H, W] in [-1, 1]: ``image`` with its holes as ``prepare_input`` fills
+        them; ``mask`` [N, 1, H, W] is 1 in holes."""
+        return self.prepare_input(_masked(image, mask))[:, :3]
+
+    @property
+    def fits(self) -> bool:
+        """Whether ``fit`` fits anything: then ``prepare_input`` fills holes by it in evaluation mode."""
+        return False
+
     def set_progress(self, progress: float) -> None:
         """Called before each training step with the share of the training's work that is done, in [0, 1).
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from facerecon.data.manifest import Manifest
     from facerecon.evaluation.evaluation import Details, Evaluation
     from facerecon.evaluation.keys import Metric
+    from facerecon.evaluation.probe import Probe
     from facerecon.evaluation.promotion import Rule
     from facerecon.evaluation.scores import Scores
     from facerecon.models.trained import TrainedModel
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 LOADED_MODULES: tuple[str, ...] = ()
 """As in ``facerecon.tasks``."""
 
-Part = Literal["settings", "cases", "training", "evaluation", "details", "gate", "export", "report"]
+Part = Literal["settings", "cases", "training", "evaluation", "details", "gate", "export", "report", "probe"]
 Values = dict[str, Any]
 """Some fields of a run's settings as plain values."""
 
@@ -101,7 +102,8 @@ class Task:
     - details: ``DETAILS``, the class of what the task adds to an evaluation beside scores;
     - gate: ``gate(settings, faces, cases)`` -> Gate;
     - export: ``contract(trained)``, ``example(trained)``, ``parity_inputs(faces, cases, count)``;
-    - report: ``REPORT``, a TaskReport.
+    - report: ``REPORT``, a TaskReport;
+    - probe, if the task has one: ``probe(settings, champion, faces, cases, source)`` -> Probe.
 
     Its signature is registered in ``facerecon.contract`` under the task's name. ``settings`` of a part are an object
     with the part's ``fields``, which are fields of a run's settings.
@@ -160,6 +162,15 @@ class Task:
     def gate(self, values: Values, faces: "Manifest", cases: Cases) -> Gate:
         """What promotion decides on. FaceReconError if the gate has no face."""
         return cast(Gate, self._load("gate").gate(self._settings("gate", values), faces, cases))
+
+    def probe(
+        self, values: Values, champion: "TrainedModel", faces: "Manifest", cases: Cases, source: str
+    ) -> "Probe | None":
+        """What a training on the faces of ``source`` besides promises, found in seconds; None if it cannot be asked."""
+        if "probe" not in self.modules:
+            return None
+        probe = self._load("probe").probe
+        return cast("Probe | None", probe(self._settings("probe", values), champion, faces, cases, source))
 
     @property
     def signature(self) -> Signature:

@@ -1,5 +1,7 @@
 """The part of a run's settings that a task decides. Imports no torch."""
 
+from typing import Self
+
 from pydantic import Field, SerializeAsAny
 
 from facerecon.evaluation.promotion import PromotionSettings
@@ -16,6 +18,18 @@ class TaskSettings(Settings):
     training: SerializeAsAny[LoopSettings] = Field(default_factory=LoopSettings)
     evaluation: SerializeAsAny[EvaluationSettings] = Field(default_factory=EvaluationSettings)
     promotion: SerializeAsAny[PromotionSettings] = Field(default_factory=PromotionSettings)
+
+    def warm_started(self, work: float, peak: float, warmup_steps: int) -> Self:
+        """These settings for a training that starts from weights of the same kind; see ``LoopSettings.warm_started``.
+
+        What a family has only to schedule a training from scratch is there from its first step.
+        """
+        schedule: frozenset[str] = getattr(self.model.options, "SCHEDULE", frozenset())
+        options = self.model.options.model_copy(update=dict.fromkeys(sorted(schedule), 0.0))
+        training = self.training.warm_started(work, peak, warmup_steps)
+        return self.model_copy(
+            update={"model": self.model.model_copy(update={"options": options}), "training": training}
+        )
 
     @property
     def pretrained(self) -> dict[str, list[str]]:

@@ -6,12 +6,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from facerecon.data.datasets import StepSampler
+from facerecon.data.datasets import Mixed, StepSampler
+from facerecon.errors import FaceReconError
 from facerecon.evaluation.keys import Metric
 from facerecon.models.trained import Row, TrainedModel, TrainingResult
 from facerecon.progress import track
@@ -37,6 +39,9 @@ class TrainingProblem(Protocol):
 
     def dataset(self) -> Dataset[Any]:
         """The training samples, indexed by ``facerecon.data.datasets.Draw``. FaceReconError if there are none."""
+
+    def sources(self) -> Sequence[str]:
+        """The source of each training sample, in the order of ``dataset``."""
 
     def collate(self, samples: Sequence[Any]) -> Any:
         """A batch of samples, with a length, ``to(device)`` and ``pin_memory()``."""
@@ -113,15 +118,33 @@ def train(
 def _loader(problem: TrainingProblem, dataset: Any, start: int, fabric: Fabric) -> DataLoader[Any]:
     settings = problem.training
     batches, done = settings.steps * settings.accumulate, start * settings.accumulate
-    share = (fabric.global_rank, fabric.world_size)
+    share, mixed = (fabric.global_rank, fabric.world_size), _mixed(problem)
     return DataLoader(
         dataset,
-        batch_sampler=StepSampler(len(dataset), settings.batch_size, batches, problem.seed, done, share),
+        batch_sampler=StepSampler(len(dataset), settings.batch_size, batches, problem.seed, done, share, mixed),
         num_workers=settings.loader_workers,
         collate_fn=problem.collate,
         pin_memory=fabric.device.type == "cuda",
         persistent_workers=settings.loader_workers > 0,
     )
+
+
+def _mixed(problem: TrainingProblem) -> Mixed | None:
+    """The faces that have a share of their own; None where none have.
+
+    Raises:
+        FaceReconError: all or none of the faces are of the source that is to have it.
+    """
+    wanted = problem.training.source_share
+    if wanted is None:
+        return None
+    chosen = np.array([source == wanted.source for source in problem.sources()])
+    if chosen.all() or not chosen.any():
+        raise FaceReconError(
+            f"training.source_share.source: {'all' if chosen.all() else 'none'} of the training faces are of "
+            f"'{wanted.source}': name one of several sources, or leave source_share out"
+        )
+    return Mixed(chosen, wanted.share)
 
 
 def step_seed(seed: int, step: int) -> int:

@@ -7,6 +7,13 @@ from pydantic import Field, model_validator
 from facerecon.settings import Settings
 
 
+class SourceShare(Settings):
+    """Which share of the faces in the batches comes from one source; the others share the rest by their faces."""
+
+    source: str = Field(min_length=1, description="its name in data")
+    share: float = Field(0.5, gt=0, lt=1)
+
+
 class LoopSettings(Settings):
     """The training loop. The length is given in optimiser steps."""
 
@@ -31,6 +38,23 @@ class LoopSettings(Settings):
     keep_fitted: bool = Field(
         False, description="keep what init_from has computed in closed form, instead of fitting it to this run's faces"
     )
+
+    source_share: SourceShare | None = Field(
+        None, description="of a source that is to have more, or less, of the batches than it has of the faces"
+    )
+
+    def warm_started(self, work: float, peak: float, warmup_steps: int) -> Self:
+        """These settings for a training that starts from weights that were trained before.
+
+        ``work`` is its length as a share of that of a full training, ``peak`` its highest learning rate as a share,
+        ``warmup_steps`` what it takes at most to reach it. A task with a schedule of its own says what they mean there.
+        """
+        steps = max(1, round(work * self.steps))
+        return self.model_copy(update={"steps": steps, "validate_every": self._validated_as_often(steps)})
+
+    def _validated_as_often(self, steps: int) -> int:
+        """Steps between validations, so that a training of so many is validated as often."""
+        return max(1, round(self.validate_every * steps / self.steps))
 
     @model_validator(mode="after")
     def _something_to_keep(self) -> Self:

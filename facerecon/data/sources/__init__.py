@@ -111,7 +111,7 @@ class Source:
     """A layout: ``photos`` lists what lies under a root, ``parts`` reads a photo's labelled parts where it has them,
     ``companions`` names what lies beside photos and tells of them, ``truth`` reads named arrays, where there are such,
     ``beside`` knows the layout's lists and companions. ``pictures`` is whether its photos are files of their own, not
-    frames of clips or members of archives alone.
+    frames of clips or members of archives alone. ``may_be_empty`` is whether a folder without any photo is no error.
 
     They are functions of a module, so that worker processes find them."""
 
@@ -121,6 +121,7 @@ class Source:
     truth: Truth | None = None
     beside: Beside | None = None
     pictures: bool = True
+    may_be_empty: bool = False
 
 
 SOURCES: dict[str, Source] = {}
@@ -132,13 +133,14 @@ def register_source(
     truth: Truth | None = None,
     beside: Beside | None = None,
     pictures: bool = True,
+    may_be_empty: bool = False,
 ) -> Callable[[Photos], Photos]:
     """Register a source under its function's name; ValueError if there is one of that name."""
 
     def register(photos: Photos) -> Photos:
         if photos.__name__ in SOURCES:
             raise ValueError(f"the source {photos.__name__!r} is registered twice")
-        SOURCES[photos.__name__] = Source(photos, parts, companions, truth, beside, pictures)
+        SOURCES[photos.__name__] = Source(photos, parts, companions, truth, beside, pictures, may_be_empty)
         return photos
 
     return register

@@ -58,6 +58,10 @@ class UNetFill(ReconstructionModel):
         if self.prior is not None:
             self.prior.fit(faces)
 
+    @property
+    def fits(self) -> bool:
+        return self.prior is not None
+
     def set_progress(self, progress: float) -> None:
         self.progress = progress
 

@@ -12,6 +12,7 @@ register_task(
             "training": ("masks", "model", "training", "seed"),
             "evaluation": ("masks", "evaluation"),
             "gate": ("promotion",),
+            "probe": ("promotion",),
         },
         modules={
             "settings": f"{__name__}.settings",
@@ -22,6 +23,7 @@ register_task(
             "gate": f"{__name__}.gate",
             "export": f"{__name__}.export",
             "report": f"{__name__}.report",
+            "probe": f"{__name__}.probe",
         },
     )
 )

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from facerecon.data.augmentation import AugmentationSettings, augment
 from facerecon.data.datasets import Draw, to_tensor
 from facerecon.data.manifest import Manifest
+from facerecon.data.store import FaceStore
 from facerecon.randomness import generator
 
 
@@ -51,6 +52,7 @@ class TrainingFaces(Dataset[tuple[Tensor, Tensor, Tensor]]):
         rows = manifest.split("train")
         self.augmentation, self.draw_mask, self.seed = augmentation, draw_mask, seed
         self.faces, self.store = rows["face"].tolist(), manifest.aligned_faces
+        self.sources: list[str] = rows["source"].tolist()
         # frames of one track are seen under one mask: it would tell the network nothing new to hide them differently
         self.mask_keys = np.where(rows["track"] != "", rows["track"], rows["face"]).tolist()
 
@@ -68,13 +70,18 @@ class TrainingFaces(Dataset[tuple[Tensor, Tensor, Tensor]]):
         return to_tensor(image), torch.from_numpy(mask[None].astype(np.float32)), torch.from_numpy(points5)
 
     def unchanged(self, most: int, batch_size: int = 64) -> Iterator[Tensor]:
-        """At most ``most`` faces, evenly from all, as they are: batches [N, 3, H, W] in [-1, 1]."""
-        chosen = self.faces[:: -(-len(self.faces) // most)]
-        for start in range(0, len(chosen), batch_size):
-            yield torch.stack([to_tensor(self.store.crop(face)) for face in chosen[start : start + batch_size]])
+        """As ``unchanged_faces``, of these faces."""
+        return unchanged_faces(self.faces, self.store, most, batch_size)
 
     def __getitems__(self, draws: list[Draw]) -> list[tuple[Tensor, Tensor, Tensor]]:
         return [self[draw] for draw in draws]
+
+
+def unchanged_faces(names: Sequence[str], store: FaceStore, most: int, batch_size: int = 64) -> Iterator[Tensor]:
+    """At most ``most`` faces, evenly from all, as they are: batches [N, 3, H, W] in [-1, 1]."""
+    chosen = names[:: -(-len(names) // most)]
+    for start in range(0, len(chosen), batch_size):
+        yield torch.stack([to_tensor(store.crop(face)) for face in chosen[start : start + batch_size]])
 
 
 def collate(samples: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Batch:

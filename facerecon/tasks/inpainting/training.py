@@ -74,6 +74,9 @@ class InpaintingProblem:
     def dataset(self) -> TrainingFaces:
         return self.faces
 
+    def sources(self) -> Sequence[str]:
+        return self.faces.sources
+
     def collate(self, samples: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Batch:
         return collate(samples)
 

@@ -272,6 +272,9 @@ class ColourProblem:
     def dataset(self) -> Faces:
         return Faces(self.manifest)
 
+    def sources(self) -> Sequence[str]:
+        return self.manifest.split("train")["source"].tolist()
+
     def collate(self, samples: Sequence[tuple[Tensor, Tensor]]) -> Batch:
         images, colours = zip(*samples, strict=True)
         return Batch(torch.stack(images), torch.stack(colours))
