@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,11 @@ from facerecon.workspace import state_folder
 
 NOTHING_LOST = "what is done is kept, so run the same command again"
 
+GRACE = 60
+"""Seconds that a run has to end once its time is over."""
+
+TIME_OVER = 128 + signal.SIGTERM
+"""Exit status of a run that its time limit has ended."""
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """What stops a run: Ctrl-C, and `kill`."""
@@ -55,6 +61,39 @@ def stoppable() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def time_limit(hours: float, setting: str) -> Iterator[None]:
+    """End what is done inside after ``hours``, as SIGTERM would; ``setting`` names where the limit was set.
+
+    What is stuck in native code, where no signal is looked at, has ``GRACE`` seconds more; then the process ends.
+
+    Raises:
+        StoppedError: the time is over.
+    """
+    over, ended = threading.Event(), threading.Event()
+    message = f"stopped after {hours:g} h ({setting}), it may have hung: {NOTHING_LOST} to go on"
+
+    def watch() -> None:
+        if ended.wait(hours * 3600):
+            return
+        over.set()
+        os.kill(os.getpid(), signal.SIGTERM)
+        if not ended.wait(GRACE):
+            print(f"Error: {message}", file=sys.stderr, flush=True)
+            os._exit(TIME_OVER)
+
+    with stoppable():
+        threading.Thread(target=watch, daemon=True).start()
+        try:
+            yield
+        except (KeyboardInterrupt, StoppedError):
+            if over.is_set():
+                raise StoppedError(message, TIME_OVER) from None
+            raise
+        finally:
+            ended.set()
 
 
 @contextmanager

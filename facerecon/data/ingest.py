@@ -14,7 +14,7 @@ import pandas as pd
 
 from facerecon.data.account import Class, counted, unit_of
 from facerecon.data.containers import MEMBER, read_bytes
-from facerecon.data.known import KnownPhotos
+from facerecon.data.known import KnownFiles, state_of
 from facerecon.data.listing import kind_of, walk
 from facerecon.data.manifest import PHOTO_COLUMNS, SPLITS, Manifest, SourceRoot
 from facerecon.data.people import names_alike, person_name
@@ -111,7 +111,7 @@ def ingest(data: DataSettings | tuple[DataSettings, ...], project: Path, frames:
     tombstones = Tombstones.read(project)
     graveyards = {root: _Graveyard(tombstones, root) for root in roots.values()}
     taken_out, whole, clips = [], set(), set[tuple[str, str]]()
-    known = {root: KnownPhotos(frames, root) for root in roots.values()}
+    known = {root: KnownFiles(frames, root) for root in roots.values()}
     located = [(roots[label], photo) for label, photo in photos]
     examined = track(_examine_all(located, frames, known), "reading photos", len(photos))
     for (label, photo), (sha256, refusal) in zip(photos, examined, strict=True):
@@ -316,7 +316,7 @@ class _Graveyard:
 
 
 def _examine_all(
-    photos: list[tuple[Path, Photo]], frames: Path, known: dict[Path, KnownPhotos]
+    photos: list[tuple[Path, Photo]], frames: Path, known: dict[Path, KnownFiles]
 ) -> Iterator[tuple[str, Refusal | None]]:
     """``_examine`` of each photo under its root, in order, by threads; only so many wait at a time, of however many."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -330,14 +330,14 @@ def _printable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _examine(root: Path, frames: Path, photo: Photo, known: KnownPhotos) -> tuple[str, Refusal | None]:
+def _examine(root: Path, frames: Path, photo: Photo, known: KnownFiles) -> tuple[str, Refusal | None]:
     """The SHA-256 of a photo's bytes, or why it cannot be used."""
     if _printable(photo.uri) != photo.uri:
         return "", Refusal(Code.BAD_NAME, "its name is not valid UTF-8")
     if photo.refused:
         return "", photo.refused
-    sha256, state = ("", None) if photo.file else known.find(root / photo.uri)
-    if sha256:
+    state = None if photo.file else state_of(root / photo.uri)
+    if sha256 := known.find(state):
         return sha256, None
     try:
         content = read_bytes(frames, photo.file) if photo.file else read_bytes(root, photo.uri)

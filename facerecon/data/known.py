@@ -1,9 +1,12 @@
-"""Which photos were read before: while the file system says that a file is the same, it is not read again."""
+"""Which files were read before: while the file system says that a file is the same, it is not read again."""
 
+import os
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facerecon.files import atomic_path, digest_of
 
@@ -18,8 +21,24 @@ _ROW = np.dtype([(name, "i8") for name in ("device", "inode", "size", "modified"
 State = tuple[int, int, int, int, int]
 
 
-class KnownPhotos:
-    """The SHA-256 of each usable photo under ``root``, by device, inode, size and times of modification and change.
+def state_of(path: Path) -> State | None:
+    """Device, inode, size and times of modification and change (ns) of a file; None where there is none.
+
+    It has none where it is a member of an archive, or where it cannot be looked at, which is for its reader to say.
+    """
+    try:
+        return state_in(path.stat())
+    except (OSError, ValueError):
+        return None
+
+
+def state_in(stat: os.stat_result) -> State:
+    """The state that the file system tells of."""
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+
+class KnownFiles:
+    """The SHA-256 of each usable file under ``root``, by its state (``state_of``).
 
     The time of change is the file system's own: who writes other bytes into a file and sets its modification time back
     cannot set that one back. The list holds no names. ``folder`` keeps one for each root; a damaged one is forgotten.
@@ -30,29 +49,28 @@ class KnownPhotos:
         self._before = _read(self._path)
         self._now: dict[State, str] = {}
 
-    def find(self, path: Path) -> tuple[str, State | None]:
-        """The SHA-256 of the photo at ``path``, "" if it has to be read, and its state now, None if there is none."""
-        try:
-            stat = path.stat()
-        except (OSError, ValueError):
-            return "", None  # a member of an archive, or for the reader to say
-        state = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    def find(self, state: State | None) -> str:
+        """The SHA-256 of what is in ``state``; "" if it has to be read."""
+        if state is None:
+            return ""
         if sha256 := self._before.get(state, ""):
             self._now[state] = sha256
-        return sha256, state
+        return sha256
 
     def add(self, state: State | None, sha256: str) -> None:
         """Keep what was read of a file that was in ``state`` before it was read."""
-        if state is not None and max(state[3:]) < time.time_ns() - SETTLED_NS:
+        if state is not None and self._settled(state):
             self._now[state] = sha256
+
+    def _settled(self, state: State) -> bool:
+        """Whether a change of the file would show in its state."""
+        return max(state[3:]) < time.time_ns() - SETTLED_NS
 
     def write(self) -> None:
         """Keep the list of what is under the root now."""
         if self._now.keys() == self._before.keys():
             return
-        rows = np.array([(*state, sha256) for state, sha256 in sorted(self._now.items())], dtype=_ROW)
-        with atomic_path(self._path) as temporary, temporary.open("wb") as stream:
-            np.save(stream, rows)
+        write_rows(self._path, np.array([(*state, sha256) for state, sha256 in sorted(self._now.items())], dtype=_ROW))
 
 
 def forget_known(folder: Path) -> None:
@@ -61,11 +79,21 @@ def forget_known(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> dict[State, str]:
+def write_rows(path: Path, rows: NDArray[np.void]) -> None:
+    """Write a table of rows in one step, for ``read_rows``."""
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        np.save(stream, rows)
+
+
+def read_rows(path: Path, kind: np.dtype[np.void]) -> list[tuple[Any, ...]]:
+    """The rows of a table; none where it is missing, damaged or of other columns: what is kept so can be told anew."""
     try:
         rows = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):
-        return {}
-    if rows.dtype != _ROW:
-        return {}
-    return {(row[0], row[1], row[2], row[3], row[4]): row[5].decode("ascii", "replace") for row in rows.tolist()}
+        return []
+    return rows.tolist() if rows.dtype == kind else []
+
+
+def _read(path: Path) -> dict[State, str]:
+    rows = read_rows(path, _ROW)
+    return {(row[0], row[1], row[2], row[3], row[4]): row[5].decode("ascii", "replace") for row in rows}

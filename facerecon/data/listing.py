@@ -49,16 +49,19 @@ class Entry:
     refused: Refusal | None = None
 
 
-def walk(root: Path, follow_links: bool = False, exclude: tuple[str, ...] = SYSTEM_NAMES) -> Iterator[Entry]:
+def walk(
+    root: Path, follow_links: bool = False, exclude: tuple[str, ...] = SYSTEM_NAMES, refuse_folders: bool = False
+) -> Iterator[Entry]:
     """All entries under ``root`` in a fixed order, links to folders followed once each.
 
     A link to a folder that leads out of the root is followed with ``follow_links``; one to a folder that is being read
     or that a link has led to before is refused, so that no loop has an end but the first.
 
     Raises:
-        FaceReconError: a folder cannot be read: its photos must not be missing unnoticed.
+        FaceReconError: a folder cannot be read: its photos must not be missing unnoticed. With ``refuse_folders`` those
+            below the root are refused instead.
     """
-    links = _Links(root.resolve(), follow_links, set())
+    links = _Links(root.resolve(), follow_links, set(), refuse_folders)
     yield from _walk(root, links, exclusion(exclude), False)
 
 
@@ -102,6 +105,7 @@ class _Links:
     root: Path
     follow: bool
     followed: set[Path]
+    refuse_folders: bool
 
     def refusal(self, link: Path) -> Refusal | None:
         """Why the folder that ``link`` leads to is not read; notes it as read if it is."""
@@ -121,6 +125,9 @@ def _walk(folder: Path, links: _Links, exclude: re.Pattern[str], system: bool) -
     except OSError as error:
         if system:
             return  # what a system keeps for itself, as lost+found
+        if links.refuse_folders and folder.resolve() != links.root:
+            yield Entry(folder, refused=Refusal(Code.UNREADABLE, f"a folder that cannot be read: {error.strerror}"))
+            return
         raise FaceReconError(
             f"data.path: folder {error.filename} cannot be read: {error.strerror}: mend its permissions"
         ) from error

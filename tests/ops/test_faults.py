@@ -5,6 +5,8 @@ import multiprocessing
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import sqlalchemy
 import torch
 
 from facerecon.errors import FaceReconError
-from ops.faults import StoppedError, clear_faults, explain, stoppable
+from ops.faults import StoppedError, clear_faults, explain, stoppable, time_limit
 
 
 @pytest.fixture
@@ -121,3 +123,44 @@ def test_what_is_no_fault_of_the_machine_passes_as_it_is():
     with pytest.raises(FaceReconError, match=r"^as it was$"), clear_faults():
         raise FaceReconError("as it was")
     assert explain(FileNotFoundError(errno.ENOENT, "no such file", "/elsewhere/x")) is None
+
+
+def test_a_run_that_hangs_is_ended_in_one_line():
+    before = signal.getsignal(signal.SIGTERM)
+    with (
+        pytest.raises(
+            StoppedError, match=r"^stopped after 5e-05 h \(retraining.max_hours\), .* run the same"
+        ) as caught,
+        time_limit(5e-5, "retraining.max_hours"),
+        clear_faults(),
+        stoppable(),
+    ):
+        time.sleep(20)
+    assert caught.value.exit_code == 143
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_what_ends_in_time_or_is_stopped_by_somebody_is_not_said_to_have_hung():
+    with time_limit(1, "retraining.max_hours"):
+        pass
+    with pytest.raises(StoppedError, match=r"^stopped by SIGTERM"), time_limit(1, "retraining.max_hours"):
+        stopped(signal.SIGTERM)
+    with pytest.raises(ZeroDivisionError), time_limit(1, "retraining.max_hours"):
+        raise ZeroDivisionError
+
+
+STUCK = """
+import signal, time
+from ops import faults
+faults.GRACE = 0.2
+with faults.time_limit(5e-5, "retraining.max_hours"):
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(30)
+"""
+
+
+def test_what_looks_at_no_signal_is_ended_all_the_same():
+    done = subprocess.run([sys.executable, "-c", STUCK], capture_output=True, text=True, timeout=25)
+    assert done.returncode == 143
+    assert done.stderr.startswith("Error: stopped after 5e-05 h")

@@ -4,7 +4,7 @@ import fcntl
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -84,12 +84,22 @@ def _clips(root: Path, context: SourceContext) -> set[str]:
     found = set()
     for path in context.files(root):
         relative = path.relative_to(root)
-        folders = [folder for folder in reversed(relative.parents) if folder.suffix.lower() == FRAMES_SUFFIX]
-        if folders:
-            found.add(folders[0].as_posix())
-        elif path.suffix.lower() in VIDEO_SUFFIXES or kind_of(path, Kind.CLIP) is Kind.CLIP:
+        if folder := frames_folder(relative):
+            found.add(folder.as_posix())
+        elif is_video(path):
             found.add(relative.as_posix())
     return found
+
+
+def frames_folder(relative: PurePath) -> PurePath | None:
+    """The folder of frames that a file, ``relative`` to the root, is part of, the outermost; None if it is in none."""
+    folders = (folder for folder in reversed(relative.parents) if folder.suffix.lower() == FRAMES_SUFFIX)
+    return next(folders, None)
+
+
+def is_video(path: Path) -> bool:
+    """Whether a file is a clip by its name, or else by its first bytes; so is what cannot be read."""
+    return path.suffix.lower() in VIDEO_SUFFIXES or kind_of(path, Kind.CLIP) is Kind.CLIP
 
 
 def _identities(clips: dict[str, "Extracted"], settings: FootageSettings) -> dict[str, str]:
