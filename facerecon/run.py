@@ -1,7 +1,8 @@
 """A whole run. Unknown keys and values out of range are refused. Imports no torch."""
 
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from pydantic import Field, ValidationError, create_model, field_validator
 
@@ -87,19 +88,32 @@ def run_settings(task: str) -> type[RunSettings]:
     return cast(type[RunSettings], made)
 
 
+Run = TypeVar("Run", bound=RunSettings)
+
+
 def parse_settings(parameters: dict[str, Any], where: str) -> RunSettings:
     """Settings from plain values; ``where`` names their file in the error.
 
     Raises:
         FaceReconError: one line with the first wrong key, its value and what is allowed.
     """
+    return parse_as(run_settings, parameters, where)
+
+
+def parse_as(of_task: Callable[[str], type[Run]], parameters: dict[str, Any], where: str) -> Run:
+    """As ``parse_settings``, in the class that ``of_task`` has for the task."""
     task = RunSettings.model_fields["task"].default
     if isinstance(parameters, dict):
         task = parameters.get("task", task)
     try:
-        settings = run_settings(task) if isinstance(task, str) else RunSettings
+        settings = of_task(task if isinstance(task, str) else RunSettings.model_fields["task"].default)
     except FaceReconError as error:
         raise FaceReconError(f"{where}: parameters.task: {error.message}") from error
+    return validated(settings, parameters, where)
+
+
+def validated(settings: type[Run], parameters: dict[str, Any], where: str) -> Run:
+    """Settings of a class from plain values; raises as ``parse_settings``."""
     try:
         return settings.model_validate(parameters)
     except ValidationError as error:

@@ -23,6 +23,11 @@ def outputs_folder() -> Path:
     return Path(os.environ.get("FACERECON_OUTPUTS") or PROJECT / "outputs").resolve()
 
 
+def collected_folder() -> Path:
+    """Faces collected out of an inbox, beside ``data/``."""
+    return PROJECT / "collected"
+
+
 def clone_id() -> str:
     """Eight hexadecimal digits that tell this clone's state from every other's on this machine."""
     return hashlib.sha256(str(state_folder()).encode()).hexdigest()[:8]

@@ -30,29 +30,33 @@ def git(*arguments: str, **environment: str) -> str:
     return done.stdout.decode("utf-8", "surrogateescape")
 
 
+NOTED = (":(exclude)dvc.lock", ":(exclude)collected.dvc")
+"""What `dvc repro` and a retraining write of themselves."""
+
+
 def uncommitted_diff() -> str:
     """The difference of the working tree to the last commit as a patch that `git apply` takes, new files included.
 
-    It is made with an index of its own: the user's is not touched. What `dvc repro` notes of a run makes none.
+    It is made with an index of its own: the user's is not touched. What runs note of themselves for DVC makes none.
     """
     with tempfile.TemporaryDirectory() as folder:
         index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
         git("read-tree", "HEAD", **index)
         git("add", "--intent-to-add", "--all", **index)
-        return git("diff", "HEAD", "--binary", "--full-index", "--no-ext-diff", "--", ":(exclude)dvc.lock", **index)
+        return git("diff", "HEAD", "--binary", "--full-index", "--no-ext-diff", "--", *NOTED, **index)
 
 
-def dvc_digest() -> str:
-    """DVC's digest of ``data/`` from ``data.dvc``, with a remark if the data has changed since; "not tracked" without.
+def dvc_digest(file: Path = PROJECT / "data.dvc") -> str:
+    """DVC's digest from a ``.dvc`` file, with a remark if the data has changed since; "not tracked" without one.
 
     Asked of the file's stage directly: DVC's commands would wait for a lock while `dvc repro` runs this very pipeline.
     """
-    if not (PROJECT / "data.dvc").is_file():
+    if not file.is_file():
         return "not tracked"
     from dvc.repo import Repo
 
     with Repo(str(PROJECT)) as repo:
-        outs = [out for stage in repo.stage.load_file(str(PROJECT / "data.dvc")) for out in stage.outs]
+        outs = [out for stage in repo.stage.load_file(str(file)) for out in stage.outs]
         return ",".join(f"{out.hash_info.value}{' (changed since)' if out.workspace_status() else ''}" for out in outs)
 
 

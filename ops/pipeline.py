@@ -1,5 +1,6 @@
 """A ZenML pipeline that checks its settings and its stack first and ends with one clear line when a user erred."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,6 +10,7 @@ from zenml.integrations.mlflow.flavors.mlflow_experiment_tracker_flavor import M
 from zenml.pipelines.pipeline_definition import Pipeline
 
 from facerecon.errors import FaceReconError
+from facerecon.run import RunSettings, run_settings
 from facerecon.workspace import PROJECT
 from ops.faults import clear_faults, stoppable
 from ops.running import running
@@ -22,12 +24,21 @@ DEFAULT_FILE = PROJECT / "configs" / "demo.yaml"
 
 
 class CheckedPipeline(Pipeline):
-    """ZenML's pipeline, for `zenml pipeline run NAME [-c FILE]`; without a file it runs ``DEFAULT_FILE``."""
+    """ZenML's pipeline, for `zenml pipeline run NAME [-c FILE]`; without a file it runs ``default_file``.
 
-    def __init__(self, steps: tuple[str, ...], **options: Any) -> None:
+    ``settings_of`` has the class of its settings for a task.
+    """
+
+    def __init__(
+        self,
+        steps: tuple[str, ...],
+        default_file: Path = DEFAULT_FILE,
+        settings_of: Callable[[str], type[RunSettings]] = run_settings,
+        **options: Any,
+    ) -> None:
         # any other mode hides the failing step's error behind one of its own
         super().__init__(execution_mode=ExecutionMode.FAIL_FAST, **options)
-        self._step_names = steps
+        self._step_names, self._default_file, self._settings_of = steps, default_file, settings_of
         self._file: tuple[Path, RunFile] | None = None
 
     def with_options(  # type: ignore[override]  # positional arguments are not used by ZenML either
@@ -38,8 +49,8 @@ class CheckedPipeline(Pipeline):
         Raises:
             FaceReconError: the file is no settings file, or holds an unknown key or a value out of range.
         """
-        path = Path(config_path or DEFAULT_FILE)
-        file = read_run_file(path, self._step_names)
+        path = Path(config_path or self._default_file)
+        file = read_run_file(path, self._step_names, self._settings_of)
         # what tells two runs apart first: lists cut names short
         options.setdefault("run_name", f"{{time}}-{file.settings.name}-{{date}}")
         try:

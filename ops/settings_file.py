@@ -1,5 +1,6 @@
 """A run's YAML file: ZenML's run configuration, checked before ZenML reads it, which overlooks unknown keys."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from zenml.utils.settings_utils import get_general_settings, is_valid_setting_ke
 
 from facerecon.data.validation.suites import resolve_suites
 from facerecon.errors import FaceReconError
-from facerecon.run import RunSettings, parse_settings
+from facerecon.run import RunSettings, parse_as, run_settings
 from facerecon.workspace import PROJECT, state_folder
 from facerecon.yaml_files import read_yaml
 
@@ -29,8 +30,10 @@ class RunFile:
     zenml: dict[str, Any]
 
 
-def read_run_file(path: Path, steps: tuple[str, ...]) -> RunFile:
-    """A run's YAML file; ``steps`` names the pipeline's steps.
+def read_run_file(
+    path: Path, steps: tuple[str, ...], settings_of: Callable[[str], type[RunSettings]] = run_settings
+) -> RunFile:
+    """A run's YAML file; ``steps`` names the pipeline's steps, ``settings_of`` has the class of settings for a task.
 
     Raises:
         FaceReconError: no YAML mapping, an unknown key at any level, a value out of range or of another kind, or suites
@@ -47,7 +50,7 @@ def read_run_file(path: Path, steps: tuple[str, ...]) -> RunFile:
     _check_zenml(path, content)
     if not isinstance(parameters, dict):
         raise FaceReconError(f"{path}: parameters = {parameters!r}: must hold keys and values")
-    settings = parse_settings(parameters, where=str(path))
+    settings = parse_as(settings_of, parameters, where=str(path))
     suites = resolve_suites(settings.validation, PROJECT, state_folder() / "suites")
     return RunFile(settings.model_copy(update={"validation": suites}), content)
 

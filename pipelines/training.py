@@ -70,6 +70,8 @@ def run_training(settings: dict[str, Any]) -> None:
         account=account,
         code=code,
         provenance=run_provenance(run, initial),
+        about={},
+        folder=run.name,
     )
 
 

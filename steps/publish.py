@@ -29,11 +29,13 @@ def publish(
     account: list[dict[str, Any]],
     code: dict[str, str],
     provenance: dict[str, str],
+    about: dict[str, str],
+    folder: str,
 ) -> Annotated[HTMLString, "report"]:
-    """Write ``outputs/<config>/``, log the same files and all figures, say where everything is; the report is shown.
+    """Write ``outputs/<folder>/``, log the same files and all figures, say where everything is; the report is shown.
 
     ``comparison`` holds faces as champion and challenger make them, ``code`` the digest of the code that each step
-    reaches, ``provenance`` what is known of the run before it starts.
+    reaches, ``provenance`` what is known of the run before it starts, ``about`` what further tags it has.
     """
     from facerecon.run import parse_settings
     from ops.publishing import Publication
@@ -51,10 +53,10 @@ def publish(
         data_docs,
         account,
         code,
-        provenance,
+        provenance | about,
     )
-    folder = outputs_folder() / run.name
-    publication.write(folder)
-    publication.log(folder)
-    publication.announce(folder)
-    return HTMLString((folder / "report.html").read_text(encoding="utf-8"))
+    place = outputs_folder() / folder
+    publication.write(place)
+    publication.log(place)
+    publication.announce(place)
+    return HTMLString((place / "report.html").read_text(encoding="utf-8"))

@@ -7,12 +7,13 @@ class Probe(Settings):
     """The gain of what is fitted in closed form, refitted to all training faces, over the champion's.
 
     ``mean`` over the val faces of a source, ``low`` and ``high`` the ends of its interval over ``people`` at
-    ``confidence``; None where too few people can tell. In ``unit`` of ``metric`` (a label).
+    ``confidence``; None where too few people can
+    tell, the mean where there is nobody. In ``unit`` of ``metric`` (a label).
     """
 
     metric: str
     unit: str
-    mean: float
+    mean: float | None
     low: float | None
     high: float | None
     people: int
@@ -22,5 +23,7 @@ class Probe(Settings):
     @property
     def said(self) -> str:
         """The figures in words."""
+        if self.mean is None:
+            return f"no {self.metric}, for no new person is in val"
         interval = "cannot be told" if self.low is None else f"{self.low:+.2f} to {self.high:+.2f}"
         return f"{self.mean:+.2f} {self.unit} of {self.metric} ({interval}) on {self.people} new people"

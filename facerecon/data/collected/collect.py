@@ -38,13 +38,15 @@ class TakenIn(Settings):
 class Collection(Settings):
     """What came of new clips.
 
-    ``refused`` has (name, reason), ``again`` (name, name it was taken in by) of the same bytes under another name.
-    ``joined`` tracks show somebody known, ``new_people`` counts new ones by split, ``left_out`` tracks that may show
-    somebody of another split, ``threshold`` the cosine from which they may, by split; ``proved`` people left the
-    evaluation. ``digests`` has the SHA-256 of each clip that was read, by name.
+    ``young`` ones are left to the next run, for they may still grow. ``refused`` has (name, reason), ``again`` (name,
+    name it was taken in by) of the same bytes under another name. ``joined`` tracks show somebody known, ``new_people``
+    counts new ones by split, ``left_out`` tracks that may show somebody of another split, ``threshold`` the cosine from
+    which they may, by split; ``proved`` people left the evaluation. ``digests`` has the SHA-256 of each clip that was
+    read, by name.
     """
 
     taken_in: tuple[TakenIn, ...] = ()
+    young: tuple[str, ...] = ()
     refused: tuple[tuple[str, str], ...] = ()
     again: tuple[tuple[str, str], ...] = ()
     joined: int = 0

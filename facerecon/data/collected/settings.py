@@ -13,7 +13,6 @@ class CollectSettings(Settings):
     new tracks whose people are in no other split that may be left out because they look like somebody who is.
     """
 
-    path: str = Field("collected", min_length=1, description="folder that keeps them; relative: the project's root")
     licence: str = Field("footage of your own, no licence stated", min_length=1, max_length=1000)
     min_quality: Share = 0.35
     footage: FootageSettings = Field(default_factory=FootageSettings)

@@ -36,28 +36,22 @@ class ProbePart(Settings):
 def probe(settings: ProbePart, champion: TrainedModel, faces: Manifest, cases: MaskCases, source: str) -> Probe | None:
     """The gain in hole PSNR under brush masks, mean over the levels, on val people of ``source``.
 
-    The champion's fill is fitted anew to all training faces, old and new. None if its family fits nothing, or there is
-    no such person. Nobody on val was ever in a fit.
+    The champion's fill is fitted anew to all training faces, old and new. None if its family fits nothing.
+    Nobody on val was ever in a fit.
     """
     model = network_of(champion)
     val = evaluation_faces(_of_source(faces, source), VAL, settings.promotion.max_faces)
-    if not model.fits or not len(val):
+    if not model.fits:
         return None
+    rule = settings.promotion
+    about = {"metric": HOLE_PSNR.label, "unit": HOLE_PSNR.unit, "faces": len(val), "confidence": rule.confidence}
+    if not len(val):
+        return Probe(mean=None, low=None, high=None, people=0, **about)
     refitted = copy.deepcopy(model)
     refitted.fit(unchanged_faces(faces.split("train")["face"].tolist(), faces.aligned_faces, FITTED_FACES))
     gains = _hole_psnr(refitted, val, cases) - _hole_psnr(model, val, cases)
-    rule = settings.promotion
     found = paired_interval(gains, val.rows["identity"].to_numpy(), rule.resamples, rule.confidence, rule.seed)
-    return Probe(
-        metric=HOLE_PSNR.label,
-        unit=HOLE_PSNR.unit,
-        mean=found.mean,
-        low=found.low,
-        high=found.high,
-        people=found.identities,
-        faces=len(val),
-        confidence=rule.confidence,
-    )
+    return Probe(mean=found.mean, low=found.low, high=found.high, people=found.identities, **about)
 
 
 def _of_source(faces: Manifest, source: str) -> Manifest:

@@ -1,0 +1,1 @@
+"""Retraining on new footage: its settings, and whether it is worth it."""

@@ -1,0 +1,67 @@
+"""What a retraining says last: what was taken in, what was refused, the decision, the outcome, the commit."""
+
+from rich.console import Console
+
+from facerecon.data.collected.collect import Collection
+from facerecon.evaluation.promotion import Decision
+from facerecon.retraining.plan import Plan
+from ops.lineage import git
+
+NAMED = 3
+"""So many clips are named, the others counted."""
+
+
+def lines_of(
+    name: str, collection: Collection, plan: Plan, about: dict[str, str], decision: Decision | None
+) -> list[str]:
+    """The five lines; of clips there are names, of people only numbers."""
+    return [
+        f"taken in   {_taken_in(collection)}",
+        f"refused    {_refused(collection)}",
+        f"decision   {plan.said}",
+        f"outcome    {_outcome(name, plan, decision)}",
+        f"commit     {git('rev-parse', 'HEAD').strip()[:12] or 'none'}, collected {about['collected_dvc_digest']}",
+    ]
+
+
+def show(lines: list[str]) -> None:
+    """Print the lines."""
+    console = Console()
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _taken_in(found: Collection) -> str:
+    if not found.taken_in:
+        return "no new clip"
+    faces, poor = sum(clip.faces for clip in found.taken_in), sum(clip.poor for clip in found.taken_in)
+    new = ", ".join(f"{count} in {split}" for split, count in found.new_people.items()) or "none"
+    told = f"{_named([clip.name for clip in found.taken_in], 'clip')}: {faces} faces kept, {poor} too poor; "
+    told += f"new people: {new}; {found.joined} tracks of known people"
+    if found.left_out:
+        near = ", ".join(f"{value:.3f} in {split}" for split, value in sorted(found.threshold.items()))
+        told += f"; {found.left_out} tracks left out, they may show somebody of another split (cosine from {near})"
+    if found.proved:
+        told += f"; {found.proved} people left the evaluation, they are in an earlier split, too"
+    return told
+
+
+def _refused(found: Collection) -> str:
+    told = [f"{name}: {reason}" for name, reason in found.refused]
+    told += [f"{name}: the same bytes as {before}" for name, before in found.again]
+    shown = told[:NAMED] + ([f"and {len(told) - NAMED} more"] if len(told) > NAMED else [])
+    if found.young:
+        shown.append(f"left to the next run, for they may still grow: {_named(list(found.young), 'clip')}")
+    return "; ".join(shown) or "nothing"
+
+
+def _outcome(name: str, plan: Plan, decision: Decision | None) -> str:
+    if decision is None:
+        return f"{plan.parent} stays champion" if plan.parent else f"{name} has no champion"
+    standing = "is champion" if decision.champion else "stays a challenger"
+    return f"version {decision.version} {standing}: {decision.reason}"
+
+
+def _named(names: list[str], what: str) -> str:
+    shown = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+    return f"{len(names)} {what}{'' if len(names) == 1 else 's'} ({shown})"

@@ -1,0 +1,21 @@
+"""Tell what a retraining did; never cached."""
+
+from typing import Annotated
+
+from zenml import step
+
+from facerecon.data.collected.collect import Collection
+from facerecon.evaluation.promotion import Decision
+from facerecon.retraining.plan import Plan
+
+
+@step(enable_cache=False)
+def tell(
+    name: str, collection: Collection, plan: Plan, about: dict[str, str], decision: Decision | None = None
+) -> Annotated[list[str], "told"]:
+    """The lines that the terminal shows last, and whoever is told."""
+    from ops.outcome import lines_of, show
+
+    lines = lines_of(name, collection, plan, about, decision)
+    show(lines)
+    return lines
