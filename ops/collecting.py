@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from facerecon.data.collected.collect import Collection, InboxClip, collect
-from facerecon.data.collected.inbox import InboxSettings, KnownClips, clip_state, inbox_root, look
+from facerecon.data.collected.inbox import Inbox, InboxSettings, KnownClips, clip_state, inbox_root, look
 from facerecon.data.collected.ledger import Ledger
 from facerecon.data.collected.settings import CollectSettings
 from facerecon.data.manifest import Manifest
@@ -37,10 +37,10 @@ def inbox_folder(settings: InboxSettings) -> Path:
     return inbox_root(settings, PROJECT)
 
 
-def nothing_new(settings: InboxSettings) -> bool:
-    """Whether the inbox holds no clip that could be taken in now."""
+def waiting(settings: InboxSettings) -> Inbox:
+    """What lies in the inbox now."""
     root = inbox_folder(settings)
-    return not look(root, settings, known_clips(root)).new
+    return look(root, settings, known_clips(root))
 
 
 def known_clips(root: Path) -> KnownClips:

@@ -3,6 +3,7 @@
 from rich.console import Console
 
 from facerecon.data.collected.collect import Collection
+from facerecon.data.collected.inbox import Inbox
 from facerecon.evaluation.promotion import Decision
 from facerecon.retraining.plan import Plan
 from ops.lineage import git
@@ -22,6 +23,14 @@ def lines_of(
         f"outcome    {_outcome(name, plan, decision)}",
         f"commit     {git('rev-parse', 'HEAD').strip()[:12] or 'none'}, collected {about['collected_dvc_digest']}",
     ]
+
+
+def nothing_to_do(inbox: str, found: Inbox) -> list[str]:
+    """What is said where there is no new clip and nothing else has changed."""
+    lines = [f"nothing to do: {inbox}/ holds no new clip"]
+    if found.young:
+        lines.append(f"left to the next run, for they may still grow: {_named(list(found.young), 'clip')}")
+    return lines + [f"refused: {uri}: {refusal.reason}" for uri, refusal in found.refused]
 
 
 def show(lines: list[str]) -> None:

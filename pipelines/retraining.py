@@ -5,8 +5,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import click
-
 from facerecon.data.collected.ledger import Ledger
 from facerecon.data.ingest import source_fingerprint
 from facerecon.data.settings import licences_of
@@ -16,11 +14,12 @@ from facerecon.retraining.settings import RetrainingRun, retraining_run
 from facerecon.run import RunSettings, parse_as
 from facerecon.tasks import get_task
 from facerecon.workspace import PROJECT, collected_folder, state_folder
-from ops.collecting import nothing_new
+from ops.collecting import waiting
 from ops.deciding import champion_of
 from ops.faults import time_limit
 from ops.initial_weights import InitialWeights, resolve
 from ops.lineage import onnx_metadata, pretrained_of, run_provenance, step_digests
+from ops.outcome import nothing_to_do, show
 from ops.pipeline import CheckedPipeline
 from ops.retraining_lock import retraining_lock
 from steps.align import align
@@ -131,8 +130,10 @@ class RetrainingPipeline(CheckedPipeline):
         limit = wanted.retraining.max_hours
         in_time = nullcontext() if limit is None else time_limit(limit, "retraining.max_hours")
         with retraining_lock("retraining"), in_time:
-            if nothing_new(wanted.retraining.inbox) and _finished(wanted) == _present(wanted):
-                click.echo(f"nothing to do: {wanted.retraining.inbox.path}/ holds no new clip")
+            inbox = wanted.retraining.inbox
+            found = waiting(inbox)
+            if not found.new and _finished(wanted) == _present(wanted):
+                show(nothing_to_do(inbox.path, found))
                 return None
             outcome = super().__call__(*args, **kwargs)
             write_json(_finished_path(wanted), {"rested_on": _present(wanted)})

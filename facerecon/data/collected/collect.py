@@ -82,7 +82,7 @@ def collect(
     taken_in: list[TakenIn] = []
     refused: list[tuple[str, str]] = []
     again: list[tuple[str, str]] = []
-    digests: dict[str, str] = Field(default_factory=dict)
+    digests: dict[str, str] = {}
     tracks: list[NewTrack] = []
     found = extract_all([clip.path for clip in clips], extracted_in, settings.footage) if clips else []
     for clip, one in zip(clips, found, strict=True):

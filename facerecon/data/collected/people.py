@@ -116,7 +116,7 @@ def assign(
     for key, group in groups.items():
         if key not in people:
             people[key] = _somebody(group, split_of(key, settings.splits))
-            new[people[key].split] += len(group)
+            new[people[key].split] += 1
         else:
             people[key] = _with(people[key], group)
     return Assignment(replace(ledger, people=people), 0, dict(new), {}, {}, 0)
