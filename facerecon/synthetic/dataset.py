@@ -1,12 +1,6 @@
 """Sample faces as files: one folder a person, with the photographs and the truth about them."""
 
 import json
-import multiprocessing
-import os
-import re
-from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
@@ -20,6 +14,7 @@ from facerecon.progress import track
 from facerecon.synthetic.mesh import CanonicalMesh
 from facerecon.synthetic.people import draw_identity, draw_scene
 from facerecon.synthetic.render import Rendered, render
+from facerecon.synthetic.workers import in_workers
 
 VERSION = 2
 """Counts up whenever the same seed draws other pictures: files of another version are drawn anew."""
@@ -55,53 +50,8 @@ def write_dataset(
     CanonicalMesh.load(model)  # a bad bundle is reported here, once
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [(folder, Path(model), number, photos, size, seed) for number in range(identities)]
-    for _ in track(_finished(jobs, workers), "drawing sample faces", total=len(jobs)):
+    for _ in track(in_workers(write_person, jobs, workers), "drawing sample faces", total=len(jobs)):
         pass
-
-
-def _finished(jobs: list[tuple[Path, Path, int, int, int, int]], workers: int) -> Iterable[None]:
-    """Do the jobs, one item whenever one is done; the first error ends it."""
-    # spawned, not forked: the caller may have threads (torch, progress bars) that do not survive a fork
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        min(workers, len(jobs)), mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)
-    ) as pool:
-        with _alike_on_all_processors():
-            pending: set[Future[None]] = {pool.submit(write_person, *job) for job in jobs}
-        try:
-            while pending:
-                done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-WORKER_ENVIRONMENT = {
-    # the work is split over processes already
-    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
-    # wider instructions than AVX2 round differently, and a pixel in a million falls on the other side
-    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
-    "OPENBLAS_CORETYPE": "Haswell",
-    # "?" stands behind what this processor lacks: OpenCV complains of being told to do without that
-    "OPENCV_CPU_DISABLE": ",".join(re.findall(r"AVX512[\w-]*(?![\w?-])", cv2.getCPUFeaturesLine())),
-}
-"""What the libraries read when a worker loads them, before any code of ours runs there."""
-
-
-@contextmanager
-def _alike_on_all_processors() -> Iterator[None]:
-    """Processes started within compute on one thread, with instructions that all x86-64 processors of today have."""
-    before = {name: os.environ.get(name) for name in WORKER_ENVIRONMENT}
-    os.environ.update(WORKER_ENVIRONMENT)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 @lru_cache(maxsize=1)
