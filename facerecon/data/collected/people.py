@@ -183,15 +183,18 @@ def _by_faces(
         who, splits, means = known.means()
         mean: NDArray[np.float64] = np.stack([track.embedding for track in group]).astype(np.float64).mean(0)
         cosines = means @ mean if len(who) else np.empty(0)
-        alike = [place for place in np.argsort(-cosines, kind="stable") if cosines[place] >= similarity]
-        alike = [place for place in alike if not known.is_beside(who[place], group)]
+        beside = {place for place, other in enumerate(who) if known.is_beside(other, group)}
+        nearest_first = [int(place) for place in np.argsort(-cosines, kind="stable")]
+        alike = [place for place in nearest_first if cosines[place] >= similarity and place not in beside]
         # somebody who left the evaluation is somebody else's double
         alike.sort(key=lambda place: known.has_left(who[place]))
         split = splits[alike[0]] if alike else _split_if_new(group, settings)
         others = [
             place
             for place, other in enumerate(splits)
-            if place not in alike and (other == "train") != (split == "train") and not known.has_left(who[place])
+            if place not in (*alike, *beside)
+            and (other == "train") != (split == "train")
+            and not known.has_left(who[place])
         ]
         threshold = suspicion(len(others), settings.innocents_lost)
         thresholds[split] = max(thresholds.get(split, 0.0), threshold)
