@@ -366,7 +366,7 @@ GAIN, OPPONENT = "gain", "opponent"
 
 def unfit(champion: Scores, rule: Rule) -> str:
     """Why a champion of these scores is no opponent: figures that are missing or no finite numbers; "" if it is one."""
-    check = _complete("champion", champion, rule)
+    check = _complete("champion", champion, rule.on({key.face_set for key in champion.keys}, anchor=False))
     return "" if check.passed else check.said
 
 
