@@ -58,7 +58,7 @@ from facerecon.models.layers.face_prior import FacePrior
 from facerecon.models.layers.first_fill import first_fill
 from facerecon.models.trained import TrainedModel, save_model
 from facerecon.settings import first_problem
-from facerecon.tasks.inpainting.evaluate import fill_by_baseline
+from facerecon.tasks.inpainting.baselines import fill_by_baseline
 from facerecon.tasks.inpainting.evaluator import Fill, Filled, as_tensor, fill_by_model, mask_cases
 from facerecon.tasks.inpainting.network import network_of
 from facerecon.training.precision import precision_of

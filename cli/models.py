@@ -50,12 +50,18 @@ def models(version: str | None) -> None:
 @click.command()
 @click.argument("version")
 @click.option("--reason", required=True, metavar="TEXT", help="why; it goes into the journal")
-def promote(version: str, reason: str) -> None:
+@click.option("--anchor", is_flag=True, help="make it the anchor: beside which losses are bounded, too")
+def promote(version: str, reason: str, anchor: bool) -> None:
     """Make VERSION (demo/3, or 3 where there is one model) champion by hand, whatever the gate says."""
-    from ops.promotion import promote_by_hand
+    from ops.promotion import anchor_by_hand, promote_by_hand
 
     _this_clone()
-    _tell(promote_by_hand(version, reason))
+    if not anchor:
+        _tell(promote_by_hand(version, reason))
+        return
+    move = anchor_by_hand(version, reason)
+    before = "there was none" if move.anchor[0] is None else f"it was version {move.anchor[0]}"
+    click.echo(f"Version {move.version} of {move.model} is the anchor now; before {before}.")
 
 
 @click.command()
@@ -82,4 +88,5 @@ def _tell(move: "Move") -> None:
     from ops.zenml_models import follow
 
     follow()
-    click.echo(f"Version {move.version} of {move.model} is champion now; before it was version {move.champion[0]}.")
+    before = "there was none" if move.champion[0] is None else f"it was version {move.champion[0]}"
+    click.echo(f"Version {move.version} of {move.model} is champion now; before {before}.")

@@ -12,7 +12,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from facerecon.errors import FaceReconError
 from ops import journal
-from ops.promotion import Standing, record_of
+from ops.decisions import record_of
+from ops.promotion import Standing
 from ops.registry import check_weights, config_of, connect, find_version, registered_models, versions_of
 
 LOG = logging.getLogger(__name__)
@@ -103,7 +104,10 @@ def lineage(text: str) -> list[Section]:
 def _about(version: ModelVersion, standing: Standing) -> list[tuple[str, str]]:
     aliases = [
         alias
-        for alias, number in (("champion", standing.champion), ("challenger", standing.challenger))
+        for alias, number in (
+            *(("anchor", standing.anchor), ("champion", standing.champion)),
+            ("challenger", standing.challenger),
+        )
         if number == int(version.version)
     ]
     return [
@@ -169,7 +173,10 @@ def _decided(version: ModelVersion) -> list[tuple[str, str]]:
     checks = [("met" if check.passed else "NOT MET", f"{check.name}: {check.said}") for check in record.checks]
     return [
         ("decision", f"{'champion' if record.champion else 'challenger'}: {record.reason}"),
+        *([] if record.looks is None else [("look at these people", str(record.looks))]),
+        *([] if record.left_out is None else [("gate faces left out", str(record.left_out))]),
         ("champion before", "none" if before is None else f"version {before}"),
+        ("anchor", "none" if record.anchor_version is None else f"version {record.anchor_version}"),
         *([] if promoted in (None, record) else [("made champion", promoted.reason)]),
         *checks,
     ]
@@ -191,6 +198,8 @@ def _moves(name: str) -> list[tuple[str, str]]:
     for entry in entries:
         move, (before, after) = entry.move, entry.move.champion
         change = f"champion {before or 'none'} -> {after}" if before != after else f"champion stays {after or 'none'}"
+        if move.anchor[0] != move.anchor[1]:
+            change += f", anchor {move.anchor[0] or 'none'} -> {move.anchor[1]}"
         undone = "" if entry.outcome == "done" else f" [{entry.outcome or 'not completed'}]"
         told.append(
             (entry.time, f"version {move.version} {move.decision} ({move.by}): {move.reason} ({change}){undone}")

@@ -28,10 +28,10 @@ Number = Annotated[int, Field(ge=1, le=2**31 - 1)]
 class Move:
     """What one decision changes in the registry; applying it twice changes nothing more.
 
-    ``by`` is a run's name or "by hand", ``champion`` and ``challenger`` the alias's version before and after (None:
-    nobody), ``champions`` all champions so far, the present one last, ``tags`` those to set by version,
-    ``weights`` the digest of the weights of ``version`` and ``figures`` that of the figures the decision rests on ("":
-    on none).
+    ``by`` is a run's name or "by hand", ``champion``, ``challenger`` and ``anchor`` the alias's version before and
+    after (None: nobody; older lines have no anchor), ``champions`` all champions so far, the present one last, ``tags``
+    those to set by version, ``weights`` the digest of the weights of ``version`` and ``figures`` that of the figures
+    the decision rests on ("": on none).
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
@@ -47,6 +47,7 @@ class Move:
     weights: str
     figures: str = ""
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
+    anchor: tuple[Number | None, Number | None] = (None, None)
 
 
 @dataclass(frozen=True)

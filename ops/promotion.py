@@ -2,11 +2,11 @@
 
 MLflow's registry is the truth. What this module keeps there, beside the aliases: on a version the tags ``weights_uri``,
 ``weights_digest``, ``task``, ``teachers``, ``decision`` (in a sentence, why it stands where it stands),
-``decision_record`` (the uri of the gate's latest decision, a JSON artifact of the run that registered the version),
-``promotion_record`` (that of the decision that made it champion, which later ones do not replace),
+``decision_record``, ``decisions``, ``promotion_record`` and ``learned_record`` (see ``ops.decisions``),
 ``gate_figures`` (its means at the gate, for tables), ``decision_grounds`` (a digest of what it rested on),
 ``data_licence`` and ``rolled_back`` (why it was taken down by hand); on the registered model ``champions``, all
-champions in order, the present one last.
+champions in order, the present one last. The alias ``anchor`` is set with the first champion and moved only by hand: no
+challenger may have lost more than is allowed beside it, so that small losses do not add up.
 """
 
 import json
@@ -16,22 +16,26 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import mlflow
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, REQUEST_LIMIT_EXCEEDED, TEMPORARILY_UNAVAILABLE, ErrorCode
 
+from facerecon.data.learned import Learned, PeopleKey, marks_of, people_key, unseen
+from facerecon.data.manifest import Manifest
 from facerecon.data.settings import licence_text
 from facerecon.errors import FaceReconError
 from facerecon.evaluation.promotion import Check, Decision, Opponent, decide, unfit
+from facerecon.evaluation.scores import Scores
 from facerecon.files import digest_of
 from facerecon.models.trained import TrainedModel
 from facerecon.tasks import Gate
 from facerecon.weights import table
 from ops import journal
+from ops.decisions import decisions_of, keep_decision, keep_learned, learned_by, learned_of, looks_at, record_of
 from ops.journal import Move
 from ops.registry import (
+    ANCHOR,
     CHALLENGER,
     CHAMPION,
     TAG_LENGTH,
@@ -55,6 +59,7 @@ LOG = logging.getLogger(__name__)
 
 BY_HAND = "by hand"
 PROMOTED, NOT_PROMOTED, ROLLED_BACK = "promoted", "not promoted", "rolled back"
+PROPOSED, ANCHORED = "proposed", "made the anchor"
 
 SUPPLIED = {"facenet": "MIT (weights learned on VGGFace2)"}
 """Licences of weights that the user's own network brings."""
@@ -79,8 +84,8 @@ class Standing:
         model = next((model for model in registered_models(client) if model.name == name), None)
         aliases = {} if model is None else model.aliases
         self.registered = model is not None
-        self.champion, self.challenger = (
-            None if aliases.get(alias) is None else int(aliases[alias]) for alias in (CHAMPION, CHALLENGER)
+        self.champion, self.challenger, self.anchor = (
+            None if aliases.get(alias) is None else int(aliases[alias]) for alias in (CHAMPION, CHALLENGER, ANCHOR)
         )
         named = "" if model is None else model.tags.get("champions", "")
         self.legible = _NUMBERS.fullmatch(named) is not None
@@ -106,9 +111,18 @@ class Grounds:
     data_licences: dict[str, str]
     weights_licences: dict[str, str]
 
-    def digest(self, champion: int | None) -> str:
-        """SHA-256 of all of it and the number of the champion that is decided against."""
-        return digest_of([asdict(self), champion])
+    def digest(self, champion: int | None, anchor: int | None) -> str:
+        """SHA-256 of all of it and the numbers of the champion that is decided against and of the anchor."""
+        return digest_of([asdict(self), champion, anchor])
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a challenger came from: the aligned ``faces`` that it learned from, was selected by and is judged on, and
+    the digest of the weights of its ``parent``, with which its training started; None for fresh ones."""
+
+    faces: Manifest
+    parent: str | None = None
 
 
 def challenge(
@@ -119,12 +133,13 @@ def challenge(
     gate: Gate,
     grounds: Grounds,
     by: str,
+    origin: Origin,
 ) -> Decision:
     """Register a model as challenger, decide by the rule whether it becomes champion, and return the decision.
 
-    ``gate`` measures both models on the same faces and cases; ``by`` names the run. Weights that were decided on before
-    on the same grounds change nothing: the decision is that of then, with ``champion`` as it stands now. A champion is
-    not put down by its own weights coming again.
+    ``gate`` measures all models on the same faces and cases, without those that one of them learned from; ``by`` names
+    the run. Weights that were decided on before on the same grounds change nothing: the decision is that of then, with
+    ``champion`` as it stands now. A champion is not put down by its own weights coming again.
 
     Raises:
         FaceReconError: the registry does not answer or cannot keep what it would be told, or the model cannot be
@@ -146,35 +161,52 @@ def challenge(
         against = standing.champion
         if standing.champion == number:
             against = None if record is None else record.champion_then
-        if record is not None and version.tags.get("decision_grounds") == grounds.digest(against):
+        if record is not None and version.tags.get("decision_grounds") == grounds.digest(against, standing.anchor):
             return as_of_now(record)
-        opponent = None
-        ours = gate.measure(trained)
-        if standing.champion is not None and standing.champion != number:
-            opponent = _opponent(client, name, standing, trained, gate)
+        key = people_key()
+        learned = learned_by(client, version, key, origin.faces, origin.parent)
+        found = _Gauge(client, name, standing, trained, gate, key).compare(number, learned, origin.faces)
         licences = grounds.data_licences, grounds.weights_licences
-        decision = decide(ours, opponent, gate.identities, gate.rule, gate.metrics, *licences)
-        decision = decision.model_copy(update={"registered_model": name, "version": number, "rule": grounds.rule})
+        decision = decide(
+            *(found.ours, found.opponent, gate.identities, gate.rule, gate.metrics, *licences),
+            # beside itself nobody loses
+            anchor=None if found.anchor is None or found.same else found.anchor,
+            looks=looks_at(found.people, key.id, decisions_of(client, name)),
+            left_out=found.left_out,
+        )
+        about = {"registered_model": name, "version": number, "rule": grounds.rule}
+        about |= {"gate_people": found.people, "people_key": key.id}
+        decision = decision.model_copy(update=about)
         decision = _with_known_champion(_not_rolled_back(decision, version), standing)
         if standing.champion == number:
             though = "" if decision.champion else f", though {decision.reason}"
             decision = decision.model_copy(update={"champion": True, "reason": f"it is champion already{though}"})
-        kept = _keep(client, version, decision)
+        elif decision.champion and gate.rule.settings.mode == "propose":
+            decision = _proposed(decision)
+        anchor = standing.anchor
+        if anchor is None and found.anchor is not None and found.anchor.scores is not None:
+            anchor = found.anchor.number
+        if decision.champion:
+            anchor = _anchored(standing, anchor, number)
+        decision = decision.model_copy(update={"anchor_version": anchor})
+        kept = keep_decision(client, version, decision)
+        promoted = {"promotion_record": kept["decision_record"]}
         tags = {
+            **kept,
+            **keep_learned(client, version, learned),
             # whole in the record
             "decision": _cut(decision.reason),
-            "decision_record": kept,
-            **({"promotion_record": kept} if decision.champion and standing.champion != number else {}),
+            **(promoted if decision.champion and standing.champion != number else {}),
             "gate_figures": _gate_figures(decision),
             # what hinders measuring the champion may be mended: the same model is decided on anew then
-            "decision_grounds": "" if opponent and opponent.obstacle else grounds.digest(decision.champion_then),
+            "decision_grounds": "" if found.obstacle else grounds.digest(decision.champion_then, anchor),
             "data_licence": licence,
         }
         move = Move(
             model=name,
             version=number,
             by=by,
-            decision=PROMOTED if decision.champion else NOT_PROMOTED,
+            decision=PROMOTED if decision.champion else PROPOSED if decision.proposed else NOT_PROMOTED,
             reason=decision.reason,
             champion=(standing.champion, number if decision.champion else standing.champion),
             # a version that was decided on before is no new one: the challenger stays who it is
@@ -183,28 +215,31 @@ def challenge(
             weights=trained.digest,
             figures=_figures_digest(decision),
             tags={str(number): tags},
+            anchor=(standing.anchor, anchor),
         )
         _carry_out(client, move)
     return decision
 
 
-def _keep(client: MlflowClient, version: ModelVersion, decision: Decision) -> str:
-    """Keep a decision whole as an artifact of the run that registered the version; returns its uri."""
-    content = decision.model_dump(mode="json")
-    path = f"decisions/version-{version.version}-{digest_of(content)[:12]}.json"
-    if version.run_id is None:
-        raise FaceReconError(f"version {version.version} of {version.name} has no run: it was registered by hand")
-    client.log_text(version.run_id, json.dumps(content, sort_keys=True), path)
-    return f"runs:/{version.run_id}/{path}"
+def _proposed(decision: Decision) -> Decision:
+    """A decision for the challenger that a person is to carry out."""
+    named = f"{config_of(decision.registered_model)}/{decision.version}"
+    reason = f"proposed, `facerecon promote {named} --reason ...` makes it champion: {decision.reason}"
+    return decision.model_copy(update={"champion": False, "proposed": True, "reason": reason})
 
 
 def _gate_figures(decision: Decision) -> str:
-    """The challenger's means under the gate's case by metric, as JSON: what a table of versions shows."""
+    """The challenger's means under the gate's case by metric and face set, as JSON: what a table of versions shows."""
     rows = []
-    for metric in decision.metrics:
-        mean = decision.gate_mean(metric.name)
-        if any((row.metric, row.case) == (metric.name, decision.gate_case) for row in decision.means):
-            rows.append([metric.titled, None if mean is None else round(mean, metric.digits + 2), metric.digits])
+    for face_set in decision.face_sets:
+        on = f" on {face_set}" if len(decision.face_sets) > 1 else ""
+        for metric in decision.metrics:
+            mean = decision.gate_mean(metric.name, face_set=face_set)
+            wanted = (metric.name, decision.gate_case, face_set)
+            if any((row.metric, row.case, row.face_set) == wanted for row in decision.means):
+                rows.append(
+                    [metric.titled + on, None if mean is None else round(mean, metric.digits + 2), metric.digits]
+                )
     return json.dumps(rows)
 
 
@@ -231,7 +266,8 @@ def as_of_now(decision: Decision) -> Decision:
     if (standing.champion == decision.version) == decision.champion:
         return decision
     moves = (entry.move for entry in reversed(journal.entries()))
-    last = next((move for move in moves if move.model == name and move.decision != NOT_PROMOTED), None)
+    made = (PROMOTED, ROLLED_BACK)
+    last = next((move for move in moves if move.model == name and move.decision in made), None)
     since = "there is no champion" if standing.champion is None else f"version {standing.champion} is champion"
     if last is not None and last.version == standing.champion:
         since += f" ({last.by}: {last.reason})"
@@ -260,6 +296,8 @@ def weights_licences(names: Iterable[str]) -> dict[str, str]:
 def promote_by_hand(text: str, reason: str) -> Move:
     """Make the version that ``text`` names champion because a person says so; see ``find_version`` for ``text``.
 
+    What was proposed is carried out within its record, if it was decided against the champion there is.
+
     Raises:
         FaceReconError: no such version, it is champion already, its weights are gone or changed, or no reason is given.
     """
@@ -275,7 +313,18 @@ def promote_by_hand(text: str, reason: str) -> Move:
                 f"version {number} is the champion of {config} already: `facerecon models` lists others"
             )
         check_weights(version)
-        tags = {"decision": f"promoted by hand: {reason}", "promotion_record": "", "rolled_back": ""}
+        said, record = f"promoted by hand: {reason}", ""
+        proposal = _legible_record(version)
+        if proposal is not None and proposal.proposed:
+            if proposal.champion_then == standing.champion:
+                said, record = f"promoted by hand, as proposed: {reason}", version.tags["decision_record"]
+            else:
+                LOG.warning(
+                    "the champion of %s has changed since version %d was proposed (then %s, now %s): it is promoted by "
+                    "hand, without the gate",
+                    *(config_of(version.name), number, _version(proposal.champion_then), _version(standing.champion)),
+                )
+        tags = {"decision": said, "promotion_record": record, "rolled_back": ""}
         return _carry_out(
             client,
             Move(
@@ -290,6 +339,50 @@ def promote_by_hand(text: str, reason: str) -> Move:
                 weights=version.tags["weights_digest"],
                 figures=_figures_of(version),
                 tags={str(number): tags},
+                anchor=(standing.anchor, _anchored(standing, standing.anchor, number)),
+            ),
+        )
+
+
+def _anchored(standing: Standing, anchor: int | None, champion: int) -> int | None:
+    """The anchor once ``champion`` is: the first champion is anchor, too."""
+    return champion if anchor is None and not standing.champions else anchor
+
+
+def _version(number: int | None) -> str:
+    return "none" if number is None else f"version {number}"
+
+
+def anchor_by_hand(text: str, reason: str) -> Move:
+    """Make the version that ``text`` names the anchor, beside which no challenger may lose more than is allowed.
+
+    Raises:
+        FaceReconError: no such version, it is the anchor already, its weights are gone or changed, or no reason is
+            given.
+    """
+    reason = _given(reason)
+    client = connect()
+    with registry_lock(), answering():
+        _complete_pending(client)
+        version = find_version(text)
+        standing, number = Standing(client, version.name), int(version.version)
+        if standing.anchor == number:
+            raise FaceReconError(f"version {number} is the anchor of {config_of(version.name)} already")
+        check_weights(version)
+        return _carry_out(
+            client,
+            Move(
+                model=version.name,
+                version=number,
+                by=BY_HAND,
+                decision=ANCHORED,
+                reason=reason,
+                champion=(standing.champion, standing.champion),
+                challenger=(standing.challenger, standing.challenger),
+                champions=standing.champions,
+                weights=version.tags["weights_digest"],
+                figures=_figures_of(version),
+                anchor=(standing.anchor, number),
             ),
         )
 
@@ -348,6 +441,7 @@ def rollback(config: str | None, reason: str) -> Move:
                 weights=held[number].tags["weights_digest"],
                 figures=_figures_of(held[number]),
                 tags=tags,
+                anchor=(standing.anchor, standing.anchor),
             ),
         )
 
@@ -413,6 +507,7 @@ def _complete_pending(client: MlflowClient) -> None:
                     weights=version.tags.get("weights_digest", ""),
                     figures=_figures_of(version),
                     tags={version.version: {"decision": f"promoted in MLflow: {reason}", "rolled_back": ""}},
+                    anchor=(standing.anchor, _anchored(standing, standing.anchor, standing.champion)),
                 ),
             )
 
@@ -471,52 +566,146 @@ def _apply(client: MlflowClient, move: Move) -> None:
         for key, value in tags.items():
             client.set_model_version_tag(move.model, number, key, value)
     client.set_registered_model_tag(move.model, "champions", ",".join(map(str, move.champions)))
-    for alias, (before, after) in ((CHALLENGER, move.challenger), (CHAMPION, move.champion)):
+    for alias, (before, after) in ((CHALLENGER, move.challenger), (ANCHOR, move.anchor), (CHAMPION, move.champion)):
         if after is not None and after != before:
             client.set_registered_model_alias(move.model, alias, str(after))
 
 
-def _opponent(client: MlflowClient, name: str, standing: Standing, challenger: TrainedModel, gate: Gate) -> Opponent:
-    """The champion measured at today's gate; if its figures are no finite numbers, the newest former one whose are.
+@dataclass(frozen=True)
+class _Found:
+    """The challenger's scores, its opponent and the anchor, all without the ``left_out`` faces; ``people`` are the
+    marks of those whom the gain is measured on."""
 
-    Where no former champion's are either it is the champion itself, which leaves the decision to a person.
-    """
-    assert standing.champion is not None
-    champion = _measured(client, name, standing.champion, challenger, gate)
-    if champion.scores is None or not (why := unfit(champion.scores, gate.rule)):
+    ours: Scores
+    opponent: Opponent | None
+    anchor: Opponent | None
+    left_out: int
+    people: tuple[str, ...]
+
+    @property
+    def same(self) -> bool:
+        """Whether the anchor is the opponent."""
+        return self.opponent is not None and self.anchor is not None and self.opponent.number == self.anchor.number
+
+    @property
+    def obstacle(self) -> bool:
+        """Whether something hindered measuring that can be mended."""
+        return any(of is not None and of.obstacle for of in (self.opponent, self.anchor))
+
+
+class _Gauge:
+    """Measures the versions that a challenger is compared with at today's gate, each once."""
+
+    def __init__(
+        self, client: MlflowClient, name: str, standing: Standing, challenger: TrainedModel, gate: Gate, key: PeopleKey
+    ) -> None:
+        self.name, self.standing, self.challenger, self.gate, self.key = name, standing, challenger, gate, key
+        self._held = {int(version.version): version for version in versions_of(client, name)}
+        self._measured: dict[int, Opponent] = {}
+
+    def compare(self, number: int, learned: Learned, faces: Manifest) -> _Found:
+        """Measure the challenger, version ``number``, its opponent and the anchor; who is known to any is left out."""
+        ours = self.gate.measure(self.challenger)
+        opponent = anchor = None
+        if self.standing.champion is not None and self.standing.champion != number:
+            opponent = self._opponent()
+            anchor = self._anchor(opponent)
+            if learned.unknown and opponent.scores is not None:
+                why = f"who the challenger learned from is not known ({learned.unknown}): {_LEFT_TO_A_PERSON}"
+                opponent = replace(opponent, scores=None, obstacle=why)
+        others = [each for each in (opponent, anchor) if each is not None and each.scores is not None]
+        marks = marks_of(faces, self.key)
+        kept = unseen(marks, [learned, *(learned_of(self._held[each.number], self.key) for each in others)])
+        there = _faces_of(ours)
+        if there.isdisjoint(kept):
+            if opponent is not None and opponent.scores is not None:
+                why = f"of the gate's {len(there)} faces none is left that no model learned from: give more people"
+                opponent = replace(opponent, scores=None, obstacle=why)
+        else:
+            ours, opponent, anchor = ours.only(kept), _only(opponent, kept), _only(anchor, kept)
+        face_set = self.gate.rule.on({key.face_set for key in ours.keys}, False).face_set
+        people = marks["person"].reindex(sorted(_faces_of(ours, face_set))).dropna().unique()
+        return _Found(ours, opponent, anchor, len(there - kept), tuple(sorted(map(str, people))))
+
+    def _opponent(self) -> Opponent:
+        """The champion; if its figures are no finite numbers, the newest former one whose are.
+
+        Where no former champion's are either it is the champion itself, which leaves the decision to a person.
+        """
+        assert self.standing.champion is not None
+        champion, config = self._version(self.standing.champion), config_of(self.name)
+        if champion.scores is None or not (why := unfit(champion.scores, self.gate.rule)):
+            return champion
+        for number in dict.fromkeys(reversed(self.standing.champions)):
+            if number != champion.number and self._is_fit(number):
+                LOG.warning("version %d, the champion of %s, is no opponent: %s", champion.number, config, why)
+                return replace(self._version(number), instead_of=champion.number, why=why)
+        LOG.warning(
+            "version %d, the champion of %s, can be compared with no model: %s; say by `facerecon promote` which "
+            "version is champion",
+            *(champion.number, config, why),
+        )
         return champion
-    held = {int(version.version): version for version in versions_of(client, name)}
-    for number in dict.fromkeys(reversed(standing.champions)):
-        if number == standing.champion or _not_again(held.get(number)):
-            continue
-        former = _measured(client, name, number, challenger, gate)
-        if former.scores is not None and not unfit(former.scores, gate.rule):
-            LOG.warning("version %d, the champion of %s, is no opponent: %s", standing.champion, config_of(name), why)
-            return replace(former, instead_of=standing.champion, why=why)
-    LOG.warning(
-        "version %d, the champion of %s, can be compared with no model: %s; say by `facerecon promote` which version "
-        "is champion",
-        *(standing.champion, config_of(name), why),
-    )
-    return champion
 
+    def _anchor(self, opponent: Opponent) -> Opponent | None:
+        """The anchor; where there is none yet, the oldest former champion that can be compared with."""
+        if (number := self.standing.anchor) is None:
+            champions = dict.fromkeys((*self.standing.champions, opponent.number))
+            number = next((number for number in champions if self._is_fit(number)), None)
+            return None if number is None else self._version(number)
+        anchor = self._version(number)
+        if anchor.scores is not None and (why := unfit(anchor.scores, self.gate.rule)):
+            anchor = Opponent(number, None, why)
+        if anchor.obstacle:
+            remedy = "say by `facerecon promote VERSION --anchor` which version is the anchor"
+            return replace(anchor, obstacle=f"{anchor.obstacle}; {remedy}")
+        return anchor
 
-def _measured(client: MlflowClient, name: str, number: int, challenger: TrainedModel, gate: Gate) -> Opponent:
-    """A version measured at today's gate, or why it cannot be."""
-    try:
-        champion = weights_of(client.get_model_version(name, str(number)))
+    def _is_fit(self, number: int) -> bool:
+        """Whether a former champion can be compared with in another's place."""
+        if _not_again(self._held.get(number)):
+            return False
+        scores = self._version(number).scores
+        return scores is not None and not unfit(scores, self.gate.rule)
+
+    def _version(self, number: int) -> Opponent:
+        """A version measured at today's gate, or why it cannot be."""
+        if number not in self._measured:
+            try:
+                self._measured[number] = Opponent(number, self._scores(number))
+            except FaceReconError as error:
+                self._measured[number] = Opponent(number, None, error.message)
+        return self._measured[number]
+
+    def _scores(self, number: int) -> Scores:
+        if (version := self._held.get(number)) is None:
+            raise FaceReconError("it was deleted in MLflow")
+        trained = weights_of(version)
         for what, theirs, ours in (
-            ("task", champion.task, challenger.task),
-            ("face size in px", champion.size, challenger.size),
+            ("task", trained.task, self.challenger.task),
+            ("face size in px", trained.size, self.challenger.size),
         ):
             if theirs != ours:
                 raise FaceReconError(
                     f"it was trained with another {what} ({theirs}, the challenger has {ours}): "
                     "give the config another name, or decide by `facerecon promote`"
                 )
-        return Opponent(number, gate.measure(champion))
-    except FaceReconError as error:
-        return Opponent(number, None, error.message)
+        if why := learned_of(version, self.key).unknown:
+            raise FaceReconError(f"who it learned from is not known ({why}): {_LEFT_TO_A_PERSON}")
+        return self.gate.measure(trained)
+
+
+_LEFT_TO_A_PERSON = "decide by `facerecon promote`"
+
+
+def _faces_of(scores: Scores, face_set: str | None = None) -> set[str]:
+    return {face for key, method in scores if face_set in (None, key.face_set) for face in scores.faces(key, method)}
+
+
+def _only(opponent: Opponent | None, faces: frozenset[str]) -> Opponent | None:
+    if opponent is None or opponent.scores is None:
+        return opponent
+    return replace(opponent, scores=opponent.scores.only(faces))
 
 
 def _not_rolled_back(decision: Decision, version: ModelVersion) -> Decision:
@@ -548,27 +737,6 @@ def _with_known_champion(decision: Decision, standing: Standing) -> Decision:
 
 def _with(champions: tuple[int, ...], number: int) -> tuple[int, ...]:
     return champions if champions[-1:] == (number,) else (*champions, number)[-REMEMBERED:]
-
-
-def record_of(version: ModelVersion, tag: str = "decision_record") -> Decision | None:
-    """The gate's latest decision about a version, or that of another ``tag``.
-
-    None if there was none, or it was made by an older version of the code.
-
-    Raises:
-        FaceReconError: the registry names a decision that is gone.
-    """
-    uri = version.tags.get(tag, "")
-    if not uri.startswith("runs:/"):
-        return None
-    try:
-        return Decision.model_validate_json(mlflow.artifacts.load_text(uri))
-    except (OSError, mlflow.MlflowException, ValueError) as error:
-        said = str(error).strip().splitlines()[0][:200]
-        raise FaceReconError(
-            f"the decision about version {version.version} of {version.name} cannot be read from {uri} ({said}): "
-            f"put it back, or remove the version's tag {tag}"
-        ) from error
 
 
 def _legible_record(version: ModelVersion) -> Decision | None:

@@ -142,7 +142,7 @@ class Publication:
         console.print(console_table(self.evaluation, report))
         for line in (*verdict(self.evaluation, report), *report.console(self.evaluation)):
             console.print(line, highlight=False)
-        standing = "champion" if decision.champion else "challenger"
+        standing = "champion" if decision.champion else "proposed" if decision.proposed else "challenger"
         console.print(
             f"Version {decision.version} of {decision.registered_model} is {standing}: {decision.reason}", markup=False
         )
@@ -157,8 +157,9 @@ class Publication:
 def write_figures(folder: Path, evaluation: Evaluation, result: TrainingResult, decision: Decision) -> None:
     """The figures that MLflow has, as `dvc metrics` and `dvc plots` read them; equal trainings give equal bytes.
 
-    ``figures/test/<case>.json``, ``figures/gate/<case>.json`` and ``figures/best_validation.json``: a file a case, so
-    that `dvc metrics show` makes a row of it. ``plots/training.csv``: the loss over the steps,
+    ``figures/test/<case>.json``, ``figures/gate/<case>.json`` (or other face sets of the gate) and
+    ``figures/best_validation.json``: a file a case, so that `dvc metrics show` makes a row of it.
+    ``plots/training.csv``: the loss over the steps,
     ``plots/validation.csv``: the figure by which the checkpoint is chosen, ``plots/headline.csv``: the headline metric
     of the model and its baseline by level. The columns have the same names for every task.
     """

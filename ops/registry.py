@@ -24,7 +24,7 @@ from facerecon.models.trained import TrainedModel, digest_in
 from facerecon.workspace import state_folder
 from ops.stack import tracking_uri
 
-CHAMPION, CHALLENGER = "champion", "challenger"
+CHAMPION, CHALLENGER, ANCHOR = "champion", "challenger", "anchor"
 
 PREFIX = "facerecon-"
 

@@ -13,7 +13,7 @@ from facerecon.data.manifest import SPLITS, Manifest
 from facerecon.data.validation.outcomes import DataDocs
 from facerecon.evaluation.evaluation import TEST, Evaluation, gain
 from facerecon.evaluation.keys import MetricKey
-from facerecon.evaluation.promotion import GATE, MODEL, Decision
+from facerecon.evaluation.promotion import MODEL, Decision
 from facerecon.files import digest_of
 from facerecon.models.trained import Row, TrainingResult
 from facerecon.report import tables
@@ -132,7 +132,7 @@ def best_metrics(result: TrainingResult) -> dict[str, float]:
 def gate_metrics(decision: Decision) -> dict[MetricKey, float]:
     """The means on which promotion decided; what is not finite is left out."""
     return {
-        MetricKey(GATE, row.metric, row.case, row.level): row.challenger
+        MetricKey(row.face_set, row.metric, row.case, row.level): row.challenger
         for row in decision.means
         if row.challenger is not None
     }

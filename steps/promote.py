@@ -23,12 +23,14 @@ def promote(
     licences: dict[str, str],
     pretrained: list[str],
     code: str,
+    parent: str | None = None,
 ) -> tuple[Annotated[Decision, "decision"], Annotated[dict[str, Any], "comparison"]]:
     """The decision, and what both models make of a few faces; only the gate split decides, test is reported alone.
 
-    ``licences`` are those of the data by source, ``pretrained`` names the pretrained weights that the run used.
+    ``licences`` are those of the data by source, ``pretrained`` names the pretrained weights that the run used,
+    ``parent`` is the digest of the weights that the training started from.
     """
-    from ops.promotion import Grounds, challenge, champion_before, weights_licences
+    from ops.promotion import Grounds, Origin, challenge, champion_before, weights_licences
     from ops.zenml_models import follow
 
     faces.check_crops()
@@ -41,7 +43,8 @@ def promote(
     )
     weights_uri = f"{context.inputs['training_result'][0].uri}/model.safetensors"
     by = context.pipeline_run.name
-    decision = challenge(config, model_uri, weights_uri, training_result.best, gate, grounds, by)
+    origin = Origin(faces, parent)
+    decision = challenge(config, model_uri, weights_uri, training_result.best, gate, grounds, by, origin)
     follow()
     log_metadata({"code": code, "version": decision.version, "champion": decision.champion, "reason": decision.reason})
     return decision, gate.compare(training_result.best, champion_before(decision))

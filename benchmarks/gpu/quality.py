@@ -23,8 +23,8 @@ from facerecon.evaluation.scores import Scores
 from facerecon.experiment import Experiment
 from facerecon.models.trained import TrainedModel, save_model
 from facerecon.tasks import get_task
+from facerecon.tasks.inpainting.baselines import fill_by_baseline
 from facerecon.tasks.inpainting.cases import MaskCases
-from facerecon.tasks.inpainting.evaluate import fill_by_baseline
 from facerecon.tasks.inpainting.evaluator import Evaluator, Fill, MaskCase, fill_by_model, mask_cases, measure
 from facerecon.tasks.inpainting.metrics import HOLE_PSNR, SSIM
 from facerecon.tasks.inpainting.network import network_of

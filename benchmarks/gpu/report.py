@@ -28,7 +28,7 @@ from facerecon.data.datasets import evaluation_faces
 from facerecon.errors import FaceReconError
 from facerecon.files import write_text
 from facerecon.models.trained import TrainedModel
-from facerecon.tasks.inpainting.evaluate import fill_by_baseline
+from facerecon.tasks.inpainting.baselines import fill_by_baseline
 from facerecon.tasks.inpainting.evaluator import Fill, fill_by_model, mask_cases
 from facerecon.tasks.inpainting.network import network_of
 

@@ -135,13 +135,17 @@ class EvaluationFaces:
         return torch.from_numpy(np.array(five, dtype=np.float32).reshape(-1, 5, 2))
 
 
-def evaluation_faces(manifest: Manifest, split: str, most: int) -> EvaluationFaces:
-    """At most ``most`` faces of a split, chosen by hash of their content, so that growth changes few of them.
+GATES = ("gate", "gate_old", "gate_new")
+"""The face sets on which promotion is decided."""
+
+
+def evaluation_faces(manifest: Manifest, name: str, most: int) -> EvaluationFaces:
+    """At most ``most`` faces of a split or of a named set, chosen by hash of their content, so that growth changes few.
 
     At the gate none of who was in another split before: a champion of then may have been trained on them.
     """
-    rows = manifest.split(split)
-    if split == "gate":
+    rows = manifest.split(name)
+    if name in GATES:
         rows = rows[~rows["identity"].isin(manifest.moved)]
     chosen = sorted(rows.index, key=lambda i: unit_interval("evaluate", str(rows.at[i, "face"])))[:most]
     rows = rows.loc[sorted(chosen)].reset_index(drop=True)

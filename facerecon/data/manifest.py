@@ -14,6 +14,7 @@ from facerecon.data.quarantine import quarantine_table
 from facerecon.data.store import MEASURES, FaceStore
 from facerecon.data.templates import Name
 from facerecon.errors import FaceReconError
+from facerecon.files import digest_of
 
 SPLITS = ("train", "val", "gate", "test")
 
@@ -48,7 +49,8 @@ class Manifest:
     ``facerecon.data.quarantine``. ``truth`` is a digest of the truth that sources have beside photos, "" without any.
     ``passed_over`` counts the files that are neither used nor quarantined, as ``facerecon.data.account`` does.
     ``moved`` are identities that were in another split while names were compared byte for byte: no champion trained
-    then is measured on them. Neither is part of the digest.
+    then is measured on them. Neither is part of the digest. ``face_sets`` are sets of faces beside the splits by name,
+    such as the old and the new ones of a gate; they are part of it where there are any.
     """
 
     faces: pd.DataFrame
@@ -60,6 +62,7 @@ class Manifest:
     truth: str = ""
     passed_over: pd.DataFrame = field(default_factory=lambda: counted(()))
     moved: tuple[str, ...] = ()
+    face_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def account(self) -> pd.DataFrame:
@@ -88,11 +91,16 @@ class Manifest:
             content += rows["crop_sha256"].to_csv(index=False)
         names = ["source", "uri", "code"] if self.several else ["uri", "code"]
         refused = self.quarantine[names].sort_values(names).to_csv(index=False)
-        return hashlib.sha256(f"{self.size}\n{content}\n{refused}{self.truth}".encode()).hexdigest()
+        sets = {name: sorted(faces) for name, faces in self.face_sets.items()}
+        named = f"\n{digest_of(sets)}" if sets else ""
+        return hashlib.sha256(f"{self.size}\n{content}\n{refused}{self.truth}{named}".encode()).hexdigest()
 
     def split(self, name: str) -> pd.DataFrame:
-        """The rows of one split, in order of their names."""
-        return self.faces[self.faces["split"] == name].sort_values("face").reset_index(drop=True)
+        """The rows of one split, or of the faces of a set that are there, in order of their names."""
+        chosen = (
+            self.faces["face"].isin(self.face_sets[name]) if name in self.face_sets else self.faces["split"] == name
+        )
+        return self.faces[chosen].sort_values("face").reset_index(drop=True)
 
     @cached_property
     def aligned_faces(self) -> FaceStore:

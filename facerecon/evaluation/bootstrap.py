@@ -40,6 +40,19 @@ def paired_interval(
 
     Raises ValueError if there is no face, if the lengths differ, or if a difference is not finite.
     """
+    sums, faces = sums_of_people(differences, identities)
+    mean = math.fsum(np.asarray(differences, dtype=np.float64)) / int(faces.sum())
+    if len(sums) < fewest_identities(confidence):
+        return Interval(mean, None, None, len(sums))
+    low, high = np.quantile(_resampled(sums, faces, resamples, seed), _expanded(len(sums), confidence))
+    return Interval(mean, float(low), float(high), len(sums))
+
+
+def sums_of_people(differences: ArrayLike, identities: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Each person's sum of ``differences`` [N] and number of faces, in order of their names.
+
+    Raises ValueError if there is no face, if the lengths differ, or if a difference is not finite.
+    """
     values, people = np.asarray(differences, dtype=np.float64), np.asarray(identities)
     if values.ndim != 1 or values.shape != people.shape or not len(values):
         raise ValueError(f"one identity per difference is needed, not {people.shape} for {values.shape}")
@@ -48,12 +61,7 @@ def paired_interval(
     names = np.unique(people)
     # exact sums, so that the order of the faces cannot matter
     sums = np.array([math.fsum(values[people == name]) for name in names])
-    faces = np.array([np.count_nonzero(people == name) for name in names])
-    mean = math.fsum(values) / len(values)
-    if len(names) < fewest_identities(confidence):
-        return Interval(mean, None, None, len(names))
-    low, high = np.quantile(_resampled(sums, faces, resamples, seed), _expanded(len(names), confidence))
-    return Interval(mean, float(low), float(high), len(names))
+    return sums, np.array([np.count_nonzero(people == name) for name in names])
 
 
 def _resampled(sums: NDArray[np.float64], faces: NDArray[np.int64], resamples: int, seed: int) -> NDArray[np.float64]:

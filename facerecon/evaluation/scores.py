@@ -141,15 +141,23 @@ class Scores:
         """A figure for each key and method, in the order in which they were added. ValueError for a NaN."""
         return [Figure(key, method, summarise(column.values)) for (key, method), column in self._columns.items()]
 
-    def subset(self, face_set: str, faces: Collection[str]) -> "Scores":
-        """The scores of these faces alone, under another face set's name; keys left without any face are gone."""
+    def only(self, faces: Collection[str]) -> "Scores":
+        """The scores of these faces alone; keys left without any face are gone."""
         columns = {}
-        for (key, method), column in self._columns.items():
+        for about, column in self._columns.items():
             kept = [index for index, face in enumerate(column.faces) if face in faces]
             if kept:
-                renamed = MetricKey(face_set, key.metric, key.case, key.level)
-                columns[renamed, method] = _Column(tuple(column.faces[i] for i in kept), column.values[kept])
+                columns[about] = _Column(tuple(column.faces[i] for i in kept), column.values[kept])
         return Scores(columns)
+
+    def subset(self, face_set: str, faces: Collection[str]) -> "Scores":
+        """The scores of these faces alone, under another face set's name; keys left without any face are gone."""
+        return Scores(
+            {
+                (MetricKey(face_set, key.metric, key.case, key.level), method): column
+                for (key, method), column in self.only(faces)._columns.items()
+            }
+        )
 
     def __iter__(self) -> Iterator[tuple[MetricKey, str]]:
         return iter(self._columns)

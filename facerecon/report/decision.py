@@ -30,7 +30,7 @@ class Score:
 
 @dataclass(frozen=True)
 class ScoreGroup:
-    """One metric under one case. ``people`` stand behind every interval; 0 where nothing was compared."""
+    """One metric under one case on a face set. ``people`` stand behind every interval; 0 where nothing was compared."""
 
     case: str
     title: str
@@ -41,7 +41,8 @@ class ScoreGroup:
 
 def outcome(decision: Decision) -> str:
     """The outcome without its reason: ``Version 4 stays a challenger; it had to beat version 3``"""
-    said = f"Version {decision.version} {'is champion' if decision.champion else 'stays a challenger'}"
+    stands = "is champion" if decision.champion else "is proposed" if decision.proposed else "stays a challenger"
+    said = f"Version {decision.version} {stands}"
     if decision.champion_version is not None:
         said += f"; it had to beat version {decision.champion_version}"
     if decision.no_opponent is not None:
@@ -73,7 +74,7 @@ def judges(decision: Decision) -> str:
 def setbacks(decision: Decision, report: TaskReport) -> list[str]:
     """One sentence for every metric and case by which the model is certainly worse than the champion.
 
-    Certain is where the whole bootstrap interval of the difference is on the wrong side. A promoted model can have
+    Certain is where the whole interval of the difference is on the wrong side. A promoted model can have
     setbacks too.
     """
     said = []
@@ -90,18 +91,34 @@ def setbacks(decision: Decision, report: TaskReport) -> list[str]:
 
 
 def score_groups(decision: Decision, report: TaskReport) -> list[ScoreGroup]:
-    """The scores on the gate split, one group a metric and case; the gate key's case first."""
+    """The scores at the gate, one group a face set, metric and case; the gate key's set and case first."""
     cases = sorted({row.case for row in decision.means}, key=lambda case: (case != decision.gate_case, case))
-    groups = (_group(decision, report, case, metric) for case in cases for metric in decision.metrics)
+    sets = sorted(decision.face_sets, key=lambda name: (name != decision.face_set, name))
+    groups = (
+        _group(decision, report, name, case, metric) for name in sets for case in cases for metric in decision.metrics
+    )
     return [group for group in groups if group is not None]
 
 
-def _group(decision: Decision, report: TaskReport, case: str, metric: Metric) -> ScoreGroup | None:
+def baseline_gains(decision: Decision) -> list[str]:
+    """What the challenger gains over each baseline in words: ``+1.25 dB of hole PSNR over telea on gate_new``."""
+    metrics = {metric.name: metric for metric in decision.metrics}
+    said = []
+    for row in decision.baseline_gains:
+        metric = metrics[decision.gate_metric]
+        gain = f"{signed_text(row.gain, metric.digits)} {metric.unit}".rstrip()
+        on = f" on {row.face_set}" if len(decision.face_sets) > 1 else ""
+        said.append(f"{gain} of {metric.label} over {row.method.replace('_', ' ')}{on}")
+    return said
+
+
+def _group(decision: Decision, report: TaskReport, face_set: str, case: str, metric: Metric) -> ScoreGroup | None:
     """None where the gate does not measure ``metric`` under this case."""
-    means = [row for row in decision.means if (row.case, row.metric) == (case, metric.name)]
+    of = (face_set, case, metric.name)
+    means = [row for row in decision.means if (row.face_set, row.case, row.metric) == of]
     if not means:
         return None
-    differences = {row.level: row for row in decision.differences if (row.case, row.metric) == (case, metric.name)}
+    differences = {row.level: row for row in decision.differences if (row.face_set, row.case, row.metric) == of}
     rows = [
         _score(
             row.level, _label(report, case, row.level), metric, row.challenger, row.champion, differences.get(row.level)
@@ -112,7 +129,8 @@ def _group(decision: Decision, report: TaskReport, case: str, metric: Metric) ->
         ours, theirs = (_mean([getattr(row, who) for row in means]) for who in ("challenger", "champion"))
         rows.append(_score(None, MEAN_OVER_LEVELS, metric, ours, theirs, differences[None]))
     people = next((row.identities for row in differences.values()), 0)
-    return ScoreGroup(case, report.case_title(case), metric, people, tuple(rows))
+    on = f" on {face_set}" if len(decision.face_sets) > 1 else ""
+    return ScoreGroup(case, report.case_title(case) + on, metric, people, tuple(rows))
 
 
 def _label(report: TaskReport, case: str, level: int) -> str:

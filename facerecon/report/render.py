@@ -53,6 +53,7 @@ def shared_context(story: Story) -> dict[str, Any]:
         "setbacks": decision.setbacks(ruled, report),
         "scores": decision.score_groups(ruled, report),
         "gate_judges": decision.judges(ruled),
+        "baseline_gains": decision.baseline_gains(ruled),
         **report.context(story),
     }
 

@@ -29,6 +29,7 @@ class ManifestMaterializer(FileMaterializer):
                 table.reset_index(drop=True).to_parquet(path)
                 self._write(f"{name}.parquet", path.read_bytes())
         about = {"size": data.size, "truth": data.truth, "moved": list(data.moved)}
+        about["face_sets"] = {name: list(faces) for name, faces in data.face_sets.items()}
         self._write_json("manifest.json", {**_places(data), **about, "passed_over": as_rows(data.passed_over)})
 
     def load(self, data_type: type[Any]) -> Manifest:
@@ -43,9 +44,10 @@ class ManifestMaterializer(FileMaterializer):
             about["sources"] = {source: {"layout": source, "root": about.pop("root")}}
         sources = {name: SourceRoot(**source) for name, source in about.pop("sources").items()}
         quarantine = completed(tables["quarantine"], next(iter(sources)))
-        # neither was there before files were accounted for
+        # not there in older manifests
         about["moved"] = tuple(about.get("moved", ()))
         about["passed_over"] = from_rows(about.get("passed_over", []))
+        about["face_sets"] = {name: tuple(faces) for name, faces in about.get("face_sets", {}).items()}
         return Manifest(tables["faces"], sources, quarantine, **about)
 
     def extract_metadata(self, data: Manifest) -> dict[str, MetadataType]:

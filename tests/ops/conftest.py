@@ -9,10 +9,12 @@ from typing import Any, ClassVar
 
 import mlflow
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from zenml.client import Client
 
+from facerecon.data.manifest import Manifest
 from facerecon.evaluation.evaluation import TEST, Evaluation, ModelFacts
 from facerecon.evaluation.keys import MetricKey
 from facerecon.evaluation.promotion import GATE, MODEL, Decision, GateMean
@@ -118,6 +120,19 @@ PEOPLE = 12
 LEVELS = (1, 2, 3)
 FACES = tuple(f"face-{index}" for index in range(2 * PEOPLE))
 SETTINGS = InpaintingPromotionSettings()
+
+
+def manifest(learned: Mapping[str, str] | None = None) -> Manifest:
+    """The gate's two photos each of twelve people, and those of others by name, whom a model learned from: ``learned``
+    has the split of each."""
+    rows = [(face, f"person {index // 2}", "gate") for index, face in enumerate(FACES)]
+    learned = {"Ada": "train", "Bob": "val"} if learned is None else learned
+    rows += [(f"photo of {person}", person, split) for person, split in learned.items()]
+    faces = pd.DataFrame(rows, columns=["face", "identity", "split"])
+    return Manifest(faces.assign(source="photos", crop_sha256="crop of " + faces["face"]))
+
+
+MANIFEST = manifest()
 HOLE_PSNR, LPIPS, IDENTITY = (metric.name for metric in SETTINGS.metrics)
 
 
@@ -141,12 +156,11 @@ def gate_scores(
 class KnownGate(Gate):
     """A gate whose scores are made up: ``scores`` has those of each model by its weights' digest."""
 
-    rule = SETTINGS.rule
     metrics = SETTINGS.metrics
     identities: ClassVar[Mapping[str, str]] = {face: f"person {index // 2}" for index, face in enumerate(FACES)}
 
-    def __init__(self, scores: Mapping[str, Scores]) -> None:
-        self.scores = scores
+    def __init__(self, scores: Mapping[str, Scores], settings: InpaintingPromotionSettings) -> None:
+        self.scores, self.rule = scores, settings.rule
 
     def measure(self, trained: TrainedModel) -> Scores:
         return self.scores[trained.digest]
@@ -175,18 +189,20 @@ class Offer:
 
         ``changed`` changes the grounds, and ``size`` (pixels), ``task`` and ``teachers`` what is known of the model.
         """
-        from ops.promotion import Grounds, challenge
+        from ops.promotion import Grounds, Origin, challenge
 
+        origin = Origin(changed.pop("faces", MANIFEST), changed.pop("parent", None))
+        settings = changed.pop("settings", SETTINGS)
         about = {name: changed.pop(name) for name in ("size", "task", "teachers") if name in changed}
         trained = replace(model(seed), **about)
         if scores is not None:
             self.say(seed, scores if isinstance(scores, Scores) else gate_scores(scores))
         path = self.state / f"weights-{seed}.safetensors"
         save_model(path, trained)
-        rule = SETTINGS.model_dump(mode="json")
+        rule = settings.model_dump(mode="json")
         grounds = Grounds(rule, {"manifest_digest": "m" * 64}, {"photos": "MIT"}, {"sface": "Apache-2.0"})
-        grounds, gate = replace(grounds, **changed), KnownGate(self.scores)
-        return challenge(config, self.uri, str(path), trained, gate, grounds, by=f"run-{seed}")
+        grounds, gate = replace(grounds, **changed), KnownGate(self.scores, settings)
+        return challenge(config, self.uri, str(path), trained, gate, grounds, f"run-{seed}", origin)
 
 
 @pytest.fixture
@@ -206,6 +222,11 @@ def alias(name: str, config: str = "demo") -> int | None:
 @pytest.fixture
 def alias_of() -> Callable[..., int | None]:
     return alias
+
+
+@pytest.fixture
+def make_manifest() -> Callable[..., Manifest]:
+    return manifest
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ def test_every_version_is_listed_with_what_matters(offer, make_scores):
     offer(3, make_scores(grades), config="lfw", data_licences={"photos": "unknown"})
     demo2, demo1, lfw = all_versions()
     assert (demo2.config, demo2.version, demo2.aliases) == ("demo", 2, ("challenger", "champion"))
-    assert (demo1.version, demo1.aliases) == (1, ())
+    assert (demo1.version, demo1.aliases) == (1, ("anchor",))
     assert demo2.figures == {"hole PSNR, dB": "19.00", "LPIPS": "0.200", "identity": "0.600"}
     assert (demo2.data, demo2.licence) == ("m" * 12, "MIT")
     assert demo2.created.endswith("UTC")
@@ -49,7 +49,10 @@ def test_lineage_walks_from_the_version_to_all_that_made_it(offer, make_model):
     assert weights["started from"] == "freshly initialised weights"
     decision = told["gate decision"]
     assert ("champion before", "version 2") in decision
-    assert sum(name == "met" for name, _ in decision) == 11
+    assert sum(name == "met" for name, _ in decision) == 17
+    assert ("anchor", "version 1") in decision
+    assert ("gate faces left out", "0") in decision
+    assert ("look at these people", "2") in decision
     assert [name for name, _ in told["champions"]] == ["version 2 (present)", "version 1"]
     assert "version 2 rolled back (by hand): it smears (champion 3 -> 2)" in told["journal"][-1][1]
     assert len(told["journal"]) == 4
@@ -80,7 +83,7 @@ def test_a_version_of_older_code_is_listed_and_has_a_lineage(offer):
     client.delete_model_version_tag("facerecon-demo", "1", "gate_figures")
     offer(2, 10.0)
     newer, older = all_versions()
-    assert (older.version, older.aliases, older.figures) == (1, ("champion",), {})
+    assert (older.version, older.aliases, older.figures) == (1, ("anchor", "champion"), {})
     assert newer.figures["hole PSNR, dB"] == "8.00"
     told = dict(lineage("demo/1"))
     assert told["gate decision"] == [

@@ -12,7 +12,16 @@ from facerecon.evaluation.promotion import Decision, PromotionSettings
 from facerecon.models.trained import save_model
 from facerecon.perception.facenet import FaceNet
 from ops import journal
-from ops.promotion import as_of_now, champion_before, promote_by_hand, reconcile, record_of, rollback, weights_licences
+from ops.decisions import record_of
+from ops.promotion import (
+    anchor_by_hand,
+    as_of_now,
+    champion_before,
+    promote_by_hand,
+    reconcile,
+    rollback,
+    weights_licences,
+)
 
 MARGIN = PromotionSettings().margin
 
@@ -65,7 +74,7 @@ def test_the_decision_is_a_file_of_the_run_and_the_version_says_where_in_short(o
     assert tags["decision_record"].endswith(".json")
     stored = mlflow.artifacts.load_dict(tags["decision_record"])
     assert stored == decision.model_dump(mode="json")
-    assert stored["schema_version"] == 2
+    assert stored["schema_version"] == 3
     assert tags["decision"] == decision.reason
     assert len(decision.reason) < 200
     assert json.loads(tags["gate_figures"]) == [
@@ -251,7 +260,11 @@ def test_a_champion_of_another_size_is_not_beaten_by_that_alone(offer, alias_of)
     assert decision.differences == ()
     assert alias_of("champion") == 1
     promote_by_hand("demo/2", "faces are twice as large from now on")
-    assert offer(3, 31.0, size=128).champion
+    decision = offer(3, 31.0, size=128)
+    assert failed(decision) == {"anchor's figures"}
+    assert "say by `facerecon promote VERSION --anchor` which version is the anchor" in decision.reason
+    anchor_by_hand("demo/2", "faces are twice as large from now on")
+    assert offer(3, size=128).champion
 
 
 def test_a_champion_of_another_task_is_left_to_a_person(offer, alias_of):

@@ -11,7 +11,11 @@ from typing import Any, Concatenate, ParamSpec
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
+
+from facerecon.evaluation.metrics import channels_first
+from facerecon.tasks.inpainting.evaluator import Fill, Filled
 
 Images = NDArray[np.uint8]
 P = ParamSpec("P")
@@ -74,3 +78,13 @@ def mean_fill(image: Images, mask: Images) -> Images:
     """The mean colour of the image's own known pixels."""
     colour = np.rint(image[mask == 0].mean(axis=0)).astype(np.uint8)
     return np.broadcast_to(colour, image.shape)
+
+
+def fill_by_baseline(name: str) -> Fill:
+    """One of BASELINES."""
+
+    def fill(images: Images, masks: NDArray[np.uint8]) -> Filled:
+        filled = channels_first(BASELINES[name](images, masks))
+        return Filled(filled, torch.ones(len(filled), dtype=torch.bool))
+
+    return fill

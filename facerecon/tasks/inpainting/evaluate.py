@@ -27,13 +27,12 @@ from facerecon.models.base import RIGHT
 from facerecon.models.layers.face_prior import FacePrior
 from facerecon.models.trained import TrainedModel
 from facerecon.settings import Settings
-from facerecon.tasks.inpainting.baselines import BASELINES
+from facerecon.tasks.inpainting.baselines import BASELINES, fill_by_baseline
 from facerecon.tasks.inpainting.cases import MaskCases
 from facerecon.tasks.inpainting.details import Confidence, HoleRatio, InpaintingDetails, ReliabilityBin
 from facerecon.tasks.inpainting.evaluation_settings import InpaintingEvaluationSettings
 from facerecon.tasks.inpainting.evaluator import (
     Evaluator,
-    Fill,
     Filled,
     Judges,
     MaskCase,
@@ -76,16 +75,6 @@ class Trust:
             hole = mask == 1
             self.pixels.append(reliability(said[hole], error[hole] <= RIGHT))
             self.ranks.append(rank_correlation(said[hole], error[hole]))
-
-
-def fill_by_baseline(name: str) -> Fill:
-    """One of BASELINES."""
-
-    def fill(images: NDArray[np.uint8], masks: NDArray[np.uint8]) -> Filled:
-        filled = channels_first(BASELINES[name](images, masks))
-        return Filled(filled, torch.ones(len(filled), dtype=torch.bool))
-
-    return fill
 
 
 def fill_with_gray(images: NDArray[np.uint8], masks: NDArray[np.uint8]) -> Filled:

@@ -20,6 +20,7 @@ from facerecon.evaluation.promotion import (
     decide,
 )
 from facerecon.evaluation.scores import Scores
+from facerecon.evaluation.sign_flip import sign_flip_interval
 from facerecon.tasks.inpainting.gate_settings import InpaintingPromotionSettings
 
 SETTINGS = InpaintingPromotionSettings()
@@ -60,8 +61,9 @@ def judge(challenger: Scores, opponent: Opponent | None, **changed: Any) -> Deci
     fields = {key: value for key, value in changed.items() if key in InpaintingPromotionSettings.model_fields}
     settings = SETTINGS.model_copy(update=fields)
     people = people_of(changed.get("people", PEOPLE))
+    more = {name: changed[name] for name in ("anchor", "looks", "left_out") if name in changed}
     licences = changed.get("licences", {"photos": changed.get("licence", "MIT")}), changed.get("weights", WEIGHTS)
-    return decide(challenger, opponent, people, settings.rule, settings.metrics, *licences)
+    return decide(challenger, opponent, people, settings.rule, settings.metrics, *licences, **more)
 
 
 def against(challenger: Scores, champion: Scores | None = None, **changed: Any) -> Decision:
@@ -138,9 +140,27 @@ def test_the_rule_is_what_the_settings_say():
     assert against(figures(hole_psnr=0.3, lpips=0.05), max_lpips_loss=0.06).champion
     assert against(figures(hole_psnr=0.3, identity_dlib=-0.2), max_identity_loss=0.25).champion
     assert against(figures(hole_psnr=0.3, scatter_1=-1), max_hole_psnr_loss=1.0).champion
-    noisy = figures(hole_psnr=0.3 + NOISE * 0.6)
-    assert against(noisy, confidence=0.8).champion
-    assert not against(noisy, confidence=0.99).champion
+    doubtful = figures(hole_psnr=0.3, identity_dlib=-0.002 + NOISE * 0.01)
+    assert against(doubtful, confidence=0.8).champion
+    assert not against(doubtful, confidence=0.99).champion
+    assert SETTINGS.mode == "automatic"
+
+
+def test_the_more_looks_at_the_same_people_the_surer_a_gain_must_be():
+    """The guards keep their confidence; without people enough for a level nobody is promoted, and it says how many."""
+    noisy = figures(hole_psnr=0.3 + NOISE * 0.3)
+    first, ninth, tenth = (against(noisy, looks=looks) for looks in (1, 9, 10))
+    assert (first.champion, first.looks, first.gain_confidence) == (True, 1, 0.975)
+    assert [row.confidence for row in first.differences] == [0.975] + [None] * 14
+    assert failed(ninth) == ["gain beyond chance"]
+    assert "at 0.999444, look 9 at these people: -0." in ninth.reason
+    assert first.differences[1:] == ninth.differences[1:]
+    assert ninth.differences[0].low < first.differences[0].low < first.differences[0].high < ninth.differences[0].high
+    assert failed(tenth) == ["enough people", "gain beyond chance"]
+    assert tenth.reason.startswith(
+        "12 people at the gate are too few to tell a gain from chance at 0.999545, look 10 at these people: 13 are "
+        "needed, give more people"
+    )
 
 
 def test_the_interval_is_over_people_whichever_faces_are_theirs():
@@ -148,12 +168,16 @@ def test_the_interval_is_over_people_whichever_faces_are_theirs():
     values, widths = 0.3 + np.tile(np.linspace(-1, 1, 12), 2), []
     for people in ([index % 12 for index in range(24)], [min(index, 23 - index) for index in range(24)]):
         names = tuple(f"person {number}" for number in people)
-        [row, *_] = against(figures(hole_psnr=values), people=names).differences
+        gain, *_, row, _, _ = against(figures(hole_psnr=values), people=names).differences[:6]
         expected = paired_interval(values, names, SETTINGS.resamples, SETTINGS.confidence, SETTINGS.seed)
         assert (row.low, row.high) == pytest.approx((expected.low, expected.high))
-        assert row.identities == 12
-        widths.append(row.high - row.low)
-    assert widths[0] > 5 * widths[1], "with their opposites as their second faces all people are the same"
+        assert gain.identities == row.identities == 12
+        judged = sign_flip_interval(values, names, 0.975)
+        assert (gain.low, gain.high) == pytest.approx((judged.low, judged.high))
+        widths.append((gain.high - gain.low, row.high - row.low))
+    assert (np.array(widths[0]) > 5 * np.array(widths[1])).all(), (
+        "with their opposites as their second faces all people are the same"
+    )
 
 
 def test_differences_have_a_row_for_each_measure():
@@ -175,7 +199,7 @@ def test_too_few_people_cannot_make_a_champion(people):
     decision = against(figures(people, hole_psnr=5.0), figures(people), people=few)
     assert not decision.champion
     assert decision.reason.startswith(
-        f"{people} people at the gate are too few to tell a gain from chance at 0.95: 6 are"
+        f"{people} people at the gate are too few to tell a gain from chance at 0.975, look 1 at"
     )
     assert failed(decision) == ["enough people", "gain beyond chance", "LPIPS no worse", "identity no worse"]
     assert decision.differences[0].low is None
