@@ -21,6 +21,7 @@ from facerecon.data.sources.footage import FRAMES_SUFFIX, VIDEO_SUFFIXES, frames
 from facerecon.errors import FaceReconError
 from facerecon.files import digest_of
 from facerecon.settings import Settings
+from facerecon.workspace import state_folder
 
 PARTIAL_SUFFIXES = frozenset(
     {".aria2", ".crdownload", ".download", ".filepart", ".opdownload", ".part", ".partial", ".tmp"}
@@ -92,6 +93,11 @@ class KnownClips(KnownFiles):
     def _settled(self, state: State) -> bool:
         first = self._sightings.first(state)
         return super()._settled(state) or (first is not None and first < time.time_ns() - SETTLED_NS)
+
+
+def known_clips(root: Path) -> KnownClips:
+    """What this clone knows of the clips in the inbox ``root``."""
+    return KnownClips(state_folder() / "inbox", root)
 
 
 def inbox_root(settings: InboxSettings, project: Path) -> Path:
