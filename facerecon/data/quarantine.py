@@ -54,7 +54,7 @@ class Code(StrEnum):
     NO_FACE = "no_face", "no face found"
     NO_FACE_AT_ANCHOR = "no_face_at_anchor", "no face found where the source says that there is one"
     SEVERAL_FACES = "several_faces", "several faces found"
-    TOO_SMALL = "too_small", "face smaller than the crop"
+    TOO_SMALL = "too_small", "face too small"
     NOT_ALIGNED = "not_aligned", "not a crop of the template that the source names"
     CUT_OFF = "cut_off", "face cut off"
     UNKNOWN = "unknown", "quarantined before there were codes"

@@ -22,8 +22,17 @@ Image = NDArray[np.uint8]
 LARGE = 0.2
 """Faces lower than this share of a frame's shorter side are MTCNN's: MediaPipe does not see them."""
 
+SMALLEST = 12
+"""MTCNN's first stage looks at squares of so many pixels: smaller faces nothing finds."""
+
+SURE = 0.9
+"""The confidence from which on a face that is too small to be read is told of."""
+
 MOST_FACES = 16
 """So many faces MediaPipe looks for in a frame."""
+
+_LOOKED_AT = 1_000_000
+"""So many pixels MTCNN looks at when it looks for the smallest faces."""
 
 _SAME_FACE = 0.4
 """Two boxes that share more than this of the smaller one are of one face."""
@@ -66,13 +75,25 @@ class FaceFinder:
 
     def find(self, image: Image) -> list[Found]:
         """The faces at least ``min_face`` high in an RGB image uint8 [H, W, 3], largest first, each once."""
+        return [face for face in self.find_all(image) if face.height >= self.settings.min_face]
+
+    def find_all(self, image: Image) -> list[Found]:
+        """The same, and what smaller faces were found on the way."""
         found: list[Found] = []
         if self._mediapipe:
             found += [_of_landmarks(points) for points, _ in self._mediapipe.detect(image)]
         if self._mtcnn and (not found or self.settings.min_face < LARGE * min(image.shape[:2])):
             found += self._mtcnn.find(image)
-        found = [face for face in _each_once(found) if face.height >= self.settings.min_face]
-        return sorted(found, key=lambda face: -face.height)
+        return sorted(_each_once(found), key=lambda face: -face.height)
+
+    def tallest_overlooked(self, image: Image) -> float:
+        """The height of the tallest face that MTCNN finds, down to ``SMALLEST``, whatever the settings say; 0 if none.
+
+        It is for images in which ``find`` saw nobody.
+        """
+        # of large frames the smallest faces are let go: the first stage would take gigabytes
+        least = max(SMALLEST, round(SMALLEST * float(np.sqrt(image.shape[0] * image.shape[1] / _LOOKED_AT))))
+        return max((face.height for face in _Mtcnn(least).find(image) if face.confidence >= SURE), default=0.0)
 
     def close(self) -> None:
         """Free MediaPipe's graph and its threads."""

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from facerecon import formats, images
 from facerecon.data.containers import write_zip
 from facerecon.data.footage.decode import Frame, Tally, UnusableClipError, clip_digest, read_frames
-from facerecon.data.footage.detection import FaceFinder, Found
+from facerecon.data.footage.detection import SURE, FaceFinder, Found
 from facerecon.data.footage.selection import Best, Kept, Quality, measure, region
 from facerecon.data.footage.tracking import Track, Tracker
 from facerecon.data.provenance import made_by, sources_of
@@ -50,6 +50,10 @@ _ABOUT_PEOPLE = {"same_person", "similarity", "workers"}
 
 _UNSEEN = 0.5
 """A face in which FaceLandmarker finds no points has its score multiplied by this: alignment would refuse it."""
+
+
+_KEPT_UNSEEN = 24
+"""So many frames at most are kept of a clip that has shown no face yet."""
 
 
 @dataclass(frozen=True)
@@ -212,6 +216,7 @@ def _members(clip: Path, models: _Models) -> Iterator[tuple[str, bytes]]:
     settings, tally = models.settings, Tally()
     tracker, best, rows = Tracker(settings.max_gap), dict[int, Best](), []
     size, recording = (0, 0), 0
+    unseen = _Unseen(settings)
     frames = read_frames(clip, settings, tally)
     # of clips read side by side the frames are not shown
     for frame in track(frames, f"reading {clip.name}") if models.alone else frames:
@@ -221,7 +226,9 @@ def _members(clip: Path, models: _Models) -> Iterator[tuple[str, bytes]]:
         for over in ended:
             rows.append(_row(over, best[over.number]))
             yield from _pictures(over, best.pop(over.number))
-        found = models.finder.find(frame.image)
+        everyone = models.finder.find_all(frame.image)
+        found = [face for face in everyone if face.height >= settings.min_face]
+        unseen.add(frame.image, everyone)
         qualities = [measure(frame.image, face) for face in found]
         embeddings = _embed(frame.image, found, models.identity)
         followed = tracker.update(frame.time, found, embeddings, [quality.score for quality in qualities])
@@ -233,8 +240,54 @@ def _members(clip: Path, models: _Models) -> Iterator[tuple[str, bytes]]:
         rows.append(_row(over, best[over.number]))
         yield from _pictures(over, best[over.number])
     rows.sort(key=lambda row: int(row["number"]))
-    refused = {"refused": "", "code": ""} if rows else {"refused": NO_FACE, "code": Code.NO_FACE.value}
-    yield RECORD, _json({**refused, "size": size, **asdict(tally), "tracks": rows})
+    refused = None if rows else unseen.refusal(models.finder)
+    told = {"refused": refused.reason if refused else "", "code": refused.code.value if refused else ""}
+    yield RECORD, _json({**told, "size": size, **asdict(tally), "tracks": rows})
+
+
+class _Unseen:
+    """Why a clip shows no face: none is there, or those there are too small.
+
+    A few frames are kept, evenly over what has been read, until a face is found that is read.
+    """
+
+    def __init__(self, settings: FootageSettings) -> None:
+        self._settings = settings
+        self._kept: list[bytes] = []
+        self._met, self._every, self._tallest = 0, 1, 0.0
+
+    def add(self, image: NDArray[np.uint8], found: list[Found]) -> None:
+        """One more frame, and all faces that were found in it."""
+        self._tallest = max([self._tallest, *(face.height for face in found if face.confidence >= SURE)])
+        if self._tallest:
+            self._kept = []
+        elif self._met % self._every == 0:
+            _, encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+            self._kept.append(encoded.tobytes())
+            if len(self._kept) == _KEPT_UNSEEN:
+                self._kept, self._every = self._kept[::2], 2 * self._every
+        self._met += 1
+
+    def refusal(self, finder: FaceFinder) -> Refusal:
+        """The reason, for a clip of which no face is read."""
+        least, every = self._settings.min_face, self._settings.detector == "mediapipe"
+        heights = (finder.tallest_overlooked(_of_jpeg(each)) for each in self._kept)
+        # what is large enough for MTCNN, and was not found before, is none of the faces that it is asked for
+        tallest = self._tallest or next((height for height in heights if height and (every or height < least)), 0.0)
+        if not tallest:
+            return Refusal(Code.NO_FACE, NO_FACE)
+        said = f"faces too small: about {tallest:.0f} px high"
+        limit = f"at least {least} are read" if tallest < least else ""
+        if self._tallest or not every:
+            return Refusal(Code.TOO_SMALL, f"{said}, {limit} (data.footage.min_face)")
+        unseen, remedy = "MediaPipe does not see them", "data.footage.detector: auto"
+        if limit:
+            unseen, remedy = f"{unseen}, and {limit}", f"{remedy}, data.footage.min_face"
+        return Refusal(Code.TOO_SMALL, f"{said}, {unseen} ({remedy})")
+
+
+def _of_jpeg(encoded: bytes) -> NDArray[np.uint8]:
+    return np.asarray(cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB), np.uint8)
 
 
 def _member(one: Track, face: Kept) -> str:

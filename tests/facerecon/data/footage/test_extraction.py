@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from PIL import Image as PillowImage
 from facerecon.data import provenance
 from facerecon.data.footage import extraction
 from facerecon.data.footage.decode import Frame, Tally
+from facerecon.data.footage.detection import Found
 from facerecon.data.footage.extraction import RECORD, Extracted, archive_key, extract_all, read_record
 from facerecon.data.quarantine import Code, Refusal
 from facerecon.data.settings import FootageSettings
@@ -200,6 +202,54 @@ def test_a_clip_without_a_face_and_one_that_is_no_clip_leave_their_reason(
     assert names == sorted(found.archive for found in extract_all(clips, folder, SETTINGS))
     request.getfixturevalue("blind")
     assert [found.refused for found in extract_all(clips, folder, SETTINGS)] == reasons
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({}, "faces too small: about H px high, at least 24 are read (data.footage.min_face)"),
+        ({"detector": "mtcnn"}, "faces too small: about H px high, at least 24 are read (data.footage.min_face)"),
+        (
+            {"detector": "mediapipe", "min_face": 12},
+            "faces too small: about H px high, MediaPipe does not see them (data.footage.detector: auto)",
+        ),
+        (
+            {"detector": "mediapipe"},
+            "faces too small: about H px high, MediaPipe does not see them, and at least 24 are read "
+            "(data.footage.detector: auto, data.footage.min_face)",
+        ),
+    ],
+)
+def test_faces_that_are_too_small_are_told_from_none(
+    people: list[list[Image]], tmp_path: Path, film: Film, settings: dict[str, Any], reason: str
+) -> None:
+    small = cv2.resize(people[0][0], (34, 34), interpolation=cv2.INTER_AREA)
+    frame = np.full((200, 360, 3), 110, np.uint8)
+    frame[80:114, 200:234] = small
+    empty = np.full((200, 360, 3), 110, np.uint8)
+    clip = film(tmp_path / "far.mkv", [empty] * 12 + [frame] * 12)
+    found = extract(clip, tmp_path / "archives", FootageSettings(workers=1, **settings))
+    assert found.refused
+    assert found.refused.code == Code.TOO_SMALL
+    height = int(re.findall(r"about (\d+) px", found.refused.reason)[0])
+    assert 14 <= height <= 23
+    assert found.refused.reason == reason.replace("H", str(height))
+    # the same clip is read with the setting that the reason names
+    remedy = {"detector": "mtcnn", "min_face": 12}
+    assert extract(clip, tmp_path / "archives", FootageSettings(workers=1, **remedy)).refused is None
+
+
+def test_few_frames_of_a_long_clip_without_faces_are_kept_and_from_all_of_it() -> None:
+    unseen, image = extraction._Unseen(SETTINGS), np.zeros((8, 8, 3), np.uint8)
+    for number in range(1000):
+        unseen.add(np.full_like(image, number // 4), [])
+    shown = [int(extraction._of_jpeg(each).mean()) * 4 for each in unseen._kept]
+    assert 12 <= len(shown) < 24
+    assert shown[0] == 0
+    assert shown[-1] > 700
+    face = Found(np.array([0, 0, 9, 9], np.float32), np.zeros((5, 2), np.float32), 1.0)
+    unseen.add(image, [face])
+    assert unseen._kept == []
 
 
 def test_a_clip_that_cannot_be_read_leaves_nothing_for_it_may_be_mended(
