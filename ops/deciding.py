@@ -3,10 +3,10 @@
 import time
 from typing import Any
 
-from facerecon.data.learned import marks_of, people_key
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
+from facerecon.data.learned import marks_of, people_key
 from facerecon.data.manifest import Manifest
 from facerecon.errors import FaceReconError
 from facerecon.evaluation.probe import Probe
@@ -14,6 +14,7 @@ from facerecon.retraining.drift import drift
 from facerecon.retraining.plan import Parent, Plan, decide, people_by_split
 from facerecon.retraining.settings import COLLECTED, DecisionSettings
 from facerecon.tasks import Cases, get_task
+from ops.decisions import learned_of
 from ops.initial_weights import InitialWeights
 from ops.registry import CHAMPION, config_of, connect, registered_models, registered_name, version_of, versions_of
 
@@ -48,13 +49,12 @@ def decide_on(
     version = version_of(client, registered_name(attempt["config"]), champion.digest)
     if version is None:
         raise FaceReconError(f"{champion.source}, the champion when the run began, is gone: run again")
-    learned, key = learned_of(client, version), people_key()
-    unknown = learned.unknown if learned.key == key.id else learned.unknown or "it was hashed with another key"
+    learned = learned_of(version, people_key())
     parent = Parent(
         f"{config_of(version.name)}/{version.version}",
         (time.time() - version.creation_timestamp / 1000) / DAY,
         _trained_before(client, version, faces.digest, attempt),
-        unknown,
+        learned.unknown,
     )
 
     def ask() -> Probe | None:

@@ -5,8 +5,10 @@ from rich.console import Console
 from facerecon.data.collected.collect import Collection
 from facerecon.data.collected.inbox import Inbox
 from facerecon.evaluation.promotion import Decision
+from facerecon.report.decision import standing
 from facerecon.retraining.plan import Plan
 from ops.lineage import git
+from ops.telling import NOTHING_NEW
 
 NAMED = 3
 """So many clips are named, the others counted."""
@@ -23,6 +25,13 @@ def lines_of(
         f"outcome    {_outcome(name, plan, decision)}",
         f"commit     {git('rev-parse', 'HEAD').strip()[:12] or 'none'}, collected {about['collected_dvc_digest']}",
     ]
+
+
+def outcome_of(collection: Collection, plan: Plan, decision: Decision | None) -> str:
+    """The outcome in a word or two, for who is told."""
+    if decision is not None:
+        return "promoted" if decision.champion else "proposed" if decision.proposed else "not promoted"
+    return "not retrained" if collection.taken_in or collection.refused else NOTHING_NEW
 
 
 def nothing_to_do(inbox: str, found: Inbox) -> list[str]:
@@ -67,8 +76,7 @@ def _refused(found: Collection) -> str:
 def _outcome(name: str, plan: Plan, decision: Decision | None) -> str:
     if decision is None:
         return f"{plan.parent} stays champion" if plan.parent else f"{name} has no champion"
-    standing = "is champion" if decision.champion else "stays a challenger"
-    return f"version {decision.version} {standing}: {decision.reason}"
+    return standing(decision)
 
 
 def _named(names: list[str], what: str) -> str:

@@ -105,7 +105,15 @@ def run_retraining(settings: dict[str, Any]) -> None:
         folder=f"{run.name}-retraining",
         **made,
     )
-    tell(name=run.name, collection=collection, plan=plan, about=about, decision=decision, after="publish")
+    tell(
+        name=run.name,
+        collection=collection,
+        plan=plan,
+        about=about,
+        telling=chosen.telling,
+        decision=decision,
+        after="publish",
+    )
 
 
 def training_of(wanted: RetrainingRun) -> tuple[RunSettings, InitialWeights | None]:

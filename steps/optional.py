@@ -28,23 +28,23 @@ def optional(original: BaseStep) -> BaseStep:
     parameters = [p.replace(annotation=_input_or_none(p.annotation)) for p in signature.parameters.values()]
     plan = inspect.Parameter("plan", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Plan)
     run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [plan, *parameters], return_annotation=returned[0] if len(returned) == 1 else tuple[*returned]
+        [plan, *parameters], return_annotation=returned[0] if len(returned) == 1 else _tuple_of(returned)
     )
     run.__name__ = run.__qualname__ = original.name
     run.__doc__ = original.entrypoint.__doc__
     chosen = original.configuration
-    materializers = {
+    materializers: dict[str, Any] = {
         name: [*own.materializer_source, BuiltInMaterializer]
         for name, own in chosen.outputs.items()
         if own.materializer_source
     }
-    return step(
-        run,
+    decorate = step(
         enable_cache=chosen.enable_cache,
         cache_policy=chosen.cache_policy,
         experiment_tracker=chosen.experiment_tracker,
         output_materializers=materializers or None,
     )
+    return decorate(run)
 
 
 def _one(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -66,6 +66,10 @@ def _two(function: Callable[..., Any]) -> Callable[..., Any]:
 def _outputs(annotation: Any) -> tuple[Any, ...]:
     """The annotation of each output of a step."""
     return get_args(annotation) if get_origin(annotation) is tuple else (annotation,)
+
+
+def _tuple_of(annotations: list[Any]) -> Any:
+    return tuple[tuple(annotations)]  # type: ignore[misc]  # it is made, not written
 
 
 def _or_none(annotation: Any) -> Any:

@@ -7,15 +7,23 @@ from zenml import step
 from facerecon.data.collected.collect import Collection
 from facerecon.evaluation.promotion import Decision
 from facerecon.retraining.plan import Plan
+from facerecon.telling import TellingSettings
 
 
 @step(enable_cache=False)
 def tell(
-    name: str, collection: Collection, plan: Plan, about: dict[str, str], decision: Decision | None = None
+    name: str,
+    collection: Collection,
+    plan: Plan,
+    about: dict[str, str],
+    telling: TellingSettings,
+    decision: Decision | None = None,
 ) -> Annotated[list[str], "told"]:
     """The lines that the terminal shows last, and whoever is told."""
-    from ops.outcome import lines_of, show
+    from ops.outcome import lines_of, outcome_of, show
+    from ops.telling import tell as tell_people
 
     lines = lines_of(name, collection, plan, about, decision)
     show(lines)
+    tell_people(lines, outcome_of(collection, plan, decision), telling)
     return lines

@@ -10,6 +10,7 @@ from facerecon.data.collected.settings import CollectSettings
 from facerecon.data.settings import DataSettings
 from facerecon.run import RunSettings, run_settings, validated
 from facerecon.settings import Settings
+from facerecon.telling import TellingSettings
 from facerecon.training.settings import SourceShare
 from facerecon.workspace import collected_folder
 
@@ -44,6 +45,7 @@ class RetrainingSettings(Settings):
     work: float = Field(0.5, gt=0, le=2)
     peak: float = Field(0.5, gt=0, le=1)
     warmup_steps: int = Field(20, ge=0)
+    telling: TellingSettings = Field(default_factory=TellingSettings)
     max_hours: float | None = Field(24, gt=0, description="a run that takes longer is ended; null: never")
 
 
