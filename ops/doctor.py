@@ -5,6 +5,7 @@ import platform
 import shutil
 import sqlite3
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -21,6 +22,8 @@ from facerecon.workspace import PROJECT, state_folder
 from ops.code import LOCK
 from ops.lineage import dvc_digest, git
 from ops.pipeline import DEFAULT_FILE
+from ops.schedule.cron import Cron
+from ops.schedule.record import records
 from ops.settings_file import read_run_file
 from ops.stack import EXPERIMENT, check_stack, tracking_uri
 
@@ -50,6 +53,7 @@ def examine() -> Iterator[Finding]:
         "tracker": _tracker,
         "weights": _weights,
         "data": _data,
+        "schedule": _schedule,
         "disk": _disk,
         "machine": _machine,
     }
@@ -145,6 +149,25 @@ def _data() -> Finding:
             "data", "note", "data/ is not what data.dvc names", "`dvc add data` if that is meant, `dvc checkout` if not"
         )
     return Finding("data", "ok", f"{', '.join(map(str, folders))}, DVC {digest[:12]}")
+
+
+def _schedule() -> Finding:
+    """Bad where two slots have passed since a run of a schedule last went well."""
+    known, late = list(records()), []
+    for record in known:
+        cron = Cron.parse(record.cron)
+        last_but_one = cron.due(cron.due(time.time()) - 1)
+        since = record.since if record.finished is None else record.finished
+        if since < last_but_one:
+            status = "" if record.status is None else f", exit status of the last run {record.status}"
+            late.append(f"{record.file}, {record.cron}: no run has ended well since {cron.shown(since)}{status}")
+    if late:
+        fix = (
+            "`facerecon schedule show`, and the log: `journalctl --user -u facerecon-retraining-*`; "
+            "start `facerecon watch` again if it is that"
+        )
+        return Finding("schedule", "bad", "; ".join(late), fix)
+    return Finding("schedule", "ok", f"{len(known)} kept" if known else "none is kept")
 
 
 def _disk() -> Finding:

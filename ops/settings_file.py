@@ -42,6 +42,11 @@ def read_run_file(
     content = read_yaml(Path(path))
     if not isinstance(content, dict):
         raise FaceReconError(f"{path}: holds no settings: begin with `parameters:` as configs/demo.yaml does")
+    if "schedule" in content:
+        raise FaceReconError(
+            f"{path}: schedule: the local orchestrator starts nothing by itself: take this key out, and run "
+            "`facerecon schedule install --cron EXPR -c FILE`"
+        )
     for key in content:
         if key not in ALLOWED:
             raise FaceReconError(f"{path}: {key}: no such key; allowed here: {', '.join(ALLOWED)}")

@@ -41,6 +41,7 @@ def test_every_config_is_valid_and_named_like_its_file(path):
         ("parameters: {model: {family: nonsense}}", "model family 'nonsense' not among"),
         ("parameters: {training: {init_from: 3}}", "parameters.training.init_from = 3"),
         ("run_name: mine", "run_name: no such key"),
+        ("schedule: {cron_expression: '0 3 * * *'}", "`facerecon schedule install --cron EXPR -c FILE`"),
         ("steps: {alin: {enable_cache: true}}", "steps.alin: no such key; allowed here: align, train"),
         ("steps: {align: {enable_cach: true}}", "steps.align.enable_cach: no such key"),
         ("parameters: [1, 2]", "must hold keys and values"),
