@@ -67,9 +67,9 @@ class Cases(ABC):
 
 
 class Gate(ABC):
-    """The gate split's faces under their frozen cases; judges are loaded when the first model is measured.
+    """The gate's faces under their frozen cases; judges are loaded when the first model is measured.
 
-    ``identities`` names each face's person, ``metrics`` are those of the scores.
+    Faces that a model learned from are taken out of its scores afterwards. ``identities`` names each face's person, ``metrics`` are those of the scores.
     """
 
     rule: "Rule"
@@ -78,7 +78,9 @@ class Gate(ABC):
 
     @abstractmethod
     def measure(self, trained: "TrainedModel") -> "Scores":
-        """The model's scores, and those of baselines that guards name, on face set ``gate``; NaN where it gave nothing.
+        """The model's scores, and those of baselines that guards name; NaN where it gave nothing.
+
+        They are on face set ``gate``, or on ``gate_old`` and ``gate_new`` where the manifest has these.
 
         Raises:
             FaceReconError: the weights fit no network of this code, or a judge cannot be had.

@@ -96,6 +96,14 @@ class TestEvaluationFaces:
         without = replace(aligned, faces=aligned.faces[aligned.faces["face"] != five.loc[2, "face"]])
         assert len(set(five["face"]) - set(evaluation_faces(without, "train", 5).rows["face"])) == 1
 
+    def test_faces_of_a_named_set(self, aligned: Manifest) -> None:
+        train, gate = aligned.split("train")["face"].tolist(), aligned.split("gate")["face"].tolist()
+        named = replace(aligned, face_sets={"gate_new": (gate[0], train[0], "gone")})
+        assert set(evaluation_faces(named, "gate_new", 9).faces) == {gate[0], train[0]}
+        assert evaluation_faces(named, "gate", 9).faces == evaluation_faces(aligned, "gate", 9).faces
+        moved = replace(named, moved=(str(aligned.split("gate").loc[0, "identity"]),))
+        assert gate[0] not in evaluation_faces(moved, "gate_new", 9).faces
+
     def test_a_split_without_faces(self, aligned: Manifest) -> None:
         faces = evaluation_faces(aligned, "val", 5)
         assert len(faces) == 0

@@ -184,3 +184,11 @@ def test_digest_is_this_one() -> None:
     faces = pd.DataFrame([photo("f" * 64, uri="ada/1.png", identity="ada")])
     assert Manifest(faces).digest == "e74c03ff8a0774cc9a5ba2a824eb92362aa6a5e4b1faba04e9ae2cd8bf0b2505"
     assert np.array_equal(Manifest(faces).quarantine.columns, ["source", "uri", "code", "reason"])
+
+
+@given(manifests())
+def test_face_sets_are_part_of_the_digest_only_where_there_are_any(manifest: Manifest) -> None:
+    assert replace(manifest, face_sets={}).digest == manifest.digest
+    named, other = (replace(manifest, face_sets={"gate_old": faces}) for faces in (("a", "b"), ("a",)))
+    assert len({manifest.digest, named.digest, other.digest}) == 3
+    assert replace(manifest, face_sets={"gate_old": ("b", "a")}).digest == named.digest

@@ -288,6 +288,140 @@ def test_a_decision_is_kept_as_json_and_refused_for_a_reason_above_the_figures()
     assert decision.champion, "the decision itself is unchanged"
 
 
+# ---------------------------------------------------------------------------------------------------------- the anchor
+
+
+def test_what_may_not_be_lost_to_the_champion_may_not_be_lost_to_the_anchor():
+    """Each alone is within what is allowed; together they are not."""
+    ours = figures(hole_psnr=0.3, lpips=0.016, identity_dlib=-0.008, scatter_2=-0.6)
+    champion = figures(lpips=0.008, identity_dlib=-0.004, scatter_2=-0.2)
+    assert against(ours, champion).champion
+    decision = against(ours, champion, anchor=Opponent(1, figures()))
+    names = ("LPIPS no worse", "identity no worse", "every family and level")
+    assert failed(decision) == [f"{name}, beside the anchor" for name in names]
+    assert decision.anchor_version == 1
+    assert decision.reason.startswith(
+        "LPIPS +0.0160 (+0.0160 to +0.0160) beside the anchor, version 1; no more than 0.01 higher is allowed"
+    )
+    assert [(row.level, row.mean) for row in decision.differences][:1] == [(None, pytest.approx(0.3))], (
+        "to the champion"
+    )
+    assert against(ours, champion, anchor=Opponent(1, champion)).champion
+
+
+def test_an_anchor_that_cannot_be_compared_with_leaves_the_decision_to_a_person():
+    ours = figures(hole_psnr=0.3)
+    key = MetricKey("gate", "hole_psnr", "scatter", 3)
+    broken = changed_at(figures(), key, np.where(np.arange(24) == 5, np.nan, 9.0))
+    assert failed(against(ours, anchor=Opponent(1, None, "its weights are gone"))) == ["anchor's figures"]
+    assert failed(against(ours, anchor=Opponent(1, broken))) == ["anchor's figures"]
+    assert failed(against(ours, anchor=Opponent(1, figures(20)))) == ["same faces, anchor"]
+    assert judge(ours, None, anchor=Opponent(1, None, "gone")).champion, "the first champion has none"
+
+
+# ------------------------------------------------------------------------------------------- old faces beside new ones
+
+
+def on_sets(old: dict[str, Values], new: dict[str, Values]) -> Scores:
+    """The same faces' names with ``new`` for new ones; old ones are ``figures`` too."""
+    scores = Scores()
+    for face_set, added in (("gate_old", old), ("gate_new", new)):
+        found = figures(**added)
+        for key, method in found:
+            named = [f"{face_set[5:]} {face}" for face in found.faces(key, method)]
+            scores.add(MetricKey(face_set, key.metric, key.case, key.level), method, named, found.values(key, method))
+    return scores
+
+
+def sets_judged(old: dict[str, Values], new: dict[str, Values], **changed: Any) -> Decision:
+    people = {f"{which} {face}": f"{which} {who}" for which in ("old", "new") for face, who in people_of().items()}
+    settings = SETTINGS.model_copy(update={k: changed.pop(k) for k in ("max_loss_old",) if k in changed})
+    champion = Opponent(3, on_sets({}, {}))
+    licences = {"photos": "MIT"}, WEIGHTS
+    return decide(on_sets(old, new), champion, people, settings.rule, settings.metrics, *licences, **changed)
+
+
+def test_the_gain_is_asked_on_the_new_faces_and_that_nothing_is_lost_on_both():
+    decision = sets_judged({}, {"hole_psnr": 0.3})
+    assert decision.champion
+    assert (decision.face_set, decision.face_sets) == ("gate_new", ("gate_new", "gate_old"))
+    assert decision.reason.startswith("+0.300 dB of hole PSNR on gate_new (")
+    names = [check.name for check in decision.checks][5:]
+    assert names == [
+        *("enough people", "gain", "gain beyond chance"),
+        *("LPIPS no worse on gate_new", "identity no worse on gate_new", "every family and level on gate_new"),
+        *("LPIPS no worse on gate_old", "identity no worse on gate_old", "every family and level on gate_old"),
+        "hole PSNR on gate_old",
+    ]
+    assert failed(sets_judged({"hole_psnr": 0.3}, {})) == ["gain", "gain beyond chance"]
+    assert (decision.gate_mean("hole_psnr"), decision.gate_mean("hole_psnr", face_set="gate_old")) == (18.3, 18.0)
+    assert [(row.face_set, row.confidence) for row in decision.differences[:1]] == [("gate_new", 0.975)]
+    assert {row.face_set for row in decision.differences if row.level is None} == {"gate_old", "gate_new"}
+    assert Decision.model_validate_json(decision.model_dump_json()) == decision
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "conditions"),
+    [
+        ({"hole_psnr": -0.11}, {}, ["hole PSNR on gate_old"]),
+        ({"hole_psnr": -0.05 + NOISE * 0.2}, {}, ["hole PSNR on gate_old"]),
+        ({"lpips": 0.02}, {}, ["LPIPS no worse on gate_old"]),
+        ({"identity_dlib": -0.02}, {}, ["identity no worse on gate_old"]),
+        ({"scatter_1": -0.3}, {}, ["every family and level on gate_old"]),
+        ({}, {"lpips": 0.02}, ["LPIPS no worse on gate_new"]),
+        ({}, {"scatter_1": -0.6}, ["every family and level on gate_new"]),
+    ],
+)
+def test_each_loss_on_either_set_alone_keeps_the_champion(old, new, conditions):
+    assert failed(sets_judged(old, {"hole_psnr": 0.3} | new)) == conditions
+    assert sets_judged({"hole_psnr": -0.09}, {"hole_psnr": 0.3}).champion
+    assert sets_judged({"hole_psnr": -0.15}, {"hole_psnr": 0.3}, max_loss_old=0.2).champion
+
+
+def test_the_anchor_is_compared_with_on_the_old_faces_alone():
+    def beside(**of: Values) -> list[str]:
+        return failed(sets_judged({"hole_psnr": -0.08}, {"hole_psnr": 0.3}, anchor=Opponent(1, on_sets(of, of))))
+
+    assert beside(hole_psnr=0.01) == []
+    assert beside(hole_psnr=0.05) == ["hole PSNR on gate_old, beside the anchor"]
+    assert beside(lpips=-0.02) == ["LPIPS no worse on gate_old, beside the anchor"]
+
+
+def test_where_nobody_is_new_nobody_is_promoted():
+    def old(scores: Scores) -> Scores:
+        return scores.only({f"old face {index}" for index in range(24)})
+
+    people = {f"old {face}": who for face, who in people_of().items()}
+    ours, theirs = old(on_sets({"hole_psnr": 0.3}, {})), Opponent(3, old(on_sets({}, {})))
+    decision = decide(ours, theirs, people, SETTINGS.rule, SETTINGS.metrics, {"photos": "MIT"}, {})
+    assert failed(decision) == ["enough people"]
+    assert decision.reason.startswith("0 people at the gate on gate_new are too few")
+
+
+def test_the_gain_over_a_baseline_is_told_of_each_set():
+    ours = on_sets({}, {"hole_psnr": 1.0})
+    for face_set in ("gate_old", "gate_new"):
+        for level in (1, 2, 3):
+            key = MetricKey(face_set, "hole_psnr", "brush", level)
+            ours.add(key, "telea", ours.faces(key, "model"), np.full(24, 17.5))
+    decision = judge(ours, None)
+    found = {(row.face_set, row.method): row.gain for row in decision.baseline_gains}
+    assert found == pytest.approx({("gate_old", "telea"): 0.5, ("gate_new", "telea"): 1.5})
+    assert {row.challenger for row in decision.means if row.metric == "hole_psnr"} >= {19.0, 20.0}
+
+
+def test_a_decision_of_before_there_were_sets_is_read():
+    stored = against(figures(hole_psnr=0.3)).model_dump(mode="json") | {"schema_version": 2}
+    new = ("face_set", "proposed", "looks", "gain_confidence", "left_out", "gate_people", "people_key")
+    for field in (*new, "anchor_version", "baseline_gains"):
+        del stored[field]
+    for row in (*stored["means"], *stored["differences"]):
+        del row["face_set"]
+    read = Decision.model_validate(stored)
+    assert (read.face_set, read.face_sets, read.left_out, read.looks) == ("gate", ("gate",), None, None)
+    assert read.gate_mean("hole_psnr") == pytest.approx(18.3)
+
+
 # ------------------------------------------------------------------------------------------------------- other tasks
 
 ERROR = Metric(name="nme", label="error", unit="%", higher_is_better=False)

@@ -41,6 +41,14 @@ def test_it_comes_back_as_it_was(materializer: ManifestMaterializer) -> None:
     assert loaded.quarantine.equals(saved.quarantine)
 
 
+def test_its_face_sets_come_back(materializer: ManifestMaterializer) -> None:
+    saved = replace(manifest(), face_sets={"gate_old": ("f", "g"), "gate_new": ()})
+    materializer.save(saved)
+    loaded = materializer.load(Manifest)
+    assert loaded.face_sets == saved.face_sets
+    assert loaded.digest == saved.digest != manifest().digest
+
+
 def test_one_of_several_sources_comes_back(materializer: ManifestMaterializer) -> None:
     sources = {"clips": SourceRoot("footage", "/clips"), "photos": SourceRoot("folder", "/photos")}
     saved = replace(manifest(), sources=sources, store={"clips": "/a", "photos": "/b"}, size=64, truth="t")

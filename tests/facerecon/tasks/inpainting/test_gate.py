@@ -1,5 +1,7 @@
 """The gate: each face's figures by their definitions, and what becomes of exact, broken and absent images."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -154,6 +156,24 @@ def test_without_a_champion_there_is_nothing_to_compare(blobs_gate, tiny_model):
     assert {len(values) for values in shown.values()} == {0}
     assert shown["original"].shape[1:] == (64, 64, 3)
     assert shown["mask"].shape[1:] == (64, 64)
+
+
+def test_old_and_new_faces_are_measured_apart_with_telea_beside_them(measured, tiny_manifest, tiny_masks, tiny_model):
+    old, new = evaluation_faces(tiny_manifest, "gate", 10).faces
+    manifest = replace(tiny_manifest, face_sets={"gate_old": (old,), "gate_new": (new,)})
+    apart = make_gate(manifest, tiny_masks)
+    scores = apart.measure(tiny_model)
+    assert {key.face_set for key in scores.keys} == {"gate_old", "gate_new"}
+    for key, method in measured:
+        for index, face_set in enumerate(("gate_old", "gate_new")):
+            found = scores.values(MetricKey(face_set, key.metric, key.case, key.level), method)
+            assert found == pytest.approx(measured.values(key, method)[[index]], abs=1e-3)
+    beside = {key for key, method in scores if method == "telea"}
+    assert beside == {MetricKey(name, "hole_psnr", "brush", n) for name in ("gate_old", "gate_new") for n in (1, 2, 3)}
+    assert apart.identities.keys() == {old, new}
+    assert len(apart.compare(tiny_model, tiny_model)["level"]) == 1
+    nobody_new = make_gate(replace(manifest, face_sets={"gate_old": (old,), "gate_new": ()}), tiny_masks)
+    assert {key.face_set for key in nobody_new.measure(tiny_model).keys} == {"gate_old"}
 
 
 def test_at_most_so_many_faces(tiny_manifest, tiny_masks):
