@@ -9,7 +9,7 @@ import click
 import ops  # noqa: F401  # switches telemetry off before any tool is imported
 from cli.data import forget
 from cli.models import models, promote, rollback
-from cli.retraining import schedule, watch
+from cli.retraining import footage, schedule, watch
 from cli.runs import doctor, report, reproduce
 from facerecon.errors import FaceReconError
 
@@ -68,7 +68,7 @@ def ui(mlflow_port: int, zenml_port: int) -> None:
     serve(mlflow_port, zenml_port)
 
 
-for command in (doctor, report, reproduce, models, promote, rollback, forget, watch, schedule):
+for command in (doctor, report, reproduce, models, promote, rollback, forget, watch, schedule, footage):
     cli.add_command(command)
 
 

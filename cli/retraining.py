@@ -93,3 +93,25 @@ def uninstall() -> None:
         click.echo(f"removed {path}")
     if not removed:
         click.echo("systemd keeps no schedule of this clone; lines in your crontab are removed by `crontab -e`")
+
+
+@click.command()
+def footage() -> None:
+    """List the clips that were taken in, what came of each, and who is in which split."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from facerecon.data.collected.account import clip_rows, summary
+    from facerecon.data.collected.ledger import Ledger
+    from facerecon.workspace import collected_folder
+
+    ledger, console = Ledger.read(collected_folder()), Console(highlight=False)
+    if not ledger.clips:
+        console.print("No clip was taken in yet: put clips into inbox/, then `zenml pipeline run retraining`.")
+        return
+    shown = Table("clip", "taken in", "outcome", "faces", "too poor", "people")
+    for row in clip_rows(ledger):
+        shown.add_row(row.name, row.taken, row.outcome, str(row.faces), str(row.poor), row.people)
+    console.print(shown)
+    for line in summary(ledger):
+        console.print(line, markup=False)

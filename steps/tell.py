@@ -20,10 +20,9 @@ def tell(
     decision: Decision | None = None,
 ) -> Annotated[list[str], "told"]:
     """The lines that the terminal shows last, and whoever is told."""
-    from ops.outcome import lines_of, outcome_of, show
+    from ops.outcome import lines_of, outcome_of
     from ops.telling import tell as tell_people
 
     lines = lines_of(name, collection, plan, about, decision)
-    show(lines)
     tell_people(lines, outcome_of(collection, plan, decision), telling)
     return lines
