@@ -6,7 +6,7 @@ A file that no tag names was left by a process that died: it never counted.
 """
 
 import json
-import logging
+import re
 import tempfile
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -23,13 +23,16 @@ from facerecon.evaluation.promotion import Decision
 from facerecon.files import digest_of
 from ops.registry import registered_models, versions_of
 
-LOG = logging.getLogger(__name__)
-
 FOLDER = "decisions"
 """Where a run's artifacts have its decisions."""
 
 MARK = 12
 """So many digits of a decision's digest stand in its file's name and in the tag."""
+
+UNMARKED = "older"
+"""In place of the mark of a decision that older code kept elsewhere."""
+
+_MARKED = re.compile(rf"-([0-9a-f]{{{MARK}}})\.json$")
 
 COUNTED = 300
 """So many decisions of a version its tag names: it must stay within ``TAG_LENGTH``."""
@@ -59,8 +62,10 @@ def _marks(version: ModelVersion) -> list[str]:
     """The marks of a version's decisions, oldest first; before there was a tag for all, that of its latest."""
     if named := version.tags.get("decisions", ""):
         return named.split(",")
-    latest = version.tags.get("decision_record", "")
-    return [latest.removesuffix(".json").rpartition("-")[2]] if latest else []
+    if not (latest := version.tags.get("decision_record", "")):
+        return []
+    match = _MARKED.search(latest)
+    return [UNMARKED if match is None else match[1]]
 
 
 def record_of(version: ModelVersion, tag: str = "decision_record") -> Decision | None:

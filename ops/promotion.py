@@ -602,6 +602,7 @@ class _Gauge:
         self.name, self.standing, self.challenger, self.gate, self.key = name, standing, challenger, gate, key
         self._held = {int(version.version): version for version in versions_of(client, name)}
         self._measured: dict[int, Opponent] = {}
+        self._learned: dict[int, Learned] = {}
 
     def compare(self, number: int, learned: Learned, faces: Manifest) -> _Found:
         """Measure the challenger, version ``number``, its opponent and the anchor; who is known to any is left out."""
@@ -615,7 +616,7 @@ class _Gauge:
                 opponent = replace(opponent, scores=None, obstacle=why)
         others = [each for each in (opponent, anchor) if each is not None and each.scores is not None]
         marks = marks_of(faces, self.key)
-        kept = unseen(marks, [learned, *(learned_of(self._held[each.number], self.key) for each in others)])
+        kept = unseen(marks, [learned, *(self._learned[each.number] for each in others)])
         there = _faces_of(ours)
         if there.isdisjoint(kept):
             if opponent is not None and opponent.scores is not None:
@@ -690,7 +691,8 @@ class _Gauge:
                     f"it was trained with another {what} ({theirs}, the challenger has {ours}): "
                     "give the config another name, or decide by `facerecon promote`"
                 )
-        if why := learned_of(version, self.key).unknown:
+        self._learned[number] = learned_of(version, self.key)
+        if why := self._learned[number].unknown:
             raise FaceReconError(f"who it learned from is not known ({why}): {_LEFT_TO_A_PERSON}")
         return self.gate.measure(trained)
 

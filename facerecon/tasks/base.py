@@ -69,7 +69,8 @@ class Cases(ABC):
 class Gate(ABC):
     """The gate's faces under their frozen cases; judges are loaded when the first model is measured.
 
-    Faces that a model learned from are taken out of its scores afterwards. ``identities`` names each face's person, ``metrics`` are those of the scores.
+    Faces that a model learned from are taken out of its scores afterwards. ``identities`` names each face's person,
+    ``metrics`` are those of the scores.
     """
 
     rule: "Rule"

@@ -140,6 +140,18 @@ def test_promote_and_rollback_by_hand_are_written_down(followed):
     assert followed == ["follow", "follow"]
 
 
+def test_the_anchor_is_moved_by_hand_and_nothing_else_moves(followed):
+    done = run(promote, "demo/2", "--anchor", "--reason", "the look that we want")
+    assert done.exit_code == 0, done.output
+    assert done.output.endswith("Version 2 of facerecon-demo is the anchor now; before it was version 1.\n")
+    told = run(models, "--lineage", "demo@anchor").output
+    assert "made the anchor (by hand): the look that we want (champion stays 1, anchor 1 -> 2)" in told
+    again = run(promote, "demo/2", "--anchor", "--reason", "on")
+    assert (again.exit_code, again.output) == (1, "Error: version 2 is the anchor of demo already\n")
+    assert "before it was version 2" in run(promote, "demo/1", "--anchor", "--reason", "back").output
+    assert followed == []
+
+
 def test_a_reason_must_be_given(followed):
     for command, arguments in ((promote, ["demo/2"]), (rollback, [])):
         assert "Missing option '--reason'" in run(command, *arguments).output

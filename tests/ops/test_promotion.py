@@ -12,7 +12,7 @@ from facerecon.evaluation.promotion import Decision, PromotionSettings
 from facerecon.models.trained import save_model
 from facerecon.perception.facenet import FaceNet
 from ops import journal
-from ops.decisions import record_of
+from ops.decisions import decisions_of, record_of
 from ops.promotion import (
     anchor_by_hand,
     as_of_now,
@@ -116,7 +116,10 @@ def test_a_decision_of_older_code_is_none_and_its_version_can_be_beaten_and_deci
     client.set_model_version_tag("facerecon-demo", "1", "decision_record", old)
     client.delete_model_version_tag("facerecon-demo", "1", "gate_figures")
     assert record_of(version(1)) is None
+    client.delete_model_version_tag("facerecon-demo", "1", "decisions")
     again = offer(1)
+    assert version(1).tags["decisions"].startswith("older,")
+    assert decisions_of(client, "facerecon-demo") == [None, again], "it counts, though nobody knows for what"
     assert again.champion
     assert again.reason == "it is champion already"
     client.set_model_version_tag("facerecon-demo", "1", "decision_record", old)

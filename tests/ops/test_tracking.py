@@ -68,6 +68,13 @@ def test_gate_figures_that_are_not_finite_are_left_out(published_by):
     assert found == {"gate/hole_psnr/brush_level_1": 20.5}
 
 
+def test_gate_figures_of_each_face_set_have_its_name(published_by):
+    decision = published_by.decision(20.5)
+    means = [row.model_copy(update={"face_set": f"gate_{age}"}) for age in ("old", "new") for row in decision.means]
+    found = tracking.gate_metrics(decision.model_copy(update={"means": tuple(means)}))
+    assert {str(key) for key in found} == {f"gate_{age}/hole_psnr/brush_level_1" for age in ("old", "new")}
+
+
 def test_a_run_ends_with_settings_figures_and_picture_in_mlflow(state, published_by):
     evaluation, result = published_by.evaluation(20.0, **SAMPLES), published_by.result()
     with mlflow.start_run() as run:

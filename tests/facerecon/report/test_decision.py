@@ -5,9 +5,17 @@ from typing import Any
 
 import pytest
 
-from facerecon.evaluation.promotion import Decision, GateMean
+from facerecon.evaluation.promotion import BaselineGain, Decision, GateMean
 from facerecon.report.base import TaskReport
-from facerecon.report.decision import failed_checks, judges, score_groups, setbacks, standing, verdict
+from facerecon.report.decision import (
+    baseline_gains,
+    failed_checks,
+    judges,
+    score_groups,
+    setbacks,
+    standing,
+    verdict,
+)
 from facerecon.tasks import get_task
 
 Make = Callable[..., Decision]
@@ -48,6 +56,38 @@ def test_a_champion_in_spite_of_a_failed_check_says_why(make_decision: Make) -> 
     decision = make_decision(champion=True, reason=said)
     assert verdict(decision).endswith("since then version 4 is champion (by hand: a demo).")
     assert failed_checks(decision)
+
+
+def test_a_proposal_says_so_with_its_command(make_decision: Make) -> None:
+    reason = "proposed, `facerecon promote demo/4 --reason ...` makes it champion: +0.310 dB"
+    decision = make_decision(proposed=True, reason=reason, checks=())
+    assert verdict(decision) == f"Version 4 is proposed; it had to beat version 3: {reason}."
+
+
+def test_each_face_set_has_groups_of_its_own_that_of_the_gain_first(make_decision: Make) -> None:
+    decision = make_decision()
+    rows = {}
+    for field in ("means", "differences"):
+        sets = [(name, row) for name in ("gate_old", "gate_new") for row in getattr(decision, field)]
+        rows[field] = tuple(row.model_copy(update={"face_set": name}) for name, row in sets)
+    both = decision.model_copy(update=rows | {"face_set": "gate_new"})
+    groups = score_groups(both, INPAINTING)
+    one = score_groups(decision, INPAINTING)
+    assert [group.title for group in groups] == [
+        *(f"{group.title} on gate_new" for group in one),
+        *(f"{group.title} on gate_old" for group in one),
+    ]
+    assert [group.rows for group in groups] == 2 * [group.rows for group in one]
+    assert setbacks(both, INPAINTING)[0] == (
+        "hole PSNR of brush masks on gate_new is worse than that of version 3 at level 1"
+    )
+    gains = tuple(BaselineGain(face_set=name, method="telea", gain=1.254) for name in ("gate_new", "gate_old"))
+    assert baseline_gains(both.model_copy(update={"baseline_gains": gains})) == [
+        f"+1.25 dB of hole PSNR over telea on {name}" for name in ("gate_new", "gate_old")
+    ]
+    assert baseline_gains(decision.model_copy(update={"baseline_gains": gains[:1]})) == [
+        "+1.25 dB of hole PSNR over telea"
+    ]
 
 
 def test_judges_of_the_gate_are_named(make_decision: Make) -> None:
