@@ -86,6 +86,7 @@ def run_retraining(settings: dict[str, Any]) -> None:
         licences=licences_of(run.data),
         pretrained=sorted(pretrained_of(run)),
         code=code["promote"],
+        parent=None if initial is None else initial.digest,
         **made,
         **given,
     )

@@ -37,7 +37,10 @@ def promote(
     context, gate = get_step_context(), get_task(task).gate(settings, faces, cases)
     grounds = Grounds(
         rule=gate.rule.settings.model_dump(mode="json"),
-        digests={"manifest_digest": faces.digest, "cases_digest": cases.digest, "gate_code": code},
+        digests={
+            **{"manifest_digest": faces.digest, "cases_digest": cases.digest, "gate_code": code},
+            **({"sets_digest": faces.sets_digest} if faces.face_sets else {}),
+        },
         data_licences=licences,
         weights_licences=weights_licences(pretrained),
     )

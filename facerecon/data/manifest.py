@@ -49,8 +49,8 @@ class Manifest:
     ``facerecon.data.quarantine``. ``truth`` is a digest of the truth that sources have beside photos, "" without any.
     ``passed_over`` counts the files that are neither used nor quarantined, as ``facerecon.data.account`` does.
     ``moved`` are identities that were in another split while names were compared byte for byte: no champion trained
-    then is measured on them. Neither is part of the digest. ``face_sets`` are sets of faces beside the splits by name,
-    such as the old and the new ones of a gate; they are part of it where there are any.
+    then is measured on them. ``face_sets`` are sets of faces beside the splits by name, such as the old and the new
+    ones of a gate. None of the three is part of the digest.
     """
 
     faces: pd.DataFrame
@@ -91,9 +91,13 @@ class Manifest:
             content += rows["crop_sha256"].to_csv(index=False)
         names = ["source", "uri", "code"] if self.several else ["uri", "code"]
         refused = self.quarantine[names].sort_values(names).to_csv(index=False)
+        return hashlib.sha256(f"{self.size}\n{content}\n{refused}{self.truth}".encode()).hexdigest()
+
+    @property
+    def sets_digest(self) -> str:
+        """SHA-256 over the face sets; "" where there are none."""
         sets = {name: sorted(faces) for name, faces in self.face_sets.items()}
-        named = f"\n{digest_of(sets)}" if sets else ""
-        return hashlib.sha256(f"{self.size}\n{content}\n{refused}{self.truth}{named}".encode()).hexdigest()
+        return digest_of(sets) if sets else ""
 
     def split(self, name: str) -> pd.DataFrame:
         """The rows of one split, or of the faces of a set that are there, in order of their names."""

@@ -63,7 +63,8 @@ class ManifestMaterializer(FileMaterializer):
         return shown
 
     def compute_content_hash(self, data: Manifest) -> str:
-        return digest_of([data.digest, _places(data)])
+        sets = [data.sets_digest] if data.face_sets else []
+        return digest_of([data.digest, _places(data), *sets])
 
 
 def _places(manifest: Manifest) -> dict[str, Any]:
