@@ -24,13 +24,15 @@ SUFFIX = ".zip"
 @dataclass(frozen=True)
 class KeptFace:
     """A face that is kept: the ``member`` that shows it, ``frame`` number and ``time`` (seconds) in the clip, the
-    quality ``score`` (0 to 1), and the point between the eyes, ``anchor``, in pixels of the picture."""
+    quality ``score`` (0 to 1), the point between the eyes, ``anchor``, in pixels of the picture, and where the
+    picture's ``corner`` lies in the frame, left and top."""
 
     member: str
     frame: int
     time: float
     score: float
     anchor: tuple[float, float]
+    corner: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,11 @@ def select(record: Mapping[str, Any], min_quality: float) -> tuple[KeptTrack, ..
     for row in record["tracks"]:
         good = [face for face in row["faces"] if face["score"] >= min_quality]
         faces = tuple(
-            KeptFace(face["member"], face["frame"], face["time"], face["score"], (face["anchor"][0], face["anchor"][1]))
+            KeptFace(
+                *(face[name] for name in ("member", "frame", "time", "score")),
+                anchor=(face["anchor"][0], face["anchor"][1]),
+                corner=(face["corner"][0], face["corner"][1]),
+            )
             for face in good
         )
         embedding = np.array(row["embedding"], np.float32)
@@ -79,7 +85,7 @@ def write_archive(folder: Path, clip: str, tracks: tuple[KeptTrack, ...], extrac
 
 
 def _row(track: KeptTrack) -> dict[str, Any]:
-    faces = [[face.member, face.frame, face.time, face.score, *face.anchor] for face in track.faces]
+    faces = [[face.member, face.frame, face.time, face.score, face.anchor, face.corner] for face in track.faces]
     about = {"number": track.number, "first": track.first, "last": track.last, "poor": track.poor}
     return {**about, "embedding": track.embedding.tolist(), "faces": faces}
 
@@ -102,7 +108,7 @@ def read_archive(folder: Path, clip: str) -> tuple[KeptTrack, ...]:
                 row["first"],
                 row["last"],
                 np.array(row["embedding"], np.float32),
-                tuple(KeptFace(name, frame, time, score, (x, y)) for name, frame, time, score, x, y in row["faces"]),
+                tuple(KeptFace(*face[:4], (face[4][0], face[4][1]), (face[5][0], face[5][1])) for face in row["faces"]),
                 row["poor"],
             )
             for row in record["tracks"]
