@@ -60,7 +60,10 @@ def select(record: Mapping[str, Any], min_quality: float) -> tuple[KeptTrack, ..
         good = [face for face in row["faces"] if face["score"] >= min_quality]
         faces = tuple(
             KeptFace(
-                *(face[name] for name in ("member", "frame", "time", "score")),
+                member=face["member"],
+                frame=face["frame"],
+                time=face["time"],
+                score=face["score"],
                 anchor=(face["anchor"][0], face["anchor"][1]),
                 corner=(face["corner"][0], face["corner"][1]),
             )
@@ -108,7 +111,10 @@ def read_archive(folder: Path, clip: str) -> tuple[KeptTrack, ...]:
                 row["first"],
                 row["last"],
                 np.array(row["embedding"], np.float32),
-                tuple(KeptFace(*face[:4], (face[4][0], face[4][1]), (face[5][0], face[5][1])) for face in row["faces"]),
+                tuple(
+                    KeptFace(member, frame, time, score, (anchor[0], anchor[1]), (corner[0], corner[1]))
+                    for member, frame, time, score, anchor, corner in row["faces"]
+                ),
                 row["poor"],
             )
             for row in record["tracks"]

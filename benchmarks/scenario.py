@@ -1,0 +1,300 @@
+"""Retraining from end to end: old photographs, a night camera whose footage is worth it, a day camera whose is not.
+
+In a checkout of its own: a champion is trained on photographs of some people; a first batch of clips (night) comes in,
+then a second (day), which by itself changes nothing and is then forced; at last the champion is rolled back. All of it
+by the commands that users type. Who was seen is scored against the truth of the rendered clips. With `--photos` (a
+folder in LFW's layout) faces are photographs; without it they are drawn, few, and told apart by clip.
+
+Writes JSON, and prints what each run said.
+"""
+
+import argparse
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.machine import describe_machine
+from facerecon.data.collected.archive import read_archive
+from facerecon.data.collected.ledger import Ledger, track_name
+from facerecon.files import write_json
+from facerecon.randomness import unit_interval
+from facerecon.synthetic import write_dataset
+from facerecon.synthetic.clips import Camera, write_clips
+from facerecon.weights import weights_path
+
+PROJECT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+NAME = "scenario"
+SAID = ("taken in", "refused", "decision", "outcome", "commit")
+PHOTOS_OF_OLD = 4
+"""So many photographs at most are taken of somebody old."""
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A copy of the working tree with state of its own."""
+
+    root: Path
+
+    def run(self, *command: str) -> tuple[str, float, float]:
+        """What a command prints, and its seconds and CPU seconds; it must end well."""
+        environment = os.environ | {
+            "PYTHONPATH": str(self.root),
+            "ZENML_CONFIG_PATH": str(self.root.parent / "zenml"),
+            "FACERECON_STATE": str(self.root / ".facerecon"),
+            "FACERECON_OUTPUTS": str(self.root / "outputs"),
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        }
+        start, used = time.perf_counter(), _children()
+        done = subprocess.run(
+            [str(BIN / command[0]) if (BIN / command[0]).exists() else command[0], *command[1:]],
+            cwd=self.root,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        text = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
+        if done.returncode:
+            raise SystemExit(f"{' '.join(command)} failed:\n{text[-3000:]}")
+        return text, time.perf_counter() - start, _children() - used
+
+
+def _children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def check_out(folder: Path) -> Checkout:
+    """The working tree as it is, committed, with a stack of its own, in ``folder``."""
+    root = folder / "checkout"
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (PROJECT / name).is_file():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(PROJECT / name, root / name)
+    made = Checkout(root)
+    author = ("-c", "user.name=scenario", "-c", "user.email=scenario@example.com")
+    for command in (["init", "-q"], ["add", "-A"], [*author, "commit", "-qm", "the working tree"]):
+        made.run("git", *command)
+    made.run("facerecon", "stack")
+    return made
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Who is where: the photographs of ``old`` people, and of those in the two ``batches`` of clips, by name."""
+
+    old: dict[str, list[Path]]
+    batches: tuple[dict[str, list[Path]], dict[str, list[Path]]]
+
+
+def cast_of(photos: Mapping[str, Sequence[Path]], old: int, batch: int, known: int) -> Cast:
+    """Choose people by hash. Somebody in a batch has two photographs there; ``known`` ones of each batch are old, too,
+    with other photographs. Raises SystemExit if there are too few."""
+    order = sorted(photos, key=lambda name: unit_interval("scenario", name))
+    both = [name for name in order if len(photos[name]) >= 4][: 2 * known]
+    filmed = [name for name in order if len(photos[name]) >= 2 and name not in both][: 2 * (batch - known)]
+    rest = [name for name in order if name not in filmed and name not in both][: old - len(both)]
+    if len(both) < 2 * known or len(filmed) < 2 * (batch - known) or len(rest) < old - len(both):
+        raise SystemExit(f"{len(photos)} people are too few for {old} old ones and two batches of {batch}")
+    of_old = {name: list(photos[name][:PHOTOS_OF_OLD]) for name in rest} | {
+        name: list(photos[name][2:4]) for name in both
+    }
+    batches = tuple({name: list(photos[name][:2]) for name in (*filmed[part::2], *both[part::2])} for part in (0, 1))
+    return Cast(of_old, (batches[0], batches[1]))
+
+
+def settings(args: argparse.Namespace, source: str) -> dict[str, Any]:
+    """The config of the scenario."""
+    drawn = args.photos is None
+    training = {"steps": args.steps, "coarse_share": 0.75, "batch_size": 16, "learning_rate": 2e-3}
+    training |= {"final_learning_rate": 2e-6, "warmup_steps": min(100, args.steps // 10)}
+    training |= {"validate_every": max(1, args.steps // 10), "losses": {"identity_interval": 8}}
+    footage = {"same_person": "clip"} if drawn else {}
+    return {
+        "name": NAME,
+        "data": {"source": "folder", "path": "data/old", "licence": source},
+        "model": {"family": "unet_fill"},
+        "training": training,
+        "evaluation": {"max_faces": args.faces},
+        "promotion": {"max_faces": args.faces},
+        "retraining": {
+            "inbox": {"settle": 0},
+            "collect": {"min_quality": args.min_quality, "footage": footage},
+            "decision": {"min_people": 2 if drawn else 20},
+        },
+    }
+
+
+def retrain(checkout: Checkout, config: dict[str, Any]) -> dict[str, Any]:
+    """Run the pipeline once, and return what it said, its seconds, and what is champion then."""
+    path = checkout.root / "configs" / f"{NAME}.yaml"
+    path.write_text(yaml.safe_dump({"parameters": config}, sort_keys=False), encoding="utf-8")
+    text, seconds, cpu = checkout.run("zenml", "pipeline", "run", "retraining", "-c", f"configs/{NAME}.yaml")
+    said = {word: line[len(word) :].strip() for line in text.splitlines() for word in SAID if line.startswith(word)}
+    for word, line in said.items():
+        print(f"  {word:10} {line}", flush=True)
+    return {"said": said, "seconds": round(seconds), "cpu_seconds": round(cpu)}
+
+
+def score(checkout: Checkout, truth: Mapping[str, Any], old: Mapping[str, str]) -> dict[str, Any]:
+    """Who was taken for whom: the ledger's people beside the truth; ``old`` has the split of people in photographs.
+
+    ``leaks`` are people who are in training here and in evaluation there, whatever the reason.
+    """
+    folder = checkout.root / "collected"
+    ledger = Ledger.read(folder)
+    person_of = ledger.person_of
+    shown: defaultdict[str, list[tuple[str | None, str]]] = defaultdict(list)
+    nobody = left_out = 0
+    for sha256, row in ledger.clips.items():
+        if not row.faces:
+            continue
+        for track in read_archive(folder, sha256):
+            who = _who(truth["clips"][row.name], track)
+            name = track_name(sha256, track.number)
+            if who is None:
+                nobody += 1
+            elif name in ledger.left_out:
+                left_out += 1
+            else:
+                key = person_of[name]
+                shown[who].append((key, "" if ledger.people[key].left else ledger.people[key].split))
+    splits = {
+        who: {split for _, split in tracks if split} | ({old[who]} if who in old else set())
+        for who, tracks in shown.items()
+    }
+    appearances = sum(len(walks) for walks in truth["clips"].values())
+    keys = defaultdict(set)
+    for who, tracks in shown.items():
+        for key, _ in tracks:
+            keys[key].add(who)
+    again = [who for who, tracks in shown.items() if len(tracks) > 1]
+    return {
+        "appearances": appearances,
+        "tracks": sum(map(len, shown.values())),
+        "tracks_of_nobody": nobody,
+        "tracks_left_out": left_out,
+        "people_seen": len(shown),
+        "people_seen_again": len(again),
+        "of_them_joined": sum(len({key for key, _ in shown[who]}) == 1 for who in again),
+        "keys": len(keys),
+        "keys_of_several_people": sum(len(people) > 1 for people in keys.values()),
+        "people_in_photographs_too": sum(who in old for who in shown),
+        "leaks": sum("train" in of and len(of) > 1 for of in splits.values()),
+    }
+
+
+def _who(walks: Sequence[Mapping[str, Any]], track: Any) -> str | None:
+    """Who a track shows by the truth: in most of its faces the anchor lies in their box."""
+    votes: defaultdict[str, int] = defaultdict(int)
+    for face in track.faces:
+        x, y = face.corner[0] + face.anchor[0], face.corner[1] + face.anchor[1]
+        for walk in walks:
+            for frame, left, top, right, bottom in walk["boxes"]:
+                if frame == face.frame and left <= x <= right and top <= y <= bottom:
+                    votes[walk["person"]] += 1
+    return max(votes, key=lambda who: votes[who]) if votes else None
+
+
+def film(
+    checkout: Checkout, people: Mapping[str, Sequence[Path]], camera: Camera, seed: int, workers: int
+) -> dict[str, Any]:
+    """Render a batch of clips into the inbox; the truth is not left there."""
+    inbox = checkout.root / "inbox"
+    start = time.perf_counter()
+    truth = write_clips(inbox, people, weights_path("face_landmarker"), camera, seed, workers)
+    (inbox / "truth.json").unlink()
+    print(
+        f"{camera}: {len(truth['clips'])} clips of {len(people)} people in {time.perf_counter() - start:.0f} s",
+        flush=True,
+    )
+    return truth
+
+
+def main() -> None:
+    """Run the scenario."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=Path, help="a folder of people in LFW's layout; without it faces are drawn")
+    parser.add_argument("--old", type=int, help="people in photographs (1500; drawn: 30)")
+    parser.add_argument("--batch", type=int, help="people in each batch of clips (100; drawn: 12)")
+    parser.add_argument("--steps", type=int, help="of the first training (2000; drawn: 60)")
+    parser.add_argument("--faces", type=int, default=200, help="measured at most of each face set")
+    parser.add_argument("--min-quality", type=float, default=0.35)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--work", type=Path, default=PROJECT / ".facerecon" / "scenario")
+    parser.add_argument("--out", type=Path, default=PROJECT / "outputs" / "scenario" / "scenario.json")
+    args = parser.parse_args()
+    drawn = args.photos is None
+    for name, few, many in (("old", 30, 1500), ("batch", 12, 100), ("steps", 60, 2000)):
+        if getattr(args, name) is None:
+            setattr(args, name, few if drawn else many)
+    shutil.rmtree(args.work, ignore_errors=True)
+    args.work.mkdir(parents=True)
+    folder = args.work / "drawn" if drawn else args.photos
+    if drawn:
+        write_dataset(folder, weights_path("face_landmarker"), args.old + 2 * args.batch, 2, 256, 7, args.workers)
+    photos = {each.name: sorted(each.glob("*.jpg")) for each in sorted(folder.iterdir()) if each.is_dir()}
+    cast = cast_of(photos, args.old, args.batch, 0 if drawn else args.batch // 10)
+    checkout = check_out(args.work)
+    for name, pictures in cast.old.items():
+        (checkout.root / "data" / "old" / name).mkdir(parents=True)
+        for picture in pictures:
+            shutil.copy(picture, checkout.root / "data" / "old" / name / picture.name)
+    config = settings(args, "drawn by this project, MIT" if drawn else "LFW, a research benchmark, no licence stated")
+    report: dict[str, Any] = {"machine": describe_machine(), "settings": config, "runs": {}}
+    runs = report["runs"]
+
+    def note(name: str, outcome: dict[str, Any]) -> None:
+        runs[name] = outcome
+        write_json(args.out, report)
+
+    print("first: photographs alone", flush=True)
+    note("first", retrain(checkout, config))
+    truth: dict[str, Any] = {"clips": {}}
+    for camera, people, seed in (("night", cast.batches[0], 1), ("day", cast.batches[1], 2)):
+        filmed = film(checkout, people, camera, seed, args.workers)
+        truth["clips"] |= filmed["clips"]
+        outcome = retrain(checkout, config)
+        note(camera, outcome | {"people": score(checkout, truth, old_splits(cast.old))})
+    forced = config | {"retraining": config["retraining"] | {"decision": {"force": True}}}
+    print("day, forced", flush=True)
+    note("forced", retrain(checkout, forced))
+    text, seconds, _ = checkout.run("facerecon", "rollback", NAME, "--reason", "the scenario ends")
+    print(f"  {text.strip()}", flush=True)
+    note("rollback", {"said": text.strip(), "seconds": round(seconds)})
+    text, _, _ = checkout.run("facerecon", "models", "--lineage", f"{NAME}@champion")
+    report["lineage"] = text.splitlines()
+    write_json(args.out, report)
+    print(f"written: {args.out}")
+
+
+def old_splits(people: Mapping[str, Sequence[Path]]) -> dict[str, str]:
+    """The split of each person in photographs."""
+    from facerecon.data.settings import SplitShares
+    from facerecon.data.splits import split_of
+
+    return {name: split_of(name, SplitShares()) for name in people}
+
+
+if __name__ == "__main__":
+    main()
