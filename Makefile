@@ -98,6 +98,7 @@ ifdef LONG
 	$(BIN)/python -m benchmarks.cost
 	$(BIN)/python -m benchmarks.data growth --count 10000
 	$(BIN)/python -m benchmarks.data memory
+	$(BIN)/python -m benchmarks.inbox
 	$(BIN)/python -m benchmarks.overhead pipeline --repeats 3
 	$(BIN)/python -m benchmarks.overhead waiting --repeats 3
 	$(BIN)/python -m benchmarks.ablations --photos $(PHOTOS) --source lfw --at-once 2
@@ -106,6 +107,7 @@ else
 	$(BIN)/python -m benchmarks.data speed
 	$(BIN)/python -m benchmarks.data growth
 	$(BIN)/python -m benchmarks.data loader
+	$(BIN)/python -m benchmarks.inbox
 	$(BIN)/python -m benchmarks.overhead pipeline --repeats 1
 	$(BIN)/python -m benchmarks.overhead waiting --repeats 1 --steps 16
 	$(BIN)/python -m benchmarks.training --steps 16 --rounds 2 $(SHORT_STATE) --out $(SHORT)/training.json

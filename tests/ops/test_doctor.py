@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 
 from ops import doctor
-from ops.doctor import Finding, examine
+from ops.doctor import Finding
 from ops.schedule.record import Record
 
 
@@ -59,11 +59,3 @@ def test_one_that_has_not_for_two_periods_is_named(kept, said):
     assert found().seen.startswith("/a.yaml, 0 3 * * *: ")
     assert found().seen.endswith(said)
     assert "facerecon schedule show" in found().fix
-
-
-def test_a_damaged_record_is_told(tmp_path):
-    record("2026-06-01T12:00").write()
-    (path,) = (tmp_path / "state" / "schedules").iterdir()
-    path.write_text("text")
-    finding = next(finding for finding in examine() if finding.name == "schedule")
-    assert (finding.outcome, finding.fix) == ("bad", "remove it, and its schedule begins anew")

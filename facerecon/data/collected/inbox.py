@@ -132,7 +132,7 @@ def look(root: Path, settings: InboxSettings, known: KnownClips, now: float | No
         FaceReconError: ``root`` cannot be read.
     """
     now = time.time() if now is None else now
-    found = _find(root)
+    found = _find(root.absolute())
     clips, refused, count = [], dict(found.refused), 0
     for uri, (path, state) in sorted(found.clips.items()):
         if known.find(state):
