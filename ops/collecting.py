@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from facerecon.data.collected.collect import Collection, InboxClip, collect
-from facerecon.data.collected.inbox import Inbox, InboxSettings, KnownClips, clip_state, inbox_root, look
+from facerecon.data.collected.inbox import Inbox, InboxSettings, clip_state, inbox_root, known_clips, look
 from facerecon.data.collected.ledger import Ledger
 from facerecon.data.collected.settings import CollectSettings
 from facerecon.data.manifest import Manifest
@@ -41,11 +41,6 @@ def waiting(settings: InboxSettings) -> Inbox:
     """What lies in the inbox now."""
     root = inbox_folder(settings)
     return look(root, settings, known_clips(root))
-
-
-def known_clips(root: Path) -> KnownClips:
-    """Which clips of an inbox were read before."""
-    return KnownClips(state_folder() / "inbox", root)
 
 
 def collect_new(old_faces: Manifest, inbox: InboxSettings, settings: CollectSettings) -> tuple[Collection, str]:
