@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 
+from facerecon.evaluation import sign_flip
 from facerecon.evaluation.bootstrap import paired_interval
 from facerecon.evaluation.promotion import gain_confidence
 from facerecon.evaluation.sign_flip import sign_flip_interval
@@ -20,22 +21,41 @@ def people_of(counts: list[int]) -> np.ndarray:
     return np.repeat(np.arange(len(counts)), counts)
 
 
+def exact(values: np.ndarray, people: np.ndarray, confidence: float) -> tuple[float, float]:
+    """The ends as quantiles of the means over all sets of people."""
+    names = np.unique(people)
+    sums = np.array([values[people == person].sum() for person in names])
+    faces = np.array([(people == person).sum() for person in names])
+    sets = [np.array(chosen) for chosen in itertools.product([False, True], repeat=len(names)) if any(chosen)]
+    means = sorted(sums[chosen].sum() / faces[chosen].sum() for chosen in sets)
+    rejected = int((1 - confidence) / 2 * 2 ** len(names))
+    return means[rejected - 1], means[-rejected]
+
+
 @pytest.mark.parametrize("confidence", [0.9, 0.95, 0.99])
 def test_it_is_the_interval_that_all_sets_of_people_give(confidence):
-    """Each end is a quantile of the means over all sets of people, and never on the inner side of it."""
-    counts = [1, 3, 2, 1, 1, 2, 3, 1, 2, 1]
-    people = people_of(counts)
-    values = RNG.normal(0.1, 1, len(counts))[people] + RNG.normal(0, 0.2, len(people))
-    sums = np.array([values[people == person].sum() for person in range(len(counts))])
-    sets = [np.array(chosen) for chosen in itertools.product([False, True], repeat=len(counts)) if any(chosen)]
-    means = sorted(sums[chosen].sum() / np.array(counts)[chosen].sum() for chosen in sets)
-    rejected = int((1 - confidence) / 2 * 2 ** len(counts))
+    people = people_of([1, 3, 2, 1, 1, 2, 3, 1, 2, 1])
+    values = RNG.normal(0.1, 1, 10)[people] + RNG.normal(0, 0.2, len(people))
+    low, high = exact(values, people, confidence)
     found = sign_flip_interval(values, people, confidence)
-    error = 0.03 * np.std(sums) / np.sqrt(len(counts))
-    assert means[rejected - 1] - error <= found.low <= means[rejected - 1]
-    assert means[-rejected] <= found.high <= means[-rejected] + error
+    error = 0.03 * np.std(values) / np.sqrt(10)
+    assert low - error <= found.low <= low
+    assert high <= found.high <= high + error
     assert found.mean == pytest.approx(values.mean())
-    assert found.identities == len(counts)
+    assert found.identities == 10
+
+
+def test_the_grid_never_makes_it_narrower(monkeypatch):
+    """On a coarse grid, and with ends as close as it allows."""
+    monkeypatch.setattr(sign_flip, "CELLS", 0)
+    monkeypatch.setattr(sign_flip, "CLOSE", 1e-6)
+    people = people_of([2] * 8)
+    for seed in range(20):
+        values = np.random.default_rng(seed).normal(0, 1, 16)
+        low, high = exact(values, people, 0.95)
+        found = sign_flip_interval(values, people, 0.95)
+        assert found.low <= low
+        assert high <= found.high
 
 
 def test_neither_the_order_of_faces_nor_that_of_people_changes_it():
