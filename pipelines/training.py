@@ -38,7 +38,11 @@ def run_training(settings: dict[str, Any]) -> None:
     photos, passed_over = ingest(modules=modules, fingerprint=fingerprint, code=code["ingest"], **run.values("data"))
     cut_out = align(photos=photos, alignment=run.alignment, modules=modules)
     faces, data_docs, account = validate(
-        faces=cut_out, passed_over=passed_over, validation=run.validation, code=code["validate"]
+        faces=cut_out,
+        passed_over=passed_over,
+        validation=run.validation,
+        code=code["validate"],
+        shares=run.data[0].splits,
     )
     cases = freeze_cases(faces=faces, task=task.name, settings=part("cases"), code=code["freeze_cases"])
     given = {"faces": faces, "cases": cases, "task": task.name}

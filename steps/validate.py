@@ -7,6 +7,7 @@ from zenml import log_metadata, step
 
 from facerecon.data.account import as_rows, from_rows
 from facerecon.data.manifest import Manifest
+from facerecon.data.settings import SplitShares
 from facerecon.data.validation.outcomes import DataDocs
 from facerecon.data.validation.settings import ValidationSettings
 from facerecon.workspace import refused_docs_folder
@@ -20,19 +21,23 @@ from steps.caching import CACHED
     output_materializers={"valid_faces": ManifestMaterializer, "data_docs": DataDocsMaterializer},
 )
 def validate(
-    faces: Manifest, passed_over: list[dict[str, Any]], validation: ValidationSettings, code: str
+    faces: Manifest,
+    passed_over: list[dict[str, Any]],
+    validation: ValidationSettings,
+    code: str,
+    shares: SplitShares | None = None,
 ) -> tuple[
     Annotated[Manifest, "valid_faces"], Annotated[DataDocs, "data_docs"], Annotated[list[dict[str, Any]], "account"]
 ]:
     """The manifest without near-duplicates, what was seen, what became of every file, once nothing stops the run.
 
     ``passed_over`` counts the files that are no photos; ``validation`` holds what stands in the file of suites, which
-    thereby is part of the cache key.
+    thereby is part of the cache key. With ``shares`` each split must have somebody.
     """
     from facerecon.data.validation.check import validate as validate_manifest
 
     listed = replace(faces, passed_over=from_rows(passed_over))
-    result = validate_manifest(listed, validation, refused_docs_folder())
+    result = validate_manifest(listed, validation, refused_docs_folder(), shares)
     met = sum(outcome.success for outcome in result.docs.outcomes)
     log_metadata(
         {

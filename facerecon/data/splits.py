@@ -44,29 +44,42 @@ def split_of(identity: str, shares: SplitShares, allowed: tuple[str, ...] = SPLI
     return allowed[-1]
 
 
-def check_splits(faces: pd.DataFrame, shares: SplitShares) -> None:
-    """See that somebody is in each split, before anything is computed; ``faces`` has ``identity`` and ``split``.
+def check_names(faces: pd.DataFrame, shares: SplitShares) -> None:
+    """See that there is a photo of everybody whom ``shares.people`` names; ``faces`` has ``identity``.
 
     Raises:
-        FaceReconError: a split has nobody: the line says how many people each has, how many it takes, and the setting
-            that helps; or ``shares.people`` names somebody of whom there is no photo.
+        FaceReconError: there is none of somebody.
     """
-    people = faces.drop_duplicates("identity")
     # of several sources an identity may have its source's name before it
-    names = {*people["identity"], *(name.partition(":")[2] for name in people["identity"])}
+    names = {name for identity in faces["identity"] for name in (identity, identity.partition(":")[2])}
     if gone := sorted(shares.assigned.keys() - {person_name(name) for name in names}):
         close = get_close_matches(gone[0], sorted(names), n=1)
         meant = f": did you mean '{close[0]}'?" if close else ", or none that can be used: take the name out"
         raise FaceReconError(f"data.splits.people: there is no photo of '{gone[0]}'{meant}")
+
+
+def check_splits(faces: pd.DataFrame, shares: SplitShares) -> None:
+    """See that somebody is in each split, before anything is computed; ``faces`` has ``identity`` and ``split``.
+
+    Raises:
+        FaceReconError: a split has nobody.
+    """
+    if lacking := splits_without_people(faces, shares):
+        raise FaceReconError(lacking)
+
+
+def splits_without_people(faces: pd.DataFrame, shares: SplitShares) -> str:
+    """Which splits have nobody, how many people each has, how many it takes, and the setting that helps; "" if each
+    has somebody."""
+    people = faces.drop_duplicates("identity")
     counts = {split: int((people["split"] == split).sum()) for split in SPLITS}
     if not (empty := [split for split in SPLITS if not counts[split]]):
-        return
-    needed = people_needed(shares)
+        return ""
     by_name = ", ".join(f"{split}: [NAME]" for split in empty)
-    raise FaceReconError(
+    return (
         f"nobody is in {' and '.join(empty)}, and each split needs somebody: of {len(people)} people "
         f"{', '.join(f'{count} are in {split}' for split, count in counts.items())}. By these shares it takes about "
-        f"{needed} people: give more, or assign some by name: data.splits.people: {{{by_name}}}"
+        f"{people_needed(shares)} people: give more, or assign some by name: data.splits.people: {{{by_name}}}"
     )
 
 

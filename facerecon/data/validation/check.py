@@ -15,6 +15,8 @@ from great_expectations.data_context.types.base import ProgressBarsConfig
 
 from facerecon.data.duplicates import guard_splits
 from facerecon.data.manifest import Manifest
+from facerecon.data.settings import SplitShares
+from facerecon.data.splits import splits_without_people
 from facerecon.data.validation.docs import read_pages
 from facerecon.data.validation.outcomes import DataDocs, Outcome
 from facerecon.data.validation.settings import ValidationSettings
@@ -40,14 +42,16 @@ class Validation:
     docs: DataDocs
 
 
-def validate(manifest: Manifest, settings: ValidationSettings, refused: Path | None = None) -> Validation:
+def validate(
+    manifest: Manifest, settings: ValidationSettings, refused: Path | None = None, shares: SplitShares | None = None
+) -> Validation:
     """Take near-duplicates out of an aligned manifest and check the rest against the suites, which are resolved
     (``resolve_suites``). What is not met with severity ``warn`` is logged.
 
     Raises:
         FaceReconError: an expectation of severity ``fail`` is not met; the line names it, what was seen, the first
-            rows, and where the pages about all of it are: in the folder ``refused``, if given. Or the suites were not
-            resolved, or cannot be used.
+            rows, and where the pages about all of it are: in the folder ``refused``, if given. Or, with ``shares``, a
+            split has nobody: both are told in one line. Or the suites were not resolved, or cannot be used.
     """
     if isinstance(settings.suites, str):
         raise FaceReconError(f"validation.suites: {settings.suites} was not read: call resolve_suites first")
@@ -64,23 +68,26 @@ def validate(manifest: Manifest, settings: ValidationSettings, refused: Path | N
             outcomes += _check(context, source, name, data[name], suite, {"size": manifest.size})
         context.build_data_docs()
         docs = DataDocs(outcomes, read_pages(Path(folder), list(suites), guarded.manifest.account))
-    _refuse(docs, refused)
+    lacking = "" if shares is None else splits_without_people(guarded.manifest.faces, shares)
+    if reasons := [reason for reason in (_broken(docs, refused), lacking) if reason]:
+        raise FaceReconError("; and ".join(reasons))
     for warning in docs.warnings:
         LOG.warning("data: %s", warning.said)
     return Validation(guarded.manifest, docs)
 
 
-def _refuse(docs: DataDocs, folder: Path | None) -> None:
+def _broken(docs: DataDocs, folder: Path | None) -> str:
+    """What stops the run, "" if nothing does; its pages are put into ``folder``."""
     failed = [outcome for outcome in docs.outcomes if not outcome.success and outcome.severity == "fail"]
     if not failed:
-        return
+        return ""
     pages = {} if folder is None else {folder / name: page for name, page in docs.pages.items()}
     for path, page in pages.items():
         write_text(path, page)
     first = min(failed, key=lambda outcome: not outcome.checked)  # a missing column spoils others' check
     more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
     shown = f" (Data Docs: {folder / 'index.html'})" if folder else ""
-    raise FaceReconError(
+    return (
         f"validation: {first.said}{more}: mend the data, or change what parameters.validation.suites asks of it{shown}"
     )
 

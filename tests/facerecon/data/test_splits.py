@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from facerecon.data.manifest import SPLITS
 from facerecon.data.settings import SplitShares
-from facerecon.data.splits import check_splits, people_needed, split_of
+from facerecon.data.splits import check_names, check_splits, people_needed, split_of
 from facerecon.errors import FaceReconError
 
 NAMES = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
@@ -77,11 +77,11 @@ def test_a_split_without_anybody_is_told_with_the_people_of_each_and_the_setting
 
 def test_a_name_of_whom_there_is_no_photo_is_told_with_the_one_that_was_meant() -> None:
     there = faces(Ada="train", Bob="val", cc="gate", **{"lfw:Eve": "test"})
-    check_splits(there, SplitShares(people={"train": ("Ada",), "test": ("Eve",)}))
+    check_names(there, SplitShares(people={"train": ("Ada",), "test": ("Eve",)}))
     with pytest.raises(FaceReconError, match="there is no photo of 'Adaa': did you mean 'Ada'"):
-        check_splits(there, SplitShares(people={"val": ("Adaa",)}))
+        check_names(there, SplitShares(people={"val": ("Adaa",)}))
     with pytest.raises(FaceReconError, match="no photo of 'Zacharias', or none that can be used: take the name out"):
-        check_splits(there, SplitShares(people={"val": ("Zacharias",)}))
+        check_names(there, SplitShares(people={"val": ("Zacharias",)}))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from facerecon.data.manifest import FACE_COLUMNS, PHOTO_COLUMNS, Manifest
 from facerecon.data.quarantine import Code, Refusal, quarantine_table
+from facerecon.data.settings import SplitShares
 from facerecon.data.validation.check import Validation, validate
 from facerecon.data.validation.outcomes import Outcome
 from facerecon.data.validation.settings import NearDuplicateSettings, ValidationSettings
@@ -293,3 +294,33 @@ def test_nothing_is_left_behind_or_printed(
 def test_suites_must_have_been_read(good: Manifest) -> None:
     with pytest.raises(FaceReconError, match="was not read: call resolve_suites first"):
         validate(good, ValidationSettings())
+
+
+def test_what_is_wrong_with_faces_and_with_splits_is_told_at_once(good: Manifest, tmp_path: Path) -> None:
+    nobody = replace(good, faces=good.faces[good.faces["split"].isin(["train", "test"])].reset_index(drop=True))
+    blind = refused(nobody, [Code.NO_FACE] * 21)
+    found = default("totals")
+    with pytest.raises(FaceReconError) as caught:
+        validate(blind, found, tmp_path / "docs", SplitShares())
+    message = caught.value.message
+    assert message.startswith("validation: totals: expect_column_values_to_be_between(share_of_faces_found, ")
+    assert "suites asks of it (Data Docs: " in message
+    assert "); and nobody is in val and gate, and each split needs somebody: of " in message
+    assert message.endswith("assign some by name: data.splits.people: {val: [NAME], gate: [NAME]}")
+    with pytest.raises(FaceReconError, match=r"^nobody is in val and gate, and "):
+        validate(nobody, found, None, SplitShares())
+    validate(good, found, None, SplitShares())
+
+
+def test_the_suite_for_footage_bears_that_half_of_the_faces_cannot_be_cut_out(good: Manifest) -> None:
+    footage = resolve_suites(ValidationSettings(suites="configs/expectations/footage.yaml"), PROJECT)
+    about = {"clip": "a.mp4", "track": good.faces["identity"], "frame": range(12), "time": 0.2}
+    tracked = replace(good, faces=good.faces.assign(**about))
+    (warning,) = [
+        each
+        for each in validate(refused(tracked, [Code.NO_FACE] * 12), footage).docs.warnings
+        if each.table == "totals"
+    ]
+    assert "such as 0.5" in warning.said
+    with pytest.raises(FaceReconError, match=r"share_of_faces_found, min_value=0\.2"):
+        validate(refused(tracked, [Code.NO_FACE] * 60), footage)
