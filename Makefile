@@ -17,7 +17,7 @@ export GX_ANALYTICS_ENABLED = false
 export GRADIO_ANALYTICS_ENABLED = False
 
 .DEFAULT_GOAL := help
-.PHONY: help install weights stack sample demo smoke ui test test-all lint format lock bench gpu-kit clean
+.PHONY: help install weights stack sample demo smoke ui test test-all lint format lock bench scenario gpu-kit clean
 
 help:  ## show this help
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -118,6 +118,10 @@ else
 		$(SHORT_STATE) --out $(SHORT)/ablations.json
 	$(BIN)/python -m benchmarks.quality --minutes 0.5 --faces 16 $(SHORT_STATE) --out $(SHORT)/quality.json
 endif
+
+# people of PHOTOS, where there are some in LFW's layout; else a few drawn ones
+scenario: weights  ## retrain on rendered footage from end to end, in a checkout of its own; PHOTOS=data/lfw: an hour
+	$(BIN)/python -m benchmarks.scenario $(if $(wildcard $(PHOTOS)),--photos $(PHOTOS))
 
 # faces of PHOTOS, where there are some in LFW's layout; else drawn ones
 gpu-kit: weights  ## pack .gpu/, with which a bare machine with a GPU is measured: python -m benchmarks.gpu

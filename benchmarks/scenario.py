@@ -140,7 +140,8 @@ def settings(args: argparse.Namespace, source: str) -> dict[str, Any]:
         "retraining": {
             "inbox": {"settle": 0},
             "collect": {"min_quality": args.min_quality, "footage": footage},
-            "decision": {"min_people": 2 if drawn else 20},
+            # a clip is a person among drawn faces: too few of them for a probe
+            "decision": {"force": True} if drawn else {"min_people": 20},
         },
     }
 
@@ -274,7 +275,8 @@ def main() -> None:
     for camera, people, seed in (("night", cast.batches[0], 1), ("day", cast.batches[1], 2)):
         filmed = film(checkout, people, camera, seed, args.workers)
         truth["clips"] |= filmed["clips"]
-        outcome = retrain(checkout, config)
+        asked = config if camera == "night" else _unforced(config)
+        outcome = retrain(checkout, asked)
         note(camera, outcome | {"people": score(checkout, truth, old_splits(cast.old))})
     forced = config | {"retraining": config["retraining"] | {"decision": {"force": True}}}
     print("day, forced", flush=True)
@@ -286,6 +288,12 @@ def main() -> None:
     report["lineage"] = text.splitlines()
     write_json(args.out, report)
     print(f"written: {args.out}")
+
+
+def _unforced(config: dict[str, Any]) -> dict[str, Any]:
+    """The config with the decision left to the figures."""
+    decision = {"min_people": config["retraining"]["decision"].get("min_people", 20)}
+    return config | {"retraining": config["retraining"] | {"decision": decision}}
 
 
 def old_splits(people: Mapping[str, Sequence[Path]]) -> dict[str, str]:
