@@ -28,7 +28,7 @@ def drift(faces: pd.DataFrame, new_source: str) -> tuple[Drift, ...]:
 
     ``faces`` are a manifest's. A person's measure is the median over their faces.
     """
-    measured = faces[[*COLUMNS]].abs().where(pd.Series({name: name in _ANGLES for name in COLUMNS}), faces[[*COLUMNS]])
+    measured = faces[[*COLUMNS]].apply(lambda column: column.abs() if column.name in _ANGLES else column)
     people = measured.groupby([faces["source"] == new_source, faces["identity"]]).median()
     sides = people.index.get_level_values(0).to_numpy(bool)
     if sides.all() or not sides.any():

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facerecon.data.datasets import StepSampler, evaluation_faces, to_tensor
+from facerecon.data.datasets import Mixed, StepSampler, evaluation_faces, to_tensor
 from facerecon.data.manifest import Manifest
 
 SAMPLERS = {
@@ -110,3 +110,27 @@ class TestEvaluationFaces:
         assert faces.images.shape == (0, 64, 64, 3)
         assert faces.sha256s == []
         assert faces.points5().shape == (0, 5, 2)
+
+
+@given(
+    chosen=st.lists(st.booleans(), min_size=2, max_size=40).filter(lambda of: any(of) and not all(of)),
+    share=st.floats(0.05, 0.95),
+    batch_size=st.integers(1, 9),
+    start=st.integers(0, 8),
+)
+def test_a_share_of_the_draws_is_of_the_chosen_whenever_it_is_resumed(
+    chosen: list[bool], share: float, batch_size: int, start: int
+) -> None:
+    mixed = Mixed(np.array(chosen), share)
+    batches = list(StepSampler(len(chosen), batch_size, 12, seed=1, mixed=mixed))
+    resumed = list(StepSampler(len(chosen), batch_size, 12, seed=1, start=start, mixed=mixed))
+    assert resumed == batches[start:]
+    of_chosen = [chosen[draw.index] for batch in batches for draw in batch]
+    for drawn in range(1, len(of_chosen) + 1):
+        assert abs(sum(of_chosen[:drawn]) - share * drawn) <= 1
+    for group in (True, False):
+        # each group in permutations: nobody a second time before all were once
+        indices = [draw.index for batch in batches for draw in batch if chosen[draw.index] is group]
+        size = chosen.count(group)
+        for begin in range(0, len(indices), size):
+            assert len(set(indices[begin : begin + size])) == len(indices[begin : begin + size])
