@@ -158,9 +158,11 @@ def _folder_frames(folder: Path, settings: FootageSettings, tally: Tally) -> Ite
 
         def decode(path: Path = path) -> NDArray[np.uint8]:
             try:
-                return read_rgb(path)
+                image = read_rgb(path)
             except OSError as error:
                 raise UnreadableImageError(str(error.strerror)) from error
+            _check_size(image.shape[1], image.shape[0])
+            return image
 
         tally.decoded += 1
         yield _Found(number, number / settings.folder_rate, decode)

@@ -7,13 +7,14 @@ settings have made is not found any more, and takes up space until `make clean`.
 """
 
 import json
+import logging
 import multiprocessing
 import signal
 import zipfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ from facerecon.perception.identity import IdentityNetwork, load_identity
 from facerecon.perception.landmarks import FaceLandmarker, five_points
 from facerecon.progress import track
 from facerecon.weights import digest, weights_path
+
+LOG = logging.getLogger(__name__)
 
 RECORD = "clip.json"
 
@@ -83,7 +86,7 @@ def extract_all(clips: Sequence[Path], folder: Path, settings: FootageSettings) 
     """What comes of each clip; ``folder`` keeps the archives. Several clips are read at a time.
 
     Raises:
-        FaceReconError: a worker process was ended, or there is no space left.
+        FaceReconError: no worker process starts, or there is no space left.
     """
     key = archive_key(settings)
     with ThreadPoolExecutor(settings.workers) as pool:
@@ -133,16 +136,48 @@ def _in_workers(tasks: list[tuple[Path, Path]], settings: FootageSettings) -> It
             cv2.setNumThreads(threads[0])
             torch.set_num_threads(threads[1])
         return
+    left = list(tasks)
+    try:
+        with _pool(workers, settings, model) as pool:
+            for refused in pool.map(_extract, tasks):
+                yield refused
+                del left[0]
+    except BrokenProcessPool:
+        LOG.warning("a process that read clips was ended (out of memory?): the others are read one at a time")
+        yield from _one_at_a_time(left, settings, model)
+
+
+def _one_at_a_time(tasks: list[tuple[Path, Path]], settings: FootageSettings, model: Path) -> Iterator[Refusal | None]:
+    """``_extract`` of each, by a process that is alone: if it is ended, the clip that it reads is to blame.
+
+    Nothing is kept of such a clip: the next run tries it again.
+    """
+    left = list(tasks)
+    while left:
+        with _pool(1, settings, model) as pool:
+            try:
+                pool.submit(int).result()
+            except BrokenProcessPool as error:  # before it has seen a clip
+                raise FaceReconError(
+                    "data.footage: a process that reads clips does not start (out of memory?): run again, clips that "
+                    "are done are kept"
+                ) from error
+            try:
+                for refused in pool.map(_extract, left.copy()):
+                    yield refused
+                    del left[0]
+            except BrokenProcessPool:
+                yield Refusal(Code.BAD_CLIP, "ended the process that read it (out of memory?)")
+                del left[0]
+
+
+@contextmanager
+def _pool(workers: int, settings: FootageSettings, model: Path) -> Iterator[ProcessPoolExecutor]:
     # spawn: MediaPipe's threads do not survive a fork
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, _start_worker, (settings, model, False)) as pool:
         try:
-            yield from pool.map(_extract, tasks)
-        except BrokenProcessPool as error:
-            raise FaceReconError(
-                "data.footage: a worker process was ended (out of memory?): run again, clips that are done are kept; "
-                "a lower data.footage.workers needs less memory"
-            ) from error
+            yield pool
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -183,6 +218,8 @@ def _extract(task: tuple[Path, Path]) -> Refusal | None:
     """Read a clip and write its archive; why there is none, which may be mended until the next time."""
     assert _worker is not None
     clip, archive = task
+    if read_record(archive):  # done by a process that was ended before it could tell
+        return None
     try:
         _write_archive(clip, archive, _worker)
         if archive.name.startswith(clip_digest(clip)):

@@ -529,6 +529,15 @@ def test_frames_that_are_too_large(tmp_path: Path, film: Film, suffix: str, monk
 # ------------------------------------------------------------------------------------------------------------- digests
 
 
+def test_frames_in_a_folder_that_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = tmp_path / "clip.frames"
+    clip.mkdir()
+    (clip / "0.png").write_bytes(encode_png(np.zeros((48, 64, 3), np.uint8)))
+    monkeypatch.setattr(decode, "MAX_PIXELS", 64 * 48 - 1)
+    with pytest.raises(UnusableClipError, match="too large: frames of 64x48 pixels"):
+        list(read_frames(clip, FootageSettings(), Tally()))
+
+
 def test_a_clip_is_known_by_its_bytes(tmp_path: Path, film: Film) -> None:
     one, two = film(tmp_path / "one.mkv", ramp(3)), film(tmp_path / "two.mkv", ramp(4))
     one.rename(tmp_path / "other name.mkv")

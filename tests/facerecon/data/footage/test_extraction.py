@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,13 +13,14 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+import psutil
 import pytest
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from facerecon.data import provenance
 from facerecon.data.footage import extraction
-from facerecon.data.footage.decode import Frame, Tally
+from facerecon.data.footage.decode import Frame, Tally, clip_digest
 from facerecon.data.footage.detection import Found
 from facerecon.data.footage.extraction import RECORD, Extracted, archive_key, extract_all, read_record
 from facerecon.data.quarantine import Code, Refusal
@@ -271,6 +273,38 @@ def test_a_clip_that_cannot_be_read_leaves_nothing_for_it_may_be_mended(
         Refusal(Code.UNREADABLE, "cannot be read: Permission denied"),
     ]
     assert list((tmp_path / "archives").glob("*")) == []
+
+
+@pytest.mark.slow
+def test_a_clip_that_ends_the_process_that_reads_it_is_refused_and_the_others_go_on(
+    footage_root: Path, tmp_path: Path
+) -> None:
+    clips = [footage_root / name for name in ("crossing.mp4", "door/alone.avi", "third.mkv")]
+    deadly, folder, over = clip_digest(clips[1]), tmp_path / "archives", threading.Event()
+    ended = []
+
+    def kill() -> None:
+        """End whoever reads the second clip."""
+        while not over.wait(0.02):
+            for unfinished in folder.glob(f".unfinished-{deadly}*"):
+                for child in psutil.Process().children():
+                    if "spawn_main" in " ".join(child.cmdline()):
+                        child.kill()
+                        ended.append(child.pid)
+                unfinished.unlink(missing_ok=True)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        found = extract_all(clips, folder, FootageSettings(workers=2))
+    finally:
+        over.set()
+        killer.join()
+    assert len(ended) >= 2  # beside others, and then alone
+    assert found[1].refused == Refusal(Code.BAD_CLIP, "ended the process that read it (out of memory?)")
+    assert found[0].record
+    assert found[2].record
+    assert not (folder / found[1].archive).exists()
 
 
 def test_a_clip_that_changes_while_it_is_read(tmp_path: Path, film: Film, monkeypatch: pytest.MonkeyPatch) -> None:
