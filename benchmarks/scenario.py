@@ -37,7 +37,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 NAME = "scenario"
 SAID = ("taken in", "refused", "decision", "outcome", "commit")
-PHOTOS_OF_OLD = 4
+PHOTOS_OF_OLD = 2
 """So many photographs at most are taken of somebody old."""
 
 
@@ -129,7 +129,8 @@ def settings(args: argparse.Namespace, source: str) -> dict[str, Any]:
     training = {"steps": args.steps, "coarse_share": 0.75, "batch_size": 16, "learning_rate": 2e-3}
     training |= {"final_learning_rate": 2e-6, "warmup_steps": min(100, args.steps // 10)}
     training |= {"validate_every": max(1, args.steps // 10), "losses": {"identity_interval": 8}}
-    footage = {"same_person": "clip"} if drawn else {}
+    footage: dict[str, Any] = {"detector": "mtcnn", "min_face": 48}
+    footage |= {"same_person": "clip"} if drawn else {}
     return {
         "name": NAME,
         "data": {"source": "folder", "path": "data/old", "licence": source},
@@ -238,15 +239,15 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, help="a folder of people in LFW's layout; without it faces are drawn")
     parser.add_argument("--old", type=int, help="people in photographs (1500; drawn: 30)")
     parser.add_argument("--batch", type=int, help="people in each batch of clips (100; drawn: 12)")
-    parser.add_argument("--steps", type=int, help="of the first training (2000; drawn: 60)")
-    parser.add_argument("--faces", type=int, default=200, help="measured at most of each face set")
-    parser.add_argument("--min-quality", type=float, default=0.35)
+    parser.add_argument("--steps", type=int, help="of the first training (1500; drawn: 60)")
+    parser.add_argument("--faces", type=int, default=100, help="measured at most of each face set")
+    parser.add_argument("--min-quality", type=float, default=0.55)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--work", type=Path, default=PROJECT / ".facerecon" / "scenario")
     parser.add_argument("--out", type=Path, default=PROJECT / "outputs" / "scenario" / "scenario.json")
     args = parser.parse_args()
     drawn = args.photos is None
-    for name, few, many in (("old", 30, 1500), ("batch", 12, 100), ("steps", 60, 2000)):
+    for name, few, many in (("old", 30, 1500), ("batch", 12, 100), ("steps", 60, 1500)):
         if getattr(args, name) is None:
             setattr(args, name, few if drawn else many)
     shutil.rmtree(args.work, ignore_errors=True)

@@ -53,11 +53,14 @@ def archive_path(folder: Path, clip: str) -> Path:
     return folder / f"{clip}{SUFFIX}"
 
 
-def select(record: Mapping[str, Any], min_quality: float) -> tuple[KeptTrack, ...]:
-    """The tracks in the record of an extracted clip, each with those of its faces that are good enough."""
+def select(record: Mapping[str, Any], min_quality: float, min_seen: int = 1) -> tuple[KeptTrack, ...]:
+    """The tracks in the record of an extracted clip, each with those of its faces that are good enough.
+
+    None are of a track that was seen in fewer than ``min_seen`` frames: its embedding says too little of who it is.
+    """
     tracks = []
     for row in record["tracks"]:
-        good = [face for face in row["faces"] if face["score"] >= min_quality]
+        good = [face for face in row["faces"] if face["score"] >= min_quality and row["seen"] >= min_seen]
         faces = tuple(
             KeptFace(
                 member=face["member"],

@@ -137,7 +137,7 @@ def _kept(
         return Refusal(Code.FORGOTTEN, FORGOTTEN), ()
     if clip.refused or clip.record is None:
         return clip.refused or Refusal(Code.BAD_CLIP, "holds no record"), ()
-    tracks = select(clip.record, settings.min_quality)
+    tracks = select(clip.record, settings.min_quality, settings.min_seen)
     if tombstones.groups:
         tracks = tuple(t for t in tracks if not tombstones.hold(track_fact(sha256, "", f"#{t.number}")))
     return None, tracks

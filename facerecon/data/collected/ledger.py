@@ -51,25 +51,38 @@ class ClipRow:
 
 @checked(frozen=True, config=_STRICT)
 class Person:
-    """Somebody seen in clips: the ``split`` from first sight on, their ``tracks``, and the sum of the tracks' unit
-    embeddings (float32, base64). ``old`` is whether they are in photographs, too. ``left`` says why they left the
-    evaluation, "" if they did not."""
+    """Somebody seen in clips: the ``split`` from first sight on, their ``tracks``, and the sums of the tracks' unit
+    embeddings (float32, base64), as they are and ``centred`` (see ``people``).
+
+    ``old`` is whether they are in photographs, too. ``left`` says why they left the evaluation, "" if they did not.
+    """
 
     split: Split
     tracks: tuple[str, ...]
     sum: str
+    centred: str
     old: bool = False
     left: str = ""
 
     @property
-    def embedding_sum(self) -> NDArray[np.float32]:
+    def embedding_sum(self) -> NDArray[np.float64]:
         """The sum of the unit embeddings of the tracks [D]."""
-        return np.frombuffer(base64.b64decode(self.sum), np.float32)
+        return decoded(self.sum)
+
+    @property
+    def centred_sum(self) -> NDArray[np.float64]:
+        """The sum of their centred unit embeddings [D]."""
+        return decoded(self.centred)
 
 
 def encoded(embedding: NDArray[np.floating[Any]]) -> str:
     """An embedding as the ledger keeps it."""
     return base64.b64encode(np.ascontiguousarray(embedding, np.float32).tobytes()).decode()
+
+
+def decoded(text: str) -> NDArray[np.float64]:
+    """The inverse of ``encoded``."""
+    return np.frombuffer(base64.b64decode(text), np.float32).astype(np.float64)
 
 
 @checked(frozen=True, config=_STRICT)

@@ -14,7 +14,10 @@ class CollectSettings(Settings):
     """
 
     licence: str = Field("footage of your own, no licence stated", min_length=1, max_length=1000)
-    min_quality: Share = 0.35
+    min_quality: Share = 0.55
+    min_seen: int = Field(
+        3, ge=1, le=1000, description="frames a face must be followed through: a glimpse tells nobody"
+    )
     footage: FootageSettings = Field(default_factory=FootageSettings)
     splits: SplitShares = Field(default_factory=lambda: SplitShares(train=0.6, val=0.1, gate=0.15, test=0.15))
     innocents_lost: float = Field(0.05, gt=0, le=0.5)

@@ -11,7 +11,9 @@ from facerecon.errors import FaceReconError
 
 
 def ledger() -> Ledger:
-    person = Person("gate", ("a#1",), encoded(np.arange(4, dtype=np.float32)), left="is somebody in train, too")
+    person = Person(
+        "gate", ("a#1",), encoded(np.arange(4, dtype=np.float32)), encoded(np.ones(4)), left="is somebody in train, too"
+    )
     return Ledger(
         clips={"a": ClipRow("door/one.mp4", "2026-01-01T00:00:00+00:00", "collected", faces=3, poor=1)},
         people={"k": person},
