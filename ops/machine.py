@@ -1,5 +1,6 @@
 """What trains: the device, its threads, the precision."""
 
+import os
 import platform
 from pathlib import Path
 
@@ -17,6 +18,11 @@ def machine(training: LoopSettings) -> dict[str, str]:
         "threads": str(training.threads or torch.get_num_threads()),
         "precision": precision_of(training),
     }
+
+
+def cpu_seconds() -> float:
+    """CPU seconds that this process and those that it waited for have used so far."""
+    return sum(os.times()[:4])
 
 
 def device_name(accelerator: str) -> str:

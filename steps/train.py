@@ -26,16 +26,20 @@ def train(
     from facerecon.experiment import Experiment
     from facerecon.files import digest_of
     from ops.curves import log_row, name_predecessor, system_metrics
-    from ops.machine import machine
+    from ops.machine import cpu_seconds, machine
 
     faces.check_crops()
     experiment = Experiment(task, settings, faces, cases, None if initial is None else initial.load())
     provenance = experiment.provenance | {"code": code}
     folder = state_folder() / "checkpoints" / digest_of(provenance)[:16]
-    run = name_predecessor(folder)
+    run, used = name_predecessor(folder), cpu_seconds()
     with system_metrics():
         result = experiment.train(folder, provenance, log_row)
     log_metadata(
-        {**machine(experiment.problem.training), "mlflow_run": run, "resumed at": result.resumed_at, **provenance}
+        {
+            **{"mlflow_run": run, "resumed at": result.resumed_at, "cpu seconds": round(cpu_seconds() - used, 1)},
+            **machine(experiment.problem.training),
+            **provenance,
+        }
     )
     return result
