@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks.overhead import BIN, PROJECT, timed
+from benchmarks.checkout import PROJECT, check_out
 
 CONFIG = PROJECT / "configs" / "retraining.yaml"
 
@@ -28,31 +28,20 @@ CONFIG = PROJECT / "configs" / "retraining.yaml"
 def idle(repeats: int) -> dict[str, Any]:
     """Seconds of a cached training and of a retraining with nothing to do, in turn; medians and their ratio."""
     with tempfile.TemporaryDirectory() as folder:
-        own = {
-            **{"FACERECON_STATE": f"{folder}/state", "FACERECON_OUTPUTS": f"{folder}/outputs"},
-            **{"ZENML_CONFIG_PATH": f"{folder}/zenml"},
-        }
-        timed([str(BIN / "facerecon"), "stack"], own)
-        content = yaml.safe_load((PROJECT / "configs" / "ci.yaml").read_text(encoding="utf-8"))
-        content["parameters"]["data"]["path"] = "data/sample"
-        training = Path(folder) / "training.yaml"
-        training.write_text(yaml.safe_dump(content), encoding="utf-8")
-        inbox = Path(folder) / "inbox"
-        inbox.mkdir()
-        content["parameters"] |= {"name": "again", "retraining": {"inbox": {"path": str(inbox)}}}
-        retraining = Path(folder) / "retraining.yaml"
-        retraining.write_text(yaml.safe_dump(content), encoding="utf-8")
-        commands = {
-            name: [str(BIN / "zenml"), "pipeline", "run", name, "-c", str(path)]
-            for name, path in (("training", training), ("retraining", retraining))
-        }
-        for command in commands.values():
-            timed(command, own)
-        seconds: dict[str, list[float]] = {name: [] for name in commands}
-        for _ in range(repeats):
-            for name, command in commands.items():
-                seconds[name].append(timed(command, own))
-    medians = {name: statistics.median(each) for name, each in seconds.items()}
+        checkout = check_out(Path(folder))
+        checkout.run(
+            "facerecon", "sample", "--folder", "data/ci", "--identities", "12", "--photos", "2", "--size", "192"
+        )
+        parameters = yaml.safe_load((PROJECT / "configs" / "ci.yaml").read_text(encoding="utf-8"))["parameters"]
+        parameters |= {"name": "again", "retraining": {}}
+        file = checkout.root / "configs" / "again.yaml"
+        file.write_text(yaml.safe_dump({"parameters": parameters}), encoding="utf-8")
+        seconds: dict[str, list[float]] = {"training": [], "retraining": []}
+        for _ in range(repeats + 1):
+            for name, config in (("training", "ci"), ("retraining", "again")):
+                seconds[name].append(checkout.run("zenml", "pipeline", "run", name, "-c", f"configs/{config}.yaml")[1])
+    # the first run of each computes
+    medians = {name: statistics.median(each[1:]) for name, each in seconds.items()}
     looked = subprocess.run(
         [sys.executable, "-m", "benchmarks.inbox"], cwd=PROJECT, capture_output=True, text=True, check=True
     )
