@@ -14,7 +14,7 @@ from facerecon.data.manifest import Manifest
 def collect(
     old_faces: Manifest, inbox: InboxSettings, settings: CollectSettings
 ) -> tuple[Annotated[Collection, "collection"], Annotated[str, "fingerprint"]]:
-    """What came of the new clips, and a digest of all that is collected, for the cache key of ``ingest``.
+    """What came of the new clips, and a digest of all faces that there are, for the cache key of ``ingest``.
 
     ``old_faces`` are the aligned faces of the photographs, whose people may be seen in clips.
     """
