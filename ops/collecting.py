@@ -46,7 +46,7 @@ def known_clips(root: Path) -> KnownClips:
 
 
 def collect_new(old_faces: Manifest, inbox: InboxSettings, settings: CollectSettings) -> tuple[Collection, str]:
-    """Take in the new clips of the inbox; what came of them, and a digest of all faces that there are now, old ones too.
+    """Take in the new clips of the inbox; what came of them, and a digest of all faces, old ones too.
 
     Raises:
         FaceReconError: there is no inbox, or as ``collect``.

@@ -114,9 +114,9 @@ Withdrawn = Callable[[Path], frozenset[str]]
 class Source:
     """A layout: ``photos`` lists what lies under a root, ``parts`` reads a photo's labelled parts where it has them,
     ``companions`` names what lies beside photos and tells of them, ``truth`` reads named arrays, where there are such,
-    ``beside`` knows the layout's lists and companions, ``withdrawn`` the photos, of other sources too, that are to be in
-    no split but train. ``pictures`` is whether its photos are files of their own, not
-    frames of clips or members of archives alone. ``may_be_empty`` is whether a folder without any photo is no error.
+    ``beside`` knows the layout's lists and companions, ``withdrawn`` the photos, of other sources too, that are to be
+    in no split but train. ``pictures`` is whether its photos are files of their own, not frames of clips or members of
+    archives alone. ``may_be_empty`` is whether a folder without any photo is no error.
 
     They are functions of a module, so that worker processes find them."""
 
