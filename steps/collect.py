@@ -21,6 +21,8 @@ def collect(
     from ops.collecting import collect_new
 
     collection, fingerprint = collect_new(old_faces, inbox, settings)
-    told: dict[str, Any] = collection.model_dump(mode="json", exclude={"digests"})
+    # ZenML keeps it for ever: it counts clips and names none
+    plain = collection.model_dump(mode="json", exclude={"digests"})
+    told: dict[str, Any] = {name: len(value) if isinstance(value, list) else value for name, value in plain.items()}
     log_metadata({name: value for name, value in told.items() if value} | {"fingerprint": fingerprint})
     return collection, fingerprint
