@@ -11,9 +11,17 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--identity", metavar="NAME", help="all photos of this person, the name exactly as the data have it")
+@click.option(
+    "--identity",
+    metavar="NAME",
+    help="all photos of this person, the name exactly as the data have it, or a key of `facerecon footage --people`",
+)
 @click.option("--file", metavar="URI", help="one photo: its uri in the manifest, or its path")
-@click.option("--clip", metavar="CLIP", help="a clip as a whole, with all faces taken out of it")
+@click.option(
+    "--clip",
+    metavar="CLIP",
+    help="a clip as a whole, with all faces taken out of it; of an inbox by its name there, or its SHA-256",
+)
 @click.option("--reason", required=True, metavar="TEXT", help="why, without the name: it is kept in forgotten.json")
 @click.option("--yes", is_flag=True, help="remove without asking")
 def forget(identity: str | None, file: str | None, clip: str | None, reason: str, yes: bool) -> None:
@@ -54,12 +62,16 @@ def _show(found: "Survey") -> None:
 
     kind, name = found.target.kind, found.target.name
     click.echo(f"What this clone keeps of {kind} {name}:")
-    frames = [trace for trace in found.traces if trace.clip]
+    frames = [trace for trace in found.traces if trace.clip and not trace.whole]
+    faces = [trace for trace in found.traces if trace.clip_sha256 and not trace.clip and not trace.whole]
+    inbox = [trace for trace in found.traces if trace.clip and trace.whole]
     for folder, count in sorted(_by_folder(found.data, str(PROJECT)).items()):
         click.echo(f"  {count:5} files in {folder}")
     for number, what in (
-        (len(found.traces) - len(frames), "photos"),
+        (sum(not trace.clip_sha256 for trace in found.traces if not trace.clip), "photos"),
         (len(frames), f"frames of {len({trace.clip for trace in frames})} clips"),
+        (len(faces), f"faces collected out of {len({trace.clip_sha256 for trace in faces})} clips"),
+        (len(inbox), "clips in an inbox" if kind == "clip" else "clips in an inbox that show others, too: they stay"),
         (len(found.sha256s), "photos' aligned faces, where they were cut out"),
         (len(found.manifests), "manifests that name them"),
         (len(found.artifacts), "ZenML artifacts with rows or pictures"),
@@ -108,4 +120,6 @@ def _tell(found: "Survey", outcome: "Outcome") -> None:
         )
     for line in outcome.left:
         click.echo(f"LEFT {line}")
-    click.echo("Commit forgotten.json (and data.dvc, where it changed): other clones refuse the photos by it.")
+    click.echo(
+        "Commit forgotten.json (and data.dvc and collected.dvc, where they changed): other clones refuse them by it."
+    )

@@ -96,18 +96,25 @@ def uninstall() -> None:
 
 
 @click.command()
-def footage() -> None:
+@click.option("--people", is_flag=True, help="a row a person: the key, by which `facerecon forget` knows them")
+def footage(people: bool) -> None:
     """List the clips that were taken in, what came of each, and who is in which split."""
     from rich.console import Console
     from rich.table import Table
 
-    from facerecon.data.collected.account import clip_rows, summary
+    from facerecon.data.collected.account import clip_rows, people_rows, summary
     from facerecon.data.collected.ledger import Ledger
     from facerecon.workspace import collected_folder
 
     ledger, console = Ledger.read(collected_folder()), Console(highlight=False)
     if not ledger.clips:
         console.print("No clip was taken in yet: put clips into inbox/, then `zenml pipeline run retraining`.")
+        return
+    if people:
+        told = Table("person", "split", "seen in clip, from second to second")
+        for key, split, seen in people_rows(ledger, collected_folder()):
+            told.add_row(key, split, seen)
+        console.print(told)
         return
     shown = Table("clip", "taken in", "outcome", "faces", "too poor", "people")
     for row in clip_rows(ledger):

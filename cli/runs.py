@@ -43,6 +43,10 @@ def reproduce(run: str, keep: bool) -> None:
             console.print(f"  {one.name}: {one.then} then, {one.now} now", highlight=False)
         if not outcome.causes:
             console.print("No tag differs: code, data, settings and machine are the same as far as they are recorded.")
+    if outcome.left_out:
+        console.print(
+            f"Not compared: {outcome.left_out} figures of face sets that a retraining makes, not this training."
+        )
     for one in outcome.causes:
         console.print(f"differs: {one.name}: {one.then} then, {one.now} now", highlight=False)
     sys.exit(bool(outcome.results))

@@ -6,14 +6,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pandas as pd
-
 from facerecon.data.collected.collect import Collection, InboxClip, collect
 from facerecon.data.collected.inbox import Inbox, InboxSettings, clip_state, inbox_root, known_clips, look
 from facerecon.data.collected.ledger import Ledger
 from facerecon.data.collected.settings import CollectSettings
 from facerecon.data.manifest import Manifest
-from facerecon.data.quarantine import Code, Refusal, quarantine_table
 from facerecon.data.tombstones import Tombstones
 from facerecon.errors import FaceReconError
 from facerecon.files import digest_of
@@ -44,7 +41,7 @@ def waiting(settings: InboxSettings) -> Inbox:
 
 
 def collect_new(old_faces: Manifest, inbox: InboxSettings, settings: CollectSettings) -> tuple[Collection, str]:
-    """Take in the new clips of the inbox; what came of them, and a digest of all that is collected.
+    """Take in the new clips of the inbox; what came of them, and a digest of all faces, old ones too.
 
     Raises:
         FaceReconError: there is no inbox, or as ``collect``.
@@ -72,18 +69,17 @@ def collect_new(old_faces: Manifest, inbox: InboxSettings, settings: CollectSett
     known.write()
     refused = tuple((uri, refusal.reason) for uri, refusal in found.refused)
     made = made.model_copy(update={"young": found.young, "refused": (*refused, *made.refused)})
-    return made, digest_of([Ledger.read(folder).digest, tombstones.digest])
+    return made, digest_of([Ledger.read(folder).digest, tombstones.digest, old_faces.digest])
 
 
 def freeze(faces: Manifest) -> tuple[Manifest, dict[str, str]]:
     """The manifest with the face sets of gate and test, and tags about what is collected; see ``steps.freeze_sets``.
 
-    Who left the evaluation, being somebody in training, too, is quarantined. The sets of old people are frozen in the
-    ledger when they are first made: nobody enters them, and who goes makes a set of the next number.
+    The sets of old people are frozen in the ledger when they are first made: nobody enters them, and who goes makes a
+    set of the next number.
     """
     folder = collected_folder()
     ledger = Ledger.read(folder)
-    faces = _without(faces, set(ledger.gone))
     sets: dict[str, tuple[str, ...]] = {}
     for split in ("gate", "test"):
         rows = faces.split(split)
@@ -100,22 +96,6 @@ def freeze(faces: Manifest) -> tuple[Manifest, dict[str, str]]:
     if all(sets.values()):
         faces = replace(faces, face_sets=sets)
     return faces, about
-
-
-def _without(faces: Manifest, gone: set[str]) -> Manifest:
-    """The manifest without the evaluated faces of these photos."""
-    rows = faces.faces
-    leaving = rows["sha256"].isin(gone) & (rows["split"] != "train")
-    if not leaving.any():
-        return faces
-    why = Refusal(Code.LEFT_EVALUATION, "left the evaluation: is somebody in train, too")
-    photos = rows[leaving].drop_duplicates(["source", "uri"])
-    refused = [(source, uri, why) for source, uri in zip(photos["source"], photos["uri"], strict=True)]
-    return replace(
-        faces,
-        faces=rows[~leaving].reset_index(drop=True),
-        quarantine=pd.concat([faces.quarantine, quarantine_table(refused)], ignore_index=True),
-    )
 
 
 def _track(folder: Path) -> str:

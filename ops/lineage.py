@@ -10,6 +10,7 @@ from facerecon import weights
 from facerecon.data.settings import licence_text, licences_of
 from facerecon.data.sources import source_modules
 from facerecon.files import sha256_bytes, sha256_file
+from facerecon.retraining.settings import COLLECTED
 from facerecon.run import RunSettings
 from facerecon.tasks import get_task
 from facerecon.tasks.base import Part
@@ -63,6 +64,8 @@ def dvc_digest(file: Path = PROJECT / "data.dvc") -> str:
 def run_provenance(settings: RunSettings, initial: InitialWeights | None) -> dict[str, str]:
     """What is known of a run before it starts: code, settings, data, pretrained weights, machine."""
     diff = uncommitted_diff()
+    learns = any(source.source == COLLECTED for source in settings.data)
+    collected = {"collected_dvc_digest": dvc_digest(PROJECT / "collected.dvc")} if learns else {}
     return {
         "config": settings.name,
         "task": settings.task,
@@ -70,6 +73,7 @@ def run_provenance(settings: RunSettings, initial: InitialWeights | None) -> dic
         "git_diff_digest": sha256_bytes(diff.encode("utf-8", "surrogateescape")) if diff else "clean",
         "config_digest": settings.digest,
         "data_dvc_digest": dvc_digest(),
+        **collected,
         "pretrained": ",".join(f"{name}:{weights.digest(name)[:16]}" for name in sorted(pretrained_of(settings))),
         "lock_digest": sha256_file(LOCK) if LOCK.is_file() else "none",
         "seed": str(settings.seed),

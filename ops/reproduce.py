@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,9 @@ from mlflow.entities import Run
 
 from facerecon.errors import FaceReconError
 from facerecon.files import sha256_file
+from facerecon.retraining.settings import COLLECTED
 from facerecon.workspace import PROJECT
+from ops.collecting import NEW, OLD
 from ops.initial_weights import SUFFIX, find
 from ops.lineage import dvc_digest
 from ops.registry import weights_file
@@ -47,12 +50,16 @@ class Difference:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What came out: differing ``results`` (none: the run is reproduced), and ``causes``, the differing tags."""
+    """What came out: differing ``results`` (none: the run is reproduced), and ``causes``, the differing tags.
+
+    Of ``figures`` that were compared, those ``left_out`` are not counted: of face sets that only a retraining has.
+    """
 
     run: str
     results: list[Difference]
     causes: list[Difference]
     figures: int
+    left_out: int
 
 
 def reproduce(name: str, keep: bool = False) -> Reproduction:
@@ -74,12 +81,13 @@ def reproduce(name: str, keep: bool = False) -> Reproduction:
         before = _published(run, folder / "before")
         checkout = folder / "checkout"
         with _worktree(run, checkout, folder):
-            _link_data(run, checkout)
-            _run_again(run, checkout, folder)
+            settings = yaml.safe_load(fetch(run, "settings.yaml", folder).read_text(encoding="utf-8"))
+            _link_data(run, settings, checkout)
+            _run_again(run, settings, checkout, folder)
             after = {path.name: path for path in (folder / "outputs").glob("*/*")}
-            results, figures = _compare(before, after)
+            results, figures, left_out = _compare(before, after)
             again = _only_run(folder / "state")
-        return Reproduction(run.info.run_name, results, _differing_tags(run, again), figures)
+        return Reproduction(run.info.run_name, results, _differing_tags(run, again), figures, left_out)
 
 
 @contextmanager
@@ -123,27 +131,38 @@ def _worktree(run: Run, checkout: Path, folder: Path) -> Iterator[None]:
         _git("worktree", "remove", "--force", str(checkout))
 
 
-def _link_data(run: Run, checkout: Path) -> None:
-    """Give the worktree the run's data: this clone's if it has not changed since, else from DVC's cache."""
-    path = Path(run.data.params.get("data.path", ""))
-    if path.is_absolute():
-        return
-    recorded = run.data.tags.get("data_dvc_digest", "not tracked")
-    if path.parts[:1] != ("data",) or recorded in {"not tracked", dvc_digest()} or "changed since" in recorded:
-        # what DVC does not know can only be taken as it is: the manifest's digest will tell whether it is the same
-        place = checkout / path.parts[0]
-        if not place.exists():
-            place.symlink_to(PROJECT / path.parts[0])
-        return
+def _link_data(run: Run, settings: dict[str, Any], checkout: Path) -> None:
+    """Give the worktree the run's data: this clone's if they have not changed since, else from DVC's cache."""
+    data = settings["data"]
+    paths = [Path(source["path"]) for source in (data if isinstance(data, list) else [data])]
+    for name in sorted({path.parts[0] for path in paths if path.parts and not path.is_absolute()}):
+        recorded = run.data.tags.get(_DVC_TAGS.get(name, ""), "not tracked")
+        known = recorded != "not tracked" and "changed since" not in recorded
+        if known and name == COLLECTED:
+            # a retraining writes it and leaves committing it to people
+            out = {"md5": recorded, "hash": "md5", "path": name}
+            (checkout / f"{name}.dvc").write_text(yaml.safe_dump({"outs": [out]}), encoding="utf-8")
+        if known and recorded != dvc_digest(PROJECT / f"{name}.dvc"):
+            _check_out(name, recorded, checkout)
+        elif not (checkout / name).exists():
+            # what DVC does not know can only be taken as it is: the manifest's digest will tell whether it is the same
+            (checkout / name).symlink_to(PROJECT / name)
+
+
+_DVC_TAGS = {"data": "data_dvc_digest", COLLECTED: "collected_dvc_digest"}
+"""The tags with DVC's digests of folders."""
+
+
+def _check_out(name: str, recorded: str, checkout: Path) -> None:
     commands = (
         ["config", "--local", "cache.dir", str(PROJECT / ".dvc" / "cache")],
-        ["checkout", "data.dvc"],
+        ["checkout", f"{name}.dvc"],
     )
     for command in commands:
         done = subprocess.run([_program("dvc"), *command], cwd=checkout, capture_output=True, text=True, check=False)
         if done.returncode:
             raise FaceReconError(
-                f"the run's data ({recorded}) is not in this clone, nor in DVC's cache ({done.stderr}): "
+                f"the run's {name}/ ({recorded}) is not in this clone, nor in DVC's cache ({done.stderr}): "
                 "check out the commit and `dvc pull` it"
             )
 
@@ -152,8 +171,8 @@ def _program(name: str) -> str:
     return str(Path(sys.executable).parent / name)
 
 
-def _run_again(run: Run, checkout: Path, folder: Path) -> None:
-    settings = yaml.safe_load(fetch(run, "settings.yaml", folder).read_text(encoding="utf-8"))
+def _run_again(run: Run, settings: dict[str, Any], checkout: Path, folder: Path) -> None:
+    """Run the training pipeline: a retraining, too, is a training on what was collected by then, from its parent."""
     if digest := run.data.tags.get("initial_weights"):
         # the worktree's registry is empty, and an alias may stand for another version now
         settings["training"]["init_from"] = str(_copy_initial(digest, settings["training"]["init_from"], folder))
@@ -184,11 +203,12 @@ def _copy_initial(digest: str, init_from: str, folder: Path) -> Path:
     return path
 
 
-def _compare(before: dict[str, Path], after: dict[str, Path]) -> tuple[list[Difference], int]:
-    """The results that differ, and how many figures were compared."""
+def _compare(before: dict[str, Path], after: dict[str, Path]) -> tuple[list[Difference], int, int]:
+    """The results that differ, how many figures were compared, and how many not, being of a retraining's face sets."""
     then, now = (json.loads(files["metrics.json"].read_text(encoding="utf-8")) for files in (before, after))
     figures, again = dict(_leaves(then)), dict(_leaves(now))
-    names = sorted(figures.keys() | again.keys())
+    unlike = {name for name in figures.keys() - again.keys() if _OF_FACE_SETS.search(name)}
+    names = sorted((figures.keys() | again.keys()) - unlike)
     found = [
         Difference(name, _shown(figures.get(name)), _shown(again.get(name)))
         for name in names
@@ -197,8 +217,11 @@ def _compare(before: dict[str, Path], after: dict[str, Path]) -> tuple[list[Diff
     digests = [sha256_file(files["model.onnx"]) for files in (before, after)]
     if digests[0] != digests[1]:
         found.insert(0, Difference("model.onnx (sha256)", *digests))
-    return found, len(names)
+    return found, len(names), len(unlike)
 
+
+_OF_FACE_SETS = re.compile(rf"\b(?:gate|test)_(?:{OLD}|{NEW})\b")
+"""In what a figure or a tag is called: it is of a face set that a retraining makes beside the splits."""
 
 _ROW_KEYS = ("face_set", "metric", "method", "family", "case", "level", "name")
 """What tells the rows of a list apart, in whichever version of the file."""
@@ -230,7 +253,11 @@ def _only_run(state: Path) -> Run:
 
 def _differing_tags(run: Run, again: Run) -> list[Difference]:
     then, now = (
-        {key: value for key, value in each.data.tags.items() if not key.startswith(OF_THE_RUN_ITSELF)}
+        {
+            key: value
+            for key, value in each.data.tags.items()
+            if not key.startswith(OF_THE_RUN_ITSELF) and not _OF_FACE_SETS.search(key)
+        }
         for each in (run, again)
     )
     return [

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from facerecon.errors import FaceReconError
 from facerecon.workspace import state_folder
+from ops.retraining_lock import UnderWayError, retraining_lock
 
 
 @contextmanager
@@ -28,10 +29,15 @@ def nothing_running() -> Iterator[None]:
     """No run is under way inside.
 
     Raises:
-        FaceReconError: one is, or somebody is being forgotten already.
+        FaceReconError: one is, a retraining has begun, or somebody is being forgotten already.
     """
     said = "a run, or another `facerecon forget`, is under way in this clone: wait until it has ended, or end it"
     with _lock(fcntl.LOCK_EX, said):
+        try:
+            with retraining_lock("retraining"):
+                pass  # one that begins now does not get as far as its run
+        except UnderWayError as error:
+            raise FaceReconError(f"{error.message}: wait until it has ended, or end it") from error
         yield
 
 

@@ -10,10 +10,9 @@ from ops.materializers.manifest import ManifestMaterializer
 
 @step(enable_cache=False, output_materializers={"divided": ManifestMaterializer})
 def freeze_sets(faces: Manifest) -> tuple[Annotated[Manifest, "divided"], Annotated[dict[str, str], "about"]]:
-    """The manifest with the face sets old and new of gate and test, without who left the evaluation.
+    """The manifest with the face sets old and new of gate and test.
 
-    ``about`` are tags of the run: the digest that DVC has of the folder,
-    and the numbers of the frozen sets.
+    ``about`` are tags of the run: the digest that DVC has of the folder, and the numbers of the frozen sets.
     """
     from ops.collecting import freeze
 

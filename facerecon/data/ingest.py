@@ -36,6 +36,8 @@ _AT_ONCE = 1024
 
 _SOURCE, _CLIP = PHOTO_COLUMNS.index("source"), PHOTO_COLUMNS.index("clip")
 
+_SEEN_IN_TRAIN = Refusal(Code.LEFT_EVALUATION, "left the evaluation: is somebody in train, too")
+
 DRAWN = {DataSettings().path: "make demo", "data/ci": "make smoke"}
 """The folders of faces that the project draws itself, and the commands that do."""
 
@@ -87,7 +89,8 @@ def ingest(data: DataSettings | tuple[DataSettings, ...], project: Path, frames:
     too. A person's split is a hash of the name that the source gives, whatever the source is: who is called alike in
     two sources is in one split, be it one person or two, so that nobody can come into two. Identities of one name are
     one where both sources say ``shared_names``; else each has its source's name before it. Where one source has an
-    official partition, people of that name keep to it in all.
+    official partition, people of that name keep to it in all. What one source has withdrawn from the evaluation, in
+    whichever source it is, is refused outside train.
 
     Raises:
         FaceReconError: a folder is missing, holds no image, or there is no image that can be read; or the official
@@ -111,6 +114,7 @@ def ingest(data: DataSettings | tuple[DataSettings, ...], project: Path, frames:
     tombstones = Tombstones.read(project)
     graveyards = {root: _Graveyard(tombstones, root) for root in roots.values()}
     taken_out, whole, clips = [], set(), set[tuple[str, str]]()
+    withdrawn = frozenset[str]().union(*(_withdrawn(source, roots[label]) for label, source in sources.items()))
     known = {root: KnownFiles(frames, root) for root in roots.values()}
     located = [(roots[label], photo) for label, photo in photos]
     examined = track(_examine_all(located, frames, known), "reading photos", len(photos))
@@ -136,6 +140,9 @@ def ingest(data: DataSettings | tuple[DataSettings, ...], project: Path, frames:
         name = person_name(photo.identity) or f"unnamed-{sha256[:16]}"
         may_be = allowed.get(name, photo.splits)
         split = split_of(name, sources[label].splits, may_be)
+        if sha256 in withdrawn and split != "train":
+            refused.append((label, _printable(photo.uri), _SEEN_IN_TRAIN))
+            continue
         own = several and photo.identity and not sources[label].shared_names
         identity = f"{label}:{name}" if own else name
         named_before = photo.identity or name
@@ -264,6 +271,11 @@ def _unlisted(
 def _elsewhere(what: str, source: DataSettings, other: str) -> Refusal:
     reason = f"{what} among the files of '{source.source}': give it a source '{other}' of its own"
     return Refusal(Code.UNSUPPORTED, reason)
+
+
+def _withdrawn(source: DataSettings, root: Path) -> frozenset[str]:
+    asked = source_of(source.source).withdrawn
+    return asked(root) if asked else frozenset()
 
 
 def _allowed(photos: list[tuple[str, Photo]]) -> dict[str, tuple[str, ...]]:

@@ -79,6 +79,15 @@ def forget_known(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def forget_some(folder: Path, sha256s: set[str]) -> None:
+    """Take these out of the lists in ``folder``, of what takes long to read again."""
+    for path in folder.glob("known-*.npy"):
+        before = _read(path)
+        rows = [(*state, sha256) for state, sha256 in sorted(before.items()) if sha256 not in sha256s]
+        if len(rows) < len(before):
+            write_rows(path, np.array(rows, dtype=_ROW))
+
+
 def write_rows(path: Path, rows: NDArray[np.void]) -> None:
     """Write a table of rows in one step, for ``read_rows``."""
     with atomic_path(path) as temporary, temporary.open("wb") as stream:

@@ -17,6 +17,7 @@ from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.repo import Repo
 
+from facerecon.data.forget import shown_path
 from facerecon.errors import FaceReconError
 from facerecon.workspace import PROJECT
 from ops.lineage import git
@@ -115,30 +116,33 @@ def _lists(listing: Listing, folder: Path, paths: list[Path], kept: Kept) -> boo
     return any(name in names or md5 in kept.objects for name, md5 in listing.items())
 
 
-def remove(kept: Kept) -> list[str]:
+def remove(kept: Kept, paths: Iterable[Path] = ()) -> list[str]:
     """Remove objects and listings from the caches; a line for each that a file which stays needs.
 
-    DVC's memory of paths and their digests goes too: it makes it anew.
+    What was written anew of ``paths`` may be what an older version was: it names nobody. DVC's memory of paths and
+    their digests goes too: it makes it anew.
     """
     if not tracked():
         return []
+    written = set(paths)
     with _repo() as repo:
-        needed: dict[str, str] = {}
+        needed: dict[str, set[Path]] = {}
         caches = _caches(repo)
         listings = _listings(caches)
         for out in repo.index.outs:
             oid, folder = out.hash_info.value if out.hash_info else None, Path(out.fs_path)
             if out.stage.is_data_source and oid:
-                needed[oid] = out.def_path
+                needed.setdefault(oid, set()).add(folder)
             for name, md5 in listings.get(oid or "", {}).items():
                 if (folder / name).exists():
-                    needed[md5] = f"{out.def_path}/{name}"
+                    needed.setdefault(md5, set()).add(folder / name)
         for oid in (*kept.listings, *kept.objects):
             for cache in caches if oid not in needed else ():
                 Path(cache.oid_to_path(oid)).unlink(missing_ok=True)
         memory = Path(repo.site_cache_dir)
     shutil.rmtree(memory, ignore_errors=True)
-    return [f"{needed[oid]}: DVC tracks the same bytes there" for oid in kept.objects if oid in needed]
+    others = sorted(path for oid in kept.objects for path in needed.get(oid, set()) - written)
+    return [f"{shown_path(path, PROJECT)}: DVC tracks the same bytes there" for path in others]
 
 
 def copies(kept: Kept) -> list[Copy]:

@@ -12,7 +12,12 @@ class Needles:
 
     def __init__(self, found: Survey) -> None:
         self._digests = {digest.encode() for digest in (*found.sha256s, *found.kept.objects)}
-        words = {trace.uri for trace in found.traces}
+        is_clip = found.target.kind == "clip"
+        clips = [trace for trace in found.traces if trace.whole and is_clip]
+        self._digests |= {trace.clip_sha256.encode() for trace in clips}
+        # of a clip that others are in, too, the name and the row in the ledger stay
+        words = {trace.uri for trace in found.traces if is_clip or not trace.whole}
+        words |= {trace.named for trace in clips} - {""}
         if found.target.kind != "identity" or _telling(found.target.name):
             words.add(found.target.name)
         forms = {form for word in words for form in (word, json.dumps(word)[1:-1])}

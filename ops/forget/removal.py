@@ -4,7 +4,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from facerecon.data.forget import clips_left, facts_of, remove_crops, remove_frames, remove_photos, shown_path
+from facerecon.data.forget import (
+    clips_left,
+    facts_of,
+    remove_crops,
+    remove_extracted,
+    remove_frames,
+    remove_photos,
+    shown_path,
+)
 from facerecon.data.tombstones import Tombstones
 from facerecon.errors import FaceReconError
 from facerecon.workspace import PROJECT, state_folder
@@ -48,13 +56,14 @@ def forget(found: Survey, reason: str) -> Outcome:
     versions = uses(found)
     left = remove_photos(found.traces, found.target, found.data_roots, PROJECT)
     remove_frames(found.traces, found.target, state_folder() / "frames")
+    remove_extracted(found.traces, found.target, state_folder() / "inbox")
     remove_crops(found.sha256s, state_folder() / "crops")
     for path in map(Path, found.files):
         path.unlink(missing_ok=True)
     clear_runs(found, versions)
     clear_artifacts(found)
     left += dvc_objects.update(map(Path, found.data), found.kept)
-    left += dvc_objects.remove(found.kept)
+    left += dvc_objects.remove(found.kept, map(Path, found.data))
     left += _in_git(found)
     left += sweep(found)
     outcome = Outcome(

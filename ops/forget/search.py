@@ -1,11 +1,14 @@
 """Looking for everything that this clone keeps of somebody."""
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from facerecon.data.forget import Root, Target, files_of, traces_of
+from facerecon.data.collected.inbox import InboxSettings
+from facerecon.data.forget import COLLECTED, Root, Target, files_of, traces_of
 from facerecon.data.settings import sources_of
 from facerecon.data.tombstones import FILE
 from facerecon.errors import FaceReconError
@@ -28,7 +31,8 @@ def survey(target: Target) -> Survey:
     manifests = (manifest for manifest, _ in zenml_artifacts.manifests())
     roots = _roots()
     try:
-        traces = traces_of(target, manifests, roots, PROJECT, state_folder() / "frames")
+        inbox = state_folder() / "inbox"
+        traces = traces_of(target, manifests, roots, PROJECT, state_folder() / "frames", _inboxes(), inbox)
     except FaceReconError:
         if earlier is None:
             if ids := forgotten_as(target):
@@ -49,20 +53,46 @@ def survey(target: Target) -> Survey:
     find_runs(found)
     find_outputs(found)
     found.data = sorted({*found.data, *map(str, files_of(found.traces, target, found.data_roots))})
-    found.kept |= dvc_objects.kept_of(map(Path, found.data), [*map(Path, found.files), *published(found)])
+    # what is known already may be written anew by now
+    data = set(found.data) - set(earlier.data if earlier else ())
+    found.kept |= dvc_objects.kept_of(map(Path, sorted(data)), [*map(Path, found.files), *published(found)])
     return found
 
 
 def _roots() -> list[Root]:
     """Every (layout, data root) of manifests and named configs; and, of no layout, the folder that DVC tracks."""
     found = {("", str(PROJECT / "data"))}
-    for file in sorted((PROJECT / "configs").glob("*.yaml")):
+    if (PROJECT / "collected").is_dir():
+        found.add((COLLECTED, str(PROJECT / "collected")))
+    for parameters in _configs():
         try:
-            data = yaml.safe_load(file.read_text(encoding="utf-8"))["parameters"].get("data") or {}
-            sources = sources_of(data)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError, FaceReconError):
+            sources = sources_of(parameters.get("data") or {})
+        except (ValueError, TypeError, FaceReconError):
             continue  # a run with it says what is wrong
         found |= {(source.source, str(PROJECT / Path(source.path).expanduser())) for source in sources}
     for manifest, _ in zenml_artifacts.manifests():
         found |= {(source.layout, source.root) for source in manifest.sources.values()}
     return [(layout, Path(root)) for layout, root in sorted(found)]
+
+
+def _inboxes() -> list[Path]:
+    """The inboxes of named configs that there are, and the one of the default settings."""
+    found = {PROJECT / InboxSettings().path}
+    for parameters in _configs():
+        try:
+            path = InboxSettings.model_validate((parameters.get("retraining") or {}).get("inbox") or {}).path
+        except (ValueError, AttributeError):
+            continue  # as above
+        found.add(PROJECT / Path(path).expanduser())
+    return sorted(path for path in found if path.is_dir())
+
+
+def _configs() -> Iterator[dict[str, Any]]:
+    """The parameters of named configs, as far as they can be read."""
+    for file in sorted((PROJECT / "configs").glob("*.yaml")):
+        try:
+            parameters = yaml.safe_load(file.read_text(encoding="utf-8"))["parameters"]
+        except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+            continue
+        if isinstance(parameters, dict):
+            yield parameters

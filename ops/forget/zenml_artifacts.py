@@ -1,6 +1,7 @@
 """What ZenML keeps: manifests with rows about a person, and what was made with those in the same runs."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -55,6 +56,9 @@ def find_artifacts(found: Survey) -> None:
     for step in steps:
         if step.pipeline_run_id in runs:
             artifacts |= {str(one.id) for one in _made(step) if one.materializer.attribute not in WITHOUT_PICTURES}
+    if found.target.kind == "clip":
+        needles = Needles(found)
+        artifacts |= {str(one.id) for step in steps for one in _made(step) if _names(one, needles)}
     names = {Client().get_pipeline_run(run).name for run in runs}
     found.artifacts, found.pipelines = sorted(artifacts), sorted({*found.pipelines, *names})
 
@@ -128,6 +132,13 @@ def _among(table: pd.DataFrame, named: dict[str, set[str]]) -> pd.Series:
     """Which rows are of a photo of their source that is named."""
     pairs = zip(table["source"], table["uri"], strict=True)
     return pd.Series([uri in named.get(source, ()) for source, uri in pairs], index=table.index, dtype=bool)
+
+
+def _names(artifact: Any, needles: Needles) -> bool:
+    """Whether it is what a retraining told of clips, the one that is meant among them."""
+    if artifact.materializer.attribute != "PydanticMaterializer":
+        return False
+    return any(needles.within(path) for path in Path(artifact.uri).rglob("*") if path.is_file())
 
 
 def _made(step: Any) -> list[Any]:

@@ -11,7 +11,7 @@ from ops.running import nothing_running, running
 HOLD = """
 import sys
 from ops import running
-with getattr(running, sys.argv[1])():
+with getattr(running, sys.argv[1])(*sys.argv[2:]):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -19,13 +19,13 @@ with getattr(running, sys.argv[1])():
 
 @pytest.fixture
 def held(tmp_path, monkeypatch):
-    """``held(name)`` holds the lock in another process until ``held.end()``."""
+    """``held(name, ...)`` holds the lock of that name in another process."""
     monkeypatch.setenv("FACERECON_STATE", str(tmp_path / "state"))
     holders = []
 
-    def hold(name: str) -> subprocess.Popen:
+    def hold(*call: str) -> subprocess.Popen:
         holder = subprocess.Popen(
-            [sys.executable, "-c", HOLD, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", HOLD, *call], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         holders.append(holder)
         assert holder.stdout.readline() == "held\n"
@@ -46,6 +46,16 @@ def test_runs_share_and_forgetting_waits_for_none_of_them(held):
         pass
     run.kill()  # the system frees what a killed run held
     run.communicate()
+    with nothing_running():
+        pass
+
+
+def test_nobody_is_forgotten_while_a_retraining_has_only_begun(held):
+    retraining = held("retraining_lock", "retraining")
+    with pytest.raises(FaceReconError, match=r"^retraining under way since .*: wait until it has ended, or end it"):
+        nothing_running().__enter__()
+    retraining.kill()
+    retraining.communicate()
     with nothing_running():
         pass
 

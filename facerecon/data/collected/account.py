@@ -2,8 +2,10 @@
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from pathlib import Path
 
-from facerecon.data.collected.ledger import Ledger
+from facerecon.data.collected.archive import read_archive
+from facerecon.data.collected.ledger import Ledger, track_name
 from facerecon.data.manifest import SPLITS
 
 
@@ -35,6 +37,22 @@ def clip_rows(ledger: Ledger) -> list[ClipLine]:
         taken = row.taken.replace("T", " ")[:16]
         lines.append(ClipLine(row.name, taken, outcome, row.faces, row.poor, ", ".join(told)))
     return lines
+
+
+def people_rows(ledger: Ledger, folder: Path) -> list[tuple[str, str, str]]:
+    """(key, split, when they are seen in which clips) of each person, by split and key.
+
+    Raises:
+        FaceReconError: an archive is gone or damaged.
+    """
+    when = {
+        track_name(clip, track.number): f"{row.name} {track.first:.0f}-{track.last:.0f}"
+        for clip, row in ledger.clips.items()
+        if row.faces
+        for track in read_archive(folder, clip)
+    }
+    people = sorted(ledger.people.items(), key=lambda item: (SPLITS.index(item[1].split), item[0]))
+    return [(key, one.split, ", ".join(sorted(when[track] for track in one.tracks))) for key, one in people]
 
 
 def summary(ledger: Ledger) -> list[str]:

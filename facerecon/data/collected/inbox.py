@@ -6,6 +6,7 @@ import os
 import stat
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path, PurePath
@@ -137,7 +138,7 @@ def look(root: Path, settings: InboxSettings, known: KnownClips, now: float | No
     for uri, (path, state) in sorted(found.clips.items()):
         if known.find(state):
             count += 1
-        elif path.suffix == DONE_SUFFIX or not (_is_frames(path) or is_video(path)):
+        elif not _is_clip(path):
             continue
         elif os.access(path, os.R_OK):
             clips.append(Waiting(uri, path, state))
@@ -150,6 +151,17 @@ def look(root: Path, settings: InboxSettings, known: KnownClips, now: float | No
         whole = [now - start >= settings.settle for start in since]
     young = found.partial | {clip.uri for clip, is_whole in zip(clips, whole, strict=True) if not is_whole}
     return Inbox(tuple(compress(clips, whole)), tuple(sorted(young)), count, tuple(sorted(refused.items())))
+
+
+def clips_in(root: Path) -> Iterator[Waiting]:
+    """All clips in the inbox ``root``, known or not, whole or not; of each at most the first bytes are read.
+
+    Raises:
+        FaceReconError: ``root`` cannot be read.
+    """
+    for uri, (path, state) in sorted(_find(root.absolute()).clips.items()):
+        if _is_clip(path):
+            yield Waiting(uri, path, state)
 
 
 def clip_state(path: Path) -> State | None:
@@ -206,6 +218,10 @@ def _find(root: Path) -> _Found:
         if clip not in found.refused and (folder_state := _folder_state(root / clip, states)):
             found.clips[clip] = root / clip, folder_state
     return found
+
+
+def _is_clip(path: Path) -> bool:
+    return path.suffix != DONE_SUFFIX and (_is_frames(path) or is_video(path))
 
 
 def _is_frames(path: Path) -> bool:

@@ -104,6 +104,11 @@ class Ledger:
     gone: tuple[str, ...] = ()
     face_sets: Mapping[str, FaceSet] = field(default_factory=dict)
 
+    @staticmethod
+    def path(folder: Path) -> Path:
+        """The file in ``folder``."""
+        return folder / FILE
+
     @classmethod
     def read(cls, folder: Path) -> "Ledger":
         """The ledger in ``folder``; an empty one if there is none.
@@ -111,7 +116,7 @@ class Ledger:
         Raises:
             FaceReconError: it is damaged, or of a later version of the project.
         """
-        path = folder / FILE
+        path = cls.path(folder)
         try:
             content = path.read_bytes()
         except FileNotFoundError:

@@ -3,12 +3,14 @@
 Nothing here knows of an orchestrator: ``ops.forget`` adds what ZenML, MLflow and DVC keep.
 """
 
-from facerecon.data.forget.kept import remove_crops, remove_frames
+from facerecon.data.forget.kept import remove_crops, remove_extracted, remove_frames
 from facerecon.data.forget.places import shown_path
 from facerecon.data.forget.removal import clips_left, files_of, remove_photos
-from facerecon.data.forget.traces import Root, Target, Trace, facts_of, traces_of
+from facerecon.data.forget.trace import COLLECTED, Root, Target, Trace
+from facerecon.data.forget.traces import facts_of, traces_of
 
 __all__ = [
+    "COLLECTED",
     "Root",
     "Target",
     "Trace",
@@ -16,6 +18,7 @@ __all__ = [
     "facts_of",
     "files_of",
     "remove_crops",
+    "remove_extracted",
     "remove_frames",
     "remove_photos",
     "shown_path",

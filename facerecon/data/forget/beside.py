@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from facerecon.data.companions import Companion, Companions, Gone
 from facerecon.data.containers import MEMBER
 from facerecon.data.forget.places import behind_link, remove_file, shown_path
-from facerecon.data.forget.traces import Root, Target, Trace
+from facerecon.data.forget.trace import Root, Target, Trace
 from facerecon.data.listing import PICTURE_SUFFIXES
 from facerecon.data.sources import SOURCES
 from facerecon.errors import FaceReconError

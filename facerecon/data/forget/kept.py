@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from facerecon.data.containers import MEMBER
-from facerecon.data.forget.traces import Target, Trace
-from facerecon.data.known import forget_known
+from facerecon.data.forget.trace import Target, Trace
+from facerecon.data.known import forget_known, forget_some
 from facerecon.data.sources.archive import packed_name
 from facerecon.data.store import FaceStore
 from facerecon.data.tombstones import remove_kept
@@ -28,6 +28,17 @@ def remove_frames(traces: Iterable[Trace], target: Target, frames: Path) -> None
     remove_temporary(frames)
     forget_known(frames)
     remove_kept(frames, kept)
+
+
+def remove_extracted(traces: Iterable[Trace], target: Target, folder: Path) -> None:
+    """Remove what was kept of an inbox's clips while they were taken in, and the embeddings of all photographs, which
+    are made anew; a clip that is meant is known no more."""
+    clips = {trace.clip_sha256 for trace in traces} - {""}
+    remove_temporary(folder)
+    for path in (*(path for clip in clips for path in folder.glob(f"{clip}-*.zip")), *folder.glob("embeddings-*.npz")):
+        path.unlink(missing_ok=True)
+    if target.kind == "clip":
+        forget_some(folder, clips)
 
 
 def _outdated(traces: Iterable[Trace]) -> set[str]:

@@ -5,11 +5,12 @@ import os
 import re
 import zipfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from facerecon.data.containers import MEMBER, read_bytes
+from facerecon.data.forget.clips import clips_in_inboxes, clips_in_ledgers
+from facerecon.data.forget.trace import COLLECTED, Root, Target, TargetKind, Trace
 from facerecon.data.listing import kind_of
 from facerecon.data.manifest import Manifest
 from facerecon.data.people import person_name
@@ -23,54 +24,24 @@ from facerecon.files import sha256_bytes
 from facerecon.formats import Kind
 from facerecon.images import UnreadableImageError
 
-TargetKind = Literal["identity", "file", "clip"]
-
-Root = tuple[str, Path]
-"""A layout and its data root; the layout "" where only equal bytes are looked for."""
-
 _DECODING = frozenset({"footage", "youtube_faces"})
 """Layouts of videos, which are decoded to say what they hold: of these only manifests are asked."""
 
 
-@dataclass(frozen=True)
-class Target:
-    """What is to be forgotten: an identity, a file by its uri (or path in the project), or a clip, by exact name."""
-
-    kind: TargetKind
-    name: str
-
-
-@dataclass(frozen=True)
-class Trace:
-    """A photo, or a frame of a clip, that is to be forgotten; the fields are those of a manifest's row.
-
-    ``identity`` is the name that the source gives, ``named`` that in the manifest, "" where it is the same. ``sha256``
-    is "" where the file cannot be read and no manifest knows it, ``clip_sha256`` where it is of no clip.
-    """
-
-    root: str
-    uri: str
-    sha256: str
-    identity: str
-    clip: str = ""
-    track: str = ""
-    file: str = ""
-    clip_sha256: str = ""
-    named: str = ""
-
-    @property
-    def path(self) -> Path:
-        """The file that holds it: itself, its archive or its clip."""
-        return Path(self.root) / (self.clip or self.uri.partition(MEMBER)[0])
-
-
 def traces_of(
-    target: Target, manifests: Iterable[Manifest], roots: Iterable[Root], project: Path, frames: Path
+    target: Target,
+    manifests: Iterable[Manifest],
+    roots: Iterable[Root],
+    project: Path,
+    frames: Path,
+    inboxes: Iterable[Path] = (),
+    inbox_state: Path | None = None,
 ) -> list[Trace]:
     """All photos that ``target`` means, in the manifests and in the folders as they are now.
 
     In all ``roots`` a photo of equal bytes under another name is one of them. ``frames`` is where sources keep what
-    they take out of videos and tar archives.
+    they take out of videos and tar archives, ``inbox_state`` which clips in ``inboxes`` were read. Of collected faces a
+    person goes by the ledger's key, a clip by its name in the inbox or its SHA-256.
 
     Raises:
         FaceReconError: there is none; the line has the closest name that there is.
@@ -80,21 +51,30 @@ def traces_of(
     known: set[str] = set()
     sizes: set[int] = set()
     roots = [(layout, root) for layout, root in roots if root.is_dir()]
+    inboxes, inbox_state, whole = list(inboxes), inbox_state or frames, list[Trace]()
+    if target.kind == "clip":
+        whole += clips_in_inboxes(name, set(), inboxes, inbox_state)
+        whole += clips_in_ledgers({name, *(trace.clip_sha256 for trace in whole)}, roots)
+    clips = {trace.clip_sha256 for trace in whole} - {""}
     for candidate in _candidates(manifests, roots, frames):
         names = _names(target.kind, candidate, project)
+        if candidate.clip_sha256 in clips:
+            names = names | {name}
         known |= names
         if name in names:
             trace, size = _completed(candidate, frames)
             found[trace.path, trace.uri.partition(MEMBER)[2], trace.sha256] = trace
             sizes.add(size)
-    if not found:
+    clips |= {trace.clip_sha256 for trace in found.values()} - {""}
+    whole += clips_in_inboxes("", clips, inboxes, inbox_state) if clips else ()
+    if not found and not whole:
         close = difflib.get_close_matches(name, sorted(known), 1)
         hint = f"did you mean {close[0]}?" if close else "names match exactly, as the folders have them"
         raise FaceReconError(f"no photo of {target.kind} '{target.name}' is known: {hint}")
     sha256s = {trace.sha256 for trace in found.values()}
     for trace in _same_bytes(sha256s - {""}, sizes, {root for _, root in roots}, frames):
         found.setdefault((trace.path, trace.uri.partition(MEMBER)[2], trace.sha256), trace)
-    return sorted(found.values(), key=lambda trace: (trace.root, trace.uri, trace.sha256))
+    return sorted({*found.values(), *whole}, key=lambda trace: (trace.root, trace.uri, trace.sha256))
 
 
 def _names(kind: TargetKind, trace: Trace, project: Path) -> set[str]:
@@ -110,10 +90,22 @@ def _candidates(manifests: Iterable[Manifest], roots: Iterable[tuple[str, Path]]
         columns = (rows[name] for name in ("source", "identity", "uri", "sha256", "clip", "track", "file"))
         for source, named, uri, sha256, clip, track, file in zip(*columns, strict=True):
             place, identity = manifest.sources[source].root, manifest.name_in_source(source, named)
-            yield Trace(place, uri, sha256, identity, clip, track, file, named="" if named == identity else named)
+            of = _collected_clip(uri) if manifest.sources[source].layout == COLLECTED else ""
+            name = "" if named == identity else named
+            yield Trace(place, uri, sha256, identity, clip, track, file, clip_sha256=of, named=name)
     for layout, root in roots:
         for photo in _listed(layout, root, frames):
-            yield Trace(str(root), photo.uri, "", photo.identity or "", file=photo.file)
+            identity = photo.identity or ""
+            if layout != COLLECTED:
+                yield Trace(str(root), photo.uri, "", identity, file=photo.file)
+                continue
+            of, name = _collected_clip(photo.uri), f"{COLLECTED}:{identity}" if identity else ""
+            yield Trace(str(root), photo.uri, "", identity, track=photo.track, clip_sha256=of, named=name)
+
+
+def _collected_clip(uri: str) -> str:
+    """The SHA-256 of the clip whose archive holds a collected face."""
+    return uri.partition(MEMBER)[0].removesuffix(".zip")
 
 
 def _listed(layout: str, root: Path, frames: Path) -> Iterator[Photo]:
@@ -126,6 +118,8 @@ def _listed(layout: str, root: Path, frames: Path) -> Iterator[Photo]:
             if isinstance(found, Photo):
                 yield found
     except FaceReconError:
+        if layout == COLLECTED:
+            raise  # a damaged archive must not hide whom the next ones show
         return  # it holds nothing of this layout
 
 
@@ -136,7 +130,7 @@ def _completed(trace: Trace, frames: Path) -> tuple[Trace, int]:
     except (OSError, UnreadableImageError):
         content = b""
     sha256 = trace.sha256 or (sha256_bytes(content) if content else "")
-    clip_sha256 = _clip_sha256(trace) if trace.clip else ""
+    clip_sha256 = _clip_sha256(trace) if trace.clip else trace.clip_sha256
     return replace(trace, sha256=sha256, clip_sha256=clip_sha256), len(content) if content else -1
 
 
@@ -199,6 +193,6 @@ def facts_of(traces: Iterable[Trace], target: Target) -> set[Fact]:
             facts.add(photo_fact(trace.sha256))
         if trace.clip_sha256 and target.kind == "clip":
             facts.add(clip_fact(trace.clip_sha256))
-        elif trace.clip_sha256 and target.kind == "identity":
-            facts.add(track_fact(trace.clip_sha256, trace.clip, trace.track))
+        elif trace.clip_sha256 and trace.track and target.kind == "identity":
+            facts.add(track_fact(trace.clip_sha256, trace.holder, trace.track))
     return facts

@@ -106,12 +106,17 @@ Beside = Callable[[Path, str], bool]
 """(root, uri) -> whether a file that is no photo of the source is a list or a companion of photos."""
 
 
+Withdrawn = Callable[[Path], frozenset[str]]
+"""root -> the photos of any source, by SHA-256, that may be learned from and are not to be evaluated any more."""
+
+
 @dataclass(frozen=True)
 class Source:
     """A layout: ``photos`` lists what lies under a root, ``parts`` reads a photo's labelled parts where it has them,
     ``companions`` names what lies beside photos and tells of them, ``truth`` reads named arrays, where there are such,
-    ``beside`` knows the layout's lists and companions. ``pictures`` is whether its photos are files of their own, not
-    frames of clips or members of archives alone. ``may_be_empty`` is whether a folder without any photo is no error.
+    ``beside`` knows the layout's lists and companions, ``withdrawn`` the photos, of other sources too, that are to be
+    in no split but train. ``pictures`` is whether its photos are files of their own, not frames of clips or members of
+    archives alone. ``may_be_empty`` is whether a folder without any photo is no error.
 
     They are functions of a module, so that worker processes find them."""
 
@@ -122,6 +127,7 @@ class Source:
     beside: Beside | None = None
     pictures: bool = True
     may_be_empty: bool = False
+    withdrawn: Withdrawn | None = None
 
 
 SOURCES: dict[str, Source] = {}
@@ -134,13 +140,14 @@ def register_source(
     beside: Beside | None = None,
     pictures: bool = True,
     may_be_empty: bool = False,
+    withdrawn: Withdrawn | None = None,
 ) -> Callable[[Photos], Photos]:
     """Register a source under its function's name; ValueError if there is one of that name."""
 
     def register(photos: Photos) -> Photos:
         if photos.__name__ in SOURCES:
             raise ValueError(f"the source {photos.__name__!r} is registered twice")
-        SOURCES[photos.__name__] = Source(photos, parts, companions, truth, beside, pictures, may_be_empty)
+        SOURCES[photos.__name__] = Source(photos, parts, companions, truth, beside, pictures, may_be_empty, withdrawn)
         return photos
 
     return register

@@ -14,7 +14,12 @@ def _is_ledger(root: Path, uri: str) -> bool:
     return uri == FILE
 
 
-@register_source(beside=_is_ledger, pictures=False, may_be_empty=True)
+def _who_left(root: Path) -> frozenset[str]:
+    """Photographs of people who left the evaluation, for they are seen in train, too."""
+    return frozenset(Ledger.read(root).gone)
+
+
+@register_source(beside=_is_ledger, pictures=False, may_be_empty=True, withdrawn=_who_left)
 def collected(root: Path, context: SourceContext) -> Iterator[Photo]:
     """The faces of each archive under ``root``, in the split that the ledger has for the person; none is no error.
 

@@ -112,6 +112,28 @@ def test_the_digest_tells_of_which_source_a_quarantined_uri_is(tmp_path: Path) -
     assert run(tmp_path).digest != one.digest
 
 
+def test_what_a_source_withdraws_is_evaluated_in_no_source_and_still_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"guest {number}" for number in range(8)]
+    for shade, name in enumerate(names):
+        photo(tmp_path / "a" / name / "0.png", shade)
+    photo(tmp_path / "b" / "somebody" / "0.png", 99)
+    monkeypatch.setitem(SOURCES, "one_that_knows", replace(SOURCES["folder"], withdrawn=lambda root: gone))
+    sources = (
+        DataSettings(name="a", path=str(tmp_path / "a")),
+        DataSettings(name="b", path=str(tmp_path / "b"), source="one_that_knows"),
+    )
+    gone: frozenset[str] = frozenset()
+    before = run(tmp_path, *sources).faces
+    gone = frozenset(before["sha256"][before["source"] == "a"])
+    after = run(tmp_path, *sources)
+    assert set(before["split"]) > {"train"}
+    assert set(after.faces["uri"]) == set(before["uri"][(before["split"] == "train") | (before["source"] == "b")])
+    assert set(after.quarantine["code"]) == {"left_evaluation"}
+    assert len(after.quarantine) == len(before) - len(after.faces)
+
+
 def test_one_source_in_a_list_is_that_source(tmp_path: Path) -> None:
     photo(tmp_path / "ada/1.png", 1)
     (tmp_path / "bad.png").write_text("text")
