@@ -11,7 +11,7 @@ from facerecon.settings import Settings
 COLUMNS = ("eyes", "sharpness", "brightness", "yaw", "pitch", "roll")
 """Of ``facerecon.data.store.MEASURES``; of angles their size counts."""
 
-_ANGLES = {"yaw", "pitch", "roll"}
+_ANGLES = ["yaw", "pitch", "roll"]
 
 
 class Drift(Settings):
@@ -28,7 +28,8 @@ def drift(faces: pd.DataFrame, new_source: str) -> tuple[Drift, ...]:
 
     ``faces`` are a manifest's. A person's measure is the median over their faces.
     """
-    measured = faces[[*COLUMNS]].abs().where(pd.Series({name: name in _ANGLES for name in COLUMNS}), faces[[*COLUMNS]])
+    measured = faces[[*COLUMNS]].copy()
+    measured[_ANGLES] = measured[_ANGLES].abs()
     people = measured.groupby([faces["source"] == new_source, faces["identity"]]).median()
     sides = people.index.get_level_values(0).to_numpy(bool)
     if sides.all() or not sides.any():

@@ -14,9 +14,11 @@ def retraining_story(
 
     ``anchor`` names the version beside which losses may not add up, "" where there is none.
     """
-    facts = [("parent", plan.parent or "none: it is the first model"), ("anchor", anchor or "none yet")]
+    beside = f"{anchor}, the parent itself" if anchor == plan.parent else anchor
+    facts = [("parent", plan.parent or "none: it is the first model"), ("anchor", beside or "none yet")]
     if plan.probe is not None:
-        facts.append(("probe", f"{plan.probe.said}, interval at {plan.probe.confidence * 100:g} %"))
+        at = "" if plan.probe.low is None else f", interval at {plan.probe.confidence * 100:g} %"
+        facts.append(("probe", plan.probe.said + at))
     facts.append(("tracks of known people", str(collection.joined)))
     facts.append(("tracks left out", _left_out(collection)))
     if collection.proved:
@@ -31,9 +33,13 @@ def retraining_story(
             *((name, "left to the next run: it may still grow") for name in collection.young),
         ],
         people=plan.new_people,
-        drift=[(row.measure, f"{row.old:g}", f"{row.new:g}", signed_text(row.effect, 2)) for row in plan.drift],
+        drift=[(row.measure, _number(row.old), _number(row.new), signed_text(row.effect, 2)) for row in plan.drift],
         commands=_commands(decision, config),
     )
+
+
+def _number(value: float) -> str:
+    return f"{value:g}".replace("-", "−")
 
 
 def _taken_in(clip: TakenIn) -> str:

@@ -49,6 +49,12 @@ def test_the_decision_has_its_figures_parent_and_anchor() -> None:
     assert told.people == {"train": 25, "test": 4}
 
 
+def test_the_first_model_has_no_parent_and_an_anchor_that_is_the_parent_is_said_to_be() -> None:
+    first = Plan(kind="first", reason="there is no champion yet")
+    assert dict(retraining_story(first, COLLECTION, decided(), "demo", "").facts)["parent"].startswith("none")
+    assert dict(retraining_story(PLAN, COLLECTION, decided(), "demo", "demo/3").facts)["anchor"].endswith("itself")
+
+
 def test_the_command_is_the_one_that_follows() -> None:
     def commands(**changes: bool) -> list[str]:
         return [each for _, each in retraining_story(PLAN, COLLECTION, decided(**changes), "demo", "").commands]
