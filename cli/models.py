@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--lineage", "version", metavar="VERSION", help="what made VERSION: demo/3, demo@champion, or demo")
 def models(version: str | None) -> None:
-    """List all registered models' versions, or tell one's descent: run, code, data, weights, decision, champions."""
+    """List all registered models' versions, or tell what one is made of and descends from."""
     from rich.console import Console
     from rich.table import Table
 

@@ -79,7 +79,7 @@ Section = tuple[str, list[tuple[str, str]]]
 
 
 def lineage(text: str) -> list[Section]:
-    """What made the version that ``text`` names (see ``find_version``), and who was champion before it.
+    """What made the version that ``text`` names (see ``find_version``), from whom it descends, and former champions.
 
     Raises:
         FaceReconError: no such version, or MLflow does not answer.
@@ -96,6 +96,7 @@ def lineage(text: str) -> list[Section]:
         ("data", _chosen(version.tags | tags, ("data_licence", "data_dvc_digest", "manifest_digest", "cases_digest"))),
         ("weights", _weights(version, tags)),
         ("gate decision", _decided(version)),
+        *_descent(version),
         ("champions", _champions(standing, held)),
         ("journal", _moves(version.name)),
     ]
@@ -159,6 +160,59 @@ def _initial(tags: dict[str, str]) -> str:
     if "initial_weights" not in tags:
         return "freshly initialised weights"
     return f"{tags.get('initial_weights_from', 'unknown')} ({tags['initial_weights']})"
+
+
+def _descent(version: ModelVersion) -> list[Section]:
+    """The version and whose weights it started from, those of whom, and so on back to the first: a section each."""
+    client = connect()
+    models = registered_models(client)
+    by_digest = {v.tags.get("weights_digest"): v for model in models for v in versions_of(client, model.name)}
+    sections: list[Section] = []
+    told: set[str] = set()
+    here: ModelVersion | None = version
+    while here is not None and _named(here) not in told:
+        told.add(_named(here))
+        run = _run(here)
+        tags = {} if run is None else run.data.tags
+        digest = tags.get("initial_weights")
+        parent = by_digest.get(digest) if digest else None
+        begun = _initial(tags) if digest else f"none: {_initial(tags)}"
+        if digest:
+            begun = f"{begun}, which is no longer registered" if parent is None else _named(parent)
+        sections.append((f"descent: {_named(here)}", [*_ancestor(here, run, tags), ("parent", begun)]))
+        here = parent
+    return sections
+
+
+def _ancestor(version: ModelVersion, run: Run | None, tags: dict[str, str]) -> list[tuple[str, str]]:
+    """What there is to know of one in the line."""
+    try:
+        record = record_of(version)
+    except FaceReconError:
+        record = None
+    left_out = None if record is None else record.left_out
+    diff = tags.get("git_diff_digest", "clean")
+    commit = tags.get("git_commit", "unknown") + ("" if diff == "clean" else f", uncommitted difference {diff[:SHOWN]}")
+    retrained = [
+        (shown, tags[name])
+        for shown, name in (
+            *(("collected", "collected_dvc_digest"), ("new clips", "clips")),
+            ("decision", "retraining_decision"),
+        )
+        if name in tags
+    ]
+    return [
+        ("run", "unknown" if run is None else f"{run.info.run_name} ({run.info.run_id})"),
+        ("commit", commit),
+        ("data", tags.get("data_dvc_digest", "unknown")),
+        *retrained,
+        ("gate", version.tags.get("decision", "it was not decided on yet")),
+        ("gate faces left out", "unknown" if left_out is None else str(left_out)),
+    ]
+
+
+def _named(version: ModelVersion) -> str:
+    return f"{config_of(version.name)}/{version.version}"
 
 
 def _decided(version: ModelVersion) -> list[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """The weights that a training starts from, resolved once before the run: a version, an alias, a run, or a file."""
 
+import logging
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
     from facerecon.run import RunSettings
 
+
+LOG = logging.getLogger(__name__)
 
 SUFFIX = ".safetensors"
 """How a file's name ends; what ends otherwise is no file."""
@@ -59,6 +62,20 @@ def resolve(settings: "RunSettings") -> InitialWeights | None:
         return _file(text) if text.endswith(SUFFIX) else _registered(text)
     except FaceReconError as error:
         raise FaceReconError(f"training.init_from: {error.message}") from error
+
+
+def alias(config: str, name: str) -> InitialWeights | None:
+    """The weights of the version of a config that an alias stands on now; None if there is none, or they are gone."""
+    from ops.registry import connect, registered_models, registered_name
+
+    models = registered_models(connect())
+    if not any(model.name == registered_name(config) and name in model.aliases for model in models):
+        return None
+    try:
+        return _registered(f"{config}@{name}")
+    except FaceReconError as error:
+        LOG.warning("%s@%s: %s", config, name, error.message)
+        return None
 
 
 def find(digest: str, init_from: str) -> InitialWeights:

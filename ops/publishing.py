@@ -3,7 +3,8 @@
 import csv
 import io
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,25 +13,33 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from facerecon.data.account import as_lines, from_rows
+from facerecon.data.collected.collect import Collection
 from facerecon.data.manifest import Manifest
 from facerecon.data.quarantine import Code
 from facerecon.data.settings import licence_text, licences_of
 from facerecon.data.validation.outcomes import DataDocs
+from facerecon.evaluation.comparison import Comparison
 from facerecon.evaluation.evaluation import Evaluation
 from facerecon.evaluation.promotion import MODEL, Decision
 from facerecon.export.result import ExportedModel
 from facerecon.files import atomic_path, write_json, write_text
 from facerecon.models.trained import Row, TrainingResult
 from facerecon.report import Story, render_report
+from facerecon.report.beside import beside_lines
 from facerecon.report.model_card import render_model_card
-from facerecon.report.tables import console_table, verdict
+from facerecon.report.story import RetrainingStory
+from facerecon.report.tables import console_table, set_lines, verdict
+from facerecon.retraining.plan import Plan
+from facerecon.retraining.story import retraining_story
 from facerecon.run import RunSettings
 from facerecon.tasks import get_task
 from facerecon.weights import table
 from facerecon.workspace import PROJECT
 from ops import tracking
 from ops.cache_tags import cache_tags, show_in_zenml
+from ops.comparing import comparisons
 from ops.curves import log_curves
+from ops.initial_weights import InitialWeights
 from ops.lineage import pretrained_of
 from ops.promotion import as_of_now
 from ops.tracking import DATA_DOCS
@@ -44,7 +53,8 @@ class Publication:
     """All that a run made, to be published.
 
     ``cases`` is the digest of the frozen cases; ``account`` says what became of every file of the data; ``code`` has
-    the digest of the code that each step reaches, ``provenance`` what was known of the run before it started.
+    the digest of the code that each step reaches, ``provenance`` what was known of the run before it started. Of a
+    retraining, ``others`` are the models beside which it was measured.
     """
 
     settings: RunSettings
@@ -59,11 +69,28 @@ class Publication:
     account: list[dict[str, Any]]
     code: dict[str, str]
     provenance: dict[str, str]
+    others: Mapping[str, InitialWeights] = field(default_factory=dict)
+    plan: Plan | None = None
+    collection: Collection | None = None
 
     @cached_property
     def decision(self) -> Decision:
         """The decision, with the aliases as they stand now."""
         return as_of_now(self.recorded)
+
+    @cached_property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """The model beside the others on today's test."""
+        return comparisons(self.evaluation, self.faces, self.settings.name, self.others)
+
+    @property
+    def retraining(self) -> RetrainingStory | None:
+        """What is told of a retraining; None of another training."""
+        if self.plan is None or self.collection is None:
+            return None
+        number, config = self.decision.anchor_version, self.settings.name
+        anchor = "" if number is None else f"{config}/{number}"
+        return retraining_story(self.plan, self.collection, self.decision, config, anchor)
 
     @cached_property
     def cached(self) -> dict[str, str]:
@@ -106,6 +133,8 @@ class Publication:
             provenance=self.tags,
             weights=table(),
             uses=pretrained_of(settings),
+            comparisons=self.comparisons,
+            retraining=self.retraining,
         )
 
     def write(self, folder: Path) -> None:
@@ -117,11 +146,12 @@ class Publication:
         write_pages(folder / DATA_DOCS, self.data_docs.pages)
         with atomic_path(folder / "model.onnx") as temporary:
             temporary.write_bytes(self.exported.content)
-        write_json(folder / "metrics.json", self.evaluation.as_dict())
+        compared = [each.model_dump(mode="json") for each in self.comparisons]
+        write_json(folder / "metrics.json", self.evaluation.as_dict() | ({"comparisons": compared} if compared else {}))
         story = self.story
         write_text(folder / "report.html", render_report(story))
         write_text(folder / "model_card.md", render_model_card(story))
-        write_figures(folder, self.evaluation, self.result, self.decision)
+        write_figures(folder, self.evaluation, self.result, self.decision, self.comparisons)
 
     def log(self, folder: Path) -> None:
         """Tell MLflow and ZenML what was published in ``folder``."""
@@ -130,7 +160,7 @@ class Publication:
         tracking.log_settings(self.settings, tags)
         tracking.log_data(self.faces)
         log_curves(self.result.history)
-        tracking.log_figures(self.evaluation, self.result, self.decision)
+        tracking.log_figures(self.evaluation, self.result, self.decision, self.comparisons)
         tracking.log_samples(self.evaluation, report)
         tracking.log_data_docs(self.data_docs, folder)
         tracking.log_folder(folder)
@@ -140,7 +170,9 @@ class Publication:
         """Print the table, the verdict, what became of the data's files, its warnings, and where everything is."""
         console, decision, report = Console(), self.decision, get_task(self.settings.task).report
         console.print(console_table(self.evaluation, report))
-        for line in (*verdict(self.evaluation, report), *report.console(self.evaluation)):
+        beside = beside_lines(self.evaluation, self.comparisons)
+        lines = (*verdict(self.evaluation, report), *set_lines(self.evaluation), *beside)
+        for line in (*lines, *report.console(self.evaluation)):
             console.print(line, highlight=False)
         standing = "champion" if decision.champion else "proposed" if decision.proposed else "challenger"
         console.print(
@@ -154,17 +186,24 @@ class Publication:
         console.print(f"Report      {shown / 'report.html'}\nONNX model  {shown / 'model.onnx'}\nUIs         make ui")
 
 
-def write_figures(folder: Path, evaluation: Evaluation, result: TrainingResult, decision: Decision) -> None:
+def write_figures(
+    folder: Path,
+    evaluation: Evaluation,
+    result: TrainingResult,
+    decision: Decision,
+    compared: tuple[Comparison, ...] = (),
+) -> None:
     """The figures that MLflow has, as `dvc metrics` and `dvc plots` read them; equal trainings give equal bytes.
 
-    ``figures/test/<case>.json``, ``figures/gate/<case>.json`` (or other face sets of the gate) and
+    ``figures/test/<case>.json``, ``figures/gate/<case>.json`` (or the face sets of both) and
     ``figures/best_validation.json``: a file a case, so that `dvc metrics show` makes a row of it.
     ``plots/training.csv``: the loss over the steps,
     ``plots/validation.csv``: the figure by which the checkpoint is chosen, ``plots/headline.csv``: the headline metric
     of the model and its baseline by level. The columns have the same names for every task.
     """
     cases: dict[str, dict[str, float]] = defaultdict(dict)
-    for key, value in (tracking.figure_metrics(evaluation) | tracking.gate_metrics(decision)).items():
+    figures = tracking.figure_metrics(evaluation) | tracking.gate_metrics(decision)
+    for key, value in (figures | tracking.comparison_metrics(compared)).items():
         cases[f"{key.face_set}/{key.case_name}"][key.metric] = round(value, DIGITS)
     best = tracking.best_metrics(result)
     cases["best_validation"] = {name.removeprefix("best/"): round(value, DIGITS) for name, value in best.items()}

@@ -2,6 +2,7 @@
 
 import statistics
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import mlflow
 from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
 from PIL import Image
 
+from facerecon.data.collected.collect import Collection
 from facerecon.data.manifest import SPLITS, Manifest
 from facerecon.data.validation.outcomes import DataDocs
-from facerecon.evaluation.evaluation import TEST, Evaluation, gain
+from facerecon.evaluation.comparison import Comparison
+from facerecon.evaluation.evaluation import Evaluation, gain
 from facerecon.evaluation.keys import MetricKey
 from facerecon.evaluation.promotion import MODEL, Decision
 from facerecon.files import digest_of
@@ -19,6 +22,7 @@ from facerecon.models.trained import Row, TrainingResult
 from facerecon.report import tables
 from facerecon.report.base import TaskReport
 from facerecon.report.decision import standing
+from facerecon.retraining.plan import Plan
 from facerecon.run import RunSettings
 from facerecon.workspace import PROJECT
 from ops.lineage import uncommitted_diff
@@ -78,23 +82,31 @@ def log_data(faces: Manifest) -> None:
 
 
 def figure_metrics(evaluation: Evaluation) -> dict[MetricKey, float]:
-    """The model's figures on the test split; ``metrics.json`` has all there are.
+    """The model's figures on the test split, or on each of its face sets; ``metrics.json`` has all there are.
 
     Of every case the headline metric and its gain over the baseline, of the headline's case the other metrics too. What
-    is infinite is left out.
+    is infinite is left out. Of face sets, the gain's mean over the levels as well: two cameras compare by it.
     """
     name, headline = evaluation.headline
     flat: dict[MetricKey, float] = {}
-    for case, level in evaluation.split_cases:
-        for metric in evaluation.metrics if case == headline else (evaluation.headline_metric,):
-            found = evaluation.summary(metric.name, case, level, MODEL)
-            if found is not None and found.mean is not None:
-                flat[MetricKey(TEST, metric.name, case, level)] = found.mean
-        ours, theirs = (evaluation.summary(name, case, level, method) for method in (MODEL, evaluation.baseline))
-        difference = gain(evaluation.headline_metric, ours, theirs)
-        if difference is not None:
-            flat[MetricKey(TEST, gain_name(evaluation), case, level)] = difference
+    for face_set in (each.name for each in evaluation.all_sets):
+        for case, level in evaluation.cases_on(face_set):
+            for metric in evaluation.metrics if case == headline else (evaluation.headline_metric,):
+                found = evaluation.summary(metric.name, case, level, MODEL, face_set)
+                if found is not None and found.mean is not None:
+                    flat[MetricKey(face_set, metric.name, case, level)] = found.mean
+            both = [evaluation.summary(name, case, level, of, face_set) for of in (MODEL, evaluation.baseline)]
+            difference = gain(evaluation.headline_metric, *both)
+            if difference is not None:
+                flat[MetricKey(face_set, gain_name(evaluation), case, level)] = difference
+        mean = evaluation.mean_gain(evaluation.baseline, face_set)
+        if evaluation.face_sets and mean is not None:
+            flat[MetricKey(face_set, gain_name(evaluation), f"{headline}_{MEAN}")] = mean
     return flat
+
+
+MEAN = "mean_over_levels"
+"""How a case's name ends where a figure is a mean over its levels."""
 
 
 def gain_name(evaluation: Evaluation) -> str:
@@ -111,7 +123,7 @@ def headline_metrics(evaluation: Evaluation, history: list[Row]) -> dict[str, fl
     _, case = evaluation.headline
     found: dict[str, float] = {}
     for metric in evaluation.metrics:
-        mean = evaluation.scores.mean_over_levels(TEST, metric.name, case, MODEL)
+        mean = evaluation.scores.mean_over_levels(evaluation.face_set, metric.name, case, MODEL)
         if mean is not None:
             found[metric.name] = mean
     gains = [evaluation.gain(level, evaluation.baseline) for level in evaluation.levels(case)]
@@ -138,9 +150,28 @@ def gate_metrics(decision: Decision) -> dict[MetricKey, float]:
     }
 
 
-def log_figures(evaluation: Evaluation, result: TrainingResult, decision: Decision) -> None:
-    """Final figures of the run: headline, test, best validation, gate; and the decision whole."""
-    keyed = {str(key): value for key, value in (figure_metrics(evaluation) | gate_metrics(decision)).items()}
+def comparison_metrics(comparisons: Iterable[Comparison]) -> dict[MetricKey, float]:
+    """By how much the model is better than others in every measure: ``test_new/hole_psnr_gain_over_champion/brush...``.
+
+    By level and as a mean over them, with the lower end of the interval, where there is one, as ``..._low``.
+    """
+    flat: dict[MetricKey, float] = {}
+    for each in comparisons:
+        for row in each.rows:
+            case, level = (f"{row.case}_{MEAN}", -1) if row.level is None else (row.case, row.level)
+            name = f"{row.metric}_gain_over_{each.method}"
+            flat[MetricKey(each.face_set, name, case, level)] = row.gain
+            if row.low is not None:
+                flat[MetricKey(each.face_set, f"{name}_low", case, level)] = row.low
+    return flat
+
+
+def log_figures(
+    evaluation: Evaluation, result: TrainingResult, decision: Decision, comparisons: Iterable[Comparison] = ()
+) -> None:
+    """Final figures of the run: headline, test, best validation, gate, other models; and the decision whole."""
+    found = figure_metrics(evaluation) | gate_metrics(decision) | comparison_metrics(comparisons)
+    keyed = {str(key): value for key, value in found.items()}
     mlflow.log_metrics(headline_metrics(evaluation, result.history) | keyed | best_metrics(result))
     mlflow.log_dict(decision.model_dump(mode="json"), "decision.json")
 
@@ -176,6 +207,21 @@ def log_samples(evaluation: Evaluation, report: TaskReport) -> None:
     picture = report.sample_grid(evaluation)
     if picture is not None:
         mlflow.log_image(Image.fromarray(picture), "grids/test.png")
+
+
+def log_retraining(config: str, plan: Plan, collection: Collection) -> None:
+    """What a retraining decided and on what, and what came of the new clips: of every run, also one that trains none.
+
+    Of clips there are names, of people only numbers.
+    """
+    mlflow.set_tags(
+        {
+            **{"config": config, "retraining_kind": plan.kind, "retraining_decision": plan.said},
+            **{"parent": plan.parent or "none", "clips": str(len(collection.taken_in))},
+        }
+    )
+    mlflow.log_dict(plan.model_dump(mode="json"), "retraining/plan.json")
+    mlflow.log_dict(collection.model_dump(mode="json"), "retraining/collection.json")
 
 
 def log_folder(folder: Path) -> None:

@@ -17,10 +17,11 @@ from facerecon.workspace import PROJECT, collected_folder, state_folder
 from ops.collecting import waiting
 from ops.deciding import champion_of
 from ops.faults import time_limit
-from ops.initial_weights import InitialWeights, resolve
+from ops.initial_weights import InitialWeights, alias, resolve
 from ops.lineage import onnx_metadata, pretrained_of, run_provenance, step_digests
 from ops.outcome import nothing_to_do, show
 from ops.pipeline import CheckedPipeline
+from ops.registry import ANCHOR, CHAMPION
 from ops.retraining_lock import retraining_lock
 from steps.align import align
 from steps.collect import collect
@@ -73,11 +74,13 @@ def run_retraining(settings: dict[str, Any]) -> None:
         probe=part("probe") if "probe" in task.fields else {},
         attempt={"config": run.name, "config_digest": run.digest, "code_digest.train": code["train"]},
         champion=initial,
+        collection=collection,
         **given,
     )
     result = train(plan=plan, settings=part("training"), code=code["train"], initial=initial, **given)
     made = {"plan": plan, "training_result": result}
-    evaluation = evaluate(settings=part("evaluation"), code=code["evaluate"], **made, **given)
+    others = others_of(run.name, initial)
+    evaluation = evaluate(settings=part("evaluation"), code=code["evaluate"], others=others, **made, **given)
     exported, model_uri = export(onnx=run.onnx, metadata=onnx_metadata(run), code=code["export"], **made, **given)
     decision, comparison = promote(
         model_uri=model_uri,
@@ -104,6 +107,8 @@ def run_retraining(settings: dict[str, Any]) -> None:
         provenance=run_provenance(run, initial),
         about=about,
         folder=f"{run.name}-retraining",
+        others=others,
+        collection=collection,
         **made,
     )
     tell(
@@ -121,6 +126,15 @@ def training_of(wanted: RetrainingRun) -> tuple[RunSettings, InitialWeights | No
     """The settings of the training that a retraining would do now, and the champion's weights, if there is one."""
     run = wanted.training_run(champion_of(wanted.name))
     return run, resolve(run)
+
+
+def others_of(config: str, champion: InitialWeights | None) -> dict[str, InitialWeights]:
+    """The models beside which a retrained one is measured on today's test: the champion there was, and the anchor."""
+    if champion is None:
+        return {}
+    anchor = alias(config, ANCHOR)
+    beside = {} if anchor is None or anchor.digest == champion.digest else {ANCHOR: anchor}
+    return {CHAMPION: champion, **beside}
 
 
 STEPS = (ingest, align, validate, freeze_cases, train, evaluate, export, promote, publish)

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from zenml import log_metadata, step
 
+from facerecon.data.collected.collect import Collection
 from facerecon.data.manifest import Manifest
 from facerecon.retraining.plan import Plan
 from facerecon.retraining.settings import DecisionSettings
@@ -19,14 +20,18 @@ def decide(
     settings: DecisionSettings,
     probe: dict[str, Any],
     attempt: dict[str, str],
+    collection: Collection,
     champion: InitialWeights | None = None,
 ) -> Annotated[Plan, "plan"]:
-    """The plan: train or not, with all that it rests on.
+    """The plan: train or not, with all that it rests on; MLflow has it of every run, whether it trains or not.
 
-    ``probe`` has the settings of the task's probe, ``attempt`` what tells one training from another beside its data.
+    ``probe`` has the settings of the task's probe, ``attempt`` what tells one training from another beside its data,
+    ``collection`` what came of the new clips.
     """
     from ops.deciding import decide_on
+    from ops.tracking import log_retraining
 
     plan = decide_on(faces, cases, task, settings, probe, attempt, champion)
+    log_retraining(attempt["config"], plan, collection)
     log_metadata(plan.model_dump(mode="json", exclude_none=True))
     return plan

@@ -17,15 +17,18 @@ from steps import train as training
 
 
 def optional(original: BaseStep) -> BaseStep:
-    """``original`` with one more input, ``plan``: it runs if the plan trains, else its outputs are None.
+    """``original`` with an input ``plan``, if it has none: it runs if the plan trains, else its outputs are None.
 
     All else about the step stays: its name, cache policy, tracker and materializers.
     """
     signature = inspect.signature(original.entrypoint, eval_str=True)
     annotations = _outputs(signature.return_annotation)
-    run = (_one if len(annotations) == 1 else _two)(cast(Callable[..., Any], original.entrypoint))
+    function = cast(Callable[..., Any], original.entrypoint)
+    run = (_one if len(annotations) == 1 else _two)(function, "plan" in signature.parameters)
     returned = [_or_none(annotation) for annotation in annotations]
-    parameters = [p.replace(annotation=_input_or_none(p.annotation)) for p in signature.parameters.values()]
+    parameters = [
+        p.replace(annotation=_input_or_none(p.annotation)) for p in signature.parameters.values() if p.name != "plan"
+    ]
     plan = inspect.Parameter("plan", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Plan)
     run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [plan, *parameters], return_annotation=returned[0] if len(returned) == 1 else _tuple_of(returned)
@@ -47,17 +50,17 @@ def optional(original: BaseStep) -> BaseStep:
     return decorate(run)
 
 
-def _one(function: Callable[..., Any]) -> Callable[..., Any]:
+def _one(function: Callable[..., Any], takes_plan: bool) -> Callable[..., Any]:
     def run(plan: Plan, **inputs: Any) -> Any:
-        return function(**inputs) if plan.trains else None
+        return function(**inputs, **({"plan": plan} if takes_plan else {})) if plan.trains else None
 
     return run
 
 
-def _two(function: Callable[..., Any]) -> Callable[..., Any]:
+def _two(function: Callable[..., Any], takes_plan: bool) -> Callable[..., Any]:
     # ZenML sees by the source of a function whether it has several outputs
     def run(plan: Plan, **inputs: Any) -> Any:
-        first, second = function(**inputs) if plan.trains else (None, None)
+        first, second = function(**inputs, **({"plan": plan} if takes_plan else {})) if plan.trains else (None, None)
         return first, second
 
     return run

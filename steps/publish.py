@@ -5,14 +5,17 @@ from typing import Annotated, Any
 from zenml import step
 from zenml.types import HTMLString
 
+from facerecon.data.collected.collect import Collection
 from facerecon.data.manifest import Manifest
 from facerecon.data.validation.outcomes import DataDocs
 from facerecon.evaluation.evaluation import Evaluation
 from facerecon.evaluation.promotion import Decision
 from facerecon.export.result import ExportedModel
 from facerecon.models.trained import TrainingResult
+from facerecon.retraining.plan import Plan
 from facerecon.tasks import Cases
 from facerecon.workspace import outputs_folder
+from ops.initial_weights import InitialWeights
 
 
 @step(enable_cache=False, experiment_tracker=True)
@@ -31,11 +34,15 @@ def publish(
     provenance: dict[str, str],
     about: dict[str, str],
     folder: str,
+    others: dict[str, InitialWeights] | None = None,
+    plan: Plan | None = None,
+    collection: Collection | None = None,
 ) -> Annotated[HTMLString, "report"]:
     """Write ``outputs/<folder>/``, log the same files and all figures, say where everything is; the report is shown.
 
     ``comparison`` holds faces as champion and challenger make them, ``code`` the digest of the code that each step
     reaches, ``provenance`` what is known of the run before it starts, ``about`` what further tags it has.
+    Of a retraining, ``others`` are the models beside which the new one was measured.
     """
     from facerecon.run import parse_settings
     from ops.publishing import Publication
@@ -54,6 +61,9 @@ def publish(
         account,
         code,
         provenance | about,
+        others or {},
+        plan,
+        collection,
     )
     place = outputs_folder() / folder
     publication.write(place)

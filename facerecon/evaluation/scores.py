@@ -150,6 +150,10 @@ class Scores:
                 columns[about] = _Column(tuple(column.faces[i] for i in kept), column.values[kept])
         return Scores(columns)
 
+    def without(self, methods: Collection[str]) -> "Scores":
+        """The scores of all methods but these."""
+        return Scores({about: column for about, column in self._columns.items() if about[1] not in methods})
+
     def subset(self, face_set: str, faces: Collection[str]) -> "Scores":
         """The scores of these faces alone, under another face set's name; keys left without any face are gone."""
         return Scores(

@@ -8,8 +8,6 @@ from facerecon.report import tables
 from facerecon.report.base import TaskReport
 from facerecon.report.formats import signed_text
 
-MEAN_OVER_LEVELS = "mean over levels"
-
 
 @dataclass(frozen=True)
 class Score:
@@ -127,7 +125,7 @@ def _group(decision: Decision, report: TaskReport, face_set: str, case: str, met
     ]
     if None in differences and len(means) > 1:
         ours, theirs = (_mean([getattr(row, who) for row in means]) for who in ("challenger", "champion"))
-        rows.append(_score(None, MEAN_OVER_LEVELS, metric, ours, theirs, differences[None]))
+        rows.append(_score(None, tables.MEAN_OVER_LEVELS, metric, ours, theirs, differences[None]))
     people = next((row.identities for row in differences.values()), 0)
     on = f" on {face_set}" if len(decision.face_sets) > 1 else ""
     return ScoreGroup(case, report.case_title(case) + on, metric, people, tuple(rows))

@@ -6,7 +6,8 @@ from typing import Any
 
 from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-from facerecon.report import charts, decision, tables
+from facerecon.evaluation import comparison
+from facerecon.report import beside, charts, decision, tables
 from facerecon.report.formats import bytes_text, count_text, gradient, signed_text
 from facerecon.report.story import Story
 
@@ -36,6 +37,7 @@ def render_report(story: Story) -> str:
 def shared_context(story: Story) -> dict[str, Any]:
     """What the templates of report and card name alike."""
     evaluation, ruled, report = story.evaluation, story.decision, story.report
+    comparisons = story.comparisons
     return {
         "story": story,
         "report": report,
@@ -48,6 +50,11 @@ def shared_context(story: Story) -> dict[str, Any]:
         "shortfalls": tables.shortfalls(evaluation, report),
         "judges": tables.judge_notes(evaluation),
         "blocks": tables.blocks(evaluation, report),
+        "set_groups": tables.set_groups(evaluation, report),
+        "set_lines": tables.set_lines(evaluation),
+        "beside": beside.beside(evaluation, comparisons, report),
+        "beside_lines": beside.beside_lines(evaluation, comparisons),
+        "confidence_of_intervals": comparison.CONFIDENCE,
         "verdict": decision.verdict(ruled),
         "failed": decision.failed_checks(ruled),
         "setbacks": decision.setbacks(ruled, report),
@@ -79,7 +86,9 @@ def _context(story: Story) -> dict[str, Any]:
 def _anchors(story: Story) -> list[tuple[str, str]]:
     """Anchor and title of every section, in the page's order."""
     own = story.report.anchors(story)
+    retraining = [("retraining", "Retraining")] if story.retraining else []
     found = [
+        *retraining,
         *(own.get("faces"), ("figures", "Figures"), own.get("after_figures"), ("promotion", "Promotion")),
         *(own.get("after_promotion"), ("training", "Training"), ("data", "Data"), ("model", "Model")),
         *(("limits", "Limits"), ("licences", "Licences"), ("provenance", "Provenance")),

@@ -5,6 +5,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from facerecon.evaluation.comparison import Comparison
 from facerecon.evaluation.evaluation import Evaluation
 from facerecon.evaluation.promotion import Decision
 from facerecon.models.trained import Row
@@ -19,6 +20,22 @@ LIMITS = (
 
 
 @dataclass(frozen=True)
+class RetrainingStory:
+    """Why a model was retrained, as text: people appear in numbers only.
+
+    ``decision`` is a sentence. ``facts`` are (name, text), ``clips`` (name of the clip, what became of it), ``people``
+    the new ones by split, ``drift`` (measure, old, new, effect), ``commands`` (what it does, the command).
+    """
+
+    decision: str
+    facts: list[tuple[str, str]]
+    clips: list[tuple[str, str]]
+    people: dict[str, int]
+    drift: list[tuple[str, str, str, str]]
+    commands: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
 class Story:
     """All that the report and the model card tell about one run.
 
@@ -28,7 +45,8 @@ class Story:
     by their own licence (where the source gives each one), ``account`` what became of every file of the data,
     ``export`` an ``ExportedModel``'s report, ``weights`` the rows of ``facerecon.weights.table``, ``uses`` what
     pretrained weights were used for, by name. ``decision`` and ``comparison`` are the promotion's: the decision, and
-    gate faces as the two models make them. ``provenance`` is printed as it is.
+    gate faces as the two models make them. ``provenance`` is printed as it is. Of a retraining, ``comparisons`` are
+    those with other models, ``retraining`` tells why it was done.
     """
 
     name: str
@@ -49,6 +67,8 @@ class Story:
     provenance: dict[str, str]
     weights: list[dict[str, Any]]
     uses: dict[str, list[str]]
+    comparisons: tuple[Comparison, ...] = ()
+    retraining: RetrainingStory | None = None
 
     @property
     def limits(self) -> list[str]:

@@ -7,11 +7,15 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from facerecon.evaluation.evaluation import TEST, Evaluation
+from facerecon.evaluation.evaluation import Evaluation
 from facerecon.evaluation.keys import Metric
 from facerecon.evaluation.promotion import MODEL
 from facerecon.evaluation.scores import Summary
 from facerecon.report.base import TaskReport
+from facerecon.report.formats import signed_text
+
+MEAN_OVER_LEVELS = "mean over levels"
+"""What the row is called of a mean over the levels of a case."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +70,12 @@ def blocks(evaluation: Evaluation, report: TaskReport) -> list[Block]:
     return [case_block(evaluation, report, case) for case in report.order(found)]
 
 
-def case_block(evaluation: Evaluation, report: TaskReport, case: str) -> Block:
-    """The block of one case; KeyError if it was not measured."""
-    levels = evaluation.levels(case)
+def case_block(evaluation: Evaluation, report: TaskReport, case: str, face_set: str | None = None) -> Block:
+    """The block of one case, on the headline's faces or another ``face_set``; KeyError if it was not measured."""
+    levels = evaluation.levels(case, face_set)
     if not levels:
         raise KeyError(case)
-    groups = tuple(_group(evaluation, report, case, level) for level in levels)
+    groups = tuple(_group(evaluation, report, case, level, face_set) for level in levels)
     return Block(case, report.case_title(case), report.is_part(case), groups)
 
 
@@ -79,18 +83,20 @@ Rows = dict[str, dict[str, Summary]]
 """Summaries by method and metric."""
 
 
-def rows_of(evaluation: Evaluation, case: str, level: int) -> Rows:
+def rows_of(evaluation: Evaluation, case: str, level: int, face_set: str | None = None) -> Rows:
     """What was measured of each method under one case and level; methods without any figure are left out."""
     rows: Rows = {}
     for method in evaluation.methods:
-        found = {metric.name: evaluation.summary(metric.name, case, level, method) for metric in evaluation.metrics}
+        found = {
+            metric.name: evaluation.summary(metric.name, case, level, method, face_set) for metric in evaluation.metrics
+        }
         if known := {name: summary for name, summary in found.items() if summary is not None}:
             rows[method] = known
     return rows
 
 
-def _group(evaluation: Evaluation, report: TaskReport, case: str, level: int) -> Group:
-    rows = rows_of(evaluation, case, level)
+def _group(evaluation: Evaluation, report: TaskReport, case: str, level: int, face_set: str | None) -> Group:
+    rows = rows_of(evaluation, case, level, face_set)
     best = {metric.name: best_methods(rows, metric, report.floors) for metric in evaluation.metrics}
     lines = []
     for method, row in rows.items():
@@ -100,7 +106,9 @@ def _group(evaluation: Evaluation, report: TaskReport, case: str, level: int) ->
         )
         n = max(summary.n for summary in row.values())
         lines.append(Line(method, method_label(evaluation, method), n, cells))
-    return Group(level, report.level_label(case, level), report.row_note(evaluation, case, level), tuple(lines))
+    # a task's notes are of the headline's faces
+    note = "" if face_set else report.row_note(evaluation, case, level)
+    return Group(level, report.level_label(case, level), note, tuple(lines))
 
 
 def method_label(evaluation: Evaluation, method: str) -> str:
@@ -144,6 +152,67 @@ def _standing(summary: Summary, metric: Metric) -> tuple[int, float]:
         return summary.infinite, float("inf") if summary.infinite else float("-inf")
     mean = round(summary.mean, metric.digits)
     return summary.infinite, mean if metric.higher_is_better else -mean
+
+
+@dataclass(frozen=True)
+class SetRow:
+    """The headline figure of the model and of the baseline on a face set, and the gain; ``label`` names the level."""
+
+    label: str
+    model: str
+    baseline: str
+    gain: str
+
+
+@dataclass(frozen=True)
+class SetGroup:
+    """One face set: ``rows`` by level, the mean over the levels last. ``block`` has all methods of the headline's case,
+    None for the headline's own set, whose block stands with the others."""
+
+    name: str
+    faces: int
+    people: int
+    rows: tuple[SetRow, ...]
+    block: Block | None
+
+
+def set_groups(evaluation: Evaluation, report: TaskReport) -> list[SetGroup]:
+    """The face sets that are measured apart; [] where the split is one."""
+    case, groups = evaluation.headline[1], []
+    for each in evaluation.face_sets:
+        levels: list[int | None] = list(evaluation.levels(case, each.name))
+        rows = [_set_row(evaluation, report, each.name, level) for level in levels + ([None] if levels[1:] else [])]
+        block = None if each.name == evaluation.face_set else case_block(evaluation, report, case, each.name)
+        groups.append(SetGroup(each.name, each.faces, each.identities, tuple(rows), block))
+    return groups
+
+
+def _set_row(evaluation: Evaluation, report: TaskReport, face_set: str, level: int | None) -> SetRow:
+    """The row of a level; of None that of the mean over the levels."""
+    metric, (name, case), baseline = evaluation.headline_metric, evaluation.headline, evaluation.baseline
+    if level is None:
+        gain = evaluation.mean_gain(baseline, face_set)
+        means = (evaluation.scores.mean_over_levels(face_set, name, case, of) for of in (MODEL, baseline))
+        model, other = ("–" if mean is None else f"{mean:.{metric.digits}f}" for mean in means)
+    else:
+        gain = evaluation.gain(level, baseline, face_set)
+        found = (evaluation.summary(name, case, level, of, face_set) for of in (MODEL, baseline))
+        model, other = ("–" if summary is None else cell_text(summary, metric) for summary in found)
+    label = MEAN_OVER_LEVELS if level is None else report.level_label(case, level)
+    return SetRow(label, model, other, "–" if gain is None else signed_text(gain, metric.digits))
+
+
+def set_lines(evaluation: Evaluation) -> list[str]:
+    """A line for each face set beside the headline's: its mean over the levels, and the gain over the baseline."""
+    metric, (name, case) = evaluation.headline_metric, evaluation.headline
+    lines = []
+    for each in evaluation.face_sets[1:]:
+        mean = evaluation.scores.mean_over_levels(each.name, name, case, MODEL)
+        gain = evaluation.mean_gain(evaluation.baseline, each.name)
+        shown = "not comparable" if mean is None else amount(mean, metric)
+        over = "" if gain is None else f", {compared(gain, metric)} {method_label(evaluation, evaluation.baseline)}"
+        lines.append(f"{each.name}, {each.faces} faces, {MEAN_OVER_LEVELS}: {metric.label} {shown}{over}")
+    return lines
 
 
 def main_levels(evaluation: Evaluation) -> list[int]:
@@ -295,7 +364,7 @@ def console_table(evaluation: Evaluation, report: TaskReport, case: str | None =
     """
     block = case_block(evaluation, report, case or evaluation.headline[1])
     table = Table(
-        title=f"{block.title}, {TEST} split, {evaluation.faces} faces, mean ± spread",
+        title=f"{block.title}, {evaluation.measured_on}, {evaluation.faces} faces, mean ± spread",
         box=box.SIMPLE_HEAD,
         padding=(0, 1),
         title_style="bold",

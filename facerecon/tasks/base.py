@@ -101,7 +101,7 @@ class Task:
     - settings: ``TaskSettings`` subclass ``Settings``;
     - cases: ``freeze(settings, faces, folder)``, ``load(folder, description)``;
     - training: ``problem(settings, faces, cases, initial)`` -> TrainingProblem;
-    - evaluation: ``evaluate(settings, trained, faces, cases)`` -> Evaluation;
+    - evaluation: ``evaluate(settings, trained, faces, cases, others)`` -> Evaluation;
     - details: ``DETAILS``, the class of what the task adds to an evaluation beside scores;
     - gate: ``gate(settings, faces, cases)`` -> Gate;
     - export: ``contract(trained)``, ``example(trained)``, ``parity_inputs(faces, cases, count)``;
@@ -148,14 +148,25 @@ class Task:
         problem = self._load("training").problem
         return cast("TrainingProblem", problem(self._settings("training", values), faces, cases, initial))
 
-    def evaluate(self, values: Values, trained: "TrainedModel", faces: "Manifest", cases: Cases) -> "Evaluation":
-        """Scores on the test split beside baselines.
+    def evaluate(
+        self,
+        values: Values,
+        trained: "TrainedModel",
+        faces: "Manifest",
+        cases: Cases,
+        others: "Mapping[str, TrainedModel] | None" = None,
+    ) -> "Evaluation":
+        """Scores on the test split, or its face sets, beside baselines.
+
+        ``others`` are models by the method's name under which their scores stand beside, as far as they take such
+        faces and what they give is finite.
 
         Raises:
             FaceReconError: the test split has no face.
         """
         evaluate = self._load("evaluation").evaluate
-        return cast("Evaluation", evaluate(self._settings("evaluation", values), trained, faces, cases))
+        settings = self._settings("evaluation", values)
+        return cast("Evaluation", evaluate(settings, trained, faces, cases, others))
 
     @property
     def details(self) -> "type[Details]":

@@ -112,6 +112,44 @@ def test_a_version_says_whose_weights_it_started_from(offer):
     assert weights["started from"] == f"facerecon-demo version 7 ({'f' * 64})"
 
 
+def retrained(parent: str, weights: str, **tags: str) -> None:
+    """One more version of demo, made by a run of its own that started from the weights of digest ``parent``."""
+    client = mlflow.MlflowClient()
+    run = client.create_run("0", tags={"initial_weights": parent, **tags}, run_name=f"run of {weights}")
+    client.create_model_version("facerecon-demo", "nowhere", run.info.run_id, {"weights_digest": weights})
+
+
+def test_the_line_of_descent_goes_back_to_the_first(offer, make_model):
+    offer(1, 20.0)
+    about = {"collected_dvc_digest": "c5.dir", "clips": "6", "retraining_decision": "retrain: 25 new people in train"}
+    retrained(make_model(1).digest, "two", git_commit="beef", git_diff_digest="ab" * 32, data_dvc_digest="d5", **about)
+    retrained("two", "three")
+    told = [(heading, dict(facts)) for heading, facts in lineage("demo/3") if heading.startswith("descent")]
+    assert [heading for heading, _ in told] == [f"descent: demo/{number}" for number in (3, 2, 1)]
+    third, second, first = (facts for _, facts in told)
+    assert (third["parent"], second["parent"]) == ("demo/2", "demo/1")
+    assert first["parent"] == "none: freshly initialised weights"
+    assert second["commit"] == "beef, uncommitted difference abababababab"
+    assert (second["data"], second["collected"], second["new clips"]) == ("d5", "c5.dir", "6")
+    assert second["decision"] == "retrain: 25 new people in train"
+    assert "new clips" not in first, "it was no retraining"
+    assert (first["gate faces left out"], second["gate faces left out"]) == ("0", "unknown")
+    assert second["run"].startswith("run of two (")
+
+
+def test_descent_ends_where_the_parent_is_gone_or_the_line_bites_its_tail(offer):
+    offer(1, 20.0)
+    retrained("gone", "two")
+    retrained("three", "three")
+    parents = [
+        [dict(facts)["parent"] for heading, facts in lineage(f"demo/{number}") if heading.startswith("descent")]
+        for number in (2, 3)
+    ]
+    assert len(parents[0]) == 1
+    assert "no longer registered" in parents[0][0]
+    assert parents[1] == ["demo/3"]
+
+
 def test_lineage_says_what_is_gone(offer):
     offer(1, 20.0)
     offer(2, 10.0)

@@ -155,3 +155,11 @@ def test_where_initial_weights_lay_is_no_difference_but_which_is(state):
         runs.append(mlflow.get_run(run.info.run_id))
     assert _differing_tags(runs[0], runs[1]) == []
     assert _differing_tags(runs[0], runs[2]) == [Difference("initial_weights", "a", "b")]
+
+
+def test_a_retrainings_figures_of_face_sets_are_not_asked_of_a_training(published):
+    then = FIGURES | {"data": "d", "cases": "c", "face_sets": [{"name": "test_old"}], "comparisons": []}
+    now = FIGURES | {"data": "d", "cases": "c"}
+    assert _compare(published("then", then), published("now", now)) == ([], 3)
+    (found, *_), _ = _compare(published("before", then), published("other", now | {"model": {"weights": "x"}}))
+    assert found == Difference("model.weights", "abc", "x")

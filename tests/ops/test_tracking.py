@@ -1,8 +1,14 @@
+from dataclasses import replace
+
 import mlflow
 import numpy as np
 import pytest
 
+from facerecon.data.collected.collect import Collection, TakenIn
 from facerecon.data.validation.outcomes import DataDocs, Outcome
+from facerecon.evaluation.comparison import Compared, Comparison
+from facerecon.evaluation.evaluation import FaceSet
+from facerecon.retraining.plan import Plan
 from facerecon.run import parse_settings
 from facerecon.tasks import get_task
 from ops import curves, tracking
@@ -143,3 +149,40 @@ def test_data_docs_stand_by_themselves_and_warnings_are_counted(state, tmp_path)
     assert [file.path for file in api.list_artifacts(run.info.run_id, "data_docs")] == ["data_docs/index.html"]
     published = {file.path for file in api.list_artifacts(run.info.run_id, "published")}
     assert published == {"published/report.html", "published/plots"}
+
+
+def test_figures_of_face_sets_stand_apart_each_with_its_gain(published_by):
+    one = published_by.evaluation(20.0)
+    sets = tuple(FaceSet(name=f"test_{age}", faces=2, identities=2) for age in ("old", "new"))
+    scores = one.scores.subset("test_old", ["face-0", "face-1"]) | one.scores.subset("test_new", ["face-1"])
+    both = replace(one, scores=scores, face_sets=sets)
+    found = {str(key): value for key, value in tracking.figure_metrics(both).items()}
+    assert {name.split("/")[0] for name in found} == {"test_old", "test_new"}
+    assert found["test_new/gain_over_telea/brush_level_2"] == 1.5
+    assert found["test_new/gain_over_telea/brush_mean_over_levels"] == 1.5
+    assert tracking.headline_metrics(both, [])["hole_psnr"] == 18.0
+
+
+def test_gains_over_other_models_have_their_names_and_the_intervals_lower_end():
+    row = {"metric": "hole_psnr", "case": "brush", "ours": 20.0, "theirs": 19.5, "gain": 0.5, "high": 0.9}
+    rows = (Compared(level=None, low=0.2, **row), Compared(level=2, low=None, **row))
+    found = tracking.comparison_metrics([Comparison(method="champion", other="demo/3", face_set="test_new", rows=rows)])
+    name = "test_new/hole_psnr_gain_over_champion"
+    assert {str(key): value for key, value in found.items()} == {
+        f"{name}/brush_mean_over_levels": 0.5,
+        f"{name}_low/brush_mean_over_levels": 0.2,
+        f"{name}/brush_level_2": 0.5,
+    }
+
+
+def test_every_retraining_is_seen_in_mlflow_with_clips_by_name_and_people_by_number(state):
+    plan = Plan(kind="nothing", reason="3 new people in train, 20 needed", parent="demo/2")
+    collection = Collection(taken_in=(TakenIn(name="door.mp4", tracks=3, faces=9, poor=1),), joined=1)
+    with mlflow.start_run() as run:
+        tracking.log_retraining("demo", plan, collection)
+    tags = mlflow.get_run(run.info.run_id).data.tags
+    assert (tags["retraining_kind"], tags["parent"], tags["clips"]) == ("nothing", "demo/2", "1")
+    assert tags["retraining_decision"] == "no retraining: 3 new people in train, 20 needed"
+    stored = mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/retraining/collection.json")
+    assert Collection.model_validate(stored) == collection
+    assert mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/retraining/plan.json")["reason"] == plan.reason

@@ -1,7 +1,7 @@
 """The figures of a model beside its baselines on frozen masks, per level and family, and what the report shows."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -17,7 +17,7 @@ from facerecon.data.lighting import LIGHTING, within
 from facerecon.data.manifest import Manifest
 from facerecon.errors import FaceReconError
 from facerecon.evaluation.calibration import Reliability, rank_correlation, reliability
-from facerecon.evaluation.evaluation import TEST, Evaluation, Judge, ModelFacts
+from facerecon.evaluation.evaluation import TEST, TEST_NEW, TEST_OLD, Evaluation, FaceSet, Judge, ModelFacts
 from facerecon.evaluation.keys import Metric, MetricKey
 from facerecon.evaluation.metrics import channels_first, from_uint8, hole_psnr
 from facerecon.evaluation.promotion import MODEL
@@ -91,21 +91,30 @@ class EvaluationPart(Settings):
 
 
 @torch.inference_mode()
-def evaluate(part: EvaluationPart, trained: TrainedModel, manifest: Manifest, mask_set: MaskCases) -> Evaluation:
+def evaluate(
+    part: EvaluationPart,
+    trained: TrainedModel,
+    manifest: Manifest,
+    mask_set: MaskCases,
+    others: Mapping[str, TrainedModel] | None = None,
+) -> Evaluation:
     """Figures on the test split of the model, Telea and mean fill, and sample images.
+
+    Where the manifest has TEST_OLD and TEST_NEW, each is measured in its place, at most ``max_faces`` of each; details
+    and sample images are of the first. Of ``others`` hole PSNR, LPIPS and identity are measured under brush masks.
 
     Raises:
         FaceReconError: the test split has no face, or the model gives something that is not finite.
     """
     settings, masks, parts = part.evaluation, mask_set.masks, part.masks.evaluate_features
-    faces = evaluation_faces(manifest, TEST, settings.max_faces)
-    if not len(faces):
+    names = (TEST_OLD, TEST_NEW) if {TEST_OLD, TEST_NEW} <= manifest.face_sets.keys() else (TEST,)
+    measured = [(name, evaluation_faces(manifest, name, settings.max_faces)) for name in names]
+    sets = [(name, faces, mask_cases(faces, masks, parts=parts)) for name, faces in measured if len(faces)]
+    if not sets:
         raise FaceReconError("the test split has no face: give more people, or raise data.splits.test")
-    model, cases = network_of(trained), mask_cases(faces, masks, parts=parts)
+    (first, faces, cases), model = sets[0], network_of(trained)
     metrics = (WHOLE_PSNR, HOLE_PSNR, SSIM, lpips(settings.lpips_backbone), identity(settings.identity_network))
     judges = Judges(*metrics[-2:])
-    # of what is only hidden, the identity alone says something
-    evaluator = Evaluator(TEST, lambda case, method: metrics[-1:] if method == HIDDEN else metrics, judges)
     methods = {MODEL: fill_by_model(model), **{name: fill_by_baseline(name) for name in METHODS if name in BASELINES}}
     methods[HIDDEN] = fill_with_gray
     trust: dict[tuple[str, int], Trust] = defaultdict(Trust)
@@ -114,11 +123,22 @@ def evaluate(part: EvaluationPart, trained: TrainedModel, manifest: Manifest, ma
         if filled.confidence is not None and bool(filled.finite.all()):
             trust[case.case, case.level].update(filled.confidence, filled.images, truth.images, masks)
 
-    scores = measure(evaluator, methods, faces, cases, "evaluating", observe)
+    def asked(case: MaskCase, method: str) -> Sequence[Metric]:
+        # of what is only hidden, the identity alone says something
+        return metrics[-1:] if method == HIDDEN else metrics
+
+    scores = Scores()
+    for name, those, their_cases in sets:
+        evaluator, watching = Evaluator(name, asked, judges), observe if name == first else None
+        scores |= measure(evaluator, methods, those, their_cases, "evaluating", watching)
     if any(np.isnan(scores.values(*column)).any() for column in scores):
         raise FaceReconError(
             "the model gives values that are not finite: train it again with a lower training.learning_rate"
         )
+    for name, those, _ in sets:
+        beside = Evaluator(name, lambda case, method: (HOLE_PSNR, *metrics[-2:]), judges)
+        able = {label: other for label, other in (others or {}).items() if _comparable(other, trained)}
+        scores |= _of_others(able, beside, those, masks)
     prior = [module for module in model.modules() if isinstance(module, FacePrior)]
     return Evaluation(
         model=ModelFacts.of(trained, model, sum(values.numel() for each in prior for values in each.buffers())),
@@ -131,10 +151,31 @@ def evaluate(part: EvaluationPart, trained: TrainedModel, manifest: Manifest, ma
         baseline=BASELINE,
         methods=METHODS,
         judges=_judges(metrics[-2:], trained.teachers, judges.identity_network.same_person),
-        scores=scores | _by_lighting(scores, faces),
+        scores=scores | _by_lighting(first, scores, faces),
         details=_details(trained, model, cases, trust),
-        samples=_samples(model, faces, _chosen(faces, masks, scores, settings.samples)),
+        samples=_samples(model, faces, _chosen(first, faces, masks, scores, settings.samples)),
+        face_sets=tuple(
+            FaceSet(name=name, faces=len(those), identities=int(those.rows["identity"].nunique()))
+            for name, those, _ in sets
+            if name != TEST
+        ),
     )
+
+
+def _comparable(other: TrainedModel, trained: TrainedModel) -> bool:
+    return (other.task, other.size) == (trained.task, trained.size)
+
+
+def _of_others(
+    others: Mapping[str, TrainedModel], evaluator: Evaluator, faces: EvaluationFaces, masks: MaskSet
+) -> Scores:
+    """The scores of other models under brush masks, as those of methods; of one that gives no finite ones none."""
+    if not others:
+        return Scores()
+    methods = {label: fill_by_model(network_of(other)) for label, other in others.items()}
+    found = measure(evaluator, methods, faces, mask_cases(faces, masks, MAIN_CASE), "evaluating other models")
+    unfit = {method for key, method in found if np.isnan(found.values(key, method)).any()}
+    return found.without(unfit)
 
 
 def _judges(metrics: Sequence[Metric], teachers: tuple[str, ...], same_person: float | None) -> tuple[Judge, ...]:
@@ -179,13 +220,13 @@ def _confidence(case: MaskCase, found: Trust) -> Confidence:
     )
 
 
-def _by_lighting(scores: Scores, faces: EvaluationFaces) -> Scores:
+def _by_lighting(face_set: str, scores: Scores, faces: EvaluationFaces) -> Scores:
     """Hole PSNR under brush masks of the model and of Telea, for the faces of each brightness: sets of their own."""
     luma = np.array([cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).mean() for image in faces.images])
     found = Scores()
     for condition, low, high in LIGHTING:
         chosen = {face for face, within_it in zip(faces.faces, within(luma, low, high), strict=True) if within_it}
-        lit = scores.subset(f"{TEST}_{condition}", chosen)
+        lit = scores.subset(f"{face_set}_{condition}", chosen)
         for key, method in lit:
             if (key.metric, key.case) == (HOLE_PSNR.name, MAIN_CASE) and method in (MODEL, BASELINE):
                 found.add(key, method, lit.faces(key, method), lit.values(key, method))
@@ -202,15 +243,15 @@ class _Shown:
     masks: NDArray[np.uint8]
 
 
-def _chosen(faces: EvaluationFaces, masks: MaskSet, scores: Scores, count: int) -> _Shown:
+def _chosen(face_set: str, faces: EvaluationFaces, masks: MaskSet, scores: Scores, count: int) -> _Shown:
     """The first faces by hash under brush masks of every level in turn, which nobody picked, and then the worst.
 
     The worst, half as many, are the faces of the lowest hole PSNR under any brush mask, each under its own worst.
     """
-    levels = scores.levels(TEST, HOLE_PSNR.name, MAIN_CASE)
+    levels = scores.levels(face_set, HOLE_PSNR.name, MAIN_CASE)
     typical = list(range(min(count, len(faces))))
     shown = [(index, levels[index % len(levels)], "typical") for index in typical]
-    psnr = [(level, scores.values(MetricKey(TEST, HOLE_PSNR.name, MAIN_CASE, level), MODEL)) for level in levels]
+    psnr = [(level, scores.values(MetricKey(face_set, HOLE_PSNR.name, MAIN_CASE, level), MODEL)) for level in levels]
     lowest = sorted((*min((values[index], level) for level, values in psnr), index) for index in range(len(faces)))
     shown += [(index, level, "worst") for _, level, index in lowest[: max(1, count // 2)]]
     index, level, kind = (list(column) for column in zip(*shown, strict=True))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from facerecon.evaluation.evaluation import Details, Evaluation, Judge, ModelFacts, gain
+from facerecon.evaluation.evaluation import Details, Evaluation, FaceSet, Judge, ModelFacts, gain
 from facerecon.evaluation.keys import Metric, MetricKey
 from facerecon.evaluation.scores import Scores, Summary
 from facerecon.tasks.inpainting.details import InpaintingDetails
@@ -95,3 +95,43 @@ def test_a_summary_is_of_one_key_alone(plain: Evaluation) -> None:
     assert plain.summary("nme", "plain", -1, "model", "test_dark") == Summary(0.1, 0.0, 1)
     assert plain.summary("nme", "plain", 1, "model") is None
     assert replace(plain, scores=Scores()).summary("nme", "plain", -1, "model") is None
+
+
+def apart(plain: Evaluation) -> Evaluation:
+    """Old faces and new measured apart; on the new ones the model gains less."""
+    scores = Scores()
+    for method in ("model", "mean_face"):
+        values = plain.scores.values(MetricKey("test", "nme", "plain"), method)
+        scores.add(MetricKey("test_old", "nme", "plain"), method, ["a", "b"], values)
+        scores.add(MetricKey("test_new", "nme", "plain"), method, ["c"], values[1:])
+    sets = (FaceSet(name="test_old", faces=2, identities=1), FaceSet(name="test_new", faces=1, identities=1))
+    return replace(plain, scores=scores, face_sets=sets)
+
+
+def test_of_face_sets_the_headline_is_of_the_first_and_nothing_averages_over_both(plain: Evaluation) -> None:
+    both = apart(plain)
+    assert (plain.face_set, plain.measured_on) == ("test", "test split")
+    assert (both.face_set, both.measured_on) == ("test_old", "test_old")
+    assert both.split_cases == both.cases_on("test_new") == [("plain", -1)]
+    assert both.gain(-1, "mean_face") == pytest.approx(0.3)
+    ours, new = both.summary("nme", "plain", -1, "model"), both.summary("nme", "plain", -1, "model", "test_new")
+    assert ours is not None
+    assert new is not None
+    assert (ours.n, new.n, new.mean) == (2, 1, 0.3)
+    assert both.mean_gain("mean_face", "test_new") == pytest.approx(0.3)
+    assert both.mean_gain("nobody", "test_new") is None
+    assert not any(key.face_set == "test" for key in both.scores.keys)
+
+
+def test_face_sets_stand_in_the_file_only_where_there_are_some(plain: Evaluation) -> None:
+    assert "face_sets" not in plain.as_dict()
+    stored = json.loads(json.dumps(apart(plain).as_dict(), allow_nan=False))
+    assert [row["name"] for row in stored["face_sets"]] == ["test_old", "test_new"]
+    assert Evaluation.from_dict(stored, apart(plain).scores, {}, Details) == apart(plain)
+
+
+def test_another_models_scores_are_no_figures_of_the_methods(plain: Evaluation) -> None:
+    scores = Scores()
+    scores.add(MetricKey("test", "nme", "plain"), "champion", ["a", "b"], [0.2, 0.2])
+    beside = replace(plain, scores=plain.scores | scores)
+    assert beside.as_dict() == plain.as_dict()

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from facerecon.evaluation.comparison import Comparison
 from facerecon.evaluation.evaluation import Evaluation
 from facerecon.evaluation.promotion import Check, Decision
 from facerecon.export.onnx import to_onnx
@@ -17,7 +18,7 @@ from facerecon.models import build_model
 from facerecon.models.trained import TrainedModel
 from facerecon.report import Story
 from facerecon.report.model_card import code, escape_markdown, render_model_card
-from facerecon.report.story import LIMITS
+from facerecon.report.story import LIMITS, RetrainingStory
 from facerecon.tasks import get_task
 from facerecon.tasks.inpainting import report as inpainting_report
 from facerecon.tasks.inpainting.report import ATTENTION_LIMIT, CONFIDENCE_LIMIT, PRIOR_LIMIT
@@ -240,3 +241,25 @@ def test_the_snippet_runs(card: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     confidence = np.asarray(Image.open(tmp_path / "confidence.png"))
     assert (confidence[~hole] == 255).all()
     assert (confidence[hole] < 255).all()
+
+
+def test_a_retraining_in_brief(make_story: MakeStory) -> None:
+    told = RetrainingStory(
+        decision="retrain: 25 new people in train",
+        facts=[("parent", "tiny/3")],
+        clips=[("a.mp4", "taken in")],
+        people={},
+        drift=[],
+        commands=[("makes it champion, as proposed", "facerecon promote tiny/4 --reason ...")],
+    )
+    anchor = Comparison(method="anchor", other="tiny/1", face_set="test_new", obstacle="nobody is left")
+    card = render_model_card(replace(make_story(), retraining=told, comparisons=(anchor,)))
+    for line in (
+        "retrain: 25 new people in train.",
+        "- parent: tiny/3",
+        "- clips: 1",
+        "- test_new, beside the anchor, tiny/1: nobody is left",
+        "- what makes it champion, as proposed: `facerecon promote tiny/4 --reason ...`",
+    ):
+        assert line in card.splitlines()
+    assert "## Retraining" not in render_model_card(make_story())

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from facerecon.evaluation.evaluation import Evaluation
+from facerecon.evaluation.comparison import Compared, Comparison
+from facerecon.evaluation.evaluation import Evaluation, FaceSet
 from facerecon.evaluation.keys import Metric, MetricKey
 from facerecon.evaluation.promotion import Check, Decision
 from facerecon.evaluation.scores import Scores
 from facerecon.report import Story, render, render_report
 from facerecon.report.base import TaskReport
-from facerecon.report.story import LIMITS
+from facerecon.report.story import LIMITS, RetrainingStory
 from facerecon.tasks.inpainting import report as inpainting_report
 
 MakeStory = Callable[..., Story]
@@ -438,3 +439,62 @@ def test_a_task_that_says_nothing_of_its_own_has_a_whole_page(
     for word in ("mask", "hidden", "hole", "Telea", "level", "Confidence"):
         assert word not in re.sub("All settings of.*|validation:.*", "", page.said), word
     assert not re.search(r"<(ul|div|tbody|table|p|section|h\d)\b[^>]*>\s*</\1>", page.html)
+
+
+RETRAINING = RetrainingStory(
+    decision="retrain: 25 new people in train",
+    facts=[("parent", "tiny/3"), ("anchor", "tiny/1")],
+    clips=[("<b>night</b>.mp4", "taken in: 9 faces of 2 tracks kept, 3 too poor")],
+    people={"train": 25, "test": 4},
+    drift=[("brightness", "120", "60.5", "−0.90")],
+    commands=[("makes it champion, as proposed", "facerecon promote tiny/4 --reason ...")],
+)
+
+
+def retrained(make_story: MakeStory) -> Story:
+    """Old faces and new apart, beside a champion that is 0.5 dB better on the new ones, and an anchor nobody knows."""
+    story = make_story()
+    one, sets = story.evaluation, [FaceSet(name=f"test_{age}", faces=12, identities=5) for age in ("old", "new")]
+    faces = one.scores.faces(MetricKey("test", "hole_psnr", "brush", 1), "model")
+    scores = one.scores.only(faces).subset("test_old", faces) | one.scores.subset("test_new", faces)
+    row = {"metric": "hole_psnr", "case": "brush", "ours": 17.5, "theirs": 18.0, "gain": -0.5, "low": -0.7}
+    rows = (Compared(level=1, high=-0.3, **row), Compared(level=None, high=0.1, **row))
+    comparisons = (
+        Comparison(
+            method="champion", other="tiny/3", face_set="test_new", faces=9, identities=4, left_out=1, rows=rows
+        ),
+        Comparison(
+            method="anchor", other="tiny/1", face_set="test_new", obstacle="nobody knows whom both learned from"
+        ),
+    )
+    evaluation = dataclasses.replace(one, scores=scores, face_sets=tuple(sets))
+    return dataclasses.replace(story, evaluation=evaluation, comparisons=comparisons, retraining=RETRAINING)
+
+
+def test_a_retraining_tells_why_on_what_and_beside_whom(make_story: MakeStory) -> None:
+    page = Page(render_report(retrained(make_story)))
+    text = " ".join("".join(page.text).split())
+    assert render._anchors(retrained(make_story))[0] == ("retraining", "Retraining")
+    assert "retrain: 25 new people in train." in text
+    assert "facerecon promote tiny/4 --reason ..." in text
+    assert ["mean over levels", "17.50", "18.00", "−0.500", "−0.700 to +0.100", "not certain"] in page.rows
+    assert any(row[-1] == "worse" for row in page.rows if row[1:3] == ["17.50", "18.00"])
+    assert "9 faces of 4 people, 1 left out, whom one of both learned from" in text
+    assert "test_new, beside the anchor, tiny/1: not compared, nobody knows whom both learned from." in text
+    assert ["brightness", "120", "60.5", "−0.90"] in page.rows
+    assert "<b>night</b>.mp4" in text, "escaped"
+
+
+def test_old_faces_and_new_stand_apart_each_with_its_gain(make_story: MakeStory) -> None:
+    page = Page(render_report(retrained(make_story)))
+    text = " ".join("".join(page.text).split())
+    wanted = ["mean over levels", "17.82", "17.62", "+0.20"]
+    assert [row for row in page.rows if row[:1] == wanted[:1] and len(row) == 4] == [wanted, wanted], "old, then new"
+    assert "New faces apart: test_new, 12 faces, mean over levels: hole PSNR 17.8 dB, 0.2 dB better than Telea" in text
+    assert "the old faces of its test split" in text
+
+
+def test_a_training_has_nothing_of_a_retraining(make_story: MakeStory) -> None:
+    html = render_report(make_story())
+    for word in ('id="retraining"', "Old faces and new", "New faces apart", "test_old"):
+        assert word not in html

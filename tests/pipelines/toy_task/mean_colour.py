@@ -332,7 +332,13 @@ def mean_of_training(manifest: Manifest) -> NDArray[np.float64]:
     return np.mean([manifest.aligned_faces.truth(face, COLOUR) for face in faces], axis=0, dtype=np.float64)
 
 
-def evaluate(settings: EvaluationPart, trained: TrainedModel, faces: Manifest, cases: Shifts) -> Evaluation:
+def evaluate(
+    settings: EvaluationPart,
+    trained: TrainedModel,
+    faces: Manifest,
+    cases: Shifts,
+    others: Mapping[str, TrainedModel] | None,
+) -> Evaluation:
     """Errors on the test split beside the baseline."""
     network = trained.build()
     methods = {MODEL: network, BASELINE: mean_of_training(faces)}

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from facerecon.corruption.masks import FAMILIES
 from facerecon.data.lighting import LIGHTING
-from facerecon.evaluation.evaluation import TEST, Evaluation, gain
+from facerecon.evaluation.evaluation import Evaluation, gain
 from facerecon.evaluation.promotion import MODEL
 from facerecon.report import tables
 from facerecon.report.base import TaskReport
@@ -222,7 +222,7 @@ def lighting_groups(evaluation: Evaluation, report: TaskReport) -> list[Lighting
 
 def _lighting_row(evaluation: Evaluation, level: int, condition: str, low: int, high: int) -> LightingRow | None:
     found = [
-        evaluation.summary(HOLE_PSNR.name, MAIN_CASE, level, method, f"{TEST}_{condition}")
+        evaluation.summary(HOLE_PSNR.name, MAIN_CASE, level, method, f"{evaluation.face_set}_{condition}")
         for method in (MODEL, evaluation.baseline)
     ]
     ours, theirs = found

@@ -86,9 +86,10 @@ def run(tiny_model: TrainedModel, tiny_manifest: Manifest, one_kind: MaskSet) ->
         masks: MaskSet = one_kind,
         features: bool = False,
         teachers: tuple[str, ...] = ("lpips_alex", "sface"),
+        others: dict[str, TrainedModel] | None = None,
     ) -> Evaluation:
         part = EvaluationPart(masks=MaskSettings(evaluate_features=features), evaluation=settings)
-        return evaluate(part, replace(model, teachers=teachers), manifest, MaskCases(masks))
+        return evaluate(part, replace(model, teachers=teachers), manifest, MaskCases(masks), others)
 
     return evaluate_blobs
 
@@ -488,3 +489,42 @@ def test_reconstruction_keeps_known_pixels_and_does_not_look_under_the_mask(
     assert np.array_equal(shown[masks == 0], faces.images[masks == 0])
     hidden = np.where(masks[..., None] == 1, 255 - faces.images, faces.images)
     assert torch.equal(fill(hidden, masks).images, composites)
+
+
+def apart(manifest: Manifest) -> Manifest:
+    """The three test faces: two old, one new."""
+    names = manifest.split("test")["face"].tolist()
+    return replace(manifest, face_sets={"test_old": tuple(names[:2]), "test_new": tuple(names[2:])})
+
+
+def test_face_sets_are_measured_apart_and_the_first_is_the_headline(
+    tiny_manifest: Manifest, tiny_model: TrainedModel, run: Evaluate
+) -> None:
+    found = run(manifest=apart(tiny_manifest), others={"champion": tiny_model, "small": replace(tiny_model, size=32)})
+    names = tiny_manifest.split("test")["face"].tolist()
+    assert [(each.name, each.faces) for each in found.face_sets] == [("test_old", 2), ("test_new", 1)]
+    assert {key.face_set.split("_")[1] for key in found.scores.keys} == {"old", "new"}
+    assert found.faces == 2
+    for face_set, faces in (("test_old", names[:2]), ("test_new", names[2:])):
+        key = MetricKey(face_set, "hole_psnr", "brush", 2)
+        assert set(found.scores.methods(key)) >= {"model", "telea", "mean_fill", "champion"}
+        assert sorted(found.scores.faces(key, "model")) == sorted(faces)
+        # beside itself a model gains nothing
+        assert found.scores.values(key, "champion").tolist() == found.scores.values(key, "model").tolist()
+    methods = {method for _, method in found.scores}
+    assert "small" not in methods, "a model of another face size is not measured"
+    assert "champion" not in found.methods
+
+
+def test_one_figure_that_is_not_finite_and_the_other_model_is_left_out(
+    tiny_manifest: Manifest, tiny_model: TrainedModel, run: Evaluate
+) -> None:
+    broken = replace(
+        tiny_model,
+        weights={
+            name: value * float("nan") if value.is_floating_point() else value
+            for name, value in tiny_model.weights.items()
+        },
+    )
+    found = run(others={"champion": broken})
+    assert "champion" not in {method for _, method in found.scores}
