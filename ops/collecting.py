@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from facerecon.data.collected.collect import Collection, InboxClip, collect
+from facerecon.data.collected.collect import InboxClip, collect
+from facerecon.data.collected.collection import Collection
 from facerecon.data.collected.inbox import Inbox, InboxSettings, KnownClips, clip_state, inbox_root, look
 from facerecon.data.collected.ledger import Ledger
 from facerecon.data.collected.settings import CollectSettings
