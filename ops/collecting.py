@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from facerecon.data.collected.collect import Collection, InboxClip, collect
+from facerecon.data.collected.collect import InboxClip, collect
+from facerecon.data.collected.collection import Collection
 from facerecon.data.collected.inbox import Inbox, InboxSettings, clip_state, inbox_root, known_clips, look
 from facerecon.data.collected.ledger import Ledger
 from facerecon.data.collected.settings import CollectSettings

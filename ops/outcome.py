@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from facerecon.data.collected.collect import Collection
+from facerecon.data.collected.collection import Collection
 from facerecon.data.collected.inbox import Inbox
 from facerecon.evaluation.promotion import Decision
 from facerecon.report.decision import standing

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from facerecon.data.account import as_lines, from_rows
-from facerecon.data.collected.collect import Collection
+from facerecon.data.collected.collection import Collection
 from facerecon.data.manifest import Manifest
 from facerecon.data.quarantine import Code
 from facerecon.data.settings import licence_text, licences_of

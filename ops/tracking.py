@@ -10,7 +10,7 @@ import mlflow
 from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
 from PIL import Image
 
-from facerecon.data.collected.collect import Collection
+from facerecon.data.collected.collection import Collection
 from facerecon.data.manifest import SPLITS, Manifest
 from facerecon.data.validation.outcomes import DataDocs
 from facerecon.evaluation.comparison import Comparison

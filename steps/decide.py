@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from zenml import log_metadata, step
 
-from facerecon.data.collected.collect import Collection
+from facerecon.data.collected.collection import Collection
 from facerecon.data.manifest import Manifest
 from facerecon.retraining.plan import Plan
 from facerecon.retraining.settings import DecisionSettings

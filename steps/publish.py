@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from zenml import step
 from zenml.types import HTMLString
 
-from facerecon.data.collected.collect import Collection
+from facerecon.data.collected.collection import Collection
 from facerecon.data.manifest import Manifest
 from facerecon.data.validation.outcomes import DataDocs
 from facerecon.evaluation.evaluation import Evaluation

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from zenml import step
 
-from facerecon.data.collected.collect import Collection
+from facerecon.data.collected.collection import Collection
 from facerecon.evaluation.promotion import Decision
 from facerecon.retraining.plan import Plan
 from facerecon.telling import TellingSettings

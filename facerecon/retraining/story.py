@@ -1,6 +1,6 @@
 """A retraining as the report tells it."""
 
-from facerecon.data.collected.collect import Collection, TakenIn
+from facerecon.data.collected.collection import Collection, TakenIn
 from facerecon.evaluation.promotion import Decision
 from facerecon.report.formats import signed_text
 from facerecon.report.story import RetrainingStory

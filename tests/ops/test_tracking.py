@@ -4,7 +4,7 @@ import mlflow
 import numpy as np
 import pytest
 
-from facerecon.data.collected.collect import Collection, TakenIn
+from facerecon.data.collected.collection import Collection, TakenIn
 from facerecon.data.validation.outcomes import DataDocs, Outcome
 from facerecon.evaluation.comparison import Compared, Comparison
 from facerecon.evaluation.evaluation import FaceSet

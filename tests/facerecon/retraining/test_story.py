@@ -1,6 +1,6 @@
 """A retraining as the report tells it: clips by name, people by number, the command that follows."""
 
-from facerecon.data.collected.collect import Collection, TakenIn
+from facerecon.data.collected.collection import Collection, TakenIn
 from facerecon.evaluation.probe import Probe
 from facerecon.evaluation.promotion import Decision
 from facerecon.retraining.drift import Drift

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from facerecon.data.collected.archive import archive_path, read_archive
-from facerecon.data.collected.collect import Collection, InboxClip, collect
+from facerecon.data.collected.collect import InboxClip, collect
+from facerecon.data.collected.collection import Collection
 from facerecon.data.collected.ledger import FILE, Ledger
 from facerecon.data.collected.people import OldPerson
 from facerecon.data.collected.settings import CollectSettings
