@@ -124,6 +124,24 @@ def test_the_same_bytes_under_another_name_are_told_and_taken_in_once(
     assert content(folder) == before
 
 
+def test_what_the_ledger_knows_is_not_read_again_though_all_else_is_lost(
+    inbox: Path, collected: tuple[Path, Collection], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "collected"
+    shutil.copytree(collected[0], folder)
+
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("decoded again")
+
+    monkeypatch.setattr("facerecon.data.collected.collect.extract_all", refuse)
+    made = take_in(inbox, folder, ["day-000.mp4", "day-001.mp4"])
+    assert set(made.digests) == {"day-000.mp4", "day-001.mp4"}
+    assert (made.taken_in, made.again, made.refused) == ((), (), ())
+    forgotten = Tombstones().bury([clip_fact(clip_digest(inbox / "day-000.mp4"))], "2026-01-01", "asked")
+    made = take_in(inbox, tmp_path / "none", ["day-000.mp4"], known=forgotten)
+    assert made.refused == (("day-000.mp4", "forgotten"),)
+
+
 def test_the_same_bytes_twice_in_one_batch_are_taken_in_once(inbox: Path, tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4"):
         shutil.copy(inbox / "day-000.mp4", tmp_path / name)
@@ -201,7 +219,7 @@ at.take_in(Path(sys.argv[4]), Path(sys.argv[5]), ["day-000.mp4", "day-001.mp4"])
 
 @pytest.mark.parametrize(
     ("place", "calls"),
-    [("write_archive", 1), ("assign", 0), ("_kept", 1)],
+    [("write_archive", 1), ("assign", 0), ("select", 1)],
     ids=["between two archives", "before people are told apart", "while clips are gone through"],
 )
 def test_killed_on_its_way_and_begun_again_it_ends_the_same(
