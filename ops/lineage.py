@@ -47,11 +47,14 @@ def uncommitted_diff() -> str:
         return git("diff", "HEAD", "--binary", "--full-index", "--no-ext-diff", "--", *NOTED, **index)
 
 
-def dvc_digest(file: Path = PROJECT / "data.dvc") -> str:
-    """DVC's digest from a ``.dvc`` file, with a remark if the data has changed since; "not tracked" without one.
+def dvc_digest(file: Path | None = None) -> str:
+    """DVC's digest from a ``.dvc`` file, by default that of ``data/``, with a remark if the data has changed since.
+
+    "not tracked" without such a file.
 
     Asked of the file's stage directly: DVC's commands would wait for a lock while `dvc repro` runs this very pipeline.
     """
+    file = PROJECT / "data.dvc" if file is None else file
     if not file.is_file():
         return "not tracked"
     from dvc.repo import Repo

@@ -206,11 +206,11 @@ def _copy_initial(digest: str, init_from: str, folder: Path) -> Path:
 def _compare(before: dict[str, Path], after: dict[str, Path]) -> tuple[list[Difference], int, int]:
     """The results that differ, how many figures were compared, and how many not, being of a retraining's face sets."""
     then, now = (json.loads(files["metrics.json"].read_text(encoding="utf-8")) for files in (before, after))
-    if "face_sets" in then:
-        # of a retraining: a training freezes no face sets, but equal weights, faces and cases mean equal figures
-        then, now = ({name: each[name] for name in ("model", "data", "cases")} for each in (then, now))
     figures, again = dict(_leaves(then)), dict(_leaves(now))
-    unlike = {name for name in figures.keys() - again.keys() if _OF_FACE_SETS.search(name)}
+    unlike: set[str] = set()
+    if "face_sets" in then and "face_sets" not in now:
+        # a training freezes no face sets, but equal weights, faces and cases mean equal figures
+        unlike = {name for name in figures.keys() | again.keys() if not _OF_ANY_RUN.match(name)}
     names = sorted((figures.keys() | again.keys()) - unlike)
     found = [
         Difference(name, _shown(figures.get(name)), _shown(again.get(name)))
@@ -225,6 +225,9 @@ def _compare(before: dict[str, Path], after: dict[str, Path]) -> tuple[list[Diff
 
 _OF_FACE_SETS = re.compile(rf"\b(?:gate|test)_(?:{OLD}|{NEW})\b")
 """In what a figure or a tag is called: it is of a face set that a retraining makes beside the splits."""
+
+_OF_ANY_RUN = re.compile(r"(model|data|cases)\b")
+"""How figures are called that a retraining has in common with a training: its weights, faces and cases."""
 
 _ROW_KEYS = ("face_set", "metric", "method", "family", "case", "level", "name")
 """What tells the rows of a list apart, in whichever version of the file."""

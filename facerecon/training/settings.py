@@ -10,7 +10,7 @@ from facerecon.settings import Settings
 class SourceShare(Settings):
     """Which share of the faces in the batches comes from one source; the others share the rest by their faces."""
 
-    source: str = Field(min_length=1, description="its name in data")
+    source: str = Field("collected", min_length=1, description="its name in data")
     share: float = Field(0.5, gt=0, lt=1)
 
 

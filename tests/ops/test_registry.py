@@ -41,7 +41,7 @@ def test_a_version_is_found_by_every_name_a_user_has_for_it(offer):
         ("2", "several models, say which: demo, lfw"),
         ("@champion", "several models, say which: demo, lfw"),
         ("demo/9", "demo has no version 9; there are: 1"),
-        ("demo@best", r"demo has no best; its aliases: challenger \(version 1\), champion \(version 1\)"),
+        ("demo@best", r"demo has no best; its aliases: anchor \(version 1\), challenger \(version 1\), champion"),
         ("lfw", r"lfw has no champion; its aliases: challenger \(version 1\)"),
         ("", "'' is not a model version; expected demo/3 or demo@champion"),
         ("demo/x y", "'demo/x y' is not a model version; expected demo/3 or demo@champion"),

@@ -143,6 +143,7 @@ def test_dvc_has_what_was_collected_and_the_recorded_difference_is_none(retraine
     assert retrained_clone.run("git", "status", "--porcelain").stdout.split() == ["??", "collected.dvc"]
 
 
+@pytest.mark.slow
 def test_the_same_is_not_trained_twice(retrained_clone, second: str) -> None:
     # another setting of the decision: it is decided anew, on the same data
     write_config(retrained_clone, decision={"force": True, "min_people": 7})
@@ -160,6 +161,7 @@ def test_the_ledger_is_shown(retrained_clone, second: str) -> None:
     assert "gate_old: number 1" in shown
 
 
+@pytest.mark.slow
 def test_while_one_runs_another_ends_well_and_says_who_runs(retrained_clone, second: str) -> None:
     holder = (
         "import sys; from ops.retraining_lock import retraining_lock\n"
@@ -182,6 +184,7 @@ def test_while_one_runs_another_ends_well_and_says_who_runs(retrained_clone, sec
     assert f"pid {held.pid}" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_wrong_inbox_is_one_line(retrained_clone, second: str) -> None:
     write_config(retrained_clone, inbox={"path": "data/ci"})
     done = retrained_clone.run(*RUN)

@@ -100,8 +100,10 @@ def _person(person: Person, emptied: Mapping[str, NDArray[np.float32]]) -> Perso
     gone = [emptied[track] for track in person.tracks if track in emptied]
     if not gone:
         return person
-    total = person.embedding_sum.astype(np.float64) - np.sum(gone, axis=0, dtype=np.float64)
-    return replace(person, tracks=tuple(track for track in person.tracks if track not in emptied), sum=encoded(total))
+    total = encoded(person.embedding_sum - np.sum(gone, axis=0, dtype=np.float64))
+    tracks = tuple(track for track in person.tracks if track not in emptied)
+    # which part of the centred sum was theirs is not kept: uncentred, the rest is suspected rather more often
+    return replace(person, tracks=tracks, sum=total, centred=total)
 
 
 def _face_set(of: FaceSet, photos: frozenset[str]) -> FaceSet:

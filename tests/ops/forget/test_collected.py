@@ -46,7 +46,7 @@ def archive(folder: Path, clip: str, tracks: dict[int, int]) -> None:
         names = [f"{number}/{frame}.png" for frame in (1, 2)]
         members += [(name, picture(int(clip[:4], 16) + 10 * number + place)) for place, name in enumerate(names)]
         about = {"number": number, "first": 0.0, "last": 1.0, "poor": 0, "embedding": UNIT[row].tolist()}
-        rows.append({**about, "faces": [[name, 1, 0.1, 0.8, 12.0, 12.0] for name in names]})
+        rows.append({**about, "faces": [[name, 1, 0.1, 0.8, [12.0, 12.0], [0, 0]] for name in names]})
     record = {"schema_version": 1, "clip": clip, "tracks": rows}
     write_zip(archive_path(folder, clip), [*members, ("clip.json", json.dumps(record).encode())])
 
@@ -74,9 +74,9 @@ def project(zenml, state, tmp_path, monkeypatch) -> Path:
     (folder / "configs" / "demo.yaml").write_text("parameters: {data: {path: data}}")
     old = sha256_file(folder / "data" / "Old" / "0.png")
     people = {
-        ADA: Person("train", (track_name(DOOR, 1), track_name(YARD, 1)), encoded(2 * UNIT[0])),
-        BOB: Person("gate", (track_name(DOOR, 2),), encoded(UNIT[1])),
-        CY: Person("test", (track_name(YARD, 2),), encoded(UNIT[2])),
+        ADA: Person("train", (track_name(DOOR, 1), track_name(YARD, 1)), *2 * (encoded(2 * UNIT[0]),)),
+        BOB: Person("gate", (track_name(DOOR, 2),), *2 * (encoded(UNIT[1]),)),
+        CY: Person("test", (track_name(YARD, 2),), *2 * (encoded(UNIT[2]),)),
     }
     rows = {sha256: ClipRow(name, "2026-11-20T03:00:00", "collected", faces=4) for name, sha256 in CLIPS.items()}
     left_out, sets = {track_name(YARD, 3): 0.5}, {"test_old": FaceSet(2, ("0" * 64, old))}
