@@ -58,7 +58,7 @@ def _taken_in(found: Collection) -> str:
     told += f"new people: {new}; {found.joined} tracks of known people"
     if found.left_out:
         near = ", ".join(f"{value:.3f} in {split}" for split, value in sorted(found.threshold.items()))
-        told += f"; {found.left_out} tracks left out, they may show somebody of another split (cosine from {near})"
+        told += f"; tracks left out, for they may show somebody of another split (cosine from {near}): {found.left_out}"
     if found.proved:
         told += f"; {found.proved} people left the evaluation, they are in an earlier split, too"
     return told

@@ -67,7 +67,7 @@ def summary(ledger: Ledger) -> list[str]:
         f"{old} of them are in photographs, too",
     ]
     if ledger.left_out:
-        lines.append(f"{len(ledger.left_out)} tracks left out: they may show somebody of another split")
+        lines.append(f"tracks left out, for they may show somebody of another split: {len(ledger.left_out)}")
     if gone or ledger.gone:
         lines.append(
             f"left the evaluation, being in an earlier split, too: {len(gone)} people of clips, {len(ledger.gone)} "
