@@ -50,9 +50,8 @@ def _children() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def check_out(folder: Path) -> Checkout:
-    """The working tree as it is, committed, with a stack of its own, in ``folder``."""
-    root = folder / "checkout"
+def copy_working_tree(root: Path) -> None:
+    """Copy all that git does not ignore to ``root``, as it is now."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=PROJECT,
@@ -64,6 +63,12 @@ def check_out(folder: Path) -> Checkout:
         if (PROJECT / name).is_file():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(PROJECT / name, root / name)
+
+
+def check_out(folder: Path) -> Checkout:
+    """The working tree as it is, committed, with a stack of its own, in ``folder``."""
+    root = folder / "checkout"
+    copy_working_tree(root)
     made = Checkout(root)
     author = ("-c", "user.name=scenario", "-c", "user.email=scenario@example.com")
     for command in (["init", "-q"], ["add", "-A"], [*author, "commit", "-qm", "the working tree"]):

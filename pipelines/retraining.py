@@ -64,7 +64,11 @@ def run_retraining(settings: dict[str, Any]) -> None:
     photos, passed_over = ingest(modules=modules, fingerprint=fingerprint, code=code["ingest"], **run.values("data"))
     cut_out = align(photos=photos, alignment=run.alignment, modules=modules)
     valid, data_docs, account = validate(
-        faces=cut_out, passed_over=passed_over, validation=run.validation, code=code["validate"]
+        faces=cut_out,
+        passed_over=passed_over,
+        validation=run.validation,
+        code=code["validate"],
+        shares=run.data[0].splits,
     )
     faces, about = freeze_sets(faces=valid)
     cases = freeze_cases(faces=faces, task=task.name, settings=part("cases"), code=code["freeze_cases"])

@@ -6,9 +6,8 @@ from facerecon.settings import Settings
 class Probe(Settings):
     """The gain of what is fitted in closed form, refitted to all training faces, over the champion's.
 
-    ``mean`` over the val faces of a source, ``low`` and ``high`` the ends of its interval over ``people`` at
-    ``confidence``; None where too few people can
-    tell, the mean where there is nobody. In ``unit`` of ``metric`` (a label).
+    ``mean`` over the val faces of a source, in ``unit`` of ``metric`` (a label); None where there is nobody. ``low``
+    and ``high``, the ends of its interval over ``people`` at ``confidence``; None where too few people can tell.
     """
 
     metric: str

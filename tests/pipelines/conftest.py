@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).resolve().parents[2]
+from benchmarks.checkout import copy_working_tree
 
 
 @dataclass(frozen=True)
@@ -64,17 +64,7 @@ def another_checkout(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str]
 
 def copy_checkout(root: Path) -> Clone:
     """Copy the working tree to ``root``, commit it there, register a stack."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        if (PROJECT / name).is_file():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(PROJECT / name, root / name)
+    copy_working_tree(root)
     kept = {
         name: value
         for name, value in os.environ.items()
