@@ -9,6 +9,7 @@ Writes JSON, and prints what each run said.
 """
 
 import argparse
+import json
 import shutil
 import time
 from collections import defaultdict
@@ -34,6 +35,7 @@ NAME = "scenario"
 SAID = ("taken in", "refused", "decision", "outcome", "commit")
 PHOTOS_OF_OLD = 2
 """So many photographs at most are taken of somebody old."""
+COMPARED = ("hole_psnr", "lpips_vgg", "identity_dlib")
 
 
 @dataclass(frozen=True)
@@ -88,11 +90,29 @@ def retrain(checkout: Checkout, config: dict[str, Any]) -> dict[str, Any]:
     """Run the pipeline once, and return what it said, its seconds, and what is champion then."""
     path = checkout.root / "configs" / f"{NAME}.yaml"
     path.write_text(yaml.safe_dump({"parameters": config}, sort_keys=False), encoding="utf-8")
+    figures = checkout.root / "outputs" / f"{NAME}-retraining" / "metrics.json"
+    figures.unlink(missing_ok=True)  # what is there afterwards is of this run
     text, seconds, cpu = checkout.run("zenml", "pipeline", "run", "retraining", "-c", f"configs/{NAME}.yaml")
     said = {word: line[len(word) :].strip() for line in text.splitlines() for word in SAID if line.startswith(word)}
     for word, line in said.items():
         print(f"  {word:10} {line}", flush=True)
-    return {"said": said, "seconds": round(seconds), "cpu_seconds": round(cpu)}
+    compared = gains(json.loads(figures.read_text(encoding="utf-8"))) if figures.exists() else []
+    for row in compared:
+        interval = "" if row["low"] is None else f" ({row['low']:+.2f} to {row['high']:+.2f})"
+        beside = f"{row['face_set']}, {row['metric']} over {row['method']} {row['other']}"
+        print(f"  {beside}: {row['gain']:+.3f}{interval}, {row['identities']} people", flush=True)
+    return {"said": said, "seconds": round(seconds), "cpu_seconds": round(cpu), "compared": compared}
+
+
+def gains(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The gains over other models, means over levels, of what a retraining published."""
+    told = ("method", "other", "face_set", "identities", "left_out", "obstacle")
+    return [
+        {name: beside[name] for name in told} | row
+        for beside in metrics.get("comparisons", ())
+        for row in beside["rows"]
+        if row["level"] is None and row["metric"] in COMPARED
+    ]
 
 
 def score(checkout: Checkout, truth: Mapping[str, Any], old: Mapping[str, str]) -> dict[str, Any]:

@@ -8,6 +8,9 @@ import mlflow
 import pytest
 import yaml
 
+from facerecon.synthetic.clips import write_clips
+from facerecon.weights import weights_path
+
 pytestmark = pytest.mark.slow
 
 AUTHOR = ("-c", "user.name=test", "-c", "user.email=test@example.com")
@@ -113,3 +116,26 @@ def test_an_older_commit_gives_its_figures_again(versions, tmp_path):
         succeed(clone, "git", "checkout", "-q", "-")
         succeed(clone, "dvc", "checkout", "--force")
     assert published(outputs) == second
+
+
+def test_a_clip_that_comes_in_leaves_the_stage_up_to_date_and_the_recorded_difference_empty(versions):
+    clone, (_, second), _ = versions
+    face = {"guest": sorted((clone.root / "data/few").rglob("*.jpg"))[:1]}
+    write_clips(clone.root / "inbox", face, weights_path("face_landmarker"), "day", seed=3, workers=1)
+    (clone.root / "inbox/truth.json").unlink()
+    content = yaml.safe_load((clone.root / "configs/few.yaml").read_text())
+    content["parameters"]["retraining"] = {
+        "inbox": {"settle": 0},
+        "collect": {"min_quality": 0.2, "footage": {"same_person": "clip", "workers": 1}},
+    }
+    (clone.root / "configs/few_retraining.yaml").write_text(yaml.safe_dump(content))
+    commit(clone, "a config for retraining")
+    said = succeed(clone, "zenml", "pipeline", "run", "retraining", "-c", "configs/few_retraining.yaml")
+    assert "1 clip (day-000.mp4)" in said
+    client = mlflow.MlflowClient(clone.tracking_uri)
+    experiment = client.get_experiment_by_name("facerecon")
+    tags = client.search_runs([experiment.experiment_id])[0].data.tags
+    assert tags["retraining_decision"].startswith("no")
+    assert tags["git_diff_digest"] == "clean"
+    assert "Data and pipelines are up to date." in succeed(clone, "dvc", "repro")
+    assert published(clone.root / "outputs/few") == second
