@@ -4,12 +4,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from benchmarks import scenario
 from benchmarks.scenario import cast_of, score
 from facerecon.data.collected.archive import KeptFace, KeptTrack
 from facerecon.data.collected.ledger import ClipRow, Ledger, Person, encoded
+from facerecon.evaluation.comparison import Compared, Comparison
 
 PHOTOS = {f"p{number}": [Path(f"{number}-{photo}.jpg") for photo in range(1 + number % 5)] for number in range(200)}
 
@@ -59,7 +61,26 @@ def test_people_in_two_splits_are_leaks_whoever_they_are_taken_for(
     assert found == {
         **{"appearances": 6, "tracks": 4, "tracks_of_nobody": 1, "tracks_left_out": 1, "people_seen": 2},
         **{"people_seen_again": 2, "of_them_joined": 1, "keys": 3, "keys_of_several_people": 0},
-        **{"people_in_photographs_too": 1, "leaks": 1},
+        **{"people_in_photographs_too": 1, "leaks": 1, "leaked_keys": ["k2"]},
     }
     # b is in train by photographs: that leaks, too
     assert score(SimpleNamespace(root=tmp_path), truth, old={"b": "train"})["leaks"] == 2  # type: ignore[arg-type]
+
+
+def test_gains_are_measured_without_people_who_are_in_training_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {"f1": "collected:k1", "f2": "collected:k2", "f3": "folder:Ada"}
+    faces = SimpleNamespace(faces=pd.DataFrame({"face": list(names), "identity": list(names.values())}))
+    made = {"evaluate/evaluation": "an evaluation", "freeze_sets/divided": faces}
+    asked = {}
+
+    def compared(evaluation, face_set, method, other, people, kept) -> Comparison:
+        asked.update(evaluation=evaluation, face_set=face_set, people=people, kept=kept)
+        row = {"metric": "hole_psnr", "case": "brush", "ours": 21.0, "theirs": 20.0, "gain": 1.0}
+        rows = tuple(Compared(level=level, low=0.5, high=1.5, **row) for level in (1, None))
+        return Comparison(method=method, other=other, face_set=face_set, identities=2, rows=rows)
+
+    monkeypatch.setattr(scenario, "_made", lambda checkout, output, materializer: made[output])
+    monkeypatch.setattr(scenario, "compare", compared)
+    (row,) = scenario.gains_without(SimpleNamespace(), ["k2"])  # type: ignore[arg-type]
+    assert asked == {"evaluation": "an evaluation", "face_set": "test_new", "people": names, "kept": ["f1", "f3"]}
+    assert (row["gain"], row["level"], row["identities"]) == (1.0, None, 2)
