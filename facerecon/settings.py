@@ -69,7 +69,8 @@ def _is_settings(value: Any) -> bool:
 
 def _siblings(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     """The keys that may stand where ``location`` points below ``model``, from the settings' own declarations."""
-    for part in location[:-1]:
+    parts = iter(location[:-1])
+    for part in parts:
         if isinstance(part, int):
             continue  # of a list, whose items are of one kind
         annotation = model.model_fields[part].annotation
@@ -77,6 +78,8 @@ def _siblings(model: type[BaseModel], location: tuple[int | str, ...]) -> list[s
         if len(kinds) != 1:
             break
         model = kinds[0]
+        if get_origin(annotation) is dict:
+            next(parts, None)  # a name of the mapping, whose values are of one kind
     return list(model.model_fields)
 
 
