@@ -17,7 +17,8 @@ export GX_ANALYTICS_ENABLED = false
 export GRADIO_ANALYTICS_ENABLED = False
 
 .DEFAULT_GOAL := help
-.PHONY: help install weights stack sample demo smoke ui test test-all lint format lock bench scenario gpu-kit clean
+.PHONY: help install weights stack sample demo smoke ui test test-all lint format lock bench scenario gpu-kit clean \
+        install-infra services services-down
 
 help:  ## show this help
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -59,6 +60,18 @@ smoke: weights stack  ## run every part of the pipeline at the smallest size, on
 ui:  ## start MLflow's and ZenML's web pages
 	@$(BIN)/facerecon ui
 
+# on top of the default environment, which it leaves as it is
+install-infra: .venv/.infra  ## add what servers and clusters need to .venv, from infra/requirements.lock
+.venv/.infra: infra/requirements.lock $(STAMP)
+	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --require-hashes --requirement infra/requirements.lock
+	@touch $@
+
+services: install-infra  ## start PostgreSQL, S3, MLflow, MariaDB and ZenML here, for `facerecon stack services`; FIRST_PORT=45000
+	@$(BIN)/python -m infra.services up $(if $(FIRST_PORT),--first-port $(FIRST_PORT))
+
+services-down: install-infra  ## end these servers; what they hold is kept
+	@$(BIN)/python -m infra.services down
+
 test: install  ## run the quick tests
 	$(PYTEST) -m "not slow"
 
@@ -75,9 +88,14 @@ format: install  ## put the code into its format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: install  ## resolve pyproject.toml into requirements.lock anew
-	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-annotate \
-		--custom-compile-command "make lock" --output-file requirements.lock --quiet
+# one resolution: what servers and clusters need comes on top of the first, and must agree with it
+COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-annotate \
+           --custom-compile-command "make lock" --quiet
+lock: install  ## resolve pyproject.toml into requirements.lock and infra/requirements.lock anew
+	$(COMPILE) --extra dev --extra infra --output-file infra/requirements.lock
+	sed -n 's/^\([^ ]*==[^ ]*\).*/\1/p' infra/requirements.lock > infra/.constraints
+	$(COMPILE) --extra dev --constraint infra/.constraints --output-file requirements.lock
+	rm infra/.constraints
 
 # the short form goes through everything once and says little; its figures do not replace those that are kept
 SHORT := outputs/benchmarks
@@ -127,5 +145,6 @@ scenario: weights  ## retrain on rendered footage from end to end, in a checkout
 gpu-kit: weights  ## pack .gpu/, with which a bare machine with a GPU is measured: python -m benchmarks.gpu
 	$(BIN)/python -m benchmarks.gpu.build $(if $(wildcard $(PHOTOS)),--photos $(PHOTOS) --source lfw)
 
-clean:  ## remove what runs left: crops, checkpoints, runs, outputs (not data, not .venv)
+clean:  ## remove what runs left: crops, checkpoints, runs, outputs, the services' data (not data, not .venv)
+	@test ! -d .facerecon/services || $(BIN)/python -m infra.services down
 	rm -rf .facerecon outputs

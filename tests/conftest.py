@@ -1,7 +1,9 @@
 """What many tests share: folders of their own instead of the clone's, drawn faces, and the same faces cut out."""
 
+import importlib.util
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from facerecon.data.manifest import Manifest
 from facerecon.data.settings import DataSettings
 from facerecon.synthetic import write_dataset
 from facerecon.weights import weights_path
+from infra.services.supervisor import is_taken
 
 # a loaded machine is no failure; all else is as Hypothesis has it, which differs in CI
 settings.register_profile("facerecon", deadline=None)
@@ -38,6 +41,35 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole pipelines first: they take longest, and begun last they would keep one process busy alone."""
     items.sort(key=lambda item: "pipelines" not in item.path.parts)
+
+
+@pytest.fixture(scope="session")
+def infra() -> None:
+    """What the servers of ``infra/services`` need is installed; else tests skip, or fail if FACERECON_INFRA is set."""
+    programs = [name for name in ("initdb", "mariadbd", "unshare", "weed") if not _is_installed(name)]
+    modules = [name for name in ("flask_wtf", "psycopg2") if importlib.util.find_spec(name) is None]
+    if not (programs or modules):
+        return
+    said = f"{', '.join(programs + modules)} not installed: see docs/infra.md"
+    if os.environ.get("FACERECON_INFRA"):
+        pytest.fail(said)
+    pytest.skip(said)
+
+
+def _is_installed(program: str) -> bool:
+    folders = [*Path("/usr/lib/postgresql").glob("*/bin"), Path("/usr/sbin"), Path(sys.executable).parent]
+    places = [*map(str, folders), os.environ["PATH"]]
+    return shutil.which(program, path=os.pathsep.join(places)) is not None
+
+
+@pytest.fixture(scope="session")
+def first_port(worker_id: str) -> int:
+    """The first of eight ports that no other test process uses and that are free now, as those 10,000 above are."""
+    begin = 30_000 + 100 * int(worker_id.removeprefix("gw") if worker_id.startswith("gw") else 99)
+    for first in range(begin, begin + 100, 10):
+        if not any(is_taken(port + more) for port in range(first, first + 8) for more in (0, 10_000)):
+            return first
+    raise AssertionError(f"no free ports from {begin} on")
 
 
 @pytest.fixture(scope="session")
