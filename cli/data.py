@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from facerecon.errors import FaceReconError
+
 if TYPE_CHECKING:
     from ops.forget import Outcome, Survey
 
@@ -34,15 +36,18 @@ def forget(identity: str | None, file: str | None, clip: str | None, reason: str
     if len(chosen) != 1:
         raise click.UsageError("say one of --identity, --file and --clip")
     # imported when they are used: they take seconds
-    import mlflow
-
     from facerecon.data.forget import Target
     from ops.forget import check_reason, survey
     from ops.forget import forget as carry_out
     from ops.running import nothing_running
-    from ops.stack import tracking_uri
+    from ops.stack.tracker import is_local, use_tracker
 
-    mlflow.set_tracking_uri(tracking_uri())
+    if not is_local():
+        raise FaceReconError(
+            "people are forgotten on this machine's own stack only: what lies on servers is not reached; remove "
+            "it there by hand, or run `facerecon stack` first for what lies here"
+        )
+    use_tracker()
     for tool in ("zenml", "dvc"):
         logging.getLogger(tool).setLevel(logging.WARNING)
     with nothing_running():

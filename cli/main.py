@@ -35,11 +35,16 @@ def weights() -> None:
 
 
 @cli.command()
-def stack() -> None:
-    """Register this clone's ZenML stack and make it the active one."""
-    from ops.stack import register_stack
+@click.argument("name", default="local")
+@click.option("--new-registry", is_flag=True, help="it belongs from now on to the registry that its tracker holds")
+def stack(name: str, new_registry: bool) -> None:
+    """Register a stack of infra/stacks/ with ZenML and make it this clone's active one.
 
-    click.echo(f"active ZenML stack: {register_stack()}")
+    NAME is that of its file; without one it is this machine's own. Safe to repeat: what differs is changed.
+    """
+    from ops.stack.registering import register_stack
+
+    click.echo(f"active ZenML stack: {register_stack(name, new_registry)}")
 
 
 @cli.command()

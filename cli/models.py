@@ -18,7 +18,7 @@ def models(version: str | None) -> None:
     from ops.catalogue import all_versions, lineage
     from ops.promotion import reconcile
 
-    _this_clone()
+    _stack()
     reconcile()
     console = Console(markup=False, highlight=False)
     if version is not None:
@@ -55,7 +55,7 @@ def promote(version: str, reason: str, anchor: bool) -> None:
     """Make VERSION (demo/3, or 3 where there is one model) champion by hand, whatever the gate says."""
     from ops.promotion import anchor_by_hand, promote_by_hand
 
-    _this_clone()
+    _stack()
     if not anchor:
         _tell(promote_by_hand(version, reason))
         return
@@ -71,17 +71,15 @@ def rollback(config: str | None, reason: str) -> None:
     """Give the champion before its place back; CONFIG may be left out where there is one model."""
     from ops.promotion import rollback as roll_back
 
-    _this_clone()
+    _stack()
     _tell(roll_back(config, reason))
 
 
-def _this_clone() -> None:
-    """Commands speak to this clone's tracker, whatever the environment says."""
-    import mlflow
+def _stack() -> None:
+    """Commands speak to the active stack's tracker, whatever MLflow's variables say."""
+    from ops.stack.tracker import use_tracker
 
-    from ops.stack import tracking_uri
-
-    mlflow.set_tracking_uri(tracking_uri())
+    use_tracker()
 
 
 def _tell(move: "Move") -> None:

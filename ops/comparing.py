@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 
-from facerecon.data.learned import Learned, learned_from, marks_of, people_key, unseen
+from facerecon.data.learned import Learned, learned_from, marks_of, unseen
 from facerecon.data.manifest import Manifest
 from facerecon.evaluation.comparison import Comparison, compare
 from facerecon.evaluation.evaluation import Evaluation
 from ops.decisions import learned_of
 from ops.initial_weights import InitialWeights
+from ops.people_key import people_key
 from ops.registry import config_of, connect, registered_name, version_of
 
 

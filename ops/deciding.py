@@ -6,7 +6,7 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from facerecon.data.learned import marks_of, people_key
+from facerecon.data.learned import marks_of
 from facerecon.data.manifest import Manifest
 from facerecon.errors import FaceReconError
 from facerecon.evaluation.probe import Probe
@@ -16,6 +16,7 @@ from facerecon.retraining.settings import COLLECTED, DecisionSettings
 from facerecon.tasks import Cases, get_task
 from ops.decisions import learned_of
 from ops.initial_weights import InitialWeights
+from ops.people_key import people_key
 from ops.registry import CHAMPION, config_of, connect, registered_models, registered_name, version_of, versions_of
 
 DAY = 86_400

@@ -25,7 +25,7 @@ from ops.pipeline import DEFAULT_FILE
 from ops.schedule.cron import Cron
 from ops.schedule.record import records
 from ops.settings_file import read_run_file
-from ops.stack import EXPERIMENT, check_stack, tracking_uri
+from ops.stack.tracker import EXPERIMENT, active_tracker, is_local, local_uri, use_tracker
 
 Outcome = Literal["ok", "note", "bad"]
 
@@ -103,14 +103,17 @@ def _git() -> Finding:
 def _stack() -> Finding:
     from zenml.client import Client
 
-    check_stack()
+    active_tracker()
     return Finding("stack", "ok", Client().active_stack_model.name)
 
 
 def _tracker() -> Finding:
+    if not is_local():
+        uri = use_tracker()
+        return Finding("tracker", "ok", f"{uri} answers, and holds the registry of this stack")
     file = state_folder() / "mlflow.db"
     if not file.is_file():
-        return Finding("tracker", "bad", f"{tracking_uri()} does not exist", "make stack")
+        return Finding("tracker", "bad", f"{local_uri()} does not exist", "make stack")
     with sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=5) as database:
         sound = database.execute("PRAGMA quick_check").fetchone()[0]
         runs = database.execute("SELECT count(*) FROM runs WHERE lifecycle_stage = 'active'").fetchone()[0]

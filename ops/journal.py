@@ -1,6 +1,7 @@
 """The journal of promotions: what is about to be changed in the registry, written down before, and that it was done.
 
-One JSON object a line, only ever appended to and synced. Setting several aliases and tags is no transaction: when a
+One JSON object a line, only ever appended to and synced; of a server's registry it is an object in the stack's shared
+place, written only as what it was read. Setting several aliases and tags is no transaction: when a
 process dies between two of them, the intent in the journal says what is to be completed. MLflow is the truth about what
 is; the journal tells how it came about. A line that cannot be read is passed over, and said to be once.
 """
@@ -17,6 +18,8 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from facerecon.errors import FaceReconError
 from facerecon.files import sha256_bytes
 from facerecon.workspace import state_folder
+from ops.shared.place import ERRORS, shared_place, unreachable
+from ops.shared.s3 import Bucket
 
 Outcome = Literal["done", "undone", "set aside"]
 """``set aside``: it can never be completed."""
@@ -60,9 +63,17 @@ class Entry:
     outcome: Outcome | None
 
 
+NAME = "promotions.jsonl"
+
+
 def journal_path() -> Path:
-    """The journal's file in the state folder."""
-    return state_folder() / "promotions.jsonl"
+    """The journal of this clone's own registry, in the state folder."""
+    return state_folder() / NAME
+
+
+def where() -> str:
+    """Where the journal in use lies: that of a server's registry lies where all machines reach it."""
+    return str(journal_path()) if shared_place() is None else f"{NAME} in the stack's shared place"
 
 
 @dataclass(frozen=True)
@@ -165,6 +176,12 @@ def _move(stored: Any) -> Move | None:
 
 
 def _lines() -> list[bytes]:
+    if (place := shared_place()) is not None:
+        try:
+            found = place.read(NAME)
+        except ERRORS as error:
+            raise unreachable(error) from error
+        return [] if found is None else found.content.split(b"\n")
     try:
         return journal_path().read_bytes().split(b"\n")
     except FileNotFoundError:
@@ -174,6 +191,12 @@ def _lines() -> list[bytes]:
 
 
 def _append(line: dict[str, Any]) -> None:
+    if (place := shared_place()) is not None:
+        try:
+            _append_shared(place, line)
+        except ERRORS as error:
+            raise unreachable(error) from error
+        return
     path = journal_path()
     try:
         _write(path, line)
@@ -188,6 +211,30 @@ def _unusable(error: OSError) -> FaceReconError:
     )
 
 
+def _append_shared(place: Bucket, line: dict[str, Any]) -> None:
+    """Write the whole journal anew with one line more, if it is as it was read.
+
+    Raises:
+        FaceReconError: another machine writes, which only happens where this one's lease has expired.
+    """
+    written = _stamped(line)
+    found = place.read(NAME)
+    before = b"" if found is None else found.content
+    etag = place.create(NAME, written) if found is None else place.replace(NAME, before + written, found.etag)
+    if etag is None:
+        now = place.read(NAME)
+        # an answer may be lost, and the request sent again refused
+        if now is None or now.content != before + written:
+            raise FaceReconError(
+                f"{where()}: another machine is writing to it: nothing more is changed; run the same command again"
+            )
+
+
+def _stamped(line: dict[str, Any]) -> bytes:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return json.dumps(line | {"time": now}, sort_keys=True).encode() + b"\n"
+
+
 def _write(path: Path, line: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as stream:
@@ -195,8 +242,7 @@ def _write(path: Path, line: dict[str, Any]) -> None:
         if stream.seek(0, os.SEEK_END):
             stream.seek(-1, os.SEEK_END)
             torn = b"" if stream.read(1) == b"\n" else b"\n"
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        stream.write(torn + json.dumps(line | {"time": now}, sort_keys=True).encode() + b"\n")
+        stream.write(torn + _stamped(line))
         stream.flush()
         os.fsync(stream.fileno())
     # a file that was just made is only found again after a crash of the machine if its folder was synced too

@@ -15,12 +15,16 @@ from facerecon.workspace import PROJECT
 from ops.faults import clear_faults, stoppable
 from ops.running import running
 from ops.settings_file import RunFile, check_stack_settings, read_run_file
-from ops.stack import EXPERIMENT, check_stack
+from ops.stack.tracker import EXPERIMENT, check_stack
 from ops.zenml_models import start_up
 from ops.zenml_patches import patched
 
 DEFAULT_FILE = PROJECT / "configs" / "demo.yaml"
 """What a run without `-c` uses."""
+
+
+MODES = (ExecutionMode.FAIL_FAST, ExecutionMode.STOP_ON_FAILURE, ExecutionMode.CONTINUE_ON_FAILURE)
+"""Of these the first that the orchestrator knows: all but the first hide the failing step's error behind their own."""
 
 
 class CheckedPipeline(Pipeline):
@@ -36,8 +40,7 @@ class CheckedPipeline(Pipeline):
         settings_of: Callable[[str], type[RunSettings]] = run_settings,
         **options: Any,
     ) -> None:
-        # any other mode hides the failing step's error behind one of its own
-        super().__init__(execution_mode=ExecutionMode.FAIL_FAST, **options)
+        super().__init__(**options)
         self._step_names, self._default_file, self._settings_of = steps, default_file, settings_of
         self._file: tuple[Path, RunFile] | None = None
 
@@ -76,6 +79,11 @@ class CheckedPipeline(Pipeline):
             check_stack_settings(path, file.zenml, Client().active_stack)
         start_up(tracking)
         tracker = MLFlowExperimentTrackerSettings(experiment_name=EXPERIMENT)
-        self.configure(settings={"experiment_tracker": tracker})
+        self.configure(settings={"experiment_tracker": tracker}, execution_mode=_execution_mode())
         with running(), patched(), clear_faults(), stoppable():
             return super().__call__(*args, **kwargs)
+
+
+def _execution_mode() -> ExecutionMode:
+    known = Client().active_stack.orchestrator.supported_execution_modes
+    return next(mode for mode in MODES if mode in known)

@@ -21,7 +21,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, REQUEST_LIMIT_EXCEEDED, TEMPORARILY_UNAVAILABLE, ErrorCode
 
-from facerecon.data.learned import Learned, PeopleKey, marks_of, people_key, unseen
+from facerecon.data.learned import Learned, PeopleKey, marks_of, unseen
 from facerecon.data.manifest import Manifest
 from facerecon.data.settings import licence_text
 from facerecon.errors import FaceReconError
@@ -34,12 +34,14 @@ from facerecon.weights import table
 from ops import journal
 from ops.decisions import decisions_of, keep_decision, keep_learned, learned_by, learned_of, looks_at, record_of
 from ops.journal import Move
+from ops.people_key import people_key
 from ops.registry import (
     ANCHOR,
     CHALLENGER,
     CHAMPION,
     TAG_LENGTH,
     answering,
+    check_lock,
     check_tags,
     check_text,
     check_weights,
@@ -476,7 +478,7 @@ def reconcile() -> None:
 def _complete_pending(client: MlflowClient) -> None:
     """``reconcile`` for who holds the lock. What cannot be read or completed is told of once, and hinders nothing."""
     for line in journal.unreadable():
-        LOG.warning("%s, line %d: no entry of the journal: passed over", journal.journal_path(), line.place)
+        LOG.warning("%s, line %d: no entry of the journal: passed over", journal.where(), line.place)
         journal.set_line_aside(line)
     for entry in journal.entries():
         if entry.outcome is None:
@@ -554,6 +556,7 @@ def _check(move: Move) -> None:
 def _carry_out(client: MlflowClient, move: Move) -> Move:
     """See that a move can be done, write it down, do it, write down that it is done."""
     _check(move)
+    check_lock()
     number = journal.intend(move)
     _apply(client, move)
     journal.conclude(number, "done")
@@ -564,10 +567,13 @@ def _apply(client: MlflowClient, move: Move) -> None:
     """Set tags, then aliases, the champion's last: who sees the champion sees why. Safe to repeat."""
     for number, tags in move.tags.items():
         for key, value in tags.items():
+            check_lock()
             client.set_model_version_tag(move.model, number, key, value)
+    check_lock()
     client.set_registered_model_tag(move.model, "champions", ",".join(map(str, move.champions)))
     for alias, (before, after) in ((CHALLENGER, move.challenger), (ANCHOR, move.anchor), (CHAMPION, move.champion)):
         if after is not None and after != before:
+            check_lock()
             client.set_registered_model_alias(move.model, alias, str(after))
 
 

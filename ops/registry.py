@@ -22,7 +22,9 @@ from facerecon.errors import FaceReconError
 from facerecon.export.result import ExportedModel
 from facerecon.models.trained import TrainedModel, digest_in
 from facerecon.workspace import state_folder
-from ops.stack import tracking_uri
+from ops.shared.lease import Lease, lease
+from ops.shared.place import shared_place
+from ops.stack.tracker import SERVER, check_registry, use_tracker
 
 CHAMPION, CHALLENGER, ANCHOR = "champion", "challenger", "anchor"
 
@@ -44,12 +46,28 @@ def config_of(name: str) -> str:
     return name.removeprefix(PREFIX)
 
 
+_leases: list[Lease] = []
+"""The lease of the lock that this process holds, if the registry is a server's."""
+
+
 @contextmanager
 def registry_lock(wait: bool = True) -> Iterator[bool]:
-    """One promotion at a time in this clone: setting an alias knows no compare-and-set.
+    """One promotion at a time in a registry: setting an alias knows no compare-and-set.
 
-    Yields whether the lock is held: without ``wait`` it is not where somebody else holds it.
+    Yields whether the lock is held: without ``wait`` it is not where somebody else holds it. In this clone's own
+    registry it is a file's; in a server's it is a lease, which expires if its holder's machine dies.
+
+    Raises:
+        FaceReconError: the place of the leases does not answer.
     """
+    if (place := shared_place()) is not None:
+        with lease(place, "registry", wait) as held:
+            _leases.extend([] if held is None else [held])
+            try:
+                yield held is not None
+            finally:
+                _leases.clear()
+        return
     path = state_folder() / "registry.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as stream:
@@ -59,6 +77,12 @@ def registry_lock(wait: bool = True) -> Iterator[bool]:
             yield False
         else:
             yield True
+
+
+def check_lock() -> None:
+    """See that the lock is still held, before something is written; raises as ``Lease.check``."""
+    for held in _leases:
+        held.check()
 
 
 @contextmanager
@@ -105,15 +129,18 @@ def check_tags(owner: str, tags: Mapping[str, str]) -> None:
 
 
 def connect() -> MlflowClient:
-    """A client of the tracker that is set, as in a step, else of this clone's own, as in a command.
+    """A client of the tracker that is set, as in a step, else of the active stack's, as in a command.
 
     Raises:
-        FaceReconError: the tracker is a local database that is not there. MLflow would make an empty one, in which the
-            next model, however bad, would be the first and so the champion.
+        FaceReconError: the tracker is a local database that is not there, or a server with another registry than the
+            stack's. MLflow would begin an empty one, in which the next model, however bad, would be the first and so
+            the champion.
     """
     if not mlflow.is_tracking_uri_set():
-        mlflow.set_tracking_uri(tracking_uri())
+        use_tracker()
     uri = mlflow.get_tracking_uri()
+    if uri.startswith(SERVER):
+        check_registry()
     path = Path(uri.removeprefix("sqlite:///"))
     if uri.startswith("sqlite:///") and not (path.is_file() and path.stat().st_size):
         raise FaceReconError(

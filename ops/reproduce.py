@@ -26,7 +26,7 @@ from ops.initial_weights import SUFFIX, find
 from ops.lineage import dvc_digest
 from ops.registry import weights_file
 from ops.runs import fetch, find_run
-from ops.stack import EXPERIMENT
+from ops.stack.tracker import EXPERIMENT
 
 OF_THE_RUN_ITSELF = (
     "mlflow.",

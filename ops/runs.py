@@ -8,7 +8,7 @@ from mlflow.entities import Run
 
 from facerecon.errors import FaceReconError
 from ops.registry import connect, find_version
-from ops.stack import EXPERIMENT
+from ops.stack.tracker import EXPERIMENT
 
 
 def find_run(text: str) -> Run:

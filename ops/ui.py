@@ -12,7 +12,7 @@ from types import FrameType
 from urllib.parse import quote
 
 from facerecon.errors import FaceReconError
-from ops.stack import EXPERIMENT, tracking_uri
+from ops.stack.tracker import EXPERIMENT, is_local, local_uri, use_tracker
 
 HOST = "127.0.0.1"
 
@@ -29,7 +29,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def mlflow_command(port: int) -> list[str]:
     """What starts MLflow's page."""
     where = ["--host", HOST, "--port", str(port), "--workers", "1"]
-    return ["mlflow", "ui", "--backend-store-uri", tracking_uri(), *where]
+    return ["mlflow", "ui", "--backend-store-uri", local_uri(), *where]
 
 
 def zenml_command(port: int) -> list[str]:
@@ -41,7 +41,7 @@ def mlflow_links(port: int) -> dict[str, str]:
     """Addresses on MLflow's page by what they show: the runs and, where there are two, the last two side by side."""
     from mlflow import MlflowClient
 
-    client = MlflowClient(tracking_uri())
+    client = MlflowClient(local_uri())
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
         return {}
@@ -73,9 +73,13 @@ def skip_sign_up() -> None:
 def serve(mlflow_port: int, zenml_port: int) -> None:
     """Start both and wait until they end or the user interrupts; both end with this process.
 
+    On a stack whose pages servers have, nothing is started: it says where they are.
+
     Raises:
         FaceReconError: one of them ended by itself, as with a port that is taken.
     """
+    if not is_local():
+        return _tell_where()
     pages = {
         "MLflow": (mlflow_command(mlflow_port), mlflow_port),
         "ZenML": (zenml_command(zenml_port), zenml_port),
@@ -107,6 +111,14 @@ def serve(mlflow_port: int, zenml_port: int) -> None:
     finally:
         _ignore_signals()
         _end(list(running.values()))
+
+
+def _tell_where() -> None:
+    """The addresses of the active stack's servers."""
+    from zenml.client import Client
+
+    print(f"MLflow  {use_tracker()}")
+    print(f"ZenML   {Client().zen_store.url}")
 
 
 def _end_once(_number: int, _frame: FrameType | None) -> None:

@@ -17,7 +17,7 @@ from ops.forget.outputs import STAYS, stays
 from ops.forget.record import Survey
 from ops.registry import config_of, connect, registered_models, versions_of
 from ops.runs import all_runs
-from ops.stack import EXPERIMENT, tracking_uri
+from ops.stack.tracker import EXPERIMENT, local_uri
 
 TAG = "forgotten"
 """On runs and versions: the tombstones' groups that hold photos they were made with."""
@@ -112,7 +112,7 @@ def files_of_run(client: MlflowClient, run_id: str, folder: str | None = None) -
 
 def _mlflow() -> MlflowClient | None:
     """A client of the tracker; None where nothing was ever tracked in this clone."""
-    there = (state_folder() / "mlflow.db").is_file() or tracking_uri() != mlflow.get_tracking_uri()
+    there = (state_folder() / "mlflow.db").is_file() or local_uri() != mlflow.get_tracking_uri()
     return connect() if there else None
 
 

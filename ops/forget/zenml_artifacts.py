@@ -9,7 +9,7 @@ import pandas as pd
 from facerecon.data.manifest import SPLITS, Manifest
 from ops.forget.needles import Needles
 from ops.forget.record import Survey
-from ops.stack import stack_name
+from ops.stack.registering import stack_name
 
 WITHOUT_PICTURES = frozenset(
     {

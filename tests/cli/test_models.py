@@ -41,10 +41,10 @@ def registry(tmp_path_factory) -> Path:
     folder.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FACERECON_STATE", str(folder))
-        from ops.stack import EXPERIMENT, create_experiment, tracking_uri
+        from ops.stack.tracker import EXPERIMENT, create_experiment, local_uri
 
         create_experiment()
-        client = MlflowClient(tracking_uri())
+        client = MlflowClient(local_uri())
     client.create_registered_model("facerecon-demo")
     run = client.create_run(client.get_experiment_by_name(EXPERIMENT).experiment_id).info.run_id
     for number in (1, 2, 3):

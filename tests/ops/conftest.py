@@ -45,7 +45,7 @@ def empty_tracker(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FACERECON_STATE", str(folder))
-        from ops.stack import create_experiment
+        from ops.stack.tracker import create_experiment
 
         create_experiment()
     return folder
@@ -62,7 +62,7 @@ def use_copy(template: Path, folder: Path, monkeypatch: pytest.MonkeyPatch):
 
     Files of the template's own runs stay where they are: MLflow remembers in a process where those of a run lie.
     """
-    from ops.stack import EXPERIMENT, tracking_uri
+    from ops.stack.tracker import EXPERIMENT, local_uri
 
     (folder / "mlflow-artifacts").mkdir(parents=True)
     shutil.copy(template / "mlflow.db", folder / "mlflow.db")
@@ -70,7 +70,7 @@ def use_copy(template: Path, folder: Path, monkeypatch: pytest.MonkeyPatch):
         location = ((folder / "mlflow-artifacts").as_uri(), EXPERIMENT)
         database.execute("UPDATE experiments SET artifact_location = ? WHERE name = ?", location)
     monkeypatch.setenv("FACERECON_STATE", str(folder))
-    mlflow.set_tracking_uri(tracking_uri())
+    mlflow.set_tracking_uri(local_uri())
     mlflow.set_experiment(EXPERIMENT)
     yield folder
     while mlflow.active_run():

@@ -13,7 +13,7 @@ import mlflow
 import psutil
 import pytest
 
-from ops.stack import EXPERIMENT, create_experiment
+from ops.stack.tracker import EXPERIMENT, create_experiment
 from ops.ui import mlflow_links, skip_sign_up
 
 SERVE = """

@@ -1,0 +1,22 @@
+"""How a pipeline is run on the orchestrator there is."""
+
+from types import SimpleNamespace
+
+import pytest
+from zenml.enums import ExecutionMode
+from zenml.orchestrators.base_orchestrator import BaseOrchestrator
+from zenml.orchestrators.local.local_orchestrator import LocalOrchestrator
+
+from ops import pipeline
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [(LocalOrchestrator, ExecutionMode.FAIL_FAST), (BaseOrchestrator, ExecutionMode.CONTINUE_ON_FAILURE)],
+)
+def test_it_stops_at_the_first_fault_where_the_orchestrator_can(monkeypatch, kind, mode) -> None:
+    """Kubeflow's knows but one mode, that of the base class, and refuses all others."""
+    modes = kind.supported_execution_modes.fget(None)
+    stack = SimpleNamespace(orchestrator=SimpleNamespace(supported_execution_modes=modes))
+    monkeypatch.setattr(pipeline, "Client", lambda: SimpleNamespace(active_stack=stack))
+    assert pipeline._execution_mode() is mode

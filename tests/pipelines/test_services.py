@@ -1,0 +1,301 @@
+"""The same pipeline with only the stack changed: on PostgreSQL, S3, MLflow, MariaDB and ZenML's servers."""
+
+import itertools
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+from ops.stack.files import read_variables
+
+RUN = ("zenml", "pipeline", "run", "training", "-c", "configs/ci.yaml")
+SECRETS = ("FACERECON_MLFLOW_PASSWORD", "FACERECON_S3_SECRET", "FACERECON_ZENML_API_KEY")
+SERVERS = ("PostgreSQL", "MariaDB", "SeaweedFS", "MLflow", "ZenML")
+
+
+def succeed(clone, *command: str, **changed: str) -> str:
+    done = clone.run(*command, **changed)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    return done.stdout + done.stderr
+
+
+def refused(clone, *command: str, **changed: str) -> str:
+    """The one line that a command ends with."""
+    done = clone.run(*command, **changed)
+    assert done.returncode == 1, (done.stdout + done.stderr)[-3000:]
+    assert "Traceback" not in done.stdout + done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("Error: ")
+    return last
+
+
+def set_seed(clone, seed: int) -> None:
+    content = yaml.safe_load((clone.root / "configs/ci.yaml").read_text())
+    content["parameters"]["seed"] = seed
+    (clone.root / "configs/ci.yaml").write_text(yaml.safe_dump(content))
+
+
+@pytest.fixture(scope="module")
+def served(infra, clone, another_checkout, first_port) -> Iterator:
+    """A checkout whose servers run, and what `up` said. Ended, they leave no process, port or socket."""
+    made = another_checkout("served")
+    shutil.copytree(clone.root / "data" / "ci", made.root / "data" / "ci")
+    said = succeed(made, "python", "-m", "infra.services", "up", "--first-port", str(first_port))
+    try:
+        yield made, said
+    finally:
+        pids = [json.loads(file.read_text())["pid"] for file in folder(made).glob("*.pid")]
+        ended = succeed(made, "python", "-m", "infra.services", "down")
+        assert all(name in ended for name in SERVERS)
+        assert not [pid for pid in pids if psutil.pid_exists(pid)]
+        assert not list(Path("/tmp").glob(f"seaweedfs-*{str(first_port)[-4:-1]}?.sock"))
+
+
+@pytest.fixture(scope="module")
+def trained(served):
+    """The stack is registered, and one model was trained on it."""
+    made, _ = served
+    assert "active ZenML stack: facerecon-services" in succeed(made, "facerecon", "stack", "services")
+    return made, succeed(made, *RUN)
+
+
+def folder(clone) -> Path:
+    return clone.root / ".facerecon" / "services"
+
+
+def variables(clone) -> dict[str, str]:
+    return read_variables(folder(clone) / "environment") | read_variables(folder(clone) / "servers")
+
+
+def query(clone, statement: str) -> list[tuple]:
+    """Rows of MLflow's database."""
+    import psycopg2
+
+    known = variables(clone)
+    port = int(known["FIRST_PORT"]) + 3
+    with (
+        psycopg2.connect(
+            host="127.0.0.1", port=port, user="facerecon", password=known["POSTGRES_PASSWORD"], dbname="mlflow"
+        ) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(statement)
+        return cursor.fetchall()
+
+
+def s3(clone, **changed: str):
+    import boto3
+
+    known = variables(clone) | changed
+    return boto3.client(
+        "s3",
+        endpoint_url=known["FACERECON_S3_URL"],
+        aws_access_key_id=known["FACERECON_S3_KEY"],
+        aws_secret_access_key=known["FACERECON_S3_SECRET"],
+        region_name="us-east-1",
+    )
+
+
+def keys(clone, bucket: str) -> list[str]:
+    pages = s3(clone).get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+
+
+def champion(clone) -> int:
+    (row,) = query(clone, "SELECT version FROM registered_model_aliases WHERE alias = 'champion'")
+    return int(row[0])
+
+
+def journal(clone) -> list[dict]:
+    content = s3(clone).get_object(Bucket="state", Key="promotions.jsonl")["Body"].read()
+    return [json.loads(line) for line in content.splitlines()]
+
+
+def test_all_five_answer_and_say_where(served, first_port: int) -> None:
+    made, said = served
+    for name in SERVERS:
+        assert re.search(rf"^{name} .*127\.0\.0\.1:{first_port // 10}", said, re.MULTILINE), name
+    again = succeed(made, "python", "-m", "infra.services", "up")
+    assert said.splitlines()[-6:] == again.splitlines()[-6:]
+    assert all(
+        oct(file.stat().st_mode)[-3:] == "600" for file in (folder(made) / "environment", folder(made) / "servers")
+    )
+
+
+def test_a_port_that_is_taken_is_one_line_and_nothing_is_started(served, another_checkout, first_port: int) -> None:
+    other = another_checkout("busy")
+    line = refused(other, "python", "-m", "infra.services", "up", "--first-port", str(first_port))
+    assert "of PostgreSQL is taken by another program" in line
+    assert not list(folder(other).glob("*.pid"))
+
+
+def test_with_only_the_stack_changed_it_trains_and_promotes(trained) -> None:
+    made, said = trained
+    assert "Version 1 is champion" in said or "champion" in said
+    assert champion(made) == 1
+    assert any(key.endswith("model.onnx") for key in keys(made, "mlflow"))
+    assert any(key.endswith("model.safetensors") for key in keys(made, "zenml"))
+    assert [line["kind"] for line in journal(made)] == ["intent", "done"]
+    # nothing went where the local stack keeps it
+    assert not (made.root / ".facerecon/promotions.jsonl").exists()
+    assert not (made.root / ".facerecon/people.key").exists()
+
+
+def test_a_wrong_key_is_refused(trained) -> None:
+    import botocore.exceptions
+
+    made, _ = trained
+    with pytest.raises(botocore.exceptions.ClientError, match="SignatureDoesNotMatch"):
+        s3(made, FACERECON_S3_SECRET="wrong").list_buckets()
+    for name, who in (
+        ("FACERECON_S3_SECRET", "the S3 server of s3://state refuses"),
+        ("FACERECON_MLFLOW_PASSWORD", "the MLflow server at .* refuses"),
+        ("FACERECON_ZENML_API_KEY", "the ZenML server at .* refuses"),
+    ):
+        assert re.search(who, refused(made, "facerecon", "stack", "services", **{name: "wrong"})), name
+    # and what was registered is as it was
+    assert "ci/1" in succeed(made, "facerecon", "models")
+
+
+def test_no_secret_lies_in_the_tree_or_in_a_registered_configuration(trained) -> None:
+    made, _ = trained
+    secrets = [variables(made)[name].encode() for name in SECRETS]
+    for path in made.root.rglob("*"):
+        if path.is_file() and folder(made) not in path.parents:
+            content = path.read_bytes()
+            assert not any(secret in content for secret in secrets), path
+    shown = succeed(made, "zenml", "stack", "describe", "facerecon-services", "--output", "json")
+    for kind in ("artifact-store", "experiment-tracker", "orchestrator"):
+        shown += succeed(made, "zenml", kind, "describe", "facerecon-services", "--output", "json")
+    assert "facerecon-services.artifact_store_secret" in shown
+    assert not any(secret.decode() in shown for secret in secrets)
+
+
+def test_commands_speak_to_the_stacks_servers(trained) -> None:
+    made, _ = trained
+    assert "ci/1" in succeed(made, "facerecon", "models")
+    report = Path(succeed(made, "facerecon", "report", "ci@champion").strip().splitlines()[-1])
+    assert report.is_file()
+    assert re.search(r"MLflow +http://127", succeed(made, "facerecon", "ui"))
+    assert "holds the registry of this stack" in " ".join(made.run("facerecon", "doctor").stdout.split())
+
+
+@pytest.fixture(scope="module")
+def two_versions(trained):
+    made, _ = trained
+    set_seed(made, 1)
+    succeed(made, *RUN)
+    return made
+
+
+def test_it_is_promoted_by_hand_and_rolled_back(two_versions) -> None:
+    made = two_versions
+    before = champion(made)
+    other = 3 - before
+    succeed(made, "facerecon", "promote", f"ci/{other}", "--reason", "a test")
+    assert champion(made) == other
+    succeed(made, "facerecon", "rollback", "ci", "--reason", "a test")
+    assert champion(made) == before
+
+
+def test_two_who_promote_at_once_end_in_one_order(two_versions, tmp_path: Path) -> None:
+    """With state folders of their own, as on two machines."""
+    made = two_versions
+    first, second = champion(made), 3 - champion(made)
+    succeed(made, "facerecon", "promote", f"ci/{second}", "--reason", "so that both have to change something")
+    moves = len(journal(made)) // 2
+    running = []
+    for number, version in enumerate((first, second) * 2):
+        state = {"FACERECON_STATE": str(tmp_path / str(number))} | {
+            name: value for name, value in variables(made).items() if name.startswith("FACERECON_")
+        }
+        succeed(made, "facerecon", "stack", "services", **state)
+        command = ["facerecon", "promote", f"ci/{version}", "--reason", f"promoter {number}"]
+        program = Path(sys.executable).parent / command[0]
+        running.append(
+            subprocess.Popen(
+                [str(program) if program.exists() else command[0], *command[1:]],
+                cwd=made.root,
+                env=made.environment | state,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+    ends = [(process.communicate()[1], process.returncode) for process in running]
+    lines = journal(made)[2 * moves :]
+    promoted = [number for number, (_, status) in enumerate(ends) if status == 0]
+    assert promoted
+    # who came second to the same end is told so
+    assert all("is the champion of ci already" in said for said, status in ends if status)
+    intents, outcomes = [line for line in lines if line["kind"] == "intent"], [line["kind"] for line in lines]
+    assert outcomes == ["intent", "done"] * len(promoted)
+    assert sorted(move["move"]["reason"] for move in intents) == [f"promoter {number}" for number in promoted]
+    # each began where the one before had ended
+    ways = [move["move"]["champion"] for move in intents]
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(ways))
+    assert champion(made) == ways[-1][1]
+
+
+def test_another_registry_and_an_empty_one_are_refused(two_versions) -> None:
+    import mlflow
+
+    made = two_versions
+    known = variables(made)
+    login = {"MLFLOW_TRACKING_USERNAME": known["FACERECON_MLFLOW_USER"]}
+    login |= {"MLFLOW_TRACKING_PASSWORD": known["FACERECON_MLFLOW_PASSWORD"]}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in login.items():
+            patch.setenv(name, value)
+        client = mlflow.MlflowClient(known["FACERECON_MLFLOW_URL"])
+        experiment = client.get_experiment_by_name("facerecon")
+        own = experiment.tags["facerecon.registry"]
+        client.set_experiment_tag(experiment.experiment_id, "facerecon.registry", "0123456789abcdef")
+        for command in (("facerecon", "models"), RUN, ("facerecon", "stack", "services")):
+            assert f"holds the registry 01234567, and this stack belongs to {own[:8]}" in refused(made, *command)
+        client.set_experiment_tag(experiment.experiment_id, "facerecon.registry", own)
+        client.rename_experiment(experiment.experiment_id, "elsewhere")
+        for command in (("facerecon", "models"), RUN, ("facerecon", "stack", "services")):
+            assert "holds no registry of this project, and this stack belongs to" in refused(made, *command)
+        client.rename_experiment(experiment.experiment_id, "facerecon")
+    assert "ci/2" in succeed(made, "facerecon", "models")
+
+
+@pytest.mark.slow
+def test_a_server_that_dies_during_a_run_is_one_line_and_the_same_command_then_finishes(two_versions) -> None:
+    made = two_versions
+    for name in ("MLflow", "SeaweedFS", "ZenML"):
+        set_seed(made, 2 + SERVERS.index(name))
+        program = Path(sys.executable).parent / RUN[0]
+        running = subprocess.Popen(
+            [str(program) if program.exists() else RUN[0], *RUN[1:]],
+            cwd=made.root,
+            env=made.environment | {"PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert running.stdout is not None
+        said = []
+        for line in running.stdout:
+            said.append(line)
+            if "train" in line and "has started" in line:
+                time.sleep(1)
+                pid = json.loads((folder(made) / f"{name.lower()}.pid").read_text())["pid"]
+                family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+                for process in family:
+                    process.send_signal(signal.SIGKILL)
+        assert running.wait(300) == 1, name
+        assert said[-1].startswith("Error: "), (name, said[-30:])
+        assert "Traceback" not in "".join(said), name
+        succeed(made, "python", "-m", "infra.services", "up")
+        succeed(made, *RUN)
