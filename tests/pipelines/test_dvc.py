@@ -126,16 +126,22 @@ def test_a_clip_that_comes_in_leaves_the_stage_up_to_date_and_the_recorded_diffe
     content = yaml.safe_load((clone.root / "configs/few.yaml").read_text())
     content["parameters"]["retraining"] = {
         "inbox": {"settle": 0},
-        "collect": {"min_quality": 0.2, "footage": {"same_person": "clip", "workers": 1}},
+        "collect": {
+            "min_quality": 0.2,
+            "footage": {"same_person": "clip", "workers": 1},
+            "splits": {"train": 1, "val": 0, "gate": 0, "test": 0},
+        },
+        "decision": {"force": True},
     }
     (clone.root / "configs/few_retraining.yaml").write_text(yaml.safe_dump(content))
     commit(clone, "a config for retraining")
+    succeed(clone, "facerecon", "stack")  # the run with state of its own made another one this checkout's
     said = succeed(clone, "zenml", "pipeline", "run", "retraining", "-c", "configs/few_retraining.yaml")
     assert "1 clip (day-000.mp4)" in said
     client = mlflow.MlflowClient(clone.tracking_uri)
     experiment = client.get_experiment_by_name("facerecon")
     tags = client.search_runs([experiment.experiment_id])[0].data.tags
-    assert tags["retraining_decision"].startswith("no")
+    assert tags["retraining_decision"].startswith("retrain: forced")
     assert tags["git_diff_digest"] == "clean"
     assert "Data and pipelines are up to date." in succeed(clone, "dvc", "repro")
     assert published(clone.root / "outputs/few") == second

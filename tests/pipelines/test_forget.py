@@ -130,11 +130,9 @@ def test_no_picture_of_the_run_is_left(forgetful_clone):
 
 def test_it_tells_of_models_and_of_what_lies_in_remotes(forgetful_clone, forgotten):
     people, _, _, said = forgotten
-    assert (
-        f"people/1, challenger, champion: trained on {people[0].photos} photos of this person: retrain or delete it"
-        in said[0]
-    )
-    assert f"people/1, challenger, champion: not trained on this person; {people[1].photos} photos in gate" in said[1]
+    version = "people/1, anchor, challenger, champion"
+    assert f"{version}: trained on {people[0].photos} photos of this person: retrain or delete it" in said[0]
+    assert f"{version}: not trained on this person; {people[1].photos} photos in gate" in said[1]
     for text in said:
         assert "remote backup (" in text
         assert "cannot be checked out any more" in text
