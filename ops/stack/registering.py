@@ -14,13 +14,14 @@ from zenml.config.global_config import GlobalConfiguration
 from zenml.enums import StackComponentType
 from zenml.exceptions import EntityExistsError, ZenMLBaseException
 from zenml.login.credentials_store import get_credentials_store
+from zenml.stack.utils import validate_stack_component_config
 from zenml.zen_stores.rest_zen_store import RestZenStoreConfiguration
 
 from facerecon.data.learned import LENGTH
 from facerecon.errors import FaceReconError
 from facerecon.workspace import PROJECT, clone_id, state_folder
 from ops.people_key import VARIABLE, read_key, secret_name
-from ops.stack.files import API_KEY, LOCAL, Stack, read_stack
+from ops.stack.files import API_KEY, LOCAL, Component, Stack, read_stack
 from ops.stack.probes import probe_s3, probe_tracker
 from ops.stack.tracker import REGISTRY, SHARED, choose, create_experiment, mismatch, registry_of
 
@@ -53,6 +54,7 @@ def register_stack(name: str = LOCAL, new_registry: bool = False) -> str:
         client = Client()
         client.activate_root(PROJECT)
         called = stack_name(name)
+        _check_components(called, stack)
         if name == LOCAL:
             (state_folder() / "artifacts").mkdir(parents=True, exist_ok=True)
         wanted, found = _registry(client, called), registry_of(tracker)
@@ -66,14 +68,8 @@ def register_stack(name: str = LOCAL, new_registry: bool = False) -> str:
             _keep_secrets(client, called, stack)
         if stack.shared is not None:
             _keep_people_key(client, registry)
-        made = {}
-        for kind in stack.components:
-            try:
-                made[StackComponentType(kind)] = _component(client, called, StackComponentType(kind), stack, labels)
-            except (ValueError, ZenMLBaseException) as error:
-                said = " ".join(str(error).split())[:300]
-                where = f"infra/stacks/{name}.yaml: components.{kind}"
-                raise FaceReconError(f"{where}: ZenML does not accept it: {said}") from error
+        kinds = map(StackComponentType, stack.components)
+        made = {kind: _component(client, called, kind, stack, labels) for kind in kinds}
         existing = client.list_stacks(name=called).items
         if existing:
             client.update_stack(existing[0].id, component_updates={kind: [each] for kind, each in made.items()})
@@ -127,6 +123,32 @@ def _store_of(stack: Stack) -> Iterator[None]:
         raise
 
 
+def _check_components(called: str, stack: Stack) -> None:
+    """See that ZenML knows all kinds, flavors and keys of a stack, before the first is registered.
+
+    Raises:
+        FaceReconError: it does not.
+    """
+    for name, component in stack.components.items():
+        where = f"infra/stacks/{stack.name}.yaml: components.{name}"
+        try:
+            kind = StackComponentType(name)
+        except ValueError as error:
+            kinds = ", ".join(known.value for known in StackComponentType)
+            raise FaceReconError(f"{where}: no such kind; allowed here: {kinds}") from error
+        try:
+            validate_stack_component_config(_configuration(called, kind, component), component.flavor, kind)
+        except (KeyError, ValueError, ImportError) as error:
+            said = " ".join(str(error).split())[:300]
+            raise FaceReconError(f"{where}: ZenML does not accept it: {said}") from error
+
+
+def _configuration(called: str, kind: StackComponentType, component: Component) -> dict[str, Any]:
+    """What ZenML is told of a component: secrets by reference to its secret store."""
+    references = {key: f"{{{{{called}.{kind.value}_{key}}}}}" for key in component.secrets}
+    return component.configuration | references
+
+
 def _registry(client: Client, called: str) -> str | None:
     """The registry that a registered stack belongs to; None where it belongs to none yet."""
     found = client.list_stack_components(name=called, type=StackComponentType.EXPERIMENT_TRACKER).items
@@ -168,7 +190,7 @@ def _component(client: Client, called: str, kind: StackComponentType, stack: Sta
         FaceReconError: one of another flavor is registered under its name.
     """
     wanted = stack.components[kind.value]
-    configuration = wanted.configuration | {key: f"{{{{{called}.{kind.value}_{key}}}}}" for key in wanted.secrets}
+    configuration = _configuration(called, kind, wanted)
     told = labels if kind is StackComponentType.EXPERIMENT_TRACKER else None
     existing = client.list_stack_components(name=called, type=kind).items
     if not existing:
