@@ -21,7 +21,7 @@ from facerecon.data.learned import LENGTH
 from facerecon.errors import FaceReconError
 from facerecon.workspace import PROJECT, clone_id, state_folder
 from ops.people_key import VARIABLE, read_key, secret_name
-from ops.stack.files import API_KEY, LOCAL, Component, Stack, read_stack
+from ops.stack.files import API_KEY, LOCAL, Stack, read_stack
 from ops.stack.probes import probe_s3, probe_tracker
 from ops.stack.tracker import REGISTRY, SHARED, choose, create_experiment, mismatch, registry_of
 
@@ -54,7 +54,7 @@ def register_stack(name: str = LOCAL, new_registry: bool = False) -> str:
         client = Client()
         client.activate_root(PROJECT)
         called = stack_name(name)
-        _check_components(called, stack)
+        _check_components(stack)
         if name == LOCAL:
             (state_folder() / "artifacts").mkdir(parents=True, exist_ok=True)
         wanted, found = _registry(client, called), registry_of(tracker)
@@ -123,7 +123,7 @@ def _store_of(stack: Stack) -> Iterator[None]:
         raise
 
 
-def _check_components(called: str, stack: Stack) -> None:
+def _check_components(stack: Stack) -> None:
     """See that ZenML knows all kinds, flavors and keys of a stack, before the first is registered.
 
     Raises:
@@ -137,16 +137,12 @@ def _check_components(called: str, stack: Stack) -> None:
             kinds = ", ".join(known.value for known in StackComponentType)
             raise FaceReconError(f"{where}: no such kind; allowed here: {kinds}") from error
         try:
-            validate_stack_component_config(_configuration(called, kind, component), component.flavor, kind)
+            # ZenML looks references up, and these secrets are not kept yet
+            filled = component.configuration | dict.fromkeys(component.secrets, "a secret")
+            validate_stack_component_config(filled, component.flavor, kind)
         except (KeyError, ValueError, ImportError) as error:
             said = " ".join(str(error).split())[:300]
             raise FaceReconError(f"{where}: ZenML does not accept it: {said}") from error
-
-
-def _configuration(called: str, kind: StackComponentType, component: Component) -> dict[str, Any]:
-    """What ZenML is told of a component: secrets by reference to its secret store."""
-    references = {key: f"{{{{{called}.{kind.value}_{key}}}}}" for key in component.secrets}
-    return component.configuration | references
 
 
 def _registry(client: Client, called: str) -> str | None:
@@ -190,7 +186,7 @@ def _component(client: Client, called: str, kind: StackComponentType, stack: Sta
         FaceReconError: one of another flavor is registered under its name.
     """
     wanted = stack.components[kind.value]
-    configuration = _configuration(called, kind, wanted)
+    configuration = wanted.configuration | {key: f"{{{{{called}.{kind.value}_{key}}}}}" for key in wanted.secrets}
     told = labels if kind is StackComponentType.EXPERIMENT_TRACKER else None
     existing = client.list_stack_components(name=called, type=kind).items
     if not existing:
