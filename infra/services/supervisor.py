@@ -58,14 +58,15 @@ def stop(name: str) -> bool:
     process = running(name)
     if process is not None:
         family = [process, *_children(process)]
-        with suppress(psutil.NoSuchProcess):
-            # PostgreSQL's fast shutdown: it does not wait for clients to leave
-            process.send_signal(signal.SIGINT if name == "PostgreSQL" else signal.SIGTERM)
-        _, alive = psutil.wait_procs(family, GRACE)
-        for each in alive:
+        # PostgreSQL ends its children itself; SIGINT: without waiting for clients to leave
+        number, told = (signal.SIGINT, [process]) if name == "PostgreSQL" else (signal.SIGTERM, family)
+        for each in told:
+            with suppress(psutil.NoSuchProcess):
+                each.send_signal(number)
+        for each in _left_after(GRACE, family):
             with suppress(psutil.NoSuchProcess):
                 each.kill()
-        psutil.wait_procs(alive, GRACE)
+        _left_after(GRACE, family)
     for pattern in _known(name).get("leaves", ()):
         for path in Path("/").glob(pattern.lstrip("/")):
             path.unlink(missing_ok=True)
@@ -78,9 +79,23 @@ def running(name: str) -> psutil.Process | None:
     known = _known(name)
     with suppress(KeyError, psutil.NoSuchProcess):
         process = psutil.Process(known["pid"])
-        if abs(process.create_time() - known["created"]) < 1 and process.status() != psutil.STATUS_ZOMBIE:
+        if abs(process.create_time() - known["created"]) < 1 and _runs(process):
             return process
     return None
+
+
+def _left_after(seconds: float, processes: Sequence[psutil.Process]) -> list[psutil.Process]:
+    """Those of ``processes`` that have not ended after so many seconds; one that nobody reaps has ended, too."""
+    over = time.monotonic() + seconds
+    while (left := [each for each in processes if _runs(each)]) and time.monotonic() < over:
+        time.sleep(0.1)
+    return left
+
+
+def _runs(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return bool(process.is_running()) and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def log_file(name: str) -> Path:

@@ -55,7 +55,7 @@ def test_it_answers_when_it_is_said_to_and_is_started_once(first_port: int, tmp_
     start([server], said.append)
     assert running("Page") == process
     assert stop("Page")
-    assert not process.is_running()
+    assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE  # nobody reaps it here
     assert not left.exists()
     assert not stop("Page")
     assert running("Page") is None
