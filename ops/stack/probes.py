@@ -72,7 +72,7 @@ def probe_s3(stack: Stack) -> None:
     if created is None or twice is not None:
         raise FaceReconError(
             f"the S3 server of {stack.shared} creates an object twice, so that two machines could hold one lease: "
-            "it must know If-None-Match (AWS S3, MinIO, Ceph, SeaweedFS 3.97 and later do)"
+            "it must know If-None-Match, as SeaweedFS does"
         )
 
 
