@@ -191,7 +191,7 @@ def digest(name: str) -> str:
 
 def table() -> list[dict[str, str | bool]]:
     """A row for each file: name, purpose, licence, package, file in it, sha256 and path here, and if it is present."""
-    folder = _folder()
+    folder = weights_folder()
     return [
         {
             "name": row.name,
@@ -223,7 +223,7 @@ def weights_path(name: str) -> Path:
     if name == "facenet":
         return _facenet_path()
     row = _row(name)
-    path = _folder() / row.file
+    path = weights_folder() / row.file
     if not path.is_file():
         with _locked(path):
             # another process may have fetched it while this one waited
@@ -241,7 +241,8 @@ def _row(name: str) -> Weights:
     return _TABLE[name]
 
 
-def _folder() -> Path:
+def weights_folder() -> Path:
+    """Where the files of pretrained weights lie: see the module."""
     if chosen := os.environ.get("FACERECON_WEIGHTS"):
         return Path(chosen).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "facerecon" / "weights"

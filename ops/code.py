@@ -59,6 +59,17 @@ def code_digest(module: str, *also: str) -> str:
     return digest_of({name: sha256_file(PROJECT / name) for name in reached_files(module, *also)})
 
 
+def tree_digest() -> str:
+    """One SHA-256 for all of the project's code that steps can reach, and the lock file."""
+    files = {LOCK}
+    for package in PACKAGES:
+        for path in (PROJECT / package).rglob("*.py"):
+            files.add(path)
+            for pattern in declared(path, "LOADED_FILES"):
+                files.update(path.parent.glob(pattern))
+    return digest_of({str(path.relative_to(PROJECT)): sha256_file(path) for path in sorted(files)})
+
+
 def declared(path: Path, constant: str) -> tuple[str, ...]:
     """The strings of a module's constant, read from its source; none where it has no such constant."""
     source = path.read_text(encoding="utf-8")

@@ -16,6 +16,7 @@ from facerecon.tasks import get_task
 from facerecon.tasks.base import Part
 from facerecon.workspace import PROJECT
 from ops.code import LOCK, code_digest
+from ops.containers.image import running_image
 from ops.initial_weights import InitialWeights
 
 
@@ -38,13 +39,22 @@ NOTED = (":(exclude)dvc.lock", ":(exclude)collected.dvc")
 def uncommitted_diff() -> str:
     """The difference of the working tree to the last commit as a patch that `git apply` takes, new files included.
 
-    It is made with an index of its own: the user's is not touched. What runs note of themselves for DVC makes none.
+    It is made with an index of its own: the user's is not touched. What runs note of themselves for DVC makes none. In
+    an image it is that of the tree that the image was made of.
     """
+    if image := running_image():
+        return image.difference
     with tempfile.TemporaryDirectory() as folder:
         index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
         git("read-tree", "HEAD", **index)
         git("add", "--intent-to-add", "--all", **index)
         return git("diff", "HEAD", "--binary", "--full-index", "--no-ext-diff", "--", *NOTED, **index)
+
+
+def commit() -> str:
+    """The commit of the working tree, or that of the image that this runs in; "none" where there is none."""
+    image = running_image()
+    return (git("rev-parse", "HEAD").strip() or "none") if image is None else image.commit
 
 
 def dvc_digest(file: Path | None = None) -> str:
@@ -72,7 +82,7 @@ def run_provenance(settings: RunSettings, initial: InitialWeights | None) -> dic
     return {
         "config": settings.name,
         "task": settings.task,
-        "git_commit": git("rev-parse", "HEAD").strip() or "none",
+        "git_commit": commit(),
         "git_diff_digest": sha256_bytes(diff.encode("utf-8", "surrogateescape")) if diff else "clean",
         "config_digest": settings.digest,
         "data_dvc_digest": dvc_digest(),

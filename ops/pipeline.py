@@ -12,10 +12,11 @@ from zenml.pipelines.pipeline_definition import Pipeline
 from facerecon.errors import FaceReconError
 from facerecon.run import RunSettings, run_settings
 from facerecon.workspace import PROJECT
+from ops.containers.settings import check_state, container_environment, docker_settings
 from ops.faults import clear_faults, stoppable
 from ops.running import running
 from ops.settings_file import RunFile, check_stack_settings, read_run_file
-from ops.stack.tracker import EXPERIMENT, check_stack
+from ops.stack.tracker import EXPERIMENT, IMAGE, check_stack, labels
 from ops.zenml_models import start_up
 from ops.zenml_patches import patched
 
@@ -74,12 +75,18 @@ class CheckedPipeline(Pipeline):
                 return self.with_options()()
             kwargs = {"settings": self._file[1].settings.model_dump(mode="json")}
         tracking = check_stack()
+        stack = Client().active_stack
         if self._file is not None:
             path, file = self._file
-            check_stack_settings(path, file.zenml, Client().active_stack)
-        start_up(tracking)
+            check_stack_settings(path, file.zenml, stack)
         tracker = MLFlowExperimentTrackerSettings(experiment_name=EXPERIMENT)
-        self.configure(settings={"experiment_tracker": tracker}, execution_mode=_execution_mode())
+        settings: dict[str, Any] = {"experiment_tracker": tracker}
+        environment: dict[str, str] = {}
+        if image := labels().get(IMAGE):
+            check_state(stack.orchestrator, self._file[1].zenml.get("settings", {}) if self._file else {}, stack.name)
+            settings["docker"], environment = docker_settings(str(image)), container_environment()
+        start_up(tracking)
+        self.configure(settings=settings, environment=environment, execution_mode=_execution_mode())
         with running(), patched(), clear_faults(), stoppable():
             return super().__call__(*args, **kwargs)
 

@@ -2,10 +2,12 @@
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import zenml
+from zenml.entrypoints import base_entrypoint_configuration
 from zenml.integrations.mlflow.experiment_trackers import MLFlowExperimentTracker
 from zenml.integrations.registry import integration_registry
 from zenml.orchestrators import cache_utils
@@ -21,10 +23,17 @@ WRITTEN_FOR = "0.98."
 FRAMEWORKS = frozenset({"huggingface", "lightning", "pillow", "pytorch", "pytorch_lightning", "scipy", "sklearn"})
 """Integrations that only bring materializers, for whose sake ZenML would import whole frameworks before each run."""
 
+ENTRYPOINT = "ops.containers.entrypoint"
+"""The module that a container starts; its first argument is ZenML's."""
+KUBERNETES = "zenml.integrations.kubernetes.orchestrators.kubernetes_orchestrator_entrypoint_configuration"
+
 
 @contextmanager
 def patched() -> Iterator[None]:
-    """ZenML as the pipelines need it: a verified cache, no traceback of what a user can mend, no needless imports."""
+    """ZenML as the pipelines need it: a verified cache, no traceback of what a user can mend, no needless imports.
+
+    Containers that it starts are patched, too.
+    """
     if not zenml.__version__.startswith(WRITTEN_FOR):
         LOG.warning("ZenML %s may not run as patched: %s was written for %sx", zenml.__version__, __name__, WRITTEN_FOR)
     search, disable = cache_utils.get_cached_step_run, MLFlowExperimentTracker.disable_autologging
@@ -35,16 +44,40 @@ def patched() -> Iterator[None]:
     MLFlowExperimentTracker.disable_autologging = lambda self: None  # type: ignore[method-assign]
     # our steps name their materializers
     integration_registry.activate_integrations = _without_frameworks(activate)  # type: ignore[method-assign]
+    command = base_entrypoint_configuration.DEFAULT_ENTRYPOINT_COMMAND
+    base_entrypoint_configuration.DEFAULT_ENTRYPOINT_COMMAND = _through_ours(command)
     for handler in handlers:
         handler.addFilter(_without_traceback)
     try:
-        yield
+        with _kubernetes_patched():
+            yield
     finally:
+        base_entrypoint_configuration.DEFAULT_ENTRYPOINT_COMMAND = command
         integration_registry.activate_integrations = activate  # type: ignore[method-assign]
         cache_utils.get_cached_step_run = search
         MLFlowExperimentTracker.disable_autologging = disable  # type: ignore[method-assign]
         for handler in handlers:
             handler.removeFilter(_without_traceback)
+
+
+def _through_ours(command: list[str]) -> list[str]:
+    """``python -m MODULE`` as ``python -m ENTRYPOINT MODULE``."""
+    return [*command[:-1], ENTRYPOINT, command[-1]]
+
+
+@contextmanager
+def _kubernetes_patched() -> Iterator[None]:
+    """The pod that starts the steps' pods, if the active stack is on Kubernetes: else its client is not imported."""
+    if KUBERNETES not in sys.modules:
+        yield
+        return
+    kind = sys.modules[KUBERNETES].KubernetesOrchestratorEntrypointConfiguration
+    before = kind.__dict__["get_entrypoint_command"]
+    kind.get_entrypoint_command = staticmethod(lambda: _through_ours(before.__func__(kind)))
+    try:
+        yield
+    finally:
+        kind.get_entrypoint_command = before
 
 
 def _without_frameworks(activate: Callable[[], None]) -> Callable[[], None]:

@@ -10,7 +10,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from facerecon.errors import FaceReconError
 from facerecon.settings import Settings, first_problem
-from facerecon.workspace import PROJECT, state_folder
+from facerecon.weights import weights_folder
+from facerecon.workspace import PROJECT, outputs_folder, state_folder
 from facerecon.yaml_files import read_yaml
 
 FOLDER = PROJECT / "infra" / "stacks"
@@ -35,6 +36,7 @@ class Stack(Settings):
     """A stack: ``server`` is the address of its ZenML server, None: ZenML's store on this machine.
 
     ``shared`` is an S3 address where all machines keep together what one registry needs, None: the state folder.
+    ``image`` is what steps run in, None: this machine's environment.
     From the environment come ``key``, that of the server (None: the user has logged in), and ``values``, the secrets'
     values by component and key.
     """
@@ -43,6 +45,7 @@ class Stack(Settings):
     server: str | None = None
     components: dict[str, Component]
     shared: str | None = Field(None, pattern=r"^s3://[a-z0-9][a-z0-9.-]+(/[\w./-]*)?$")
+    image: str | None = None
     key: str | None = Field(None, repr=False)
     values: dict[str, dict[str, str]] = Field(default_factory=dict, repr=False)
 
@@ -51,6 +54,8 @@ class Stack(Settings):
         if absent := [kind for kind in NEEDED if kind not in self.components]:
             raise ValueError(f"components: {', '.join(absent)} missing: runs need {', '.join(NEEDED)}")
         orchestrator = self.components["orchestrator"].flavor
+        if orchestrator == LOCAL and self.image is not None:
+            raise ValueError("image: the orchestrator local runs steps in no image: take this key out")
         if self.server is None:
             if orchestrator != LOCAL:
                 raise ValueError(
@@ -71,6 +76,11 @@ class Stack(Settings):
             raise ValueError(
                 "shared: missing: machines that share a server keep leases and the journal of promotions in S3: "
                 "give an address such as s3://bucket/folder"
+            )
+        if orchestrator != LOCAL and self.image is None:
+            raise ValueError(
+                f"image: missing: the orchestrator {orchestrator} runs steps in an image: give the name of one that "
+                "`make image` has made"
             )
         return self
 
@@ -96,12 +106,18 @@ def read_stack(name: str) -> Stack:
     content = read_yaml(path)
     if not isinstance(content, dict):
         raise FaceReconError(f"{path}: holds no stack: begin as infra/stacks/local.yaml does")
-    hint, variables = "", {"FACERECON_STATE": str(state_folder())}
+    places = {
+        "FACERECON_PROJECT": PROJECT,
+        "FACERECON_STATE": state_folder(),
+        "FACERECON_OUTPUTS": outputs_folder(),
+        "FACERECON_WEIGHTS": weights_folder(),
+    }
+    hint, variables = "", {variable: str(place) for variable, place in places.items()}
     if (kept := content.pop("variables", None)) is not None:
         file = state_folder() / str(kept)
         variables |= read_variables(file)
         hint = f", or start this machine's servers with `make services`, which writes {file}"
-    variables |= {key: value for key, value in os.environ.items() if value and key != "FACERECON_STATE"}
+    variables |= {key: value for key, value in os.environ.items() if value and key not in places}
     try:
         filled = _filled(content, variables)
         stack = Stack.model_validate({"name": name, **filled})
@@ -128,9 +144,9 @@ def read_variables(path: Path) -> dict[str, str]:
 
 
 def _filled(value: Any, variables: Mapping[str, str]) -> Any:
-    """``value`` with each ``${NAME}`` replaced; raises KeyError."""
+    """``value``, keys of mappings included, with each ``${NAME}`` replaced; raises KeyError."""
     if isinstance(value, dict):
-        return {key: _filled(item, variables) for key, item in value.items()}
+        return {_filled(key, variables): _filled(item, variables) for key, item in value.items()}
     if isinstance(value, list):
         return [_filled(item, variables) for item in value]
     return _VARIABLE.sub(lambda match: variables[match[1]], value) if isinstance(value, str) else value

@@ -23,7 +23,7 @@ from facerecon.workspace import PROJECT, clone_id, state_folder
 from ops.people_key import VARIABLE, read_key, secret_name
 from ops.stack.files import API_KEY, LOCAL, Stack, read_stack
 from ops.stack.probes import probe_s3, probe_tracker
-from ops.stack.tracker import REGISTRY, SHARED, choose, create_experiment, mismatch, registry_of
+from ops.stack.tracker import IMAGE, REGISTRY, SHARED, choose, create_experiment, mismatch, registry_of
 
 
 def stack_name(name: str = LOCAL) -> str:
@@ -63,7 +63,8 @@ def register_stack(name: str = LOCAL, new_registry: bool = False) -> str:
             raise FaceReconError(mismatch(str(uri), wanted, found))
         create_experiment(None if name == LOCAL else tracker)
         registry = str(registry_of(tracker))
-        labels = {REGISTRY: registry} | ({} if stack.shared is None else {SHARED: stack.shared})
+        places = {SHARED: stack.shared, IMAGE: stack.image}
+        labels = {REGISTRY: registry} | {label: place for label, place in places.items() if place is not None}
         if stack.values:
             _keep_secrets(client, called, stack)
         if stack.shared is not None:

@@ -26,6 +26,8 @@ REGISTRY = "facerecon.registry"
 SERVER = ("http://", "https://")
 SHARED = "facerecon.shared"
 """The label of a stack's tracker that says where machines keep together what the registry needs."""
+IMAGE = "facerecon.image"
+"""The label of a stack's tracker that says which image steps run in; there is none where they run in this process."""
 
 
 def local_uri() -> str:
@@ -35,11 +37,13 @@ def local_uri() -> str:
 
 def is_local() -> bool:
     """Whether this clone works on its own stack, without a server. ZenML, which takes seconds, is not imported."""
-    chosen = _chosen()
+    chosen, given = _chosen(), os.environ.get("ZENML_ACTIVE_STACK_ID")
     if chosen.get("name", LOCAL) != LOCAL:
         return False
-    active = os.environ.get("ZENML_ACTIVE_STACK_ID") or _active_stack()
-    return chosen.get("id") in (None, active)
+    if "id" not in chosen:
+        # a container, where nothing was set up, is told its stack
+        return given is None
+    return chosen["id"] == (given or _active_stack())
 
 
 def choose(name: str, stack: str) -> None:
