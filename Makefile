@@ -18,7 +18,7 @@ export GRADIO_ANALYTICS_ENABLED = False
 
 .DEFAULT_GOAL := help
 .PHONY: help install weights stack sample demo smoke ui test test-all lint format lock bench scenario gpu-kit clean \
-        install-infra services services-down
+        install-infra image check-infra services services-down kubeflow
 
 help:  ## show this help
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -66,17 +66,29 @@ install-infra: .venv/.infra  ## add what servers and clusters need to .venv, fro
 	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --require-hashes --requirement infra/requirements.lock
 	@touch $@
 
+image: install-infra  ## make the image that steps run in, of this tree; GPU=1: with CUDA; BASE=IMAGE: of another Debian 12
+	@$(BIN)/python -m infra.images $(if $(GPU),--gpu) $(if $(BASE),--base $(BASE))
+
 services: install-infra  ## start PostgreSQL, S3, MLflow, MariaDB and ZenML here, for `facerecon stack services`; FIRST_PORT=45000
 	@$(BIN)/python -m infra.services up $(if $(FIRST_PORT),--first-port $(FIRST_PORT))
 
 services-down: install-infra  ## end these servers; what they hold is kept
 	@$(BIN)/python -m infra.services down
 
-test: install  ## run the quick tests
-	$(PYTEST) -m "not slow"
+# the stack `kubeflow` must be active; no cluster is asked
+kubeflow: install-infra  ## write both pipelines as Kubeflow takes them to outputs/kubeflow/; CONFIG=configs/lfw.yaml: that training
+	@$(BIN)/python -m infra.kubeflow $(if $(CONFIG),--training $(CONFIG)) $(if $(RETRAINING),--retraining $(RETRAINING))
 
-test-all: install  ## run all tests
-	$(PYTEST)
+test: install  ## run the quick tests
+	$(PYTEST) -m "not slow and not containers"
+
+test-all: install  ## run all tests but those of `make check-infra`
+	$(PYTEST) -m "not containers"
+
+# one after the other: an image is made, and servers are killed
+check-infra: weights install-infra  ## make the image, run the pipeline in containers, kill containers and servers; BASE as for image
+	FACERECON_INFRA=required FACERECON_BASE=$(BASE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --durations=0 \
+		-m "containers" tests/pipelines tests/infra
 
 lint: install  ## style, types, and the direction of imports
 	$(BIN)/ruff check .
@@ -94,6 +106,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --
 lock: install  ## resolve pyproject.toml into requirements.lock and infra/requirements.lock anew
 	$(COMPILE) --extra dev --extra infra --output-file infra/requirements.lock
 	sed -n 's/^\([^ ]*==[^ ]*\).*/\1/p' infra/requirements.lock > infra/.constraints
+	$(COMPILE) --extra infra --constraint infra/.constraints --output-file infra/images/requirements.lock
 	$(COMPILE) --extra dev --constraint infra/.constraints --output-file requirements.lock
 	rm infra/.constraints
 

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 from facerecon.errors import FaceReconError
 from facerecon.workspace import state_folder
@@ -128,6 +129,18 @@ def explain(error: BaseException) -> str | None:
     return None
 
 
+def _of_container(error: Any) -> str:
+    """What a step said in its container, or how that ended if it could say nothing."""
+    lines = (error.stderr or b"").decode("utf-8", "replace").splitlines()
+    said = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]
+    if said:
+        return str(said[-1])
+    return (
+        f"a step's container ended with exit status {error.exit_status} and without a word (137: it was killed, or had "
+        f"too little memory); {NOTHING_LOST}"
+    )
+
+
 def _explain(error: BaseException) -> str | None:
     text = " ".join(str(error).split())
     if (
@@ -144,6 +157,8 @@ def _explain(error: BaseException) -> str | None:
             f"a database cannot be written ({text[:200]}): mend its permissions, or run `make stack` if the folder "
             f"{state_folder()} was removed; {NOTHING_LOST}"
         )
+    if type(error).__name__ == "ContainerError":  # of Docker's client, which is not imported for it
+        return _of_container(error)
     if isinstance(error, MemoryError) or "DefaultCPUAllocator" in text or "CUDA out of memory" in text:
         return f"out of memory: lower training.batch_size or alignment.workers, or close other programs; {NOTHING_LOST}"
     if "DataLoader worker" in text:

@@ -1,4 +1,4 @@
-"""What trains: the device, its threads, the precision."""
+"""What trains: the device, its threads, the precision, and whether in a container."""
 
 import os
 import platform
@@ -6,9 +6,12 @@ from pathlib import Path
 
 from facerecon.training.settings import LoopSettings
 
+MARKS = {Path("/run/.containerenv"): "podman", Path("/.dockerenv"): "docker"}
+"""Files by which an engine marks its containers."""
+
 
 def machine(training: LoopSettings) -> dict[str, str]:
-    """What trains: device, threads, precision."""
+    """What trains: device, threads, precision; "podman" or "docker" if in a container of theirs, else "none"."""
     import torch
 
     from facerecon.training.precision import precision_of
@@ -17,6 +20,7 @@ def machine(training: LoopSettings) -> dict[str, str]:
         "device": device_name(training.accelerator),
         "threads": str(training.threads or torch.get_num_threads()),
         "precision": precision_of(training),
+        "container": next((engine for file, engine in MARKS.items() if file.exists()), "none"),
     }
 
 

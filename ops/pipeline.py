@@ -1,6 +1,7 @@
 """A ZenML pipeline that checks its settings and its stack first and ends with one clear line when a user erred."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -8,6 +9,7 @@ from zenml.client import Client
 from zenml.enums import ExecutionMode
 from zenml.integrations.mlflow.flavors.mlflow_experiment_tracker_flavor import MLFlowExperimentTrackerSettings
 from zenml.pipelines.pipeline_definition import Pipeline
+from zenml.stack import Stack
 
 from facerecon.errors import FaceReconError
 from facerecon.run import RunSettings, run_settings
@@ -80,15 +82,34 @@ class CheckedPipeline(Pipeline):
             path, file = self._file
             check_stack_settings(path, file.zenml, stack)
         tracker = MLFlowExperimentTrackerSettings(experiment_name=EXPERIMENT)
-        settings: dict[str, Any] = {"experiment_tracker": tracker}
-        environment: dict[str, str] = {}
-        if image := labels().get(IMAGE):
-            check_state(stack.orchestrator, self._file[1].zenml.get("settings", {}) if self._file else {}, stack.name)
-            settings["docker"], environment = docker_settings(str(image)), container_environment()
+        self.configure(settings={"experiment_tracker": tracker}, execution_mode=_execution_mode())
         start_up(tracking)
-        self.configure(settings=settings, environment=environment, execution_mode=_execution_mode())
-        with running(), patched(), clear_faults(), stoppable():
+        with running(), patched(), clear_faults(), stoppable(), self._in_containers(stack):
             return super().__call__(*args, **kwargs)
+
+    @contextmanager
+    def _in_containers(self, stack: Stack) -> Iterator[None]:
+        """Tell ZenML which image the steps run in, and what they find there; nothing, if they run in this process.
+
+        Raises:
+            FaceReconError: they would find nothing of each other, or there is no image to run them in.
+        """
+        image = labels().get(IMAGE)
+        if image is None:
+            yield
+            return
+        from ops.containers.engine import FLAVOR, engine_run
+
+        given = {} if self._file is None else self._file[1].zenml.get("settings") or {}
+        check_state(stack.orchestrator, given, stack.name)
+        self.configure(settings={"docker": docker_settings(str(image))}, environment=container_environment())
+        if stack.orchestrator.flavor != FLAVOR:
+            yield
+            return
+        own = (given.get("orchestrator") or given.get(f"orchestrator.{FLAVOR}") or {}).get("run_args") or {}
+        with engine_run(str(image), {**stack.orchestrator.config.run_args, **own}) as arguments:
+            self.configure(settings={"orchestrator": {"run_args": arguments}})
+            yield
 
 
 def _execution_mode() -> ExecutionMode:

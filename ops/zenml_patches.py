@@ -13,6 +13,7 @@ from zenml.integrations.registry import integration_registry
 from zenml.orchestrators import cache_utils
 
 from facerecon.errors import FaceReconError
+from ops.kubernetes_settings import added, without_nulls
 from ops.verified_cache import verified
 
 LOG = logging.getLogger(__name__)
@@ -67,16 +68,25 @@ def _through_ours(command: list[str]) -> list[str]:
 
 @contextmanager
 def _kubernetes_patched() -> Iterator[None]:
-    """The pod that starts the steps' pods, if the active stack is on Kubernetes: else its client is not imported."""
-    if KUBERNETES not in sys.modules:
+    """The orchestrator on Kubernetes, if the active stack has it or this is its pod: else no client is imported."""
+    if KUBERNETES not in sys.modules and not sys.argv[0].startswith(KUBERNETES.partition(".orchestrators.")[0]):
         yield
         return
+    from zenml.integrations.kubernetes import manifest_utils
+    from zenml.integrations.kubernetes.orchestrators import KubernetesOrchestrator as Orchestrator
+
     kind = sys.modules[KUBERNETES].KubernetesOrchestratorEntrypointConfiguration
-    before = kind.__dict__["get_entrypoint_command"]
+    before, add_pod_settings = kind.__dict__["get_entrypoint_command"], manifest_utils.add_pod_settings
     kind.get_entrypoint_command = staticmethod(lambda: _through_ours(before.__func__(kind)))
+    manifest_utils.add_pod_settings = without_nulls(add_pod_settings)
+    Orchestrator.get_settings = added(Orchestrator.get_settings)  # type: ignore[method-assign]
+    # it would warn that they are ignored
+    Orchestrator.requires_resources_in_orchestration_environment = staticmethod(lambda step: False)  # type: ignore[method-assign]
     try:
         yield
     finally:
+        del Orchestrator.requires_resources_in_orchestration_environment, Orchestrator.get_settings
+        manifest_utils.add_pod_settings = add_pod_settings
         kind.get_entrypoint_command = before
 
 
