@@ -25,9 +25,13 @@ _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 class Component(Settings):
-    """A component of a stack; ``secrets`` names the environment variable for each secret key of its configuration."""
+    """A component of a stack; ``secrets`` names the environment variable for each secret key of its configuration.
+
+    ``source`` is the class of a flavor that is not ZenML's own, as ``module.Class``.
+    """
 
     flavor: str
+    source: str | None = None
     configuration: dict[str, Any] = Field(default_factory=dict)
     secrets: dict[str, str] = Field(default_factory=dict)
 

@@ -14,6 +14,8 @@ from zenml.config.global_config import GlobalConfiguration
 from zenml.enums import StackComponentType
 from zenml.exceptions import EntityExistsError, ZenMLBaseException
 from zenml.login.credentials_store import get_credentials_store
+from zenml.models import FlavorUpdate
+from zenml.stack.flavor import validate_flavor_source
 from zenml.stack.utils import validate_stack_component_config
 from zenml.zen_stores.rest_zen_store import RestZenStoreConfiguration
 
@@ -127,6 +129,8 @@ def _store_of(stack: Stack) -> Iterator[None]:
 def _check_components(stack: Stack) -> None:
     """See that ZenML knows all kinds, flavors and keys of a stack, before the first is registered.
 
+    A flavor that is not ZenML's own is made known to it here: keys can be checked by a known one only.
+
     Raises:
         FaceReconError: it does not.
     """
@@ -138,12 +142,32 @@ def _check_components(stack: Stack) -> None:
             kinds = ", ".join(known.value for known in StackComponentType)
             raise FaceReconError(f"{where}: no such kind; allowed here: {kinds}") from error
         try:
+            if component.source is not None:
+                _keep_flavor(component.flavor, component.source, kind)
             # ZenML looks references up, and these secrets are not kept yet
             filled = component.configuration | dict.fromkeys(component.secrets, "a secret")
             validate_stack_component_config(filled, component.flavor, kind)
-        except (KeyError, ValueError, ImportError) as error:
+        except (KeyError, ValueError, TypeError, ImportError) as error:
             said = " ".join(str(error).split())[:300]
             raise FaceReconError(f"{where}: ZenML does not accept it: {said}") from error
+
+
+def _keep_flavor(name: str, source: str, kind: StackComponentType) -> None:
+    """Register a flavor, or bring what is registered in line with its class.
+
+    Raises:
+        TypeError, ValueError: the class cannot be imported, is no flavor of this kind, or has another name.
+    """
+    _, flavor = validate_flavor_source(source, kind)
+    if flavor.name != name:
+        raise ValueError(f"source: {source} is the flavor {flavor.name}, and flavor says {name}")
+    client = Client()
+    known = client.list_flavors(name=name, type=kind, hydrate=True).items
+    if not known:
+        client.create_flavor(source, kind)
+    elif (known[0].source, known[0].config_schema) != (source, flavor.config_schema):
+        update = FlavorUpdate(source=source, config_schema=flavor.config_schema)
+        client.zen_store.update_flavor(known[0].id, update)
 
 
 def _registry(client: Client, called: str) -> str | None:
