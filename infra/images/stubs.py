@@ -15,6 +15,8 @@ from pathlib import Path
 
 CUDA = re.compile(r"lib(cu|nccl|nvrtc|nvshmem|nvJitLink)")
 """How the names of CUDA's libraries begin."""
+UNVERSIONED = re.compile(r"(cu|nccl|nv)")
+"""How the names of those symbols of CUDA begin that have no version to tell the library by."""
 INSUFFICIENT_DRIVER = 35
 Symbols = dict[str, dict[str, set[str]]]
 """The symbols that are looked for, by library and version; "" where they have none."""
@@ -64,8 +66,8 @@ def stubbed(paths: list[Path]) -> Symbols:
     anywhere = users.most_common(1)[0][0] if users else ""
     for path, libraries in of_versions.items():
         for name, version in undefined(path):
-            library = libraries.get(version, "") if version else anywhere
-            if CUDA.match(library) and name not in present and not name.startswith(("Py", "_Py")):
+            library = libraries.get(version, "") if version else anywhere if UNVERSIONED.match(name) else ""
+            if CUDA.match(library) and name not in present:
                 symbols.setdefault(library, defaultdict(set))[version].add(name)
     return symbols
 

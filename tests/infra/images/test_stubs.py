@@ -28,8 +28,10 @@ def user(tmp_path: Path) -> Path:
     version = f"-Wl,--version-script={gone / 'runtime.map'}"
     compiled(gone, "libcudart.so.13", "int cudaGo(void) { return 1; }", version, "-Wl,-soname,libcudart.so.13")
     compiled(gone, "libnccl.so.2", "int ncclGo(void) { return 1; }", "-Wl,-soname,libnccl.so.2")
-    source = "int cudaGo(void); int ncclGo(void); int go(void) { return cudaGo(); } int all(void) { return ncclGo(); }"
-    linked = (f"-L{gone}", "-l:libcudart.so.13", "-l:libnccl.so.2", "-Wl,-z,now", "-Wl,-rpath,$ORIGIN")
+    # and one symbol that is not CUDA's has no version either
+    calls = {"go": "cudaGo", "all": "ncclGo", "other": "WebPFree"}
+    source = "".join(f"int {called}(void); int {name}(void) {{ return {called}(); }}" for name, called in calls.items())
+    linked = (f"-L{gone}", "-l:libcudart.so.13", "-l:libnccl.so.2", "-Wl,-z,lazy", "-Wl,-rpath,$ORIGIN")
     made = compiled(tmp_path, "libuser.so", source, *linked)
     shutil.rmtree(gone)
     return made
