@@ -29,9 +29,18 @@ def user(tmp_path: Path) -> Path:
     compiled(gone, "libcudart.so.13", "int cudaGo(void) { return 1; }", version, "-Wl,-soname,libcudart.so.13")
     compiled(gone, "libnccl.so.2", "int ncclGo(void) { return 1; }", "-Wl,-soname,libnccl.so.2")
     # and one symbol that is not CUDA's has no version either
+    compiled(tmp_path, "libweb.so", "int WebPFree(void) { return 7; }")
     calls = {"go": "cudaGo", "all": "ncclGo", "other": "WebPFree"}
     source = "".join(f"int {called}(void); int {name}(void) {{ return {called}(); }}" for name, called in calls.items())
-    linked = (f"-L{gone}", "-l:libcudart.so.13", "-l:libnccl.so.2", "-Wl,-z,lazy", "-Wl,-rpath,$ORIGIN")
+    linked = (
+        f"-L{gone}",
+        "-l:libcudart.so.13",
+        "-l:libnccl.so.2",
+        f"-L{tmp_path}",
+        "-l:libweb.so",
+        "-Wl,-z,now",
+        "-Wl,-rpath,$ORIGIN",
+    )
     made = compiled(tmp_path, "libuser.so", source, *linked)
     shutil.rmtree(gone)
     return made
@@ -49,4 +58,4 @@ def test_with_stubs_it_loads_and_a_call_tells_that_there_is_no_driver(user: Path
     for library, versions in found.items():
         stubs.build(library, versions, user.parent)
     loaded = ctypes.CDLL(str(user))
-    assert (loaded.go(), loaded.all()) == (35, 35)
+    assert (loaded.go(), loaded.all(), loaded.other()) == (35, 35, 7)
