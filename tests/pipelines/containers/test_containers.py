@@ -1,6 +1,7 @@
 """The pipeline with its steps in containers: the same model, resumed after a kill, and faults in one line."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -198,3 +199,33 @@ def test_an_image_with_other_code_is_refused(served, contained, config: Path) ->
 def test_without_an_image_or_an_engine_it_is_one_line(served, contained, config: Path) -> None:
     line = refused(served, *RUN, str(config), DOCKER_HOST="unix:///nowhere/docker.sock")
     assert "no Docker and no podman answers" in line
+
+
+def test_the_servers_run_in_a_container_too(built: str, another_checkout, engine, first_port: int, infra: None) -> None:
+    program = shutil.which("docker-compose")
+    assert program, "docker-compose is not installed: `apt-get install docker-compose`"
+    made = another_checkout("composed")
+    # not those of the other servers, which run beside
+    succeed(made, "python", "-c", f"from infra.services.environment import prepare; prepare({first_port + 10})")
+    environment = made.environment | engine | {"FACERECON_USER": str(os.getuid() or 1000), "BUILDAH_FORMAT": "docker"}
+    folder = made.root / ".facerecon" / "services"
+    for path in (folder, *folder.iterdir()):
+        os.chown(path, int(environment["FACERECON_USER"]), -1)
+
+    def compose(*words: str) -> str:
+        command = [program, "--file", str(made.root / "infra/services/compose.yaml"), *words]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+        return done.stdout
+
+    compose("build")
+    compose("up", "--detach")
+    try:
+        end = time.monotonic() + 400
+        while "next: facerecon stack services" not in (said := compose("logs")):
+            assert time.monotonic() < end, said[-3000:]
+            time.sleep(2)
+        assert "facerecon-services" in succeed(made, "facerecon", "stack", "services")
+        assert "no model is registered" in " ".join(succeed(made, "facerecon", "models").split()).lower()
+    finally:
+        compose("down")
