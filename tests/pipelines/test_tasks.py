@@ -140,6 +140,7 @@ def test_its_onnx_file_has_its_own_signature(toy, first):
     assert session.get_modelmeta().custom_metadata_map["task"] == "mean_colour"
 
 
+@pytest.mark.slow
 def test_the_same_again_is_served_from_the_cache_and_an_edit_of_the_module_trains_anew(toy, first):
     before = figure(toy)
     again = run(toy)

@@ -214,6 +214,7 @@ def cached_steps(done) -> set[str]:
     return set(re.findall(r"Using cached version of step (\w+)\.", done.stdout + done.stderr))
 
 
+@pytest.mark.slow
 def test_an_edit_of_the_masks_code_computes_them_and_what_depends_on_them_again(clone, second_run):
     crops = {path: path.stat().st_mtime_ns for path in (clone.root / ".facerecon/crops").rglob("*.*")}
     with (clone.root / "facerecon/corruption/masks.py").open("a") as code:

@@ -168,6 +168,7 @@ def test_metadata_stands_in_the_file_and_nothing_else(exported: bytes) -> None:
     assert open_session(exported).get_modelmeta().custom_metadata_map == METADATA
 
 
+@pytest.mark.slow
 def test_same_weights_and_metadata_same_bytes(exported: bytes, tiny_model: TrainedModel) -> None:
     again = dataclasses.replace(tiny_model, weights=dict(reversed(tiny_model.weights.items())))
     assert file_of(again, dict(reversed(METADATA.items()))) == exported
@@ -196,6 +197,7 @@ def test_another_process_in_another_folder_writes_the_same_bytes(
     assert sha256_bytes((tmp_path / "model.onnx").read_bytes()) == sha256_bytes(exported)
 
 
+@pytest.mark.slow
 def test_a_model_as_small_as_its_stride_can_be_exported() -> None:
     options = {"features": [4, 4, 4, 4, 4]}
     model = build_model("unet_attention", options)
