@@ -16,10 +16,11 @@ from benchmarks.checkout import copy_working_tree
 
 @dataclass(frozen=True)
 class Clone:
-    """A copy of the working tree; ``run`` runs a command of the environment in it."""
+    """A copy of the working tree; ``run`` runs a command of the environment in it, for ``patience`` seconds at most."""
 
     root: Path
     environment: dict[str, str]
+    patience: int = 600
 
     def run(self, *command: str, **changed: str) -> subprocess.CompletedProcess[str]:
         program = Path(sys.executable).parent / command[0]
@@ -29,7 +30,7 @@ class Clone:
             env=self.environment | changed,
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=self.patience,
         )
         done.stdout, done.stderr = (re.sub(r"\x1b\[[0-9;]*m", "", text) for text in (done.stdout, done.stderr))
         return done

@@ -98,7 +98,8 @@ def checkout(infra: None, engine: dict[str, str], another_checkout, clone):
     """A checkout with the small faces, in whose environment the engine is known."""
     made = another_checkout("containers")
     shutil.copytree(clone.root / "data" / "ci", made.root / "data" / "ci")
-    return replace(made, environment=made.environment | engine)
+    # each step starts a container, which imports all anew
+    return replace(made, environment=made.environment | engine, patience=2400)
 
 
 @pytest.fixture(scope="session")
