@@ -151,3 +151,20 @@ def test_the_digest_follows_what_is_reached(tiny, file, changes):
     before = code.code_digest("tiny.a")
     (tiny / file).write_text("# changed\n")
     assert (code.code_digest("tiny.a") != before) == changes
+
+
+@pytest.mark.parametrize(
+    ("file", "counts"),
+    [
+        ("tiny/unused.py", True),
+        ("tiny/part.html", True),
+        ("requirements.lock", True),
+        ("tiny/other.html", False),
+        ("README.md", False),
+    ],
+)
+def test_the_trees_digest_is_that_of_all_code_and_of_the_packages(tiny, file, counts):
+    before = code.tree_digest()
+    assert code.tree_digest() == before
+    (tiny / file).write_text("# another line\n")
+    assert (code.tree_digest() != before) == counts

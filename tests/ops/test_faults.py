@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 import torch
+from docker.errors import ContainerError
 
 from facerecon.errors import FaceReconError
 from ops.faults import StoppedError, clear_faults, explain, stoppable, time_limit
@@ -123,6 +124,19 @@ def test_what_is_no_fault_of_the_machine_passes_as_it_is():
     with pytest.raises(FaceReconError, match=r"^as it was$"), clear_faults():
         raise FaceReconError("as it was")
     assert explain(FileNotFoundError(errno.ENOENT, "no such file", "/elsewhere/x")) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "stderr", "said"),
+    [
+        (1, b"W: a library's word\nError: no split has a face: give more\n", "^no split has a face: give more$"),
+        (137, b"", "a step's container ended with exit status 137 and without a word"),
+        (139, None, "a step's container ended with exit status 139"),
+    ],
+)
+def test_a_steps_container_is_told_as_the_step_told_itself(status, stderr, said):
+    with pytest.raises(FaceReconError, match=said), clear_faults():
+        raise ContainerError("container", status, ["python"], "an image", stderr)
 
 
 def test_a_run_that_hangs_is_ended_in_one_line():
