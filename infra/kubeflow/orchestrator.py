@@ -1,5 +1,6 @@
 """The orchestrator: a snapshot of a pipeline becomes an IR file, and that a run of Kubeflow Pipelines."""
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,8 @@ RUN_ID = "metadata.labels['pipeline/runid']"
 STORE, SECRET_STORES = "ZENML_STORE_", ("ZENML_SECRETS_STORE_", "ZENML_BACKUP_SECRETS_STORE_")
 OPEN = frozenset({"ZENML_STORE_TYPE", "ZENML_STORE_URL", "ZENML_STORE_VERIFY_SSL", "ZENML_STORE_HTTP_TIMEOUT"})
 """What of the store's configuration may stand in the clear."""
+ERRORS = (OpenApiException, HTTPError, ConfigException, requests.RequestException, RuntimeError, TimeoutError)
+"""What Kubeflow's client raises, and ZenML where it logs in for it."""
 ENDED = frozenset({"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"})
 POLL = 5
 """Seconds between two looks at a run."""
@@ -130,9 +133,10 @@ class KubeflowOrchestrator(ZenMLKubeflowOrchestrator):
                 task = made[name] = components[name]().set_display_name(name)
                 task.set_caching_options(enable_caching=False).after(*(made[each] for each in step.spec.upstream_steps))
                 settings = cast(KubeflowSettings, self.get_settings(step))
-                for variable, value in environments[name].items():
-                    if _is_open(variable, settings):
-                        task.set_env_variable(variable, value)
+                # set_env_variable reads the source of all its callers at each call, for seconds in all
+                task.container_spec.env = {
+                    variable: value for variable, value in environments[name].items() if _is_open(variable, settings)
+                }
                 _limit(task, step.config.resource_settings)
                 _configure(task, settings)
 
@@ -149,12 +153,12 @@ class KubeflowOrchestrator(ZenMLKubeflowOrchestrator):
         settings = cast(KubeflowSettings, self.get_settings(snapshot))
         with self._one_line():
             client = self._get_kfp_client(settings)  # type: ignore[arg-type]  # it has ZenML's keys for the client
-            if snapshot.schedule:
-                name = snapshot.pipeline_configuration.name
-                experiment = client.create_experiment(name, namespace=settings.user_namespace)
+            name = snapshot.pipeline_configuration.name
+            experiment = client.create_experiment(name, namespace=settings.user_namespace).experiment_id
+            if snapshot.schedule is not None:
                 client.create_recurring_run(
-                    experiment_id=experiment.experiment_id,
-                    job_name=run_name,
+                    experiment,
+                    run_name,
                     cron_expression=snapshot.schedule.cron_expression,
                     start_time=snapshot.schedule.utc_start_time,
                     end_time=snapshot.schedule.utc_end_time,
@@ -163,15 +167,10 @@ class KubeflowOrchestrator(ZenMLKubeflowOrchestrator):
                     enable_caching=False,
                 )
                 return None
-            result = client.create_run_from_pipeline_package(
-                pipeline_file_path,
-                run_name=run_name,
-                enable_caching=False,
-                namespace=settings.user_namespace,
-            )
+            run = client.run_pipeline(experiment, run_name, pipeline_file_path, enable_caching=False).run_id
         if not settings.synchronous:
             return None
-        return SubmissionResult(wait_for_completion=lambda: self._await(client, result.run_id, settings.timeout))
+        return SubmissionResult(wait_for_completion=lambda: self._await(client, run, settings.timeout))
 
     def _await(self, client: Client, run: str, timeout: int) -> None:
         """Wait for a run's end.
@@ -194,16 +193,26 @@ class KubeflowOrchestrator(ZenMLKubeflowOrchestrator):
     @contextmanager
     def _one_line(self) -> Iterator[None]:
         """What Kubeflow's client raises, as one line."""
+        told: list[str] = []
+
+        def keep(record: logging.LogRecord) -> bool:
+            # it tries a refused request again, logs each time with a traceback, and then raises without the reason
+            if record.exc_info and record.exc_info[1]:
+                told.append(str(record.exc_info[1]))
+            return not record.exc_info
+
+        logging.getLogger().addFilter(keep)
         try:
             yield
-        # ZenML's own errors about a session's cookie are RuntimeErrors
-        except (OpenApiException, HTTPError, ConfigException, requests.RequestException, RuntimeError) as error:
+        except ERRORS as error:
             where = self.config.kubeflow_hostname or self.config.kubernetes_context or "the linked connector"
-            said = " ".join(str(error).split())[:300]
+            said = " ".join([*told[-1:], str(error)]).split()
             raise NotSubmittedError(
-                f"Kubeflow at {where} refuses or does not answer ({said}): see that it runs, and what the stack file "
-                "says of the orchestrator"
+                f"Kubeflow at {where} refuses or does not answer ({' '.join(said)[:300]}): see that it runs, and what "
+                "the stack file says of the orchestrator"
             ) from error
+        finally:
+            logging.getLogger().removeFilter(keep)
 
 
 def _is_open(variable: str, settings: KubeflowSettings) -> bool:
