@@ -120,7 +120,7 @@ def _arguments(
     for mount in pod.get("pvcMount", ()):
         if mount["constant"] not in claims:
             raise FaceReconError(f"{name} needs the claim {mount['constant']}: give --claim {mount['constant']}=FOLDER")
-        folder = claims[mount["constant"]].resolve() / mount.get("subPath", "")
+        folder = (claims[mount["constant"]] / mount.get("subPath", "")).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         made["mounts"].append(Mount(mount["mountPath"], str(folder), type="bind"))
     for mount in pod.get("emptyDirMounts", ()):

@@ -38,6 +38,7 @@ from pathlib import Path
 from zenml.client import Client
 from facerecon.errors import FaceReconError
 from infra.kubeflow.compile import check_stack, write_ir
+from infra.kubeflow.execute import check_run
 from ops.stack.files import read_stack
 from ops.stack.registering import _check_components
 from pipelines.retraining import retraining
@@ -75,6 +76,7 @@ said = {
 }
 client.activate_stack("default")
 said["stack"] = refused(check_stack)
+said["run"] = refused(check_run, "executed-0")
 client.activate_stack("facerecon-kubeflow")
 print(json.dumps({
     "upstream": {

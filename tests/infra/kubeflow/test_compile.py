@@ -125,6 +125,10 @@ def test_another_stack_is_refused_with_what_to_do(compiled: Compiled) -> None:
     assert re.search("'default' has the orchestrator local, and none on Kubeflow: .*`facerecon stack kubeflow`", said)
 
 
+def test_a_run_that_zenml_does_not_know_has_not_ended_well(compiled: Compiled) -> None:
+    assert "of executed-0: none; expected one that is completed" in compiled.facts["said"]["run"]
+
+
 @pytest.mark.parametrize(
     ("what", "pattern"),
     [
