@@ -1,7 +1,8 @@
 """One retraining at a time in this clone, whoever starts it: a person, a timer, or `facerecon watch`.
 
 A lock file in the state folder, with the holder's process id and start. The system frees it when the process dies,
-however it dies; what the file says then blocks nobody.
+however it dies; what the file says then blocks nobody. Machines that work with one registry, and pods that share a
+claim, where locks of files may be none, respect a lease.
 """
 
 import fcntl
@@ -52,6 +53,28 @@ def retraining_lock(name: str) -> Iterator[None]:
         if stream in _held:
             _held.remove(stream)
             os.close(stream)
+
+
+@contextmanager
+def retraining_lease(name: str) -> Iterator[None]:
+    """Of all who work with the active stack's registry nobody else is inside under the same ``name``.
+
+    Raises:
+        UnderWayError: somebody is; it says who.
+        FaceReconError: the stack's shared place does not answer.
+    """
+    # imported when it is used: who forgets, or runs by the clock, needs neither MLflow nor S3's client
+    from ops.shared.lease import holder, lease
+    from ops.shared.place import shared_place
+
+    place = shared_place()
+    if place is None:
+        yield
+        return
+    with lease(place, name, wait=False) as held:
+        if held is None:
+            raise UnderWayError(f"{name} under way elsewhere: its lease {holder(place, name)}")
+        yield
 
 
 def _holder(stream: int) -> str:

@@ -96,7 +96,7 @@ def lease(bucket: Bucket, name: str, wait: bool = True) -> Iterator[Lease | None
                 break
             else:
                 if not told:
-                    LOG.warning("waiting for the lease %s, which %s", name, _holder(bucket, place))
+                    LOG.warning("waiting for the lease %s, which %s", name, holder(bucket, name))
                     told = True
                 time.sleep(PAUSE)
     except ERRORS as error:
@@ -108,9 +108,9 @@ def lease(bucket: Bucket, name: str, wait: bool = True) -> Iterator[Lease | None
             held.release()
 
 
-def _holder(bucket: Bucket, name: str) -> str:
-    """Who has a lease, and since when it was not renewed."""
-    found = bucket.read(name)
+def holder(bucket: Bucket, name: str) -> str:
+    """Who has the lease ``name``, and since when it was not renewed; raises botocore's errors."""
+    found = bucket.read(f"leases/{name}")
     if found is None or not found.content:
         return "was just let go"
     who = json.loads(found.content.splitlines()[0])["who"]

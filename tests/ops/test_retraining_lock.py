@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from ops.retraining_lock import UnderWayError, retraining_lock
+from ops.retraining_lock import UnderWayError, retraining_lease, retraining_lock
+from ops.shared.s3 import Bucket
 
 HOLD = """
 import os, sys
@@ -97,4 +98,38 @@ def test_what_the_file_says_blocks_nobody(state, text):
 
 def test_locks_of_other_names_are_others():
     with retraining_lock("retraining"), retraining_lock("watch"):
+        pass
+
+
+@pytest.fixture
+def place(monkeypatch):
+    """A shared place of a stack with servers."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    where = {"endpoint_url": f"http://127.0.0.1:{server.get_host_and_port()[1]}", "region_name": "us-east-1"}
+    bucket = Bucket.of("s3://state", {"key": "key", "secret": "secret", "client_kwargs": where})
+    bucket._client.create_bucket(Bucket="state")
+    monkeypatch.setattr("ops.shared.place.shared_place", lambda: bucket)
+    yield
+    server.stop()
+
+
+def test_of_all_machines_one_retrains(place):
+    with retraining_lease("retraining"):
+        with (
+            pytest.raises(UnderWayError, match=r"retraining under way elsewhere: its lease \S+, pid \d+ has: renewed"),
+            retraining_lease("retraining"),
+        ):
+            pass
+        with retraining_lease("another"):
+            pass
+    with retraining_lease("retraining"):
+        pass
+
+
+def test_a_machine_without_servers_needs_no_lease(monkeypatch):
+    monkeypatch.setattr("ops.shared.place.shared_place", lambda: None)
+    with retraining_lease("retraining"), retraining_lease("retraining"):
         pass
