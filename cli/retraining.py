@@ -3,6 +3,7 @@
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -36,7 +37,7 @@ def watch(file: Path | None, cron: str | None, once: bool, if_missed: bool) -> N
 
 @click.group()
 def schedule() -> None:
-    """Let the system start retraining at set times."""
+    """Let the system, or the stack's orchestrator, start retraining at set times."""
 
 
 @schedule.command()
@@ -62,7 +63,10 @@ def install(file: Path | None, cron: str | None) -> None:
 
 @schedule.command()
 def show() -> None:
-    """Say for each schedule of this clone when it runs next, and how it ran last."""
+    """Say for each schedule of this clone when it runs next, and how it ran last; and list those of the stack.
+
+    Those of the stack are registered by `zenml pipeline run retraining -c configs/nightly.yaml`.
+    """
     from ops.schedule import units
     from ops.schedule.cron import Cron
     from ops.schedule.record import records
@@ -79,8 +83,62 @@ def show() -> None:
         else:
             outcome = f"failed with exit status {record.status}" if record.status else "ended well"
             click.echo(f"  last run on {cron.shown(record.started)}, {outcome} on {cron.shown(record.ended)}")
-    if not known:
+    if not known + _show_those_of_the_stack():
         click.echo("no schedule: `facerecon schedule install` makes one")
+
+
+def _show_those_of_the_stack() -> list[Any]:
+    from ops.stack.tracker import is_local, use_tracker
+
+    if is_local():
+        return []
+    from ops.schedule.server import server_schedules
+
+    use_tracker()
+    known = server_schedules()
+    for each in known:
+        where = f", {each.in_cluster} in the cluster" if each.in_cluster else ""
+        click.echo(f"{each.name}, {each.cron}: {'active' if each.active else 'paused'}{where}")
+        if each.last is None:
+            click.echo("  no run so far")
+        else:
+            click.echo(f"  last run begun on {each.last[0]:%a %Y-%m-%d %H:%M} UTC: {each.last[1]}")
+    return known
+
+
+@schedule.command()
+@click.argument("name")
+def pause(name: str) -> None:
+    """Let a schedule of the stack start no runs until `resume`; NAME is as `show` says it."""
+    _set_active(name, False)
+
+
+@schedule.command()
+@click.argument("name")
+def resume(name: str) -> None:
+    """Let a paused schedule of the stack go on."""
+    _set_active(name, True)
+
+
+def _set_active(name: str, active: bool) -> None:
+    from ops.schedule.server import set_active
+    from ops.stack.tracker import use_tracker
+
+    use_tracker()
+    set_active(name, active)
+    click.echo(f"{name} {'is active' if active else 'is paused; a run under way goes on'}")
+
+
+@schedule.command()
+@click.argument("name")
+def delete(name: str) -> None:
+    """Delete a schedule of the stack, in ZenML and in the cluster."""
+    from ops.schedule.server import delete as delete_schedule
+    from ops.stack.tracker import use_tracker
+
+    use_tracker()
+    delete_schedule(name)
+    click.echo(f"deleted {name}; a run under way goes on")
 
 
 @schedule.command()

@@ -7,7 +7,7 @@ from facerecon.data.collected.inbox import Inbox
 from facerecon.evaluation.promotion import Decision
 from facerecon.report.decision import standing
 from facerecon.retraining.plan import Plan
-from ops.lineage import git
+from ops.lineage import commit
 from ops.telling import NOTHING_NEW
 
 NAMED = 3
@@ -23,7 +23,7 @@ def lines_of(
         f"refused    {_refused(collection)}",
         f"decision   {plan.said}",
         f"outcome    {_outcome(name, plan, decision)}",
-        f"commit     {git('rev-parse', 'HEAD').strip()[:12] or 'none'}, collected {about['collected_dvc_digest']}",
+        f"commit     {commit()[:12]}, collected {about['collected_dvc_digest']}",
     ]
 
 

@@ -17,7 +17,8 @@ from facerecon.workspace import PROJECT
 from ops.containers.settings import check_state, container_environment, docker_settings
 from ops.faults import clear_faults, stoppable
 from ops.running import running
-from ops.settings_file import RunFile, check_stack_settings, read_run_file
+from ops.settings_file import RunFile, check_schedule, check_stack_settings, read_run_file
+from ops.stack.files import LOCAL
 from ops.stack.tracker import EXPERIMENT, IMAGE, check_stack, labels
 from ops.zenml_models import start_up
 from ops.zenml_patches import patched
@@ -80,12 +81,19 @@ class CheckedPipeline(Pipeline):
         stack = Client().active_stack
         if self._file is not None:
             path, file = self._file
+            check_schedule(path, file, stack)
+            if file.cron is not None:
+                raise FaceReconError(f"{path}: schedule: only retraining is scheduled: take this key out")
             check_stack_settings(path, file.zenml, stack)
         tracker = MLFlowExperimentTrackerSettings(experiment_name=EXPERIMENT)
         self.configure(settings={"experiment_tracker": tracker}, execution_mode=_execution_mode())
         start_up(tracking)
         with running(), patched(), clear_faults(), stoppable(), self._in_containers(stack):
             return super().__call__(*args, **kwargs)
+
+    def container_environment(self) -> dict[str, str]:
+        """The variables that the steps' containers are given."""
+        return container_environment()
 
     @contextmanager
     def _in_containers(self, stack: Stack) -> Iterator[None]:
@@ -95,19 +103,19 @@ class CheckedPipeline(Pipeline):
             FaceReconError: they would find nothing of each other, or there is no image to run them in.
         """
         image = labels().get(IMAGE)
-        if image is None:
+        if image is None or stack.orchestrator.flavor == LOCAL:
             yield
             return
         from ops.containers.engine import FLAVOR, engine_run
 
         given = {} if self._file is None else self._file[1].zenml.get("settings") or {}
         check_state(stack.orchestrator, given, stack.name)
-        self.configure(settings={"docker": docker_settings(str(image))}, environment=container_environment())
+        self.configure(settings={"docker": docker_settings(str(image))}, environment=self.container_environment())
         if stack.orchestrator.flavor != FLAVOR:
             yield
             return
         own = (given.get("orchestrator") or given.get(f"orchestrator.{FLAVOR}") or {}).get("run_args") or {}
-        with engine_run(str(image), {**stack.orchestrator.config.run_args, **own}) as arguments:
+        with engine_run(str(image), {**stack.orchestrator.config.model_dump()["run_args"], **own}) as arguments:
             self.configure(settings={"orchestrator": {"run_args": arguments}})
             yield
 

@@ -17,6 +17,7 @@ from facerecon.errors import FaceReconError
 from facerecon.run import RunSettings, parse_as, run_settings
 from facerecon.workspace import PROJECT, state_folder
 from facerecon.yaml_files import read_yaml
+from ops.schedule.cron import Cron
 
 ALLOWED = ("parameters", "enable_cache", "extra", "settings", "steps", "tags")
 """What a file may say to ZenML beside its parameters; what else ZenML knows is set in code."""
@@ -24,10 +25,14 @@ ALLOWED = ("parameters", "enable_cache", "extra", "settings", "steps", "tags")
 
 @dataclass(frozen=True)
 class RunFile:
-    """A checked file: the run's settings, and what it says to ZenML beside them."""
+    """A checked file: the run's settings, and what it says to ZenML beside them.
+
+    ``cron`` is when it is run by itself, None: it is run now.
+    """
 
     settings: RunSettings
     zenml: dict[str, Any]
+    cron: Cron | None = None
 
 
 def read_run_file(
@@ -42,11 +47,7 @@ def read_run_file(
     content = read_yaml(Path(path))
     if not isinstance(content, dict):
         raise FaceReconError(f"{path}: holds no settings: begin with `parameters:` as configs/demo.yaml does")
-    if "schedule" in content:
-        raise FaceReconError(
-            f"{path}: schedule: the local orchestrator starts nothing by itself: take this key out, and run "
-            "`facerecon schedule install --cron EXPR -c FILE`"
-        )
+    cron = _cron(path, content.pop("schedule")) if "schedule" in content else None
     for key in content:
         if key not in ALLOWED:
             raise FaceReconError(f"{path}: {key}: no such key; allowed here: {', '.join(ALLOWED)}")
@@ -57,7 +58,24 @@ def read_run_file(
         raise FaceReconError(f"{path}: parameters = {parameters!r}: must hold keys and values")
     settings = parse_as(settings_of, parameters, where=str(path))
     suites = resolve_suites(settings.validation, PROJECT, state_folder() / "suites")
-    return RunFile(settings.model_copy(update={"validation": suites}), content)
+    return RunFile(settings.model_copy(update={"validation": suites}), content, cron)
+
+
+def _cron(path: Path, schedule: Any) -> Cron:
+    """When ``schedule:`` says that a run is started: by a cron expression that each orchestrator understands."""
+    if not isinstance(schedule, dict) or set(schedule) != {"cron_expression"}:
+        raise FaceReconError(
+            f"{path}: schedule = {schedule!r}: expected cron_expression and nothing else: an interval of whole days "
+            "reaches Kubeflow as 0 seconds"
+        )
+    text = str(schedule["cron_expression"])
+    try:
+        cron = Cron.parse(text)
+        cron.plain()
+    except FaceReconError as error:
+        said = error.message.partition(": ")[2]
+        raise FaceReconError(f"{path}: schedule.cron_expression = {text!r}: {said}") from error
+    return cron
 
 
 def _check_steps(path: Path, chosen: Any, known: tuple[str, ...]) -> None:
@@ -118,6 +136,19 @@ def _validated(kind: type[BaseModel], values: Any, where: str = "") -> None:
         first = error.errors()[0]
         shown = repr(first["input"])[:100]
         raise ValueError(f"{where}{'.'.join(map(str, first['loc']))} = {shown}: {first['msg']}") from error
+
+
+def check_schedule(path: Path, file: RunFile, stack: Stack) -> None:
+    """See that the stack's orchestrator starts by itself what has a schedule.
+
+    Raises:
+        FaceReconError: it does not.
+    """
+    if file.cron is not None and not stack.orchestrator.config.is_schedulable:
+        raise FaceReconError(
+            f"{path}: schedule: the {stack.orchestrator.flavor} orchestrator starts nothing by itself: take this key "
+            "out, and run `facerecon schedule install --cron EXPR -c FILE`"
+        )
 
 
 def check_stack_settings(path: Path, content: dict[str, Any], stack: Stack) -> None:

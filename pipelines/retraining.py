@@ -1,6 +1,7 @@
 """The retraining pipeline: new clips in, and, if it is worth it, a model that is trained on from the champion."""
 
 import json
+import logging
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,13 @@ from ops.collecting import waiting
 from ops.deciding import champion_of
 from ops.faults import time_limit
 from ops.initial_weights import InitialWeights, alias, resolve
-from ops.lineage import onnx_metadata, pretrained_of, run_provenance, step_digests
+from ops.lineage import commit, onnx_metadata, pretrained_of, run_provenance, step_digests
 from ops.outcome import nothing_to_do, show
 from ops.pipeline import CheckedPipeline
 from ops.registry import ANCHOR, CHAMPION
-from ops.retraining_lock import retraining_lock
+from ops.retraining_lock import retraining_lease, retraining_lock
+from ops.stack.expected import expected_commit
+from pipelines.scheduled import schedule_retraining
 from steps.align import align
 from steps.collect import collect
 from steps.decide import decide
@@ -32,6 +35,11 @@ from steps.ingest import ingest
 from steps.optional import evaluate, export, promote, publish, train
 from steps.tell import tell
 from steps.validate import validate
+
+LOG = logging.getLogger(__name__)
+
+OLD_CODE = "old code"
+"""The tag of a run in an image that is of another commit than the stack expects."""
 
 DEFAULT_FILE = PROJECT / "configs" / "retraining.yaml"
 """What a run without `-c` uses."""
@@ -108,7 +116,7 @@ def run_retraining(settings: dict[str, Any]) -> None:
         data_docs=data_docs,
         account=account,
         code=code,
-        provenance=run_provenance(run, initial),
+        provenance=run_provenance(run, initial) | _old_code(),
         about=about,
         folder=f"{run.name}-retraining",
         others=others,
@@ -124,6 +132,12 @@ def run_retraining(settings: dict[str, Any]) -> None:
         decision=decision,
         after="publish",
     )
+
+
+def _old_code() -> dict[str, str]:
+    """A tag of a run in an image that is of another commit than the stack expects."""
+    expected = expected_commit()
+    return {} if expected is None else {"git_commit_expected": expected}
 
 
 def training_of(wanted: RetrainingRun) -> tuple[RunSettings, InitialWeights | None]:
@@ -147,16 +161,30 @@ ALL_NAMES = (*STEP_NAMES, "ingest_old", "align_old", "collect", "freeze_sets", "
 
 
 class RetrainingPipeline(CheckedPipeline):
-    """One run at a time, ended after its time; where nothing is new since the last, none is begun."""
+    """One run at a time, ended after its time; where nothing is new since the last, none is begun.
+
+    With ``schedule`` in its file the orchestrator starts runs, at set times.
+    """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._file is None:
             return self.with_options()()
-        wanted = self._file[1].settings
+        path, file = self._file
+        if file.cron is not None:
+            return schedule_retraining(path, file)
+        wanted = file.settings
         assert isinstance(wanted, RetrainingRun)
+        if (expected := expected_commit()) is not None:
+            LOG.warning(
+                "old code: this image was made of commit %s, and the stack expects %s: make the image again, and run "
+                "the command that registered the schedule",
+                commit()[:12],
+                expected[:12],
+            )
+            self.configure(tags=[OLD_CODE])
         limit = wanted.retraining.max_hours
         in_time = nullcontext() if limit is None else time_limit(limit, "retraining.max_hours")
-        with retraining_lock("retraining"), in_time:
+        with retraining_lock("retraining"), retraining_lease("retraining"), in_time:
             inbox = wanted.retraining.inbox
             found = waiting(inbox)
             if not found.new and _finished(wanted) == _present(wanted):

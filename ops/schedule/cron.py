@@ -16,6 +16,9 @@ _LEAP = timedelta(hours=3)
 _CHANCE = re.compile(r"(^|[\s,])[hr]([\s,(/]|$)", re.IGNORECASE)
 """What croniter draws by lot."""
 
+NEAREST_WEEKDAY = re.compile(r"\dw|w\d", re.IGNORECASE)
+"""The weekday that is nearest to a day of the month."""
+
 
 @dataclass(frozen=True)
 class Cron:
@@ -58,6 +61,19 @@ class Cron:
     def count(self, after: float, until: float) -> int:
         """How many slots there are after the one instant, up to the other."""
         return sum(1 for slot in takewhile(lambda slot: slot <= until, self._slots(after, back=False)) if slot > after)
+
+    def plain(self) -> str:
+        """The expression in numbers and lists, as each cron knows it.
+
+        Raises:
+            FaceReconError: not each can say it.
+        """
+        fields, nth = croniter.expand(self.text)
+        if nth or "l" in fields[2] or NEAREST_WEEKDAY.search(self.text):
+            raise FaceReconError(
+                f"--cron {self.text!r}: cron knows no last day and no nth weekday: give numbers and lists"
+            )
+        return " ".join(",".join(map(str, field)) for field in fields)
 
     def shown(self, instant: float) -> str:
         """An instant as people read it."""

@@ -3,7 +3,6 @@
 import getpass
 import json
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -16,7 +15,7 @@ from croniter import croniter
 from facerecon.errors import FaceReconError
 from facerecon.files import write_text
 from facerecon.workspace import PROJECT, clone_id, state_folder
-from ops.schedule.cron import Cron
+from ops.schedule.cron import NEAREST_WEEKDAY, Cron
 from ops.schedule.record import forget_record
 from ops.schedule.watch import Schedule
 
@@ -29,8 +28,6 @@ PASSED_ON = ("FACERECON_STATE", "FACERECON_OUTPUTS", "FACERECON_WEIGHTS", "ZENML
 """Variables that say where things lie: what they say now is said to the runs. No secret is."""
 
 _DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
-
-_NEAREST_WEEKDAY = re.compile(r"\dw|w\d", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ def on_calendar(cron: Cron) -> list[str]:
         FaceReconError: systemd cannot say it.
     """
     (minutes, hours, days, months, weekdays), nth = croniter.expand(cron.text)
-    if _NEAREST_WEEKDAY.search(cron.text.split()[2] if " " in cron.text else ""):
+    if NEAREST_WEEKDAY.search(cron.text.split()[2] if " " in cron.text else ""):
         raise _unsayable(cron, "the weekday that is nearest to a day")
     if nth and (days != ["*"] or set(nth) != set(weekdays)):
         raise _unsayable(cron, "a weekday of the month beside other days")
@@ -86,16 +83,11 @@ def crontab_lines(schedule: Schedule) -> list[str]:
         FaceReconError: cron cannot say the expression.
     """
     assert schedule.cron is not None
-    fields, nth = croniter.expand(schedule.cron.text)
-    if nth or "l" in fields[2] or _NEAREST_WEEKDAY.search(schedule.cron.text):
-        raise FaceReconError(
-            f"--cron {schedule.cron.text!r}: cron knows no last day and no nth weekday: give numbers and lists"
-        )
+    times = schedule.cron.plain()
     variables = [f"{name}={shlex.quote(value)}" for name, value in _variables().items()]
     command = " ".join([*variables, *map(shlex.quote, _command(schedule))])
     log = shlex.quote(str(state_folder() / "schedule.log"))
     line = f"cd {shlex.quote(str(PROJECT))} && {command} >> {log} 2>&1".replace("%", "\\%")
-    times = " ".join(",".join(map(str, field)) for field in fields)
     return [f"{times} {line}", f"@hourly {line}"]
 
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,12 +50,16 @@ PATIENCE = 60
 
 @dataclass(frozen=True)
 class Schedule:
-    """What is run, and how it is told when it fails; ``cron`` None runs it when clips have settled in the inbox."""
+    """What is run, and how it is told when it fails; ``cron`` None runs it when clips have settled in the inbox.
+
+    ``environment`` are the run's variables, None: those of this process.
+    """
 
     file: Path
     inbox: InboxSettings
     telling: TellingSettings
     cron: Cron | None = None
+    environment: Mapping[str, str] | None = None
 
     def record(self, now: float) -> Record:
         """What it has done so far; of one that is new, or was set to other times, nothing is due before ``now``."""
@@ -220,7 +224,8 @@ class _TheRunHasSaid(KeyboardInterrupt):  # an interrupt, as the one it comes fr
 def _run(schedule: Schedule) -> int:
     """Run the pipeline, its output passed on; tell if it fails; return its exit status."""
     # a session of its own: Ctrl-C reaches this process alone, which ends the run once
-    run = subprocess.Popen(run_command(schedule.file), cwd=PROJECT, start_new_session=True)
+    command, environment = run_command(schedule.file), schedule.environment
+    run = subprocess.Popen(command, cwd=PROJECT, env=environment, start_new_session=True)
     try:
         status = run.wait()
     except KeyboardInterrupt:

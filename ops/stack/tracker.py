@@ -29,6 +29,9 @@ SHARED = "facerecon.shared"
 IMAGE = "facerecon.image"
 """The label of a stack's tracker that says which image steps run in; there is none where they run in this process."""
 
+COMMIT = "facerecon.commit"
+"""The label of a stack's tracker that says which commit its images are expected to be made of."""
+
 
 def local_uri() -> str:
     """MLflow's database in this clone: an explicit address, which `mlflow ui` can be given."""

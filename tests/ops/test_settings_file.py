@@ -3,7 +3,7 @@ import pytest
 from facerecon.errors import FaceReconError
 from facerecon.retraining.settings import retraining_run
 from facerecon.workspace import PROJECT
-from ops.settings_file import check_stack_settings, read_run_file
+from ops.settings_file import check_schedule, check_stack_settings, read_run_file
 
 STEPS = ("align", "train")
 
@@ -24,7 +24,7 @@ def refused(tmp_path):
 
 @pytest.mark.parametrize("path", sorted((PROJECT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_config_is_valid_and_named_like_its_file(path):
-    if path.stem == "retraining":  # its name says whose champion
+    if path.stem in ("nightly", "retraining"):  # its name says whose champion
         assert read_run_file(path, STEPS, retraining_run).settings.name == "demo"
     else:
         assert read_run_file(path, STEPS).settings.name == path.stem
@@ -45,7 +45,13 @@ def test_every_config_is_valid_and_named_like_its_file(path):
         ("parameters: {model: {family: nonsense}}", "model family 'nonsense' not among"),
         ("parameters: {training: {init_from: 3}}", "parameters.training.init_from = 3"),
         ("run_name: mine", "run_name: no such key"),
-        ("schedule: {cron_expression: '0 3 * * *'}", "`facerecon schedule install --cron EXPR -c FILE`"),
+        (
+            "schedule: {interval_second: 86400}",
+            "schedule = {'interval_second': 86400}: expected cron_expression and nothing else",
+        ),
+        ("schedule: nightly", "schedule = 'nightly': expected cron_expression"),
+        ("schedule: {cron_expression: '0 3'}", "schedule.cron_expression = '0 3': "),
+        ("schedule: {cron_expression: '0 3 l * *'}", "cron knows no last day and no nth weekday"),
         ("steps: {alin: {enable_cache: true}}", "steps.alin: no such key; allowed here: align, train"),
         ("steps: {align: {enable_cach: true}}", "steps.align.enable_cach: no such key"),
         ("parameters: [1, 2]", "must hold keys and values"),
@@ -93,6 +99,18 @@ def test_settings_for_what_the_active_stack_has_not_are_refused(tmp_path, zenml,
         check({}, {"step_operator": {}})
     with pytest.raises(FaceReconError, match=r"settings.orchestrator.cpus: no such key; allowed here: \w+"):
         check({"orchestrator": {"cpus": 3}})
+
+
+def test_a_schedule_is_refused_where_the_orchestrator_starts_nothing_by_itself(tmp_path, zenml):
+    path = tmp_path / "run.yaml"
+    path.write_text("schedule: {cron_expression: 0 3 * * fri-mon}\n")
+    file = read_run_file(path, STEPS)
+    assert file.cron.plain() == "0 3 * * 0,1,5,6"
+    assert file.zenml == {}
+    with pytest.raises(FaceReconError, match="the local orchestrator starts nothing by itself: take this key out, and"):
+        check_schedule(path, file, zenml.active_stack)
+    path.write_text("{}\n")
+    check_schedule(path, read_run_file(path, STEPS), zenml.active_stack)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

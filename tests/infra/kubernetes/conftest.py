@@ -85,10 +85,10 @@ class Api:
         every = self.objects.get(plural, {}).values()
         return [each for each in every if labels.items() <= (each["metadata"].get("labels") or {}).items()]
 
-    def start(self, cron_job: dict[str, Any]) -> dict[str, Any]:
+    def start(self, cron_job: dict[str, Any], number: int) -> dict[str, Any]:
         """What the controller does at a slot: make the Job."""
         template = cron_job["spec"]["jobTemplate"]
-        job = {"metadata": {**template.get("metadata", {}), "name": f"{cron_job['metadata']['name']}-1"}}
+        job = {"metadata": {**template.get("metadata", {}), "name": f"{cron_job['metadata']['name']}-{number}"}}
         return self.create("jobs", {**job, "spec": template["spec"]})
 
     def create(self, plural: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -176,7 +176,7 @@ def serve(api: Api) -> ThreadingHTTPServer:
 class Cluster:
     """A namespace with the manifests applied; ``secret`` is what the Secret `facerecon` holds.
 
-    ``image`` is the project's folder as the image has it, and ``claim`` what is mounted at /state.
+    ``image`` is the project's folder as the image, made of ``commit``, has it, ``claim`` what is mounted at /state.
     """
 
     api: Api
@@ -184,6 +184,7 @@ class Cluster:
     claim: Path
     secret: dict[str, str]
     environment: dict[str, str]
+    commit: str = COMMIT
 
     def run(self, *command: str, **changed: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the project's folder."""
@@ -204,7 +205,11 @@ class Cluster:
         (container,) = pods_of(job)[0]["containers"]
         self.api.owner = job["metadata"]["name"]
         given = {variable["name"]: self.value(variable) for variable in container["env"]}
-        own = {"ZENML_CONFIG_PATH": str(self.claim.parent / job["metadata"]["name"])}
+        pod = self.claim.parent / job["metadata"]["name"]
+        pod.mkdir(exist_ok=True)
+        # a pod's hostname is its name
+        (pod / "sitecustomize.py").write_text(f"import socket\nsocket.gethostname = lambda: '{pod.name}-pod'\n")
+        own = {"ZENML_CONFIG_PATH": str(pod), "PYTHONPATH": f"{pod}{os.pathsep}{self.image}"}
         kept = without(self.environment, "ZENML_", "FACERECON_")
         of_image = {name: self.environment[name] for name in ("FACERECON_STATE", "FACERECON_OUTPUTS")}
         command = [*container["command"], *container["args"]]
@@ -424,7 +429,10 @@ def small_config(cluster: Cluster) -> Callable[[str, Mapping[str, Any]], str]:
 
     def write(name: str, more: Mapping[str, Any]) -> str:
         content = yaml.safe_load((cluster.image / "configs" / "ci.yaml").read_text())
-        content["parameters"] |= {"name": name, "data": {"source": "folder", "path": "data/few", "licence": "none"}}
+        content["parameters"] |= {
+            "name": name,
+            "data": {"source": "folder", "path": "data/few", "licence": "drawn by this project, MIT"},
+        }
         content["parameters"] |= more.get("parameters", {})
         path = cluster.image / "configs" / f"{name}.yaml"
         path.write_text(yaml.safe_dump({**more, "parameters": content["parameters"]}))

@@ -94,3 +94,10 @@ def test_what_is_no_expression_is_one_line(text, said):
     with pytest.raises(FaceReconError, match=rf"^--cron .*{said}.*: expected minute, hour") as caught:
         Cron.parse(text)
     assert "\n" not in caught.value.message
+
+
+def test_numbers_and_lists_are_what_each_cron_understands():
+    assert Cron.parse("*/20 3-5 * jan fri-mon").plain() == "0,20,40 3,4,5 * 1 0,1,5,6"
+    for text in ("0 3 l * *", "0 3 * * fri#2", "0 3 * * L5", "0 3 15w * *"):
+        with pytest.raises(FaceReconError, match="cron knows no last day and no nth weekday"):
+            Cron.parse(text).plain()
