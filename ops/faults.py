@@ -1,6 +1,7 @@
-"""What can happen to a run, in one line: disk full, database locked, store gone, stopped by a signal."""
+"""What can happen to a run, in one line: disk full, database locked, store gone, server away, stopped by a signal."""
 
 import errno
+import logging
 import os
 import signal
 import sys
@@ -9,6 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
+
+import requests
+from botocore.exceptions import ConnectionError as S3ConnectionError
+from botocore.exceptions import HTTPClientError
 
 from facerecon.errors import FaceReconError
 from facerecon.workspace import state_folder
@@ -101,8 +106,12 @@ def time_limit(hours: float, setting: str) -> Iterator[None]:
 def clear_faults() -> Iterator[None]:
     """Turn what the machine did to a run, or who stopped it, into a FaceReconError that says what to do.
 
-    Other errors pass as they are.
+    Other errors pass as they are. ZenML logs what a step raises with its traceback: of what is said in one line it has
+    none.
     """
+    handlers = [handler for name in ("", "zenml") for handler in logging.getLogger(name).handlers]
+    for handler in handlers:
+        handler.addFilter(_without_explained)
     try:
         yield
     except FaceReconError:
@@ -115,6 +124,16 @@ def clear_faults() -> Iterator[None]:
         if said := explain(error):
             raise FaceReconError(said) from error
         raise
+    finally:
+        for handler in handlers:
+            handler.removeFilter(_without_explained)
+
+
+def _without_explained(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    if error is not None and explain(error) and not os.environ.get("FACERECON_DEBUG"):
+        record.exc_info = record.exc_text = None
+    return True
 
 
 def explain(error: BaseException) -> str | None:
@@ -168,4 +187,16 @@ def _explain(error: BaseException) -> str | None:
             f"{error.filename}: {error.strerror}: is the state folder complete, and is it writable? "
             f"`facerecon doctor` looks; {NOTHING_LOST}"
         )
+    if _is_outage(error):
+        return f"a server does not answer as it should ({text[:200]}): see that it runs; {NOTHING_LOST}"
     return None
+
+
+def _is_outage(error: BaseException) -> bool:
+    """Whether a server could not be reached, or failed at what it was asked."""
+    if isinstance(error, requests.HTTPError):
+        return error.response is not None and error.response.status_code >= 500
+    if isinstance(error, BrokenPipeError):  # of a process of this machine
+        return False
+    away = (ConnectionError, requests.ConnectionError, requests.Timeout, S3ConnectionError, HTTPClientError)
+    return isinstance(error, away)

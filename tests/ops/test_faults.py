@@ -1,9 +1,11 @@
 """Faults of the machine, made for real where that can be done, end in one line that says what to do."""
 
 import errno
+import logging
 import multiprocessing
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+import requests
 import sqlalchemy
 import torch
 from docker.errors import ContainerError
@@ -75,6 +78,47 @@ def test_an_artifact_store_that_is_gone(tmp_path, monkeypatch):
     message = said_of(lambda: (tmp_path / "artifacts" / "model.safetensors").read_bytes())
     assert "model.safetensors: No such file or directory" in message
     assert "facerecon doctor" in message
+
+
+def test_a_server_that_is_away_and_one_that_fails():
+    answers = {"502 Bad Gateway": "does not answer as it should", "404 Not Found": None}
+    for status, said in answers.items():
+        error = requests.HTTPError(status, response=requests.Response())
+        error.response.status_code = int(status[:3])
+        assert (explain(error) is None) == (said is None)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    message = said_of(lambda: requests.get(f"http://127.0.0.1:{port}", timeout=5))
+    assert f"a server does not answer as it should (HTTPConnectionPool(host='127.0.0.1', port={port})" in message
+    assert "run the same command again" in message
+    assert explain(BrokenPipeError()) is None
+
+
+def test_what_is_said_in_one_line_is_logged_without_a_traceback(monkeypatch):
+    monkeypatch.delenv("FACERECON_DEBUG", raising=False)
+    handler = Kept()
+    logging.getLogger("zenml").addHandler(handler)
+    try:
+        with clear_faults():
+            for fault in (ConnectionRefusedError(), ZeroDivisionError()):
+                try:
+                    raise fault
+                except Exception:
+                    logging.getLogger("zenml").exception("the step failed")
+    finally:
+        logging.getLogger("zenml").removeHandler(handler)
+    assert handler.traced == [False, True]
+
+
+class Kept(logging.Handler):
+    """Whether each record that it was given has a traceback."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.traced: list[bool] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.traced.append(bool(record.exc_info))
 
 
 def test_memory_that_does_not_suffice():
