@@ -21,6 +21,7 @@ from facerecon.errors import FaceReconError
 from facerecon.files import sha256_file
 from facerecon.retraining.settings import COLLECTED
 from facerecon.workspace import PROJECT
+from ops import QUIET
 from ops.collecting import NEW, OLD
 from ops.initial_weights import SUFFIX, find
 from ops.lineage import dvc_digest
@@ -65,7 +66,8 @@ class Reproduction:
 def reproduce(name: str, keep: bool = False) -> Reproduction:
     """Check the run's commit, uncommitted difference and data out into a temporary worktree and run it there again.
 
-    It has a ZenML, MLflow and state of its own; this clone's are only read. ``keep`` leaves the folder for a look.
+    It has a ZenML, MLflow and state of its own, on this machine; this clone's, or its servers, are only read. ``keep``
+    leaves the folder for a look.
 
     Raises:
         FaceReconError: no such run, or what made it cannot be had again; the line says what is missing. A run made
@@ -178,21 +180,29 @@ def _run_again(run: Run, settings: dict[str, Any], checkout: Path, folder: Path)
         settings["training"]["init_from"] = str(_copy_initial(digest, settings["training"]["init_from"], folder))
     file = folder / f"{settings['name']}.yaml"
     file.write_text(yaml.safe_dump({"parameters": settings}), encoding="utf-8")
-    environment = {
+    environment = _environment(checkout, folder)
+    for command in (["facerecon", "stack"], ["zenml", "pipeline", "run", "training", "-c", str(file)]):
+        done = subprocess.run([_program(command[0]), *command[1:]], cwd=checkout, env=environment, check=False)
+        if done.returncode:
+            raise FaceReconError(
+                f"`{' '.join(command[:4])}` failed in the worktree (exit {done.returncode}), its last lines say why"
+            )
+
+
+def _environment(checkout: Path, folder: Path) -> dict[str, str]:
+    """This process's without what leads to its tracker and its servers, or opens them, and with places of its own."""
+    kept = {name: value for name, value in os.environ.items() if name in QUIET or not name.startswith(_OF_SERVERS)}
+    return kept | {
         "FACERECON_STATE": str(folder / "state"),
         "FACERECON_OUTPUTS": str(folder / "outputs"),
         "ZENML_CONFIG_PATH": str(folder / "zenml"),
         # the worktree's modules must win over those of this checkout
         "PYTHONPATH": str(checkout),
     }
-    for command in (["facerecon", "stack"], ["zenml", "pipeline", "run", "training", "-c", str(file)]):
-        done = subprocess.run(
-            [_program(command[0]), *command[1:]], cwd=checkout, env=os.environ | environment, check=False
-        )
-        if done.returncode:
-            raise FaceReconError(
-                f"`{' '.join(command[:4])}` failed in the worktree (exit {done.returncode}), its last lines say why"
-            )
+
+
+_OF_SERVERS = ("MLFLOW_", "ZENML_", *(f"FACERECON_{name}" for name in ("MLFLOW_", "S3_", "ZENML_", "PEOPLE_KEY")))
+"""How variables begin that say where a tracker or a server is, and who may use it."""
 
 
 def _copy_initial(digest: str, init_from: str, folder: Path) -> Path:

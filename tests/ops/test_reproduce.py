@@ -12,7 +12,7 @@ from dvc.repo import Repo
 from facerecon.errors import FaceReconError
 from facerecon.models.trained import TrainedModel, save_model
 from ops.lineage import dvc_digest
-from ops.reproduce import Difference, _compare, _copy_initial, _differing_tags, _link_data
+from ops.reproduce import Difference, _compare, _copy_initial, _differing_tags, _environment, _link_data
 
 ROW = {"face_set": "test", "metric": "hole_psnr", "case": "brush", "level": 1, "method": "model", "mean": 20.5}
 FIGURES = {"model": {"weights": "abc"}, "figures": [ROW]}
@@ -106,6 +106,18 @@ def test_what_was_collected_is_this_clones_unless_it_changed_since(state, projec
     assert (checkout / "collected").resolve() == project / "collected"
     assert (checkout / "data").resolve() == project / "data"
     assert digest in (checkout / "collected.dvc").read_text()
+
+
+def test_what_is_made_again_knows_no_server_and_no_secret_of_it(tmp_path, monkeypatch):
+    known = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_PASSWORD", "ZENML_STORE_URL", "ZENML_ACTIVE_STACK_ID")
+    known += ("FACERECON_S3_SECRET", "FACERECON_MLFLOW_PASSWORD", "FACERECON_ZENML_API_KEY", "FACERECON_PEOPLE_KEY")
+    for name in known:
+        monkeypatch.setenv(name, "of the server")
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    made = _environment(tmp_path / "checkout", tmp_path)
+    assert "of the server" not in made.values()
+    assert made["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert made["FACERECON_STATE"] == str(tmp_path / "state")
 
 
 @pytest.mark.parametrize("tracked", [True, False])
