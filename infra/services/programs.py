@@ -101,6 +101,8 @@ def postgres(made: Environment) -> Service:
             *_unprivileged(),
             *(str(programs / "postgres"), "-D", str(folder), "-h", HOST, "-p", str(port)),
             *("-c", "unix_socket_directories=", "-c", "max_connections=100"),
+            # files of its log that are needed no more are removed, not kept for the next entries
+            *("-c", "wal_recycle=off", "-c", "min_wal_size=32MB"),
         ),
         check=lambda: connect("postgres").close(),
         finish=create,
@@ -203,6 +205,8 @@ def mlflow(made: Environment) -> Service:
     lines = (
         "[mlflow]",
         "default_permission = READ",
+        # to check a password takes a large part of a second, and each request would
+        "auth_cache_ttl_seconds = 60",
         f"database_uri = {database}/mlflow_auth",
         f"admin_username = {user}",
         f"admin_password = {password}",
