@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from facerecon.errors import FaceReconError
-
 if TYPE_CHECKING:
     from ops.forget import Outcome, Survey
 
@@ -27,30 +25,29 @@ if TYPE_CHECKING:
 @click.option("--reason", required=True, metavar="TEXT", help="why, without the name: it is kept in forgotten.json")
 @click.option("--yes", is_flag=True, help="remove without asking")
 def forget(identity: str | None, file: str | None, clip: str | None, reason: str, yes: bool) -> None:
-    """Show what this clone keeps of a person, a file or a clip, and remove it once you say so.
+    """Show what this clone, and the active stack's servers, keep of a person, a file or a clip, and remove it once you
+    say so.
 
-    The same photos are refused from then on. Exit status 0 if nothing is left in this clone, 1 if something is: the
-    last lines say what, and what lies in remotes. Killed on its way, the same command finishes the work.
+    The same photos are refused from then on. Exit status 0 if nothing is left in this clone and on these servers, 1 if
+    something is: the last lines say what, and what lies in remotes. Killed on its way, the same command finishes the
+    work.
     """
     chosen = [(kind, name) for kind, name in (("identity", identity), ("file", file), ("clip", clip)) if name]
     if len(chosen) != 1:
         raise click.UsageError("say one of --identity, --file and --clip")
     # imported when they are used: they take seconds
     from facerecon.data.forget import Target
+    from ops.faults import clear_faults
     from ops.forget import check_reason, survey
     from ops.forget import forget as carry_out
+    from ops.registry import answering
     from ops.running import nothing_running
-    from ops.stack.tracker import is_local, use_tracker
+    from ops.stack.tracker import use_tracker
 
-    if not is_local():
-        raise FaceReconError(
-            "people are forgotten on this machine's own stack only: what lies on servers is not reached; remove "
-            "it there by hand, or run `facerecon stack` first for what lies here"
-        )
     use_tracker()
     for tool in ("zenml", "dvc"):
         logging.getLogger(tool).setLevel(logging.WARNING)
-    with nothing_running():
+    with nothing_running(), clear_faults(), answering():
         found = survey(Target(*chosen[0]))  # type: ignore[arg-type]  # the kinds are those above
         check_reason(found, reason)
         _show(found)
@@ -64,9 +61,11 @@ def forget(identity: str | None, file: str | None, clip: str | None, reason: str
 def _show(found: "Survey") -> None:
     from facerecon.workspace import PROJECT
     from ops.forget import uses
+    from ops.stack.tracker import chosen_name, is_local
 
     kind, name = found.target.kind, found.target.name
-    click.echo(f"What this clone keeps of {kind} {name}:")
+    whose = "this clone keeps" if is_local() else f"this clone and the servers of the stack {chosen_name()} keep"
+    click.echo(f"What {whose} of {kind} {name}:")
     frames = [trace for trace in found.traces if trace.clip and not trace.whole]
     faces = [trace for trace in found.traces if trace.clip_sha256 and not trace.clip and not trace.whole]
     inbox = [trace for trace in found.traces if trace.clip and trace.whole]
@@ -102,6 +101,7 @@ def _by_folder(paths: list[str], project: str) -> dict[str, int]:
 def _tell(found: "Survey", outcome: "Outcome") -> None:
     from facerecon.data.forget import shown_path
     from facerecon.workspace import PROJECT
+    from ops.stack.tracker import is_local
 
     click.echo(f"\nForgotten: {len(found.sha256s)} photos, group {', '.join(found.ids) or 'none'} in forgotten.json.")
     for use in outcome.versions:
@@ -125,6 +125,11 @@ def _tell(found: "Survey", outcome: "Outcome") -> None:
         )
     for line in outcome.left:
         click.echo(f"LEFT {line}")
+    if not is_local():
+        click.echo(
+            "Not reached: backups of the servers, and what other machines that work with them keep: pull "
+            "forgotten.json there and give the command again, where the person's photos lie."
+        )
     click.echo(
         "Commit forgotten.json (and data.dvc and collected.dvc, where they changed): other clones refuse them by it."
     )

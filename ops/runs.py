@@ -4,7 +4,7 @@ from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import Run, ViewType
 
 from facerecon.errors import FaceReconError
 from ops.registry import connect, find_version
@@ -35,12 +35,14 @@ def find_run(text: str) -> Run:
     return client.get_run(version.run_id)
 
 
-def all_runs(client: MlflowClient, experiment: str) -> list[Run]:
-    """Every run of an experiment, the newest first."""
+def all_runs(client: MlflowClient, experiment: str, view: int = ViewType.ACTIVE_ONLY) -> list[Run]:
+    """Every run of an experiment, the newest first; by another ``view`` those that were deleted, too."""
     runs: list[Run] = []
     token: str | None = ""
     while token is not None:
-        page = client.search_runs([experiment], order_by=["attributes.start_time DESC"], page_token=token or None)
+        page = client.search_runs(
+            [experiment], run_view_type=view, order_by=["attributes.start_time DESC"], page_token=token or None
+        )
         runs += page
         token = page.token or None
     return runs

@@ -9,6 +9,7 @@ import click
 
 import ops  # noqa: F401  # switches telemetry off before any tool is imported
 from facerecon.errors import FaceReconError
+from infra.services.compacting import compact as write_anew
 from infra.services.environment import prepare, services_folder
 from infra.services.programs import services
 from infra.services.supervisor import running, start, stop
@@ -58,6 +59,12 @@ def down() -> None:
     """End them; what they hold is kept."""
     ended = [name for name in NAMES if stop(name)]
     click.echo(f"ended: {', '.join(ended)}" if ended else "none was running")
+
+
+@main.command()
+def compact() -> None:
+    """Take what was removed out of their files, too; they run on."""
+    write_anew(prepare(None), click.echo)
 
 
 @main.command()

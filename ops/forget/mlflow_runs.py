@@ -2,13 +2,16 @@
 
 import tempfile
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import FileInfo
+from mlflow.entities import LifecycleStage, Run, ViewType
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from facerecon.workspace import state_folder
@@ -21,6 +24,10 @@ from ops.stack.tracker import EXPERIMENT, local_uri
 
 TAG = "forgotten"
 """On runs and versions: the tombstones' groups that hold photos they were made with."""
+
+
+READERS = 4
+"""So many files are asked of a server at once."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,7 @@ class Use:
 def uses(found: Survey) -> list[Use]:
     """The registered versions that were made with the person, by model and number."""
     told: list[Use] = []
-    client = _mlflow()
+    client = tracker()
     if client is None:
         return told
     for model in registered_models(client):
@@ -60,27 +67,33 @@ def uses(found: Survey) -> list[Use]:
 
 
 def find_runs(found: Survey) -> None:
-    """Runs that were made with one of the manifests, or in one of the pipeline's runs."""
-    client = _mlflow()
+    """Runs that were made with one of the manifests, or in one of the pipeline's runs; deleted ones, too."""
+    client = tracker()
     if client is None:
         return
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    runs = [] if experiment is None else all_runs(client, experiment.experiment_id)
     hit = {
         run.info.run_id
-        for run in runs
+        for run in every_run(client)
         if run.data.tags.get("manifest_digest") in found.manifests or run.info.run_name in found.pipelines
     }
     found.runs = sorted({*found.runs, *hit})
 
 
-def published(found: Survey) -> Iterator[Path]:
+@contextmanager
+def published(found: Survey) -> Iterator[list[Path]]:
     """Files that runs published and that go from MLflow: DVC may keep them as outputs of its stage."""
-    for run in found.runs:
-        repository = get_artifact_repository(connect().get_run(run).info.artifact_uri)
-        folder = getattr(repository, "artifact_dir", None)
-        if folder is not None:
-            yield from (path for path in Path(folder).rglob("*") if path.is_file() and not stays(path, found))
+    with tempfile.TemporaryDirectory() as copies:
+        files: list[Path] = []
+        for run in found.runs:
+            repository = get_artifact_repository(connect().get_run(run).info.artifact_uri)
+            folder = getattr(repository, "artifact_dir", None)
+            if folder is None:
+                # only pictures and pages are fetched from a server: the rest stays, unless it names the person
+                paths = [path for path in files_below(repository) if PurePosixPath(path).suffix not in STAYS]
+                files += _fetched(repository, paths, Path(copies) / run).values()
+            else:
+                files += [path for path in Path(folder).rglob("*") if path.is_file() and not stays(path, found)]
+        yield files
 
 
 def clear_runs(found: Survey, versions: list[Use]) -> None:
@@ -89,28 +102,74 @@ def clear_runs(found: Survey, versions: list[Use]) -> None:
         return
     client = connect()
     for run_id in found.runs:
-        repository = get_artifact_repository(client.get_run(run_id).info.artifact_uri)
-        for path in files_of_run(client, run_id):
-            if Path(path).suffix not in STAYS or _names_person(client, run_id, path, found):
-                repository.delete_artifacts(path)
-        client.set_tag(run_id, TAG, _joined(client.get_run(run_id).data.tags.get(TAG), found.ids))
+        run = client.get_run(run_id)
+        repository = get_artifact_repository(run.info.artifact_uri)
+        paths = files_below(repository)
+        may_stay = {path for path in paths if PurePosixPath(path).suffix in STAYS}
+        going = set(paths) - may_stay | naming(repository, sorted(may_stay), found)
+        for path in _with_whole_folders(going, paths):
+            repository.delete_artifacts(path)
+        with restored(client, run):
+            client.set_tag(run_id, TAG, _joined(run.data.tags.get(TAG), found.ids))
     for use in versions:
         if use.photos.get("train"):
             version: ModelVersion = client.get_model_version(use.model, str(use.version))
             client.set_model_version_tag(use.model, str(use.version), TAG, _joined(version.tags.get(TAG), found.ids))
 
 
-def files_of_run(client: MlflowClient, run_id: str, folder: str | None = None) -> Iterator[str]:
-    """The paths of a run's artifacts, those in its folders too."""
-    entries: list[FileInfo] = client.list_artifacts(run_id, folder)
-    for entry in entries:
-        if entry.is_dir:
-            yield from files_of_run(client, run_id, entry.path)
-        else:
-            yield entry.path
+def every_run(client: MlflowClient) -> list[Run]:
+    """Every run of the experiment, those that were deleted and are still there, too."""
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    return [] if experiment is None else all_runs(client, experiment.experiment_id, ViewType.ALL)
 
 
-def _mlflow() -> MlflowClient | None:
+@contextmanager
+def restored(client: MlflowClient, run: Run) -> Iterator[None]:
+    """Inside, a run that was deleted takes tags; it is deleted again after."""
+    deleted = run.info.lifecycle_stage == LifecycleStage.DELETED
+    if deleted:
+        client.restore_run(run.info.run_id)
+    yield
+    if deleted:
+        client.delete_run(run.info.run_id)
+
+
+def files_below(repository: ArtifactRepository, folder: str | None = None) -> list[str]:
+    """The paths of all artifacts, those in folders too."""
+    files: list[str] = []
+    for entry in repository.list_artifacts(folder):
+        files += files_below(repository, entry.path) if entry.is_dir else [entry.path]
+    return files
+
+
+def _with_whole_folders(going: set[str], paths: Iterable[str]) -> list[str]:
+    """The paths that go; of a folder of which nothing stays the folder's: a server takes its time for each."""
+    staying = {parent for path in paths if path not in going for parent in PurePosixPath(path).parents}
+    staying.add(PurePosixPath("."))
+    folders = (list(reversed(PurePosixPath(path).parents)) for path in going)
+    whole = (
+        next((str(f) for f in above if f not in staying), path) for path, above in zip(going, folders, strict=True)
+    )
+    return sorted(set(whole))
+
+
+def naming(repository: ArtifactRepository, paths: Iterable[str], found: Survey) -> set[str]:
+    """Those of the artifacts in which the person is named."""
+    needles = Needles(found)
+    with tempfile.TemporaryDirectory() as folder:
+        return {path for path, file in _fetched(repository, paths, Path(folder)).items() if needles.within(file)}
+
+
+def _fetched(repository: ArtifactRepository, paths: Iterable[str], folder: Path) -> dict[str, Path]:
+    """Copies of artifacts in ``folder``, by their paths."""
+    folder.mkdir(exist_ok=True)
+    paths = list(paths)
+    with ThreadPoolExecutor(READERS) as pool:
+        copies = pool.map(lambda path: Path(repository.download_artifacts(path, str(folder))), paths)
+        return dict(zip(paths, copies, strict=True))
+
+
+def tracker() -> MlflowClient | None:
     """A client of the tracker; None where nothing was ever tracked in this clone."""
     there = (state_folder() / "mlflow.db").is_file() or local_uri() != mlflow.get_tracking_uri()
     return connect() if there else None
@@ -118,8 +177,3 @@ def _mlflow() -> MlflowClient | None:
 
 def _joined(before: str | None, ids: Iterable[str]) -> str:
     return ",".join(sorted({*filter(None, (before or "").split(",")), *ids}))
-
-
-def _names_person(client: MlflowClient, run_id: str, path: str, found: Survey) -> bool:
-    with tempfile.TemporaryDirectory() as folder:
-        return Needles(found).within(Path(client.download_artifacts(run_id, path, folder)))

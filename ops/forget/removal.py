@@ -19,8 +19,10 @@ from facerecon.workspace import PROJECT, state_folder
 from ops.forget import dvc_objects
 from ops.forget.dvc_objects import Copy
 from ops.forget.members import keep_members
+from ops.forget.mlflow_rows import clear_rows
 from ops.forget.mlflow_runs import Use, clear_runs, uses
 from ops.forget.record import Survey, record_path, remember
+from ops.forget.servers import compact, sweep_servers
 from ops.forget.sweep import sweep
 from ops.forget.zenml_artifacts import clear_artifacts
 from ops.lineage import git
@@ -61,10 +63,13 @@ def forget(found: Survey, reason: str) -> Outcome:
     for path in map(Path, found.files):
         path.unlink(missing_ok=True)
     clear_runs(found, versions)
+    left += clear_rows(found)
     clear_artifacts(found)
     left += dvc_objects.update(map(Path, found.data), found.kept)
     left += dvc_objects.remove(found.kept, map(Path, found.data))
     left += _in_git(found)
+    left += sweep_servers(found)
+    left += compact()
     left += sweep(found)
     outcome = Outcome(
         left=left,

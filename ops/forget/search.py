@@ -55,7 +55,8 @@ def survey(target: Target) -> Survey:
     found.data = sorted({*found.data, *map(str, files_of(found.traces, target, found.data_roots))})
     # what is known already may be written anew by now
     data = set(found.data) - set(earlier.data if earlier else ())
-    found.kept |= dvc_objects.kept_of(map(Path, sorted(data)), [*map(Path, found.files), *published(found)])
+    with published(found) as files:
+        found.kept |= dvc_objects.kept_of(map(Path, sorted(data)), [*map(Path, found.files), *files])
     return found
 
 

@@ -1,5 +1,6 @@
 """A last look through state, outputs and data for what still names the person."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from facerecon.data.sources import files
 from facerecon.workspace import PROJECT, outputs_folder, refused_docs_folder, state_folder
 from ops.forget.needles import Needles
 from ops.forget.record import Survey, record_path
+from ops.forget.servers import SERVICES
 
 TEXTS = frozenset({".csv", ".html", ".json", ".jsonl", ".md", ".tsv", ".txt", ".xml", ".yaml", ".yml"})
 """Files among the data that can name somebody."""
@@ -17,14 +19,24 @@ TEXTS = frozenset({".csv", ".html", ".json", ".jsonl", ".md", ".tsv", ".txt", ".
 def sweep(found: Survey) -> list[str]:
     """Look through all that this clone has for what still names the person.
 
-    Logs of runs and pages about refused data go, the rest is told.
+    Logs of runs and pages about refused data go, the rest is told. Servers that were started here may have their files
+    open: of these only the logs are emptied.
     """
     needles, left = Needles(found), []
+    services = state_folder() / SERVICES
     passed_over = {state_folder() / name for name in ("crops", "frames", "checkpoints", "masks")}
+    passed_over.add(services / "mariadb" / "mysql")  # MariaDB's own
     for path in _swept(passed_over):
         if path == record_path() or not needles.within(path):
             continue
-        if path.suffix == ".log" or "logs" in path.parts or refused_docs_folder() in path.parents:
+        if services / "logs" in path.parents:
+            os.truncate(path, 0)
+        elif services in path.parents:
+            left.append(
+                f"{shown_path(path, PROJECT)}: holds the person still, in rows or objects, or in what is left of them: "
+                "`facerecon stack services`, then the same command"
+            )
+        elif path.suffix == ".log" or "logs" in path.parts or refused_docs_folder() in path.parents:
             path.unlink(missing_ok=True)
         elif path.suffix == ".db" and _vacuumed(path) and not needles.within(path):
             continue

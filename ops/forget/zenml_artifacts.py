@@ -1,7 +1,7 @@
 """What ZenML keeps: manifests with rows about a person, and what was made with those in the same runs."""
 
+import posixpath
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -10,6 +10,7 @@ from facerecon.data.manifest import SPLITS, Manifest
 from ops.forget.needles import Needles
 from ops.forget.record import Survey
 from ops.stack.registering import stack_name
+from ops.stack.tracker import REGISTRY, is_local, labels
 
 WITHOUT_PICTURES = frozenset(
     {
@@ -25,10 +26,10 @@ def manifests() -> Iterator[tuple[Manifest, list[str]]]:
     from zenml.client import Client
 
     same: dict[str, list[Any]] = {}
-    store = _artifact_store()
-    for artifact in [] if store is None else _pages(Client().list_artifact_versions, artifact_store_id=store):
-        if artifact.materializer.attribute == "ManifestMaterializer":
-            same.setdefault(str(artifact.content_hash or artifact.id), []).append(artifact)
+    for store in artifact_stores():
+        for artifact in pages(Client().list_artifact_versions, artifact_store_id=store.id):
+            if artifact.materializer.attribute == "ManifestMaterializer":
+                same.setdefault(str(artifact.content_hash or artifact.id), []).append(artifact)
     for artifacts in same.values():
         for artifact in artifacts:
             try:
@@ -87,7 +88,8 @@ def clear_artifacts(found: Survey) -> None:
                 continue  # with another of its steps
 
 
-def _pages(ask: Callable[..., Any], **options: Any) -> Iterator[Any]:
+def pages(ask: Callable[..., Any], **options: Any) -> Iterator[Any]:
+    """What ZenML answers page by page."""
     number = 1
     while True:
         page = ask(page=number, size=100, **options)
@@ -97,22 +99,48 @@ def _pages(ask: Callable[..., Any], **options: Any) -> Iterator[Any]:
         number += 1
 
 
-def _artifact_store() -> Any:
-    """The id of this clone's artifact store; None where no stack was registered. ZenML may serve other clones too."""
-    from zenml.client import Client
+def artifact_stores() -> list[Any]:
+    """The artifact stores of ``stacks``, each once."""
     from zenml.enums import StackComponentType
 
-    found = Client().list_stack_components(name=stack_name(), type=StackComponentType.ARTIFACT_STORE).items
-    return found[0].id if found else None
+    found = [store for stack in stacks() for store in stack.components.get(StackComponentType.ARTIFACT_STORE, [])]
+    return list({store.id: store for store in found}.values())
+
+
+def stacks() -> list[Any]:
+    """This clone's own stack, if it was registered: ZenML's store may serve other clones, too. On a server all stacks
+    that track in the registry in use."""
+    from zenml.client import Client
+
+    if is_local():
+        return list(Client().list_stacks(name=stack_name(), hydrate=True).items)
+    registry = labels().get(REGISTRY)
+    return [stack for stack in pages(Client().list_stacks, hydrate=True) if _registry_of(stack) == registry]
+
+
+def _registry_of(stack: Any) -> Any:
+    from zenml.enums import StackComponentType
+
+    trackers = stack.components.get(StackComponentType.EXPERIMENT_TRACKER, [])
+    return (trackers[0].labels or {}).get(REGISTRY) if trackers else None
+
+
+def pipeline_runs() -> list[Any]:
+    """All runs on ``stacks``."""
+    from zenml.client import Client
+
+    return [run for stack in stacks() for run in pages(Client().list_pipeline_runs, stack_id=stack.id, hydrate=True)]
+
+
+def steps_of(run: Any) -> list[Any]:
+    """All steps of a run."""
+    from zenml.client import Client
+
+    return list(pages(Client().list_run_steps, pipeline_run_id=run.id, hydrate=True))
 
 
 def _steps() -> list[Any]:
-    """All steps that ran on this clone's stack."""
-    from zenml.client import Client
-
-    stacks = Client().list_stacks(name=stack_name()).items
-    runs = {run.id for stack in stacks for run in _pages(Client().list_pipeline_runs, stack_id=stack.id)}
-    return [step for run in runs for step in _pages(Client().list_run_steps, pipeline_run_id=run, hydrate=True)]
+    return [step for run in pipeline_runs() for step in steps_of(run)]
 
 
 def _about(manifest: Manifest, sha256s: set[str], photos: set[tuple[str, str]]) -> dict[str, int] | None:
@@ -138,7 +166,17 @@ def _names(artifact: Any, needles: Needles) -> bool:
     """Whether it is what a retraining told of clips, the one that is meant among them."""
     if artifact.materializer.attribute != "PydanticMaterializer":
         return False
-    return any(needles.within(path) for path in Path(artifact.uri).rglob("*") if path.is_file())
+    from zenml.io import fileio
+
+    files = [posixpath.join(str(folder), str(name)) for folder, _, names in fileio.walk(artifact.uri) for name in names]
+    return any(needles.within_bytes(_content(file)) for file in files)
+
+
+def _content(uri: str) -> bytes:
+    from zenml.io import fileio
+
+    with fileio.open(uri, "rb") as stream:
+        return bytes(stream.read())
 
 
 def _made(step: Any) -> list[Any]:

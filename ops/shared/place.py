@@ -1,6 +1,7 @@
 """Where the machines that work with the active stack's registry keep together what it needs."""
 
 from functools import lru_cache
+from typing import Any
 
 import mlflow
 from botocore.exceptions import BotoCoreError, ClientError
@@ -33,9 +34,13 @@ def _place(uri: str) -> Bucket:
             f"the active stack tracks at {uri} and names no shared place: describe it in a file of infra/stacks/ with "
             "`shared:`, and register it with `facerecon stack NAME`"
         )
-    config = Client().active_stack.artifact_store.config
+    return bucket_at(str(address), Client().active_stack.artifact_store.config)
+
+
+def bucket_at(address: str, config: Any) -> Bucket:
+    """The objects below an S3 address, with the access that the configuration of a ZenML artifact store gives."""
     names = ("key", "secret", "token", "client_kwargs")
-    return Bucket.of(str(address), {name: getattr(config, name, None) for name in names})
+    return Bucket.of(address, {name: getattr(config, name, None) for name in names})
 
 
 def unreachable(error: Exception) -> FaceReconError:

@@ -1,6 +1,6 @@
 """Objects in S3 with conditional writes: of several who write at once, one succeeds."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -49,6 +49,16 @@ class Bucket:
             return None
         now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
         return Found(answer["Body"].read(), answer["ETag"], (now - answer["LastModified"]).total_seconds())
+
+    def names(self) -> Iterator[str]:
+        """The objects that there are, in the order of their names."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix)
+        for page in pages:
+            yield from (str(entry["Key"]).removeprefix(self._prefix) for entry in page.get("Contents", ()))
+
+    def keeps_versions(self) -> bool:
+        """Whether what is removed or written over stays in the bucket as an older version."""
+        return "Status" in self._client.get_bucket_versioning(Bucket=self._bucket)
 
     def create(self, name: str, content: bytes) -> str | None:
         """Write an object that is not there yet; returns its tag, None if it is there."""

@@ -8,6 +8,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from PIL import Image
 
 from facerecon.data.forget import Target
@@ -17,7 +18,7 @@ from facerecon.data.tombstones import Tombstones
 from facerecon.errors import FaceReconError
 from facerecon.files import sha256_file
 from ops.forget import Use, check_reason, forget, removal, survey, uses, zenml_artifacts
-from ops.forget.mlflow_runs import files_of_run
+from ops.forget.mlflow_runs import every_run, files_below
 
 ADA = Target("identity", "Ada Lovelace")
 
@@ -64,9 +65,8 @@ def project(zenml, state, tmp_path, monkeypatch) -> Path:
 
 
 def files(run: str) -> set[str]:
-    found = mlflow.search_runs(filter_string=f"run_name = '{run}'", output_format="list")[0].info.run_id
-    client = mlflow.MlflowClient()
-    return set(files_of_run(client, found))
+    found = mlflow.search_runs(filter_string=f"run_name = '{run}'", output_format="list")[0]
+    return set(files_below(get_artifact_repository(found.info.artifact_uri)))
 
 
 def tag(run: str) -> str | None:
@@ -162,6 +162,49 @@ def test_a_reason_that_names_the_person_is_refused(project):
     with pytest.raises(FaceReconError, match="--reason: it names who is to be forgotten"):
         check_reason(found, "ada lovelace wrote on Monday")
     check_reason(found, "asked on 2026-11-21")
+
+
+def test_tags_descriptions_and_traces_that_name_the_person_go_and_parameters_are_told(project, state):
+    client = mlflow.MlflowClient()
+    with mlflow.start_run(run_name="by hand") as run:
+        mlflow.set_tags({"seen": "worse on Ada Lovelace/0.png, better on Bob", "config": "demo"})
+        mlflow.set_tag("about Ada Lovelace", "1")
+        mlflow.log_param("splits.people.val", "Ada Lovelace")
+        with mlflow.start_span("look") as span:
+            span.set_inputs({"who": "Ada Lovelace"})
+    mlflow.flush_trace_async_logging()
+    client.set_model_version_tag("facerecon-demo", "2", "seen", "worse on Ada Lovelace")
+    client.update_model_version("facerecon-demo", "2", "asked by Ada Lovelace")
+    client.update_registered_model("facerecon-demo", "known to Ada Lovelace")
+    [told] = forget(survey(ADA), "asked").left
+    number = run.info.run_id
+    assert f"MLflow's run {number}: its parameter splits.people.val names the person still" in told
+    assert f"WHERE run_uuid = '{number}' AND key = 'splits.people.val'" in told
+    tags = client.get_run(number).data.tags
+    assert (tags["seen"], tags["config"]) == ("worse on forgotten/0.png, better on Bob", "demo")
+    assert "about Ada Lovelace" not in tags
+    version = client.get_model_version("facerecon-demo", "2")
+    assert (version.tags["seen"], version.description) == ("worse on forgotten", "asked by forgotten")
+    assert client.get_registered_model("facerecon-demo").description == "known to forgotten"
+    assert client.search_traces(locations=[run.info.experiment_id]) == []
+
+
+def test_a_config_that_is_called_like_the_person_keeps_its_tags(project, state):
+    with mlflow.start_run(run_name="by hand") as run:
+        mlflow.set_tag("config", "Ada Lovelace")
+    [told] = forget(survey(ADA), "asked").left
+    assert f"MLflow's run {run.info.run_id}: its tags config name the person, or what is called the same" in told
+    assert mlflow.get_run(run.info.run_id).data.tags["config"] == "Ada Lovelace"
+
+
+def test_of_a_run_that_was_deleted_pictures_go_too_and_it_stays_deleted(project, state):
+    client = mlflow.MlflowClient()
+    [run] = mlflow.search_runs(filter_string="run_name = 'with'", output_format="list")
+    client.delete_run(run.info.run_id)
+    forget(survey(ADA), "asked")
+    [after] = [each for each in every_run(client) if each.info.run_name == "with"]
+    assert (after.info.lifecycle_stage, "forgotten" in after.data.tags) == ("deleted", True)
+    assert files_below(get_artifact_repository(after.info.artifact_uri)) == ["published/metrics.json"]
 
 
 def test_what_still_names_the_person_is_told(project, state):

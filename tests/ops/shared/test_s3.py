@@ -23,6 +23,13 @@ def test_an_object_is_created_once_and_replaced_only_as_what_it_was_read(bucket:
     assert bucket.replace("a", b"3", second) is None
 
 
+def test_the_objects_of_a_place_are_listed_by_name(bucket: Bucket, server: dict[str, object]) -> None:
+    for name in ("b/2", "a", "b/1"):
+        bucket.create(name, b"")
+    assert list(bucket.names()) == ["a", "b/1", "b/2"]
+    assert not bucket.keeps_versions()
+
+
 def test_places_do_not_see_each_other(bucket: Bucket, server: dict[str, object]) -> None:
     other = Bucket.of("s3://state/elsewhere", server)
     bucket.create("a", b"mine")
