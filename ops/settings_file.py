@@ -176,3 +176,8 @@ def check_stack_settings(path: Path, content: dict[str, Any], stack: Stack) -> N
                 raise FaceReconError(
                     f"{path}: {where}.{key}.{unknown}: no such key; allowed here: {', '.join(allowed) or 'none'}"
                 )
+            if known[key]:
+                try:
+                    _validated(known[key], values or {}, f"{where}.{key}.")
+                except ValueError as error:
+                    raise FaceReconError(f"{path}: {error}") from error

@@ -51,20 +51,21 @@ def check_state(orchestrator: BaseOrchestrator, settings: dict[str, Any], name: 
     Raises:
         FaceReconError: no volume is mounted there, so that no step would find what the one before has made.
     """
-    configured = orchestrator.config.model_dump()
-    given = [settings.get(key) or {} for key in ("orchestrator", f"orchestrator.{orchestrator.flavor}")]
-    if STATE not in {place for source in (configured, *given) for place in _mounts(source)}:
+    given = settings.get("orchestrator") or settings.get(f"orchestrator.{orchestrator.flavor}") or {}
+    if STATE not in _mounts(orchestrator.config.model_dump(), given):
         raise FaceReconError(
             f"the stack '{name}' mounts nothing at {STATE}, and each step runs in a container of its own: mount a "
             "volume there that all of them share, as infra/stacks/ shows"
         )
 
 
-def _mounts(settings: dict[str, Any]) -> Iterator[str]:
-    """Where the settings of an orchestrator mount something."""
-    for volume in ((settings.get("run_args") or {}).get("volumes") or {}).values():
+def _mounts(configured: dict[str, Any], given: dict[str, Any]) -> Iterator[str]:
+    """Where something is mounted: what a run's file gives replaces the stack's; of pods it is added to it."""
+    arguments = {**(configured.get("run_args") or {}), **(given.get("run_args") or {})}
+    for volume in (arguments.get("volumes") or {}).values():
         yield str(volume["bind"])
-    for mount in (settings.get("pod_settings") or {}).get("volume_mounts") or ():
-        yield str(mount.get("mountPath") or mount.get("mount_path"))
-    for claim in settings.get("claims") or ():
+    for settings in (configured, given):
+        for mount in (settings.get("pod_settings") or {}).get("volume_mounts") or ():
+            yield str(mount.get("mountPath") or mount.get("mount_path"))
+    for claim in given.get("claims", configured.get("claims")) or ():
         yield str(claim["mount_path"])

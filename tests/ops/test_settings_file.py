@@ -1,4 +1,6 @@
 import pytest
+from pydantic import BaseModel
+from zenml.config.base_settings import BaseSettings
 
 from facerecon.errors import FaceReconError
 from facerecon.retraining.settings import retraining_run
@@ -99,6 +101,24 @@ def test_settings_for_what_the_active_stack_has_not_are_refused(tmp_path, zenml,
         check({}, {"step_operator": {}})
     with pytest.raises(FaceReconError, match=r"settings.orchestrator.cpus: no such key; allowed here: \w+"):
         check({"orchestrator": {"cpus": 3}})
+    artifact_store = f"artifact_store.{stack.artifact_store.flavor}"
+    assert stack.artifact_store.settings_class is None
+    check({artifact_store: {}})
+
+
+def test_a_slip_deep_in_a_components_settings_is_named(tmp_path, zenml, source_root, monkeypatch):
+    stack = zenml.active_stack
+
+    class Node(BaseModel, extra="forbid"):
+        cores: int
+
+    class Known(BaseSettings):
+        nodes: tuple[Node, ...] = ()
+
+    monkeypatch.setattr(type(stack.orchestrator), "settings_class", Known)
+    settings = {"orchestrator": {"nodes": [{"core": 1}]}}
+    with pytest.raises(FaceReconError, match=r"run.yaml: settings.orchestrator.nodes.0.cores = .*: Field required"):
+        check_stack_settings(tmp_path / "run.yaml", {"settings": settings}, stack)
 
 
 def test_a_schedule_is_refused_where_the_orchestrator_starts_nothing_by_itself(tmp_path, zenml):

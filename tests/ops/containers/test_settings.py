@@ -48,6 +48,18 @@ def test_without_a_volume_for_the_state_it_is_refused(configuration: dict[str, A
         check_state(Orchestrator("kubernetes", **configuration), {}, "s")
 
 
+@pytest.mark.parametrize(
+    ("configuration", "given"),
+    [
+        (STATE[0][1], {"run_args": {"volumes": {"/here": {"bind": "/app/data", "mode": "rw"}}}}),
+        (STATE[2][1], {"claims": [{"name": "facerecon", "mount_path": "/app/data"}]}),
+    ],
+)
+def test_what_a_file_gives_in_place_of_the_stacks_counts(configuration: dict[str, Any], given: dict[str, Any]) -> None:
+    with pytest.raises(FaceReconError, match="mounts nothing at /state"):
+        check_state(Orchestrator("ours", **configuration), {"orchestrator": given}, "s")
+
+
 def test_a_container_with_other_code_than_the_runs_is_refused() -> None:
     check_code(container_environment())
     check_code({})  # started by hand
