@@ -89,7 +89,7 @@ test-all: install  ## run all tests but those of `make check-infra`
 # one after the other: an image is made, and servers are killed
 check-infra: weights install-infra  ## make the image, run the pipeline in containers, kill containers and servers; BASE as for image
 	FACERECON_INFRA=required FACERECON_BASE=$(BASE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --durations=0 \
-		-m "containers" tests/pipelines tests/infra
+		-m "containers or slow" tests/pipelines/containers tests/pipelines/test_services.py
 
 lint: install  ## style, types, and the direction of imports
 	$(BIN)/ruff check .
