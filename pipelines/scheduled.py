@@ -16,7 +16,7 @@ from zenml.pipelines.pipeline_definition import Pipeline
 from facerecon.errors import FaceReconError
 from ops.pipeline import CheckedPipeline
 from ops.schedule import server
-from ops.settings_file import RunFile, check_schedule
+from ops.settings_file import RunFile, check_schedule, check_stack_settings
 from ops.stack.tracker import check_stack
 from steps.retrain import retrain
 
@@ -47,7 +47,9 @@ def schedule_retraining(path: Path, file: RunFile) -> None:
             has settings for single steps.
     """
     check_stack()
-    check_schedule(path, file, Client().active_stack)
+    stack, settings = Client().active_stack, file.zenml.get("settings") or {}
+    check_schedule(path, file, stack)
+    check_stack_settings(path, {"settings": settings}, stack)
     steps = file.zenml.get("steps") or {}
     if apart := [name for name, step in steps.items() if (step or {}).get("settings")]:
         raise FaceReconError(
@@ -55,12 +57,11 @@ def schedule_retraining(path: Path, file: RunFile) -> None:
             "`settings` at the top"
         )
     assert file.cron is not None
-    name = server.schedule_name(Client().active_stack_model.name, path.stem)
+    name = server.schedule_name(stack.name, path.stem)
     replaced = server.is_kept(name)
     if replaced:
         # two would both run
         server.delete(name)
-    settings = file.zenml.get("settings") or {}
     inner = {key: value for key, value in file.zenml.items() if key != "settings"}
     made = cast(
         CheckedPipeline,
@@ -68,9 +69,9 @@ def schedule_retraining(path: Path, file: RunFile) -> None:
             scheduled,
             schedule=Schedule(name=name, cron_expression=file.cron.plain()),
             run_name=f"{{time}}-{path.stem}-{{date}}",
-            settings=settings,
         ),
     )
+    made.configure(settings=settings)
     made._file = path, replace(file, zenml={"settings": settings}, cron=None)
     content = {"parameters": file.settings.model_dump(mode="json"), **inner}
     made(file=path.name, content=content, stack=str(server.stack_in_one_process()))
