@@ -1,4 +1,5 @@
-"""Forgetting a person: everything that this clone keeps of them, in its data, its stores, ZenML, MLflow and DVC.
+"""Forgetting a person: everything that this clone keeps of them, in its data, its stores, ZenML, MLflow and DVC, and on
+the servers of its stack.
 
 What is found is written down before anything is removed, and each part can be done twice: a forgetting that was killed
 is finished by the same command. Tombstones come first, so that nothing comes back meanwhile.

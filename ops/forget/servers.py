@@ -119,7 +119,7 @@ def _sweep_zenml(needles: Needles) -> Iterator[str]:
 def _elsewhere(found: Survey) -> Iterator[str]:
     """Machines that have, or had, the person's data; and this clone's own stack."""
     for root in sorted({trace.root for trace in found.traces if not Path(trace.root).is_dir()}):
-        yield f"{root}: a run read the person's data there, and it is not on this machine: give the command there, too"
+        yield f"{root}: a run read the person's data there, and it is not on this machine: give the command where it is"
     own = state_folder() / "mlflow.db"
     if own.is_file():
         client = mlflow.MlflowClient(local_uri())
