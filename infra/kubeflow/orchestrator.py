@@ -12,7 +12,7 @@ from uuid import UUID
 import requests
 from kfp import Client, dsl, kubernetes
 from kfp.compiler import Compiler
-from kfp_server_api.exceptions import OpenApiException
+from kfp_server_api.exceptions import ApiException, OpenApiException
 from kubernetes.config import ConfigException
 from urllib3.exceptions import HTTPError
 from zenml.config.resource_settings import ByteUnit, ResourceSettings
@@ -25,7 +25,7 @@ from facerecon.errors import FaceReconError
 from infra.kubeflow.flavor import KubeflowConfig, KubeflowSettings
 
 if TYPE_CHECKING:
-    from zenml.models import PipelineRunResponse, PipelineSnapshotResponse
+    from zenml.models import PipelineRunResponse, PipelineSnapshotResponse, ScheduleResponse, ScheduleUpdate
     from zenml.stack import Stack
 
 GPU = "nvidia.com/gpu"
@@ -37,6 +37,8 @@ OPEN = frozenset({"ZENML_STORE_TYPE", "ZENML_STORE_URL", "ZENML_STORE_VERIFY_SSL
 """What of the store's configuration may stand in the clear."""
 ERRORS = (OpenApiException, HTTPError, ConfigException, requests.RequestException, RuntimeError, TimeoutError)
 """What Kubeflow's client raises, and ZenML where it logs in for it."""
+RECURRING = "recurring_run_id"
+"""The metadata of a schedule with the id of its recurring run."""
 ENDED = frozenset({"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"})
 POLL = 5
 """Seconds between two looks at a run."""
@@ -156,21 +158,55 @@ class KubeflowOrchestrator(ZenMLKubeflowOrchestrator):
             name = snapshot.pipeline_configuration.name
             experiment = client.create_experiment(name, namespace=settings.user_namespace).experiment_id
             if snapshot.schedule is not None:
-                client.create_recurring_run(
+                recurring = client.create_recurring_run(
                     experiment,
                     run_name,
-                    cron_expression=snapshot.schedule.cron_expression,
+                    # Kubeflow's expressions begin with the second
+                    cron_expression=f"0 {snapshot.schedule.cron_expression}",
                     start_time=snapshot.schedule.utc_start_time,
                     end_time=snapshot.schedule.utc_end_time,
                     no_catchup=True,
                     pipeline_package_path=pipeline_file_path,
                     enable_caching=False,
                 )
-                return None
+                return SubmissionResult(metadata={RECURRING: recurring.recurring_run_id})
             run = client.run_pipeline(experiment, run_name, pipeline_file_path, enable_caching=False).run_id
         if not settings.synchronous:
             return None
         return SubmissionResult(wait_for_completion=lambda: self._await(client, run, settings.timeout))
+
+    def update_schedule(self, schedule: "ScheduleResponse", update: "ScheduleUpdate") -> None:
+        """Pause a recurring run, or let it go on.
+
+        Raises:
+            FaceReconError: Kubeflow does not answer or refuses, or another expression is asked for, which a recurring
+                run cannot take.
+        """
+        if update.cron_expression:
+            raise FaceReconError(
+                f"{schedule.name}: cron_expression = {update.cron_expression}: a recurring run keeps its expression: "
+                "delete the schedule, and register it anew"
+            )
+        if update.active is None:
+            return
+        with self._one_line():
+            client = self._get_kfp_client(cast(KubeflowSettings, self.config))  # type: ignore[arg-type]
+            change = client.enable_recurring_run if update.active else client.disable_recurring_run
+            change(_recurring_run(schedule))
+
+    def delete_schedule(self, schedule: "ScheduleResponse") -> None:
+        """Delete a recurring run; one that is gone counts as deleted.
+
+        Raises:
+            FaceReconError: Kubeflow does not answer or refuses.
+        """
+        with self._one_line():
+            client = self._get_kfp_client(cast(KubeflowSettings, self.config))  # type: ignore[arg-type]
+            try:
+                client.delete_recurring_run(_recurring_run(schedule))
+            except ApiException as error:
+                if error.status != 404:
+                    raise
 
     def _await(self, client: Client, run: str, timeout: int) -> None:
         """Wait for a run's end.
@@ -213,6 +249,21 @@ class KubeflowOrchestrator(ZenMLKubeflowOrchestrator):
             ) from error
         finally:
             logging.getLogger().removeFilter(keep)
+
+
+def _recurring_run(schedule: "ScheduleResponse") -> str:
+    """The id of a schedule's recurring run.
+
+    Raises:
+        FaceReconError: ZenML was never told it.
+    """
+    found = schedule.run_metadata.get(RECURRING)
+    if not found:
+        raise FaceReconError(
+            f"{schedule.name}: ZenML does not know its recurring run: delete that on Kubeflow's page, and then "
+            f"`zenml pipeline schedule delete {schedule.name}`"
+        )
+    return str(found)
 
 
 def _is_open(variable: str, settings: KubeflowSettings) -> bool:

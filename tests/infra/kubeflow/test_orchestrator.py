@@ -43,6 +43,8 @@ class Api(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.states, self.refuses = list(states), refuses
         self.told: dict[str, Any] = {}
+        self.asked: list[str] = []
+        self.gone = False
 
     @property
     def address(self) -> str:
@@ -64,15 +66,25 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Keep what is to be created."""
+        if self.path.endswith("able"):
+            self.server.asked.append(self.path)
+            self._answer({})
+            return
         content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.told[self.path.rpartition("/")[2]] = content
         self._answer(content | {"run_id": "r1", "experiment_id": "e1", "recurring_run_id": "s1"})
+
+    def do_DELETE(self) -> None:
+        """Delete a recurring run."""
+        self.server.asked.append(self.path)
+        self._answer({})
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
 
     def _answer(self, content: dict[str, Any]) -> None:
-        self.send_response(403 if self.server.refuses else 200)
+        gone = self.server.gone and self.command == "DELETE"
+        self.send_response(403 if self.server.refuses else 404 if gone else 200)
         self.send_header("Content-Type", "application/json")
         self.end_headers()
         self.wfile.write(json.dumps(content).encode())
@@ -113,6 +125,7 @@ def submit(kubeflow_packages: None, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         )
         pipeline = SimpleNamespace(name="training", settings={})
         snapshot = SimpleNamespace(pipeline_configuration=pipeline, schedule=schedule, step_configurations={})
+        submitted.orchestrator = made  # type: ignore[attr-defined]
         return made._upload_and_run_pipeline(snapshot, str(tmp_path / "ir.yaml"), "12_00-demo")
 
     yield submitted
@@ -147,11 +160,34 @@ def test_who_does_not_wait_is_given_nothing_to_wait_for(submit) -> None:
 
 def test_a_recurring_run_has_a_cron_expression_and_does_not_catch_up(submit) -> None:
     api = Api()
-    schedule = SimpleNamespace(cron_expression="0 0 3 * * *", utc_start_time=None, utc_end_time=None)
-    assert submit(api, schedule) is None
+    assert submit(api, SCHEDULE).metadata == {"recurring_run_id": "s1"}
     told = api.told["recurringruns"]
+    # second, minute, hour, day of month, month, day of week
     assert told["trigger"]["cron_schedule"]["cron"] == "0 0 3 * * *"
     assert told["no_catchup"] is True
+
+
+SCHEDULE = SimpleNamespace(cron_expression="0 3 * * *", utc_start_time=None, utc_end_time=None)
+KEPT = SimpleNamespace(name="nightly", run_metadata={"recurring_run_id": "s1"})
+
+
+def test_a_recurring_run_is_paused_goes_on_and_is_deleted(submit) -> None:
+    api = Api()
+    submit(api, SCHEDULE)
+    made = submit.orchestrator
+    assert made.supports_schedule_updates
+    assert made.supports_schedule_deletion
+    for active in (False, True):
+        made.update_schedule(KEPT, SimpleNamespace(cron_expression=None, active=active))
+    made.delete_schedule(KEPT)
+    assert [asked.rpartition("/")[2] for asked in api.asked] == ["s1:disable", "s1:enable", "s1"]
+    # twice is no fault
+    api.gone = True
+    made.delete_schedule(KEPT)
+    with pytest.raises(FaceReconError, match=r"cron_expression = 1 \* \* \* \*: a recurring run keeps its expression"):
+        made.update_schedule(KEPT, SimpleNamespace(cron_expression="1 * * * *", active=None))
+    with pytest.raises(FaceReconError, match="ZenML does not know its recurring run"):
+        made.delete_schedule(SimpleNamespace(name="nightly", run_metadata={}))
 
 
 def test_who_refuses_and_who_is_not_there_is_one_line(submit) -> None:
