@@ -1,7 +1,7 @@
 """A ZenML pipeline that checks its settings and its stack first and ends with one clear line when a user erred."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -88,7 +88,7 @@ class CheckedPipeline(Pipeline):
         tracker = MLFlowExperimentTrackerSettings(experiment_name=EXPERIMENT)
         self.configure(settings={"experiment_tracker": tracker}, execution_mode=_execution_mode())
         start_up(tracking)
-        with running(), patched(), clear_faults(), stoppable(), self._in_containers(stack):
+        with running(), patched(), clear_faults(), stoppable(), self._in_containers(stack), _open_run_failed():
             return super().__call__(*args, **kwargs)
 
     def container_environment(self) -> dict[str, str]:
@@ -118,6 +118,20 @@ class CheckedPipeline(Pipeline):
         with engine_run(str(image), {**stack.orchestrator.config.model_dump()["run_args"], **own}) as arguments:
             self.configure(settings={"orchestrator": {"run_args": arguments}})
             yield
+
+
+@contextmanager
+def _open_run_failed() -> Iterator[None]:
+    """A run that a fault leaves open in MLflow is ended as failed; when the process ends, MLflow calls it finished."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except BaseException:
+        with suppress(MlflowException):
+            mlflow.end_run("FAILED")
+        raise
 
 
 def _execution_mode() -> ExecutionMode:

@@ -39,8 +39,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole pipelines first: they take longest, and begun last they would keep one process busy alone."""
-    items.sort(key=lambda item: "pipelines" not in item.path.parts)
+    """Whole pipelines and clusters first: they take longest, and begun last they would keep one process busy alone."""
+    items.sort(key=lambda item: not {"pipelines", "kubernetes", "kubeflow"} & set(item.path.parts))
 
 
 @pytest.fixture(scope="session")

@@ -380,6 +380,7 @@ def places_naming(clone, who: Person) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_nothing_of_somebody_forgotten_is_left_on_the_servers(two_versions) -> None:
     """Killed on its way, the same command finishes."""
     made = two_versions

@@ -11,6 +11,8 @@ import pytest
 from ops.shared.lease import lease
 from ops.shared.s3 import Bucket
 
+pytestmark = pytest.mark.slow
+
 NAME = "facerecon-kubernetes-night"
 OLD = "01d" * 13 + "0"
 RETRAINING = {
@@ -111,7 +113,6 @@ def test_a_slot_while_another_machine_retrains_ends_well_and_says_so(registered,
     assert "old code: this image was made of commit 01d01d01d01d, and the stack expects c0ffee000000" in told
 
 
-@pytest.mark.slow
 def test_each_slot_starts_from_the_champion_there_is(registered, cluster, monkeypatch) -> None:
     """Slow: a model is trained. The first slot promotes the first champion, and the second knows it."""
     import mlflow

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from facerecon.files import sha256_file
+from infra.services.supervisor import is_taken
 from ops.stack.files import read_variables
 from tests.pipelines.containers.conftest import IMAGE, asked, inside, succeed
 
@@ -178,11 +179,11 @@ def test_a_killed_training_goes_on_with_the_figures_of_an_undisturbed_one(served
 
 def test_a_step_that_fails_is_its_own_line_and_a_failed_run(served, contained, config: Path) -> None:
     content = yaml.safe_load(config.read_text())
-    content["parameters"]["data"]["splits"] = {"train": 1, "val": 0, "gate": 0, "test": 0}
+    content["parameters"]["alignment"]["size"] = 512  # no face is enlarged, so that none is left
     failing = served.root / "configs" / "failing.yaml"
     failing.write_text(yaml.safe_dump(content))
     line = refused(served, *RUN, str(failing))
-    assert "split" in line
+    assert "512" in line
     assert asked(served, LAST_RUN)["status"] == "failed"
 
 
@@ -206,7 +207,12 @@ def test_the_servers_run_in_a_container_too(built: str, another_checkout, engine
     assert program, "docker-compose is not installed: `apt-get install docker-compose`"
     made = another_checkout("composed")
     # not those of the other servers, which run beside
-    succeed(made, "python", "-c", f"from infra.services.environment import prepare; prepare({first_port + 10})")
+    first = next(
+        first
+        for first in range(first_port + 10, first_port + 90, 10)
+        if not any(is_taken(port + more) for port in range(first, first + 8) for more in (0, 10_000))
+    )
+    succeed(made, "python", "-c", f"from infra.services.environment import prepare; prepare({first})")
     environment = made.environment | engine | {"FACERECON_USER": str(os.getuid() or 1000), "BUILDAH_FORMAT": "docker"}
     folder = made.root / ".facerecon" / "services"
     for path in (folder, *folder.iterdir()):
