@@ -2,10 +2,9 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN    := .venv/bin
 STAMP  := .venv/.installed
-# a thread each, and one process more than there are cores: tests of servers wait; files in the order of tests/conftest.py,
-# the longest first
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $$(( $$(nproc 2>/dev/null || echo 2) + 1 )) \
-          --maxprocesses 5 --dist loadfile --no-loadscope-reorder
+# a thread each: the processes share the cores; files in the order of tests/conftest.py, the longest first
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile \
+          --no-loadscope-reorder
 OPENVINO := openvino==2026.4.1
 UV     := $(shell sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -63,13 +64,24 @@ def _is_installed(program: str) -> bool:
 
 
 @pytest.fixture(scope="session")
-def first_port(worker_id: str) -> int:
-    """The first of eight ports that no other test process uses and that are free now, as those 10,000 above are."""
-    begin = 30_000 + 100 * int(worker_id.removeprefix("gw") if worker_id.startswith("gw") else 99)
-    for first in range(begin, begin + 100, 10):
-        if not any(is_taken(port + more) for port in range(first, first + 8) for more in (0, 10_000)):
-            return first
-    raise AssertionError(f"no free ports from {begin} on")
+def free_ports(worker_id: str) -> Callable[[], int]:
+    """``free_ports()``: the first of eight ports that nobody uses, nor those 10,000 above; a new one at each call."""
+    begin = 30_000 + 200 * int(worker_id.removeprefix("gw") if worker_id.startswith("gw") else 49)
+    firsts = iter(range(begin, begin + 200, 10))
+
+    def found() -> int:
+        for first in firsts:
+            if not any(is_taken(port + more) for port in range(first, first + 8) for more in (0, 10_000)):
+                return first
+        raise AssertionError(f"no free ports from {begin} on")
+
+    return found
+
+
+@pytest.fixture(scope="session")
+def first_port(free_ports: Callable[[], int]) -> int:
+    """The first of eight ports for tests that have no servers of their own running."""
+    return free_ports()
 
 
 @pytest.fixture(scope="session")

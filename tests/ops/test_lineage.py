@@ -77,7 +77,7 @@ def test_where_a_training_goes_on_from_is_no_part_of_what_it_is(name):
 
 def test_the_machine_says_what_trains_and_how():
     found = machine.machine(parse_settings({"training": {"accelerator": "cpu", "threads": 2}}, "test").training)
-    assert list(found) == ["device", "threads", "precision"]
+    assert list(found) == ["device", "threads", "precision", "container"]
     assert found["threads"] == "2"
     assert found["precision"] in ("32-true", "bf16-mixed")
     assert all(found.values())

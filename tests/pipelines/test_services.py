@@ -134,6 +134,7 @@ def test_all_five_answer_and_say_where(served, first_port: int) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_one_line_and_nothing_is_started(served, another_checkout, first_port: int) -> None:
     other = another_checkout("busy")
     line = refused(other, "python", "-m", "infra.services", "up", "--first-port", str(first_port))

@@ -233,6 +233,7 @@ def test_an_edit_of_the_masks_code_computes_them_and_what_depends_on_them_again(
     assert first["code_digest.align"] == last["code_digest.align"]
 
 
+@pytest.mark.slow
 def test_a_deleted_artifact_is_noticed_and_made_again(clone, second_run):
     stored = (clone.root / ".facerecon/artifacts/train").rglob("model.safetensors")
     max(stored, key=lambda path: path.stat().st_mtime).unlink()

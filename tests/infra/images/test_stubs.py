@@ -24,18 +24,18 @@ def user(tmp_path: Path) -> Path:
     """A library that was linked with two of CUDA's, as PyTorch is: one of them has versions, and both are gone."""
     gone = tmp_path / "gone"
     gone.mkdir()
-    (gone / "runtime.map").write_text("libcudart.so.13 { global: *; };")
+    (gone / "runtime.map").write_text("libcudart.so.99 { global: *; };")
     version = f"-Wl,--version-script={gone / 'runtime.map'}"
-    compiled(gone, "libcudart.so.13", "int cudaGo(void) { return 1; }", version, "-Wl,-soname,libcudart.so.13")
-    compiled(gone, "libnccl.so.2", "int ncclGo(void) { return 1; }", "-Wl,-soname,libnccl.so.2")
+    compiled(gone, "libcudart.so.99", "int cudaGo(void) { return 1; }", version, "-Wl,-soname,libcudart.so.99")
+    compiled(gone, "libnccl.so.99", "int ncclGo(void) { return 1; }", "-Wl,-soname,libnccl.so.99")
     # and one symbol that is not CUDA's has no version either
     compiled(tmp_path, "libweb.so", "int WebPFree(void) { return 7; }")
     calls = {"go": "cudaGo", "all": "ncclGo", "other": "WebPFree"}
     source = "".join(f"int {called}(void); int {name}(void) {{ return {called}(); }}" for name, called in calls.items())
     linked = (
         f"-L{gone}",
-        "-l:libcudart.so.13",
-        "-l:libnccl.so.2",
+        "-l:libcudart.so.99",
+        "-l:libnccl.so.99",
         f"-L{tmp_path}",
         "-l:libweb.so",
         "-Wl,-z,now",
@@ -53,8 +53,8 @@ def test_without_stubs_it_does_not_load(user: Path) -> None:
 
 def test_with_stubs_it_loads_and_a_call_tells_that_there_is_no_driver(user: Path) -> None:
     found = stubs.stubbed([user])
-    assert found["libcudart.so.13"] == {"libcudart.so.13": {"cudaGo"}}
-    assert found["libnccl.so.2"] == {"": {"ncclGo"}}
+    assert found["libcudart.so.99"] == {"libcudart.so.99": {"cudaGo"}}
+    assert found["libnccl.so.99"] == {"": {"ncclGo"}}
     for library, versions in found.items():
         stubs.build(library, versions, user.parent)
     loaded = ctypes.CDLL(str(user))

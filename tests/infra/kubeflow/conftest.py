@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -150,7 +150,9 @@ class Compiled:
 
 
 @pytest.fixture(scope="session")
-def compiled(kubeflow_packages: None, first_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compiled]:
+def compiled(
+    kubeflow_packages: None, free_ports: Callable[[], int], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Compiled]:
     """The stack is registered, and both pipelines are compiled, training also with what a GPU needs."""
     from moto.server import ThreadedMotoServer
 
@@ -158,7 +160,7 @@ def compiled(kubeflow_packages: None, first_port: int, tmp_path_factory: pytest.
     made = Compiled(folder / "facerecon", _environment(folder), {}, {})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FACERECON_STATE", made.environment["FACERECON_STATE"])
-        with_secrets = prepare(first_port)
+        with_secrets = prepare(free_ports())
         servers = _on_sqlite(folder, with_secrets)
         s3 = ThreadedMotoServer("127.0.0.1", with_secrets.port(S3), verbose=False)
         s3.start()

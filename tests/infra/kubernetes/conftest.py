@@ -26,7 +26,6 @@ import yaml
 
 from benchmarks.checkout import copy_working_tree
 from facerecon.workspace import PROJECT
-from infra.services.supervisor import is_taken
 
 MANIFESTS = PROJECT / "infra" / "kubernetes"
 NAMESPACE = "facerecon"
@@ -235,12 +234,15 @@ def without(variables: Mapping[str, str], *prefixes: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def cluster(kubernetes_packages: None, first_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def cluster(
+    kubernetes_packages: None, free_ports: Callable[[], int], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
     """A namespace whose servers run; the stack `kubernetes` is registered and active."""
     from moto.server import ThreadedMotoServer
 
     folder = tmp_path_factory.mktemp("cluster")
-    mlflow, zenml = free_ports(first_port)
+    mlflow = free_ports()
+    zenml = mlflow + 1
     s3 = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     s3.start()
     api = Api()
@@ -338,12 +340,6 @@ def environment_of(made: Cluster, folder: Path) -> dict[str, str]:
             "FACERECON_OUTPUTS": str(folder / "outputs"),
         }
     )
-
-
-def free_ports(first: int) -> tuple[int, int]:
-    """Two ports of this test process's hundred, beyond those of ``first_port``."""
-    free = [port for port in range(first + 8, first // 100 * 100 + 100) if not is_taken(port)]
-    return free[0], free[1]
 
 
 def start_server(made: Cluster, name: str, port: int) -> subprocess.Popen[bytes]:

@@ -1,6 +1,6 @@
 """An S3 server of the test process's own."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,11 +13,13 @@ from ops.shared.s3 import Bucket
 
 
 @pytest.fixture(scope="session")
-def server(infra: None, first_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, object]]:
+def server(
+    infra: None, free_ports: Callable[[], int], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, object]]:
     """What ZenML's artifact store is told of an S3 server that runs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FACERECON_STATE", str(tmp_path_factory.mktemp("s3") / "state"))
-        made = prepare(first_port)
+        made = prepare(free_ports())
         start([s3(made)], lambda line: None)
         yield {
             "key": made.secret("FACERECON_S3_KEY"),

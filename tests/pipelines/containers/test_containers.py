@@ -13,7 +13,6 @@ import pytest
 import yaml
 
 from facerecon.files import sha256_file
-from infra.services.supervisor import is_taken
 from ops.stack.files import read_variables
 from tests.pipelines.containers.conftest import IMAGE, asked, inside, succeed
 
@@ -202,17 +201,12 @@ def test_without_an_image_or_an_engine_it_is_one_line(served, contained, config:
     assert "no Docker and no podman answers" in line
 
 
-def test_the_servers_run_in_a_container_too(built: str, another_checkout, engine, first_port: int, infra: None) -> None:
+def test_the_servers_run_in_a_container_too(built: str, another_checkout, engine, free_ports, infra: None) -> None:
     program = shutil.which("docker-compose")
     assert program, "docker-compose is not installed: `apt-get install docker-compose`"
     made = another_checkout("composed")
     # not those of the other servers, which run beside
-    first = next(
-        first
-        for first in range(first_port + 10, first_port + 90, 10)
-        if not any(is_taken(port + more) for port in range(first, first + 8) for more in (0, 10_000))
-    )
-    succeed(made, "python", "-c", f"from infra.services.environment import prepare; prepare({first})")
+    succeed(made, "python", "-c", f"from infra.services.environment import prepare; prepare({free_ports()})")
     environment = made.environment | engine | {"FACERECON_USER": str(os.getuid() or 1000), "BUILDAH_FORMAT": "docker"}
     folder = made.root / ".facerecon" / "services"
     for path in (folder, *folder.iterdir()):
