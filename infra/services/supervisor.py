@@ -119,11 +119,13 @@ def _known(name: str) -> dict[str, Any]:
 def _launch(server: Service) -> None:
     log = log_file(server.name)
     log.parent.mkdir(exist_ok=True)
+    # ZenML's server would take a project for its own: that of the folder it is started in, or that of an image
+    variables = {name: value for name, value in os.environ.items() if name != "ZENML_REPOSITORY_PATH"}
     with log.open("ab") as stream:
         process = subprocess.Popen(
             server.command,
-            cwd="/",  # in a checkout ZenML's server would take the checkout's project for its own
-            env=os.environ | server.variables,
+            cwd="/",
+            env=variables | server.variables,
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,
