@@ -42,14 +42,9 @@ def stack(name: str, new_registry: bool) -> None:
 
     NAME is that of its file; without one it is this machine's own. Safe to repeat: what differs is changed.
     """
-    from ops.stack.expected import expect_this_commit
-    from ops.stack.files import LOCAL
     from ops.stack.registering import register_stack
 
-    active = register_stack(name, new_registry)
-    if name != LOCAL:
-        expect_this_commit()
-    click.echo(f"active ZenML stack: {active}")
+    click.echo(f"active ZenML stack: {register_stack(name, new_registry)}")
 
 
 @cli.command()

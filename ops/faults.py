@@ -1,7 +1,6 @@
 """What can happen to a run, in one line: disk full, database locked, store gone, server away, stopped by a signal."""
 
 import errno
-import logging
 import os
 import signal
 import sys
@@ -106,12 +105,8 @@ def time_limit(hours: float, setting: str) -> Iterator[None]:
 def clear_faults() -> Iterator[None]:
     """Turn what the machine did to a run, or who stopped it, into a FaceReconError that says what to do.
 
-    Other errors pass as they are. ZenML logs what a step raises with its traceback: of what is said in one line it has
-    none.
+    Other errors pass as they are.
     """
-    handlers = [handler for name in ("", "zenml") for handler in logging.getLogger(name).handlers]
-    for handler in handlers:
-        handler.addFilter(_without_explained)
     try:
         yield
     except FaceReconError:
@@ -124,16 +119,6 @@ def clear_faults() -> Iterator[None]:
         if said := explain(error):
             raise FaceReconError(said) from error
         raise
-    finally:
-        for handler in handlers:
-            handler.removeFilter(_without_explained)
-
-
-def _without_explained(record: logging.LogRecord) -> bool:
-    error = record.exc_info[1] if record.exc_info else None
-    if error is not None and explain(error) and not os.environ.get("FACERECON_DEBUG"):
-        record.exc_info = record.exc_text = None
-    return True
 
 
 def explain(error: BaseException) -> str | None:

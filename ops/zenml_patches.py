@@ -13,6 +13,7 @@ from zenml.integrations.registry import integration_registry
 from zenml.orchestrators import cache_utils
 
 from facerecon.errors import FaceReconError
+from ops.faults import explain
 from ops.kubernetes_settings import added, without_nulls
 from ops.verified_cache import verified
 
@@ -107,8 +108,10 @@ def _without_frameworks(activate: Callable[[], None]) -> Callable[[], None]:
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:
-    """ZenML logs what a step raises with its traceback; the command line says a user's error in one line at the end."""
+    """ZenML logs what a step raises with its traceback; what a user can mend the command line says in one line."""
     error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, FaceReconError | KeyboardInterrupt) and not os.environ.get("FACERECON_DEBUG"):
+    if error is None or os.environ.get("FACERECON_DEBUG"):
+        return True
+    if isinstance(error, FaceReconError | KeyboardInterrupt) or explain(error):
         record.exc_info = record.exc_text = None
     return True

@@ -31,7 +31,7 @@ def container_environment() -> dict[str, str]:
     return {CODE: tree_digest()}
 
 
-def check_code(environment: "dict[str, str]") -> None:
+def check_code(environment: dict[str, str]) -> None:
     """See that an image holds the code that the run in ``environment`` was started from.
 
     Raises:

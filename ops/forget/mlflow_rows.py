@@ -1,6 +1,7 @@
 """What MLflow's database says of a person: tags, descriptions and traces go, what its API cannot change is told."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from mlflow import MlflowClient
@@ -43,11 +44,11 @@ def _of_experiment(client: MlflowClient, needles: Needles) -> Iterator[str]:
     if experiment is None:
         return
     number = experiment.experiment_id
-    for key, value in _changed(experiment.tags, needles).items():
-        if value is None:
-            client.delete_experiment_tag(number, key)
-        else:
-            client.set_experiment_tag(number, key, value)
+    _change(
+        _changed(experiment.tags, needles),
+        partial(client.delete_experiment_tag, number),
+        partial(client.set_experiment_tag, number),
+    )
     traces: list[Trace] = get_results_from_paginated_fn(
         lambda most, token: client.search_traces(locations=[number], max_results=most, page_token=token), _PAGE
     )
@@ -62,30 +63,30 @@ def _of_experiment(client: MlflowClient, needles: Needles) -> Iterator[str]:
         lambda most, token: client.search_logged_models([number], max_results=most, page_token=token), _PAGE
     )
     for model in logged:
-        for key, value in _changed(model.tags, needles).items():
-            if value is None:
-                client.delete_logged_model_tag(model.model_id, key)
-            else:
-                client.set_logged_model_tags(model.model_id, {key: value})
+
+        def put(key: str, value: str, number: str = model.model_id) -> None:
+            client.set_logged_model_tags(number, {key: value})
+
+        _change(_changed(model.tags, needles), partial(client.delete_logged_model_tag, model.model_id), put)
         yield from _told(f"logged model {model.model_id}", model.tags, needles, [model.name, model.params])
 
 
 def _of_registry(client: MlflowClient, needles: Needles) -> Iterator[str]:
     for model in registered_models(client):
-        for key, value in _changed(model.tags, needles).items():
-            if value is None:
-                client.delete_registered_model_tag(model.name, key)
-            else:
-                client.set_registered_model_tag(model.name, key, value)
+        _change(
+            _changed(model.tags, needles),
+            partial(client.delete_registered_model_tag, model.name),
+            partial(client.set_registered_model_tag, model.name),
+        )
         if needles.within_text(model.description or ""):
             client.update_registered_model(model.name, needles.replaced(str(model.description)))
         yield from _told(f"registered model {model.name}", model.tags, needles, [model.name, model.aliases])
         for version in versions_of(client, model.name):
-            for key, value in _changed(version.tags, needles).items():
-                if value is None:
-                    client.delete_model_version_tag(model.name, version.version, key)
-                else:
-                    client.set_model_version_tag(model.name, version.version, key, value)
+            _change(
+                _changed(version.tags, needles),
+                partial(client.delete_model_version_tag, model.name, version.version),
+                partial(client.set_model_version_tag, model.name, version.version),
+            )
             if needles.within_text(version.description or ""):
                 client.update_model_version(model.name, version.version, needles.replaced(str(version.description)))
             yield from _told(f"version {version.version} of {model.name}", version.tags, needles, [version.source])
@@ -95,11 +96,7 @@ def _of_run(client: MlflowClient, run: Run, needles: Needles) -> Iterator[str]:
     number = run.info.run_id
     if changed := _changed(run.data.tags, needles):
         with restored(client, run):
-            for key, value in changed.items():
-                if value is None:
-                    client.delete_tag(number, key)
-                else:
-                    client.set_tag(number, key, value)
+            _change(changed, partial(client.delete_tag, number), partial(client.set_tag, number))
     for key, value in run.data.params.items():
         if needles.within_text(f"{key} {value}"):
             yield (
@@ -108,6 +105,15 @@ def _of_run(client: MlflowClient, run: Run, needles: Needles) -> Iterator[str]:
             )
     inputs = None if run.inputs is None else run.inputs.to_dictionary()
     yield from _told(f"run {number}", run.data.tags, needles, [run.info.run_name, inputs])
+
+
+def _change(tags: Mapping[str, str | None], delete: Callable[[str], None], put: Callable[[str, str], Any]) -> None:
+    """Delete the tags that have no value, and write the others."""
+    for key, value in tags.items():
+        if value is None:
+            delete(key)
+        else:
+            put(key, value)
 
 
 def _changed(tags: Mapping[str, str], needles: Needles) -> dict[str, str | None]:

@@ -129,9 +129,11 @@ def restored(client: MlflowClient, run: Run) -> Iterator[None]:
     deleted = run.info.lifecycle_stage == LifecycleStage.DELETED
     if deleted:
         client.restore_run(run.info.run_id)
-    yield
-    if deleted:
-        client.delete_run(run.info.run_id)
+    try:
+        yield
+    finally:
+        if deleted:
+            client.delete_run(run.info.run_id)
 
 
 def files_below(repository: ArtifactRepository, folder: str | None = None) -> list[str]:

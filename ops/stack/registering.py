@@ -22,10 +22,11 @@ from zenml.zen_stores.rest_zen_store import RestZenStoreConfiguration
 from facerecon.data.learned import LENGTH
 from facerecon.errors import FaceReconError
 from facerecon.workspace import PROJECT, clone_id, state_folder
+from ops.lineage import commit
 from ops.people_key import VARIABLE, read_key, secret_name
 from ops.stack.files import API_KEY, LOCAL, Stack, read_stack
 from ops.stack.probes import probe_s3, probe_tracker
-from ops.stack.tracker import IMAGE, REGISTRY, SHARED, choose, create_experiment, mismatch, registry_of
+from ops.stack.tracker import COMMIT, IMAGE, REGISTRY, SHARED, choose, create_experiment, mismatch, registry_of
 
 
 def stack_name(name: str = LOCAL) -> str:
@@ -65,8 +66,10 @@ def register_stack(name: str = LOCAL, new_registry: bool = False) -> str:
             raise FaceReconError(mismatch(str(uri), wanted, found))
         create_experiment(None if name == LOCAL else tracker)
         registry = str(registry_of(tracker))
-        places = {SHARED: stack.shared, IMAGE: stack.image}
-        labels = {REGISTRY: registry} | {label: place for label, place in places.items() if place is not None}
+        labels = {REGISTRY: registry}
+        if name != LOCAL:
+            about = {SHARED: stack.shared, IMAGE: stack.image, COMMIT: commit()}
+            labels |= {label: value for label, value in about.items() if value is not None}
         if stack.values:
             _keep_secrets(client, called, stack)
         if stack.shared is not None:

@@ -1,7 +1,6 @@
 """Faults of the machine, made for real where that can be done, end in one line that says what to do."""
 
 import errno
-import logging
 import multiprocessing
 import os
 import signal
@@ -92,33 +91,6 @@ def test_a_server_that_is_away_and_one_that_fails():
     assert f"a server does not answer as it should (HTTPConnectionPool(host='127.0.0.1', port={port})" in message
     assert "run the same command again" in message
     assert explain(BrokenPipeError()) is None
-
-
-def test_what_is_said_in_one_line_is_logged_without_a_traceback(monkeypatch):
-    monkeypatch.delenv("FACERECON_DEBUG", raising=False)
-    handler = Kept()
-    logging.getLogger("zenml").addHandler(handler)
-    try:
-        with clear_faults():
-            for fault in (ConnectionRefusedError(), ZeroDivisionError()):
-                try:
-                    raise fault
-                except Exception:
-                    logging.getLogger("zenml").exception("the step failed")
-    finally:
-        logging.getLogger("zenml").removeHandler(handler)
-    assert handler.traced == [False, True]
-
-
-class Kept(logging.Handler):
-    """Whether each record that it was given has a traceback."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.traced: list[bool] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.traced.append(bool(record.exc_info))
 
 
 def test_memory_that_does_not_suffice():

@@ -74,6 +74,33 @@ def test_a_users_error_has_no_traceback_unless_debugging(zenml, monkeypatch, cap
     assert ("Traceback" in caplog.text) == bool(debug)
 
 
+def test_what_is_said_in_one_line_is_logged_without_a_traceback(monkeypatch):
+    monkeypatch.delenv("FACERECON_DEBUG", raising=False)
+    handler = Kept()
+    logging.getLogger("zenml").addHandler(handler)
+    try:
+        with patched():
+            for fault in (ConnectionRefusedError(), ZeroDivisionError()):
+                try:
+                    raise fault
+                except Exception:
+                    logging.getLogger("zenml").exception("the step failed")
+    finally:
+        logging.getLogger("zenml").removeHandler(handler)
+    assert handler.traced == [False, True]
+
+
+class Kept(logging.Handler):
+    """Whether each record that it was given has a traceback."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.traced: list[bool] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.traced.append(bool(record.exc_info))
+
+
 def test_a_step_ends_without_the_import_of_every_framework(monkeypatch):
     tracker = MLFlowExperimentTracker.__new__(MLFlowExperimentTracker)
     imported = []
