@@ -49,9 +49,14 @@ def infra() -> None:
     """What the servers of ``infra/services`` need is installed; else tests skip, or fail if FACERECON_INFRA is set."""
     programs = [name for name in ("initdb", "mariadbd", "unshare", "weed") if not _is_installed(name)]
     modules = [name for name in ("flask_wtf", "psycopg2") if importlib.util.find_spec(name) is None]
-    if not (programs or modules):
+    skip_without(programs + modules, "see docs/infra.md")
+
+
+def skip_without(absent: list[str], remedy: str) -> None:
+    """Skip the test if something is not installed; fail it if FACERECON_INFRA is set."""
+    if not absent:
         return
-    said = f"{', '.join(programs + modules)} not installed: see docs/infra.md"
+    said = f"{', '.join(absent)} not installed: {remedy}"
     if os.environ.get("FACERECON_INFRA"):
         pytest.fail(said)
     pytest.skip(said)

@@ -40,6 +40,23 @@ class Clone:
         return f"sqlite:///{self.root / '.facerecon' / 'mlflow.db'}"
 
 
+def succeed(clone: Clone, *command: str, **changed: str) -> str:
+    """What a command says that ends well."""
+    done = clone.run(*command, **changed)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    return done.stdout + done.stderr
+
+
+def refused(clone: Clone, *command: str, **changed: str) -> str:
+    """The one line that a command ends with."""
+    done = clone.run(*command, **changed)
+    assert done.returncode == 1, (done.stdout + done.stderr)[-3000:]
+    assert "Traceback" not in done.stdout + done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("Error: ")
+    return last
+
+
 @pytest.fixture(scope="session")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     made = copy_checkout(tmp_path_factory.mktemp("clone") / "facerecon")

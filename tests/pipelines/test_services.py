@@ -18,26 +18,11 @@ import pytest
 import yaml
 
 from ops.stack.files import read_variables
+from tests.pipelines.conftest import refused, succeed
 
 RUN = ("zenml", "pipeline", "run", "training", "-c", "configs/ci.yaml")
 SECRETS = ("FACERECON_MLFLOW_PASSWORD", "FACERECON_S3_SECRET", "FACERECON_ZENML_API_KEY")
 SERVERS = ("PostgreSQL", "MariaDB", "SeaweedFS", "MLflow", "ZenML")
-
-
-def succeed(clone, *command: str, **changed: str) -> str:
-    done = clone.run(*command, **changed)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-    return done.stdout + done.stderr
-
-
-def refused(clone, *command: str, **changed: str) -> str:
-    """The one line that a command ends with."""
-    done = clone.run(*command, **changed)
-    assert done.returncode == 1, (done.stdout + done.stderr)[-3000:]
-    assert "Traceback" not in done.stdout + done.stderr
-    last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("Error: ")
-    return last
 
 
 def set_seed(clone, seed: int) -> None:

@@ -1,6 +1,5 @@
 """MLflow and ZenML as `make services` starts them, but on SQLite, S3, and a checkout on the stack `kubeflow`."""
 
-import importlib.util
 import json
 import os
 import re
@@ -20,6 +19,7 @@ from benchmarks.checkout import copy_working_tree
 from infra.services.environment import S3, Environment, prepare, services_folder
 from infra.services.programs import Service, mlflow, zenml
 from infra.services.supervisor import start, stop
+from tests.infra.conftest import create_buckets
 
 GPU = {
     "resources": {"cpu_count": 4, "memory": "8GiB", "gpu_count": 2},
@@ -93,18 +93,6 @@ print(json.dumps({
 """Compiles for a GPU, and prints what ZenML knows of steps and of what is left of compiling."""
 
 
-@pytest.fixture(scope="session")
-def kubeflow_packages() -> None:
-    """Kubeflow's packages are installed; else tests skip, or fail if FACERECON_INFRA is set."""
-    absent = [name for name in ("kfp", "kubernetes", "flask_wtf") if importlib.util.find_spec(name) is None]
-    if not absent:
-        return
-    said = f"{', '.join(absent)} not installed: `make install-infra`"
-    if os.environ.get("FACERECON_INFRA"):
-        pytest.fail(said)
-    pytest.skip(said)
-
-
 @dataclass(frozen=True)
 class Compiled:
     """A checkout in which the pipelines were compiled, and the addresses and secrets of its servers."""
@@ -165,7 +153,7 @@ def compiled(
         s3 = ThreadedMotoServer("127.0.0.1", with_secrets.port(S3), verbose=False)
         s3.start()
         try:
-            _create_buckets(with_secrets.clients)
+            create_buckets(with_secrets.clients)
             with ThreadPoolExecutor() as pool:
                 starting = [pool.submit(start, [server], print) for server in servers]
                 _write_checkout(made)
@@ -208,20 +196,6 @@ def _on_sqlite(folder: Path, made: Environment) -> tuple[Service, Service]:
         replace(tracker, variables=tracker.variables | runs),
         replace(server, variables=server.variables | store),
     )
-
-
-def _create_buckets(clients: dict[str, str]) -> None:
-    import boto3
-
-    client = boto3.client(
-        "s3",
-        endpoint_url=clients["FACERECON_S3_URL"],
-        aws_access_key_id=clients["FACERECON_S3_KEY"],
-        aws_secret_access_key=clients["FACERECON_S3_SECRET"],
-        region_name="us-east-1",
-    )
-    for name in ("mlflow", "zenml", "state"):
-        client.create_bucket(Bucket=name)
 
 
 def _write_checkout(made: Compiled) -> None:

@@ -26,6 +26,7 @@ import yaml
 
 from benchmarks.checkout import copy_working_tree
 from facerecon.workspace import PROJECT
+from tests.infra.conftest import create_buckets
 
 MANIFESTS = PROJECT / "infra" / "kubernetes"
 NAMESPACE = "facerecon"
@@ -259,7 +260,7 @@ def cluster(
         "mlflow-accounts-database": f"sqlite:///{folder}/accounts.db",
         "zenml-database": f"sqlite:///{folder}/zenml.db",
     }
-    make_buckets(secret)
+    create_buckets(secret)
     made = Cluster(api, folder / "image", folder / "state", secret, {})
     servers = [start_server(made, "mlflow", mlflow), start_server(made, "zenml", zenml)]
     try:
@@ -286,20 +287,6 @@ def secret_keys() -> dict[str, str]:
     lines = (MANIFESTS / "facerecon.env").read_text(encoding="utf-8").splitlines()
     pairs = [line.split("=", 1) for line in lines if line and not line.startswith("#")]
     return {key: value or f"{number:032x}" for number, (key, value) in enumerate(pairs, start=16**31)}
-
-
-def make_buckets(secret: dict[str, str]) -> None:
-    import boto3
-
-    client = boto3.client(
-        "s3",
-        endpoint_url=secret["FACERECON_S3_URL"],
-        aws_access_key_id=secret["FACERECON_S3_KEY"],
-        aws_secret_access_key=secret["FACERECON_S3_SECRET"],
-        region_name="us-east-1",
-    )
-    for name in ("mlflow", "zenml", "state"):
-        client.create_bucket(Bucket=name)
 
 
 def make_image(root: Path) -> None:

@@ -14,15 +14,11 @@ from dataclasses import replace
 
 import pytest
 
+from tests.pipelines.conftest import succeed
+
 BASE = os.environ.get("FACERECON_BASE")
 """Debian 12 as an image; without it that of the public registry, or, where none is reached, one of debootstrap."""
 IMAGE = "localhost/facerecon:cpu"
-
-
-def succeed(made, *command: str, **changed: str) -> str:
-    done = made.run(*command, **changed)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-    return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from facerecon.errors import FaceReconError
-from tests.pipelines.containers.conftest import IMAGE, succeed
+from tests.pipelines.conftest import succeed
+from tests.pipelines.containers.conftest import IMAGE
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(3000)]
 
