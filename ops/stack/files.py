@@ -104,12 +104,7 @@ def read_stack(name: str) -> Stack:
     Raises:
         FaceReconError: no such file, a key that is none, or an environment variable that is not set.
     """
-    path = FOLDER / f"{name}.yaml"
-    if name not in stack_names():
-        raise FaceReconError(f"'{name}' is no stack; {FOLDER.relative_to(PROJECT)}/ has {', '.join(stack_names())}")
-    content = read_yaml(path)
-    if not isinstance(content, dict):
-        raise FaceReconError(f"{path}: holds no stack: begin as infra/stacks/local.yaml does")
+    path, content = FOLDER / f"{name}.yaml", stack_content(name)
     places = {
         "FACERECON_PROJECT": PROJECT,
         "FACERECON_STATE": state_folder(),
@@ -136,6 +131,28 @@ def read_stack(name: str) -> Stack:
         said = first_problem(error, "", Stack).removeprefix(".").removeprefix(": ")
         raise FaceReconError(f"{path}: {said}") from error
     return stack.model_copy(update={"values": values, "key": variables.get(API_KEY)})
+
+
+def stack_content(name: str) -> dict[str, Any]:
+    """What a stack's file says, on top of the one that it ``extends``; components replace those of the same kind.
+
+    Raises:
+        FaceReconError: no such file, it holds no stack, or extends one that itself extends another.
+    """
+    if name not in stack_names():
+        raise FaceReconError(f"'{name}' is no stack; {FOLDER.relative_to(PROJECT)}/ has {', '.join(stack_names())}")
+    path = FOLDER / f"{name}.yaml"
+    content = read_yaml(path)
+    if not isinstance(content, dict) or not isinstance(content.get("components", {}), dict):
+        raise FaceReconError(f"{path}: holds no stack: begin as infra/stacks/local.yaml does")
+    base = content.pop("extends", None)
+    if base is None:
+        return content
+    if base not in stack_names() or "extends" in (read_yaml(FOLDER / f"{base}.yaml") or {}):
+        raise FaceReconError(f"{path}: extends = {base!r}: expected a stack that extends none, such as services")
+    below = stack_content(base)
+    components = {**below.get("components", {}), **content.get("components", {})}
+    return {**below, **content, "components": components}
 
 
 def read_variables(path: Path) -> dict[str, str]:

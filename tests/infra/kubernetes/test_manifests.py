@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from facerecon.workspace import PROJECT
+from ops.stack.files import stack_content
 
 FOLDER = PROJECT / "infra" / "kubernetes"
-STACK = PROJECT / "infra" / "stacks" / "kubernetes.yaml"
 
 
 def of_kind(manifests: list[dict[str, Any]], *kinds: str) -> list[dict[str, Any]]:
@@ -65,7 +65,8 @@ def test_kustomize_knows_all_files_and_one_image() -> None:
 def test_what_they_name_is_there(manifests) -> None:
     accounts = {each["metadata"]["name"] for each in of_kind(manifests, "ServiceAccount")}
     claims = {each["metadata"]["name"] for each in of_kind(manifests, "PersistentVolumeClaim")}
-    stack = yaml.safe_load(STACK.read_text())
+    stack = stack_content("kubernetes")
+    assert stack["variables"] is None
     orchestrator = stack["components"]["orchestrator"]["configuration"]
     for workload in of_kind(manifests, "Deployment", "Job"):
         assert pod(workload)["serviceAccountName"] in accounts
@@ -86,16 +87,17 @@ def test_what_they_name_is_there(manifests) -> None:
 
 
 def test_the_secret_has_each_key_that_is_asked_for_and_no_other(manifests) -> None:
-    assert keys_of(manifests) | keys_of(yaml.safe_load(STACK.read_text())) == secret_keys()
+    assert keys_of(manifests) | keys_of(stack_content("kubernetes")) == secret_keys()
 
 
 def test_who_starts_runs_has_the_variables_of_the_stack_file_and_its_folders(manifests) -> None:
     (job,) = of_kind(manifests, "Job")
     (container,) = pod(job)["containers"]
     given = {variable["name"] for variable in container["env"]}
-    stack = yaml.safe_load(STACK.read_text())
+    stack = stack_content("kubernetes")
+    assert stack["variables"] is None
     secrets = [name for of in stack["components"].values() for name in of.get("secrets", {}).values()]
-    wanted = {*re.findall(r"\$\{(\w+)\}", STACK.read_text()), *secrets}
+    wanted = {*re.findall(r"\$\{(\w+)\}", str(stack)), *secrets}
     assert given == {*wanted, "FACERECON_ZENML_API_KEY", "CONFIG"}
     mounts = stack["components"]["orchestrator"]["configuration"]["pod_settings"]["volume_mounts"]
     assert container["volumeMounts"] == [mount for mount in mounts if mount["mountPath"] != "/dev/shm"]
@@ -117,7 +119,8 @@ def test_no_secret_stands_in_the_example() -> None:
 
 
 def test_the_folders_are_those_of_the_image() -> None:
-    stack = yaml.safe_load(STACK.read_text())
+    stack = stack_content("kubernetes")
+    assert stack["variables"] is None
     pods = stack["components"]["orchestrator"]["configuration"]
     for kind in ("pod_settings", "orchestrator_pod_settings"):
         folders = {Path(mount["mountPath"]).name: mount.get("subPath") for mount in pods[kind]["volume_mounts"]}

@@ -75,6 +75,29 @@ def test_no_secret_is_shown_or_part_of_a_configuration(state: Path, monkeypatch)
         assert secret not in shown
 
 
+def test_a_stack_is_said_on_top_of_another(state: Path, monkeypatch) -> None:
+    for name, value in SERVERS.items():
+        monkeypatch.setenv(name, value)
+    below, above = read_stack("services"), read_stack("docker")
+    for kind in ("artifact_store", "experiment_tracker"):
+        assert above.components[kind] == below.components[kind]
+    assert (above.server, above.shared, above.values) == (below.server, below.shared, below.values)
+    assert (below.components["orchestrator"].flavor, above.components["orchestrator"].flavor) == (
+        "local",
+        "local_docker",
+    )
+    volumes = above.components["orchestrator"].configuration["run_args"]["volumes"]
+    assert volumes[str(state)] == {"bind": "/state", "mode": "rw"}
+
+
+@pytest.mark.parametrize("other", ["nowhere", "docker", "mine", ["local"]])
+def test_what_cannot_be_extended_is_one_line(state: Path, tmp_path: Path, monkeypatch, other) -> None:
+    written(tmp_path / "stacks", monkeypatch, "services", extends=other)
+    (tmp_path / "stacks" / "docker.yaml").write_text("extends: services\n")
+    with pytest.raises(FaceReconError, match=r"mine.yaml: extends = .*: expected a stack that extends none"):
+        read_stack("mine")
+
+
 def test_an_absent_variable_is_named_with_the_remedy(state: Path) -> None:
     with pytest.raises(FaceReconError, match=r"FACERECON_ZENML_URL is not set: set it, or start .* `make services`"):
         read_stack("services")
