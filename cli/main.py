@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 import ops  # noqa: F401  # switches telemetry off before any tool is imported
+from cli.custody import audit, key
 from cli.data import forget
 from cli.models import models, promote, rollback
 from cli.retraining import footage, schedule, watch
@@ -73,7 +74,7 @@ def ui(mlflow_port: int, zenml_port: int) -> None:
     serve(mlflow_port, zenml_port)
 
 
-for command in (doctor, report, reproduce, models, promote, rollback, forget, watch, schedule, footage):
+for command in (doctor, report, reproduce, models, promote, rollback, forget, watch, schedule, footage, key, audit):
     cli.add_command(command)
 
 

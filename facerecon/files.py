@@ -73,7 +73,11 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def canonical_json(value: Any) -> bytes:
+    """``value`` as JSON of one form: sorted keys, no spaces, ASCII; no NaN or Infinity. Equal values, equal bytes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
 def digest_of(value: Any) -> str:
     """The hexadecimal SHA-256 of ``value`` as canonical JSON: equal values, equal digests."""
-    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return sha256_bytes(canonical.encode())
+    return sha256_bytes(canonical_json(value))

@@ -26,7 +26,7 @@ settings.load_profile("facerecon")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give this process a state folder, outputs and a ZenML store of its own, so that tests write nothing in the clone.
+    """Give this process a state folder, outputs, a key and a ZenML store of its own: tests write nothing in the clone.
 
     ZenML's repository is another one, too: a client that finds a `.zen` with a stack unknown to its store rewrites it.
     """
@@ -35,7 +35,13 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in set(os.environ) - set(ops.QUIET):
         if name.startswith(("ZENML_", "MLFLOW_")):
             del os.environ[name]
-    for name in ("FACERECON_STATE", "FACERECON_OUTPUTS", "ZENML_CONFIG_PATH", "ZENML_REPOSITORY_PATH"):
+    for name in (
+        "FACERECON_STATE",
+        "FACERECON_OUTPUTS",
+        "FACERECON_CUSTODY",
+        "ZENML_CONFIG_PATH",
+        "ZENML_REPOSITORY_PATH",
+    ):
         os.environ[name] = str(folder / name.lower())
 
 
