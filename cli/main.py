@@ -12,6 +12,7 @@ from cli.data import forget
 from cli.models import models, promote, rollback
 from cli.retraining import footage, schedule, watch
 from cli.runs import doctor, report, reproduce
+from cli.use import reconstruct, verify
 from facerecon.errors import FaceReconError
 
 
@@ -74,7 +75,12 @@ def ui(mlflow_port: int, zenml_port: int) -> None:
     serve(mlflow_port, zenml_port)
 
 
-for command in (doctor, report, reproduce, models, promote, rollback, forget, watch, schedule, footage, key, audit):
+COMMANDS = (
+    *(doctor, report, reproduce, models, promote, rollback, forget, watch, schedule, footage),
+    *(reconstruct, verify, key, audit),
+)
+
+for command in COMMANDS:
     cli.add_command(command)
 
 

@@ -50,12 +50,13 @@ class HdrImageError(UnreadableImageError):
     """It is of high dynamic range."""
 
 
-def read_rgb(photo: Path | bytes) -> NDArray[np.uint8]:
+def read_rgb(photo: Path | bytes, background: str = "white") -> NDArray[np.uint8]:
     """A photo, given as its path or its bytes, as uint8 [H, W, 3] in sRGB, turned as its EXIF orientation says.
 
     Of several frames the first is read. Any mode becomes RGB, any colour space that the file states sRGB; transparent
-    pixels are laid on white; 0 is black, also where the file counts from white. Deeper pixels are scaled to 8 bits from
-    the range that the file states (sBIT, MaxSampleValue, bits a sample), floating point from 0 to 1, 255 or 65535.
+    pixels are laid on ``background``; 0 is black, also where the file counts from white. Deeper pixels are scaled to 8
+    bits from the range that the file states (sBIT, MaxSampleValue, bits a sample), floating point from 0 to 1, 255 or
+    65535.
 
     Raises:
         UnreadableImageError: no image, a damaged one, one of a format that is not read, of high dynamic range, larger
@@ -73,7 +74,7 @@ def read_rgb(photo: Path | bytes) -> NDArray[np.uint8]:
             if damage := damage_in(image, content):
                 raise DamagedImageError(f"damaged: {damage}")
             orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-            return np.array(_finished(_shallow(image, content), orientation, profile))
+            return np.array(_finished(_shallow(image, content), orientation, profile, background))
 
 
 def check_header(photo: bytes) -> None:
@@ -202,8 +203,8 @@ _TURNS = {
 """What undoes each EXIF orientation."""
 
 
-def _finished(image: Image.Image, orientation: int, profile: bytes) -> Image.Image:
-    """An image of 8 bits a channel, in RGB, turned, in sRGB, laid on white.
+def _finished(image: Image.Image, orientation: int, profile: bytes, background: str = "white") -> Image.Image:
+    """An image of 8 bits a channel, in RGB, turned, in sRGB, laid on ``background``.
 
     ``ImageOps.exif_transpose`` would also write the EXIF data anew, and fails where some of it is odd.
     """
@@ -218,7 +219,7 @@ def _finished(image: Image.Image, orientation: int, profile: bytes) -> Image.Ima
     opaque = image.getchannel("L") if image.mode == "LA" else clear.convert("RGB")
     shown = to_srgb(opaque, profile).convert("RGB")
     shown.putalpha(clear.getchannel("A"))
-    return Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown).convert("RGB")
+    return Image.alpha_composite(Image.new("RGBA", shown.size, background), shown).convert("RGB")
 
 
 def _shallow(image: Image.Image, content: bytes) -> Image.Image:

@@ -4,6 +4,7 @@ import os
 import platform
 from pathlib import Path
 
+from facerecon.machine import cpu_model
 from facerecon.training.settings import LoopSettings
 
 MARKS = {Path("/run/.containerenv"): "podman", Path("/.dockerenv"): "docker"}
@@ -35,12 +36,4 @@ def device_name(accelerator: str) -> str:
 
     if accelerator != "cpu" and torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    return f"{platform.machine()} {_cpu_model()}".strip()
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return f"{platform.machine()} {cpu_model()}".strip()

@@ -46,8 +46,12 @@ def eye_distance(points68: Points) -> float:
 
 def face_square(points68: Points) -> Square:
     """FFHQ's square around a face, from its 68 points in photo pixels."""
-    left_eye, right_eye = points68[36:42, :2].mean(0), points68[42:48, :2].mean(0)
-    eyes, mouth = (left_eye + right_eye) / 2, points68[[48, 54], :2].mean(0)
+    return square_around(points68[36:42, :2].mean(0), points68[42:48, :2].mean(0), points68[[48, 54], :2].mean(0))
+
+
+def square_around(left_eye: Points, right_eye: Points, mouth: Points) -> Square:
+    """FFHQ's square around a face, from the middles [2] of its eyes and of its mouth in photo pixels."""
+    eyes = (left_eye + right_eye) / 2
     eye_to_eye, eye_to_mouth = right_eye - left_eye, mouth - eyes
     half = eye_to_eye + np.array([eye_to_mouth[1], -eye_to_mouth[0]])
     half *= max(2.0 * np.hypot(*eye_to_eye), 1.8 * np.hypot(*eye_to_mouth)) / np.hypot(*half)
@@ -73,6 +77,21 @@ def cut(image: NDArray[np.uint8], square: Square, size: int) -> tuple[NDArray[np
     )
     crop = cv2.resize(large, (size, size), interpolation=cv2.INTER_AREA) if factor > 1 else large
     return crop.astype(np.uint8, copy=False), float(1 - inside.mean())
+
+
+def cut_hole(hidden: NDArray[np.bool_], square: Square, size: int) -> NDArray[np.uint8]:
+    """Which pixels of the crop [size, size] that ``cut`` makes are holes (1): those into which any photo pixel enters
+    that is ``hidden`` [H, W]."""
+    factor = max(1, int(np.ceil(square.side / size)))
+    # in floating point: a pixel that enters with the smallest weight counts
+    large = cv2.warpAffine(
+        hidden.astype(np.float32),
+        square.matrix(size * factor),
+        (size * factor, size * factor),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REFLECT_101,
+    )
+    return (large.reshape(size, factor, size, factor).max((1, 3)) > 0).astype(np.uint8)
 
 
 def cut_labels(labels: NDArray[np.uint8], scale: float, square: Square, size: int) -> NDArray[np.uint8]:

@@ -1,0 +1,140 @@
+"""Commands that use a model: reconstruct photographs and clips, and verify what came out."""
+
+import sys
+from pathlib import Path
+
+import click
+
+
+class Points(click.ParamType):
+    """Five points "x,y", set apart by spaces."""
+
+    name = "points"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
+        """One point."""
+        try:
+            x, y = map(float, value.split(","))
+        except ValueError:
+            self.fail(f"'{value}' is no point; expected x,y in pixels, such as 120,80", param, ctx)
+        return x, y
+
+
+class FaceChoice(click.ParamType):
+    """largest, all, or a number."""
+
+    name = "face"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str | int:
+        """The choice as ``DetectSettings.faces`` has it."""
+        if value in ("largest", "all"):
+            return value
+        if not str(value).isdecimal() or int(value) < 1:
+            self.fail(f"'{value}' is none of: largest, all, or a number from 1, the largest face's", param, ctx)
+        return int(value)
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="folder for the results")
+@click.option(
+    "--mask", type=click.Path(path_type=Path, exists=True), help="white is hidden; a file, or a folder of them"
+)
+@click.option("--hide", "regions", multiple=True, metavar="REGION", help="hide a part of each face by its name")
+@click.option(
+    "--dilation", type=click.FloatRange(0, 1), help="enlarge regions by so many eye distances [default: 0.08]"
+)
+@click.option(
+    "--face", "faces", type=FaceChoice(), default="largest", show_default=True, help="largest, all or a number"
+)
+@click.option("--points", nargs=5, type=Points(), help="one face by hand: eyes, nose, mouth's corners, each x,y")
+@click.option("--model", metavar="MODEL", help="demo@champion, demo/3 or a file.onnx [default: the one champion]")
+@click.option("--lossless", is_flag=True, help="write clips as FFV1 in Matroska, which changes no pixel")
+@click.option("--case", default="", help="what the record calls the case")
+@click.option("--reason", default="", help="why; it goes into the record")
+@click.option("--operator", help="who; it goes into the record [default: the login name]")
+@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="threads of the network")
+def reconstruct(
+    inputs: tuple[Path, ...],
+    out: Path,
+    mask: Path | None,
+    regions: tuple[str, ...],
+    dilation: float | None,
+    faces: str | int,
+    points: tuple[tuple[float, float], ...] | None,
+    model: str | None,
+    lossless: bool,
+    case: str,
+    reason: str,
+    operator: str | None,
+    threads: int,
+) -> None:
+    """Fill what is hidden of faces in photos, clips and folders of them; each result has a signed record.
+
+    Exit status 1 if one of INPUTS cannot be used; the others are done all the same.
+    """
+    from getpass import getuser
+
+    from facerecon.inference.reconstruct import Request
+    from facerecon.inference.reconstruct import reconstruct as run
+    from facerecon.marks import STATEMENT
+    from ops.using import model_in_use, software
+
+    request = Request(
+        model=model_in_use(model),
+        faces=faces,  # type: ignore[arg-type]
+        points=points,
+        regions=regions,
+        dilation=dilation,
+        mask=mask,
+        lossless=lossless,
+        case=case,
+        reason=reason,
+        operator=getuser() if operator is None else operator,
+        threads=threads,
+        software=software(),
+    )
+    failed = done = 0
+    for result in run(inputs, request, out):
+        if result.error:
+            failed += 1
+            click.echo(f"Error: {result.error}", err=True)
+            continue
+        done += 1
+        if result.record is None:
+            click.echo(f"{result.path}  there already")
+            continue
+        filled = [face for frame in result.record.frames for face in frame.faces if face.filled]
+        frames = f" in {len(result.record.frames)} frames" if result.record.original.kind == "clip" else ""
+        click.echo(f"{result.path}  {len(filled)} {'face' if len(filled) == 1 else 'faces'} filled{frames}")
+        remarks = {remark: None for frame in result.record.frames for remark in frame.remarks}
+        for warning in (*result.record.warnings, *list(remarks)[:5]):
+            click.echo(f"  warning: {warning}", err=True)
+    if done:
+        click.echo(STATEMENT, err=True)
+    sys.exit(bool(failed))
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--original", type=click.Path(path_type=Path), help="the photo or clip, to run it again")
+@click.option("--mask", type=click.Path(path_type=Path), help="the mask, if one was given")
+@click.option("--model", metavar="MODEL", help="the model, if its version is no longer registered: a file.onnx")
+@click.option("--key", type=click.Path(path_type=Path), help="a public key to trust, as `facerecon key show` prints it")
+def verify(file: Path, original: Path | None, mask: Path | None, model: str | None, key: Path | None) -> None:
+    """Say whether a result of `facerecon reconstruct` is untouched, who signed it, and if it comes out again.
+
+    FILE is a picture, a clip or the record beside it. Exit status 0 if all is as it was made, 1 if something is not, 2
+    if it was not run again and nothing else is wrong.
+    """
+    from facerecon.custody.keys import read_public_key
+    from facerecon.inference.verification import Given
+    from facerecon.inference.verification import verify as look
+    from ops.using import model_of
+
+    trusted = None if key is None else read_public_key(key)
+    verdict = look(Given(file, original, mask, trusted, lambda record: model_of(record, model)))
+    colours = {"ok": "green", "note": "yellow", "bad": "red"}
+    for finding in verdict.findings:
+        click.echo(f"{click.style(f'{finding.mark:4}', colours[finding.mark])}  {finding.text}")
+    sys.exit(verdict.status)

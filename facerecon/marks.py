@@ -1,0 +1,38 @@
+"""The mark of pictures and clips that this project makes: they are no photographs, and nothing is trained on them.
+
+Pictures say it in an XMP packet, by IPTC's Digital Source Type, which other programs read, too; clips in their
+container's comment. Encoding them anew can remove either.
+"""
+
+from typing import Any
+
+PROGRAM = "facerecon"
+
+STATEMENT = (
+    "Reconstructed: what was hidden was filled in by a network. It is a guess of what is plausible, not a record of "
+    "what was there, and must not be taken for evidence of a person's looks."
+)
+
+_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+_TOKEN = f'xmp:CreatorTool="{PROGRAM}"'
+
+XMP = (
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" '
+    'xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
+    f'{_TOKEN} Iptc4xmpExt:DigitalSourceType="{_SOURCE_TYPE}"/></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
+)
+"""What stands in each picture."""
+
+COMMENT = f"{PROGRAM}: {STATEMENT}"
+"""What stands in each clip."""
+
+
+def is_marked_picture(content: bytes) -> bool:
+    """Whether a picture's bytes bear the mark, in whatever format."""
+    return _TOKEN.encode() in content
+
+
+def is_marked_clip(container: Any) -> bool:
+    """Whether an open PyAV container bears the mark."""
+    return any(f"{PROGRAM}: " in value for value in container.metadata.values())

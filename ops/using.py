@@ -1,0 +1,75 @@
+"""Models in use: from what a user calls a model to the bytes of its ONNX file."""
+
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+from facerecon.errors import FaceReconError
+from facerecon.files import sha256_bytes, sha256_file
+from facerecon.inference.reconstruct import Model
+from facerecon.inference.record import Record
+from ops.code import LOCK
+
+
+def model_in_use(text: str | None) -> Model:
+    """The model that a user means: ``demo@champion``, ``demo/3``, ``demo`` (its champion), or the path of an ONNX file.
+
+    None is the champion of the one registered model. A file needs no registry.
+
+    Raises:
+        FaceReconError: there is none, several could be meant, or its file is gone.
+    """
+    if text is not None and (text.endswith(".onnx") or Path(text).is_file()):
+        path = Path(text)
+        try:
+            return Model(path.read_bytes(), path.name)
+        except OSError as error:
+            raise FaceReconError(f"{path}: cannot be read ({error.strerror}): give the model.onnx of a run") from error
+    return registered_model(text or "@champion")
+
+
+def registered_model(text: str) -> Model:
+    """The ONNX file of a registered version; see ``ops.registry.find_version``."""
+    from ops.registry import config_of, connect, find_version
+    from ops.runs import fetch
+
+    version = find_version(text)
+    config = config_of(version.name)
+    if not version.run_id:
+        raise FaceReconError(f"{config}/{version.version} was not registered by a run: name its ONNX file by its path")
+    with tempfile.TemporaryDirectory() as folder:
+        path = fetch(connect().get_run(version.run_id), "published/model.onnx", Path(folder))
+        return Model(path.read_bytes(), config, str(version.version))
+
+
+def model_of(record: Record, given: str | None) -> bytes:
+    """The bytes of the model file that a record names: ``given`` by the user, else from the registry.
+
+    Raises:
+        FaceReconError: it is another file, or not to be had.
+    """
+    wanted = next((stage.digests["model"] for stage in record.stages if "model" in stage.digests), "")
+    name, version = record.model.name, record.model.version
+    if given is None and not version:
+        raise FaceReconError(f"its model is the file {name} (SHA-256 {wanted[:12]}…): name it by --model")
+    model = model_in_use(given or f"{name}/{version}")
+    if sha256_bytes(model.content) != wanted:
+        raise FaceReconError(
+            f"{given or f'{name}/{version}'} is another model file than the record names (SHA-256 {wanted[:12]}…)"
+        )
+    return model.content
+
+
+@lru_cache(maxsize=1)
+def software() -> dict[str, str]:
+    """What is known of this program: its version, the commit, whether it was changed since, and the locked packages."""
+    from importlib.metadata import version
+
+    from ops.lineage import commit, uncommitted_diff
+
+    return {
+        "facerecon": version("facerecon"),
+        "commit": commit(),
+        "uncommitted_diff": sha256_bytes(uncommitted_diff().encode("utf-8", "surrogateescape")),
+        "requirements.lock": sha256_file(LOCK),
+    }
