@@ -75,7 +75,7 @@ def reconstruct(
     """
     from getpass import getuser
 
-    from facerecon.inference.reconstruct import Request
+    from facerecon.inference.making import Request
     from facerecon.inference.reconstruct import reconstruct as run
     from facerecon.marks import STATEMENT
     from ops.using import model_in_use, software
@@ -86,16 +86,14 @@ def reconstruct(
         points=points,
         regions=regions,
         dilation=dilation,
-        mask=mask,
         lossless=lossless,
         case=case,
         reason=reason,
         operator=getuser() if operator is None else operator,
-        threads=threads,
         software=software(),
     )
     failed = done = 0
-    for result in run(inputs, request, out):
+    for result in run(inputs, request, out, mask, threads):
         if result.error:
             failed += 1
             click.echo(f"Error: {result.error}", err=True)

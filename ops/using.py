@@ -6,7 +6,7 @@ from pathlib import Path
 
 from facerecon.errors import FaceReconError
 from facerecon.files import sha256_bytes, sha256_file
-from facerecon.inference.reconstruct import Model
+from facerecon.inference.making import Model
 from facerecon.inference.record import Record
 from ops.code import LOCK
 

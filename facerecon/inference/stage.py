@@ -1,9 +1,10 @@
 """What a stage of a chain is, and all stages by name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -13,16 +14,26 @@ from facerecon.settings import Settings, first_problem
 from facerecon.weights import weights_path
 
 S = TypeVar("S", bound=Settings)
+T = TypeVar("T")
 
 
-@dataclass(frozen=True)
 class Runtime:
-    """What stages run with: ``threads`` of each network, the ``models`` (ONNX files' bytes) by SHA-256, and where the
-    file of pretrained weights is found by name."""
+    """What stages run with, and what they share: ``threads`` of each network, the ``models`` (ONNX files' bytes) by
+    SHA-256, and where the file of pretrained weights is found by name.
 
-    threads: int = 1
-    models: Mapping[str, bytes] = field(default_factory=dict, repr=False)
-    weights: Callable[[str], Path] = weights_path
+    What is slow to load is held until the runtime is closed, for all chains that are opened with it, one after the
+    other: one runtime serves one thread.
+    """
+
+    def __init__(
+        self,
+        threads: int = 1,
+        models: Mapping[str, bytes] | None = None,
+        weights: Callable[[str], Path] = weights_path,
+    ) -> None:
+        self.threads, self.models, self.weights = threads, dict(models or {}), weights
+        self._held: dict[Hashable, Any] = {}
+        self._closing = ExitStack()
 
     def model(self, digest: str) -> bytes:
         """The bytes of the ONNX file with this SHA-256.
@@ -36,6 +47,26 @@ class Runtime:
                 f"the model file of SHA-256 {digest[:12]}… is needed, given: {given}: name it by --model"
             )
         return self.models[digest]
+
+    def held(self, key: Hashable, make: Callable[[], T], close: Callable[[T], None] | None = None) -> T:
+        """What ``make`` has made for the first who asked for ``key``; ``close`` ends it."""
+        if key not in self._held:
+            made = make()
+            self._held[key] = made
+            if close is not None:
+                self._closing.callback(close, made)
+        return cast(T, self._held[key])
+
+    def close(self) -> None:
+        """Free all that is held."""
+        self._held.clear()
+        self._closing.close()
+
+    def __enter__(self) -> "Runtime":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
 
 @dataclass(frozen=True)
@@ -65,7 +96,7 @@ class Stage(Protocol):
         """What frames have afterwards."""
 
     def open(self, runtime: Runtime) -> None:
-        """Load networks, start threads, begin the state of one stream."""
+        """Get networks, which the runtime holds, and begin the state of one stream."""
 
     def run(self, frames: list[Frame]) -> list[Frame]:
         """The same frames in the same order, with more known about them. Pictures change by edits only."""
@@ -74,7 +105,7 @@ class Stage(Protocol):
         """What this stage is; after ``open``."""
 
     def close(self) -> None:
-        """Free what ``open`` took."""
+        """End the stream. What the runtime holds is not this stage's to close."""
 
 
 @dataclass(frozen=True)

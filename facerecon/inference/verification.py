@@ -211,7 +211,7 @@ def _outcomes(
     """Of each frame, run again, the digest of its pixels; of a photo the pixels, too."""
     runtime = Runtime(record.threads, {sha256_bytes(model): model})
     stages = [make_stage(stage.name, stage.parameters) for stage in record.stages]
-    with Chain(stages, runtime, frozenset({HIDDEN} if mask else ())) as chain:
+    with runtime, Chain(stages, runtime, frozenset({HIDDEN} if mask else ())) as chain:
         for then, now in zip(record.stages, chain.describe(), strict=True):
             if then.version != now.version or then.digests != dict(now.digests):
                 what = "version" if then.version != now.version else "weights"

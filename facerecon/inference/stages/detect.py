@@ -1,6 +1,7 @@
 """Finding the faces of a frame, or taking one that was pointed out by hand."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Literal
 
 import numpy as np
@@ -9,12 +10,12 @@ from pydantic import Field
 
 from facerecon.data.geometry import Square, face_square, square_around
 from facerecon.errors import FaceReconError
-from facerecon.files import sha256_file
 from facerecon.inference.frames import BOX, FIVE, FOUND_BY, LANDMARKS68, SQUARE, Face, Frame
 from facerecon.inference.stage import Runtime, StageRecord, register_stage
 from facerecon.perception.landmarks import FaceLandmarker, Points, five_points, sixty_eight
 from facerecon.perception.small_faces import detect_in, window_levels
 from facerecon.settings import Settings, Share
+from facerecon.weights import digest
 
 MOST_FACES = 64
 """So many faces are looked for in a frame."""
@@ -47,16 +48,16 @@ class Detect:
         self._digests: dict[str, str] = {}
 
     def open(self, runtime: Runtime) -> None:
-        """Load the landmarker, unless a face is pointed out by hand."""
+        """Get the landmarker, unless a face is pointed out by hand."""
         if self.settings.points is None:
             model = runtime.weights("face_landmarker")
-            self._digests = {"face_landmarker": sha256_file(model)}
-            self._detector = FaceLandmarker(model, MOST_FACES, self.settings.min_confidence)
+            self._digests = {"face_landmarker": digest("face_landmarker")}
+            least = self.settings.min_confidence
+            make = partial(FaceLandmarker, model, MOST_FACES, least)
+            self._detector = runtime.held(("face_landmarker", least), make, FaceLandmarker.close)
 
     def close(self) -> None:
-        """Free the landmarker's threads."""
-        if self._detector:
-            self._detector.close()
+        """Let go of the landmarker."""
         self._detector = None
 
     def run(self, frames: list[Frame]) -> list[Frame]:

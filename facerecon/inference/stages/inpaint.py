@@ -51,18 +51,19 @@ class Inpaint:
         self._predictor: Predictor | None = None
 
     def open(self, runtime: Runtime) -> None:
-        """Load the network.
+        """Get the network.
 
         Raises:
             FaceReconError: it is none, or of another task.
         """
-        predictor = Predictor.load(runtime.model(self.settings.model), runtime.threads)
+        model = self.settings.model
+        predictor = runtime.held(("model", model), lambda: Predictor.load(runtime.model(model), runtime.threads))
         if predictor.about.task != INPAINTING.task:
             raise FaceReconError(f"a model of task '{predictor.about.task}'; expected one of '{INPAINTING.task}'")
         self._predictor = predictor
 
     def close(self) -> None:
-        """Free the network."""
+        """Let go of the network."""
         self._predictor = None
 
     def run(self, frames: list[Frame]) -> list[Frame]:

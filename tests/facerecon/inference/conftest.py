@@ -7,7 +7,7 @@ import pytest
 
 from facerecon.contract import INPAINTING
 from facerecon.export.onnx import to_onnx
-from facerecon.inference.reconstruct import Model
+from facerecon.inference.making import Model
 from facerecon.models.trained import TrainedModel
 from facerecon.tasks import get_task
 

@@ -15,18 +15,19 @@ from facerecon.errors import FaceReconError
 from facerecon.files import sha256_file
 from facerecon.images import read_rgb
 from facerecon.inference import media, pictures
-from facerecon.inference.reconstruct import Model, Request, Result, reconstruct
+from facerecon.inference.making import Model, Request
+from facerecon.inference.reconstruct import Result, reconstruct
 from facerecon.marks import is_marked_clip, is_marked_picture
 
 
-def run(paths: list[Path], request: Request, out: Path) -> list[Result]:
+def run(paths: list[Path], request: Request, out: Path, mask: Path | None = None) -> list[Result]:
     """All results."""
-    return list(reconstruct(tuple(paths), request, out))
+    return list(reconstruct(tuple(paths), request, out, mask))
 
 
-def only(paths: list[Path], request: Request, out: Path) -> Result:
+def only(paths: list[Path], request: Request, out: Path, mask: Path | None = None) -> Result:
     """The one result, which must be none of an error."""
-    (result,) = run(paths, request, out)
+    (result,) = run(paths, request, out, mask)
     assert not result.error
     return result
 
@@ -37,9 +38,9 @@ def names(folder: Path) -> list[str]:
 
 
 @pytest.fixture
-def by_mask(inpainting_model: Model, mask: Path) -> Request:
-    """The mask is given."""
-    return Request(inpainting_model, mask=mask)
+def plain(inpainting_model: Model) -> Request:
+    """Nothing special."""
+    return Request(inpainting_model)
 
 
 @pytest.fixture
@@ -56,12 +57,13 @@ def clip(tmp_path: Path, photo: Path) -> Path:
     return path
 
 
-def test_outside_the_mask_every_pixel_is_the_photographs_own(photo: Path, by_mask: Request, tmp_path: Path) -> None:
-    result = only([photo], by_mask, tmp_path / "out")
+def test_outside_the_mask_every_pixel_is_the_photographs_own(
+    photo: Path, mask: Path, plain: Request, tmp_path: Path
+) -> None:
+    result = only([photo], plain, tmp_path / "out", mask)
     assert result.path == tmp_path / "out" / f"{photo.stem}.png"
     made, original = read_rgb(result.path), read_rgb(photo)
-    assert by_mask.mask
-    hidden = media.read_mask(by_mask.mask).hidden
+    hidden = media.read_mask(mask).hidden
     assert hidden.sum() == 51 * 60  # the edge of 128 is in it, that of 127 is not
     assert (made == original)[~hidden].all()
     assert (made != original)[hidden].any(axis=-1).mean() > 0.9
@@ -70,14 +72,13 @@ def test_outside_the_mask_every_pixel_is_the_photographs_own(photo: Path, by_mas
     assert confidence[hidden].max() < 255
 
 
-def test_what_stands_in_the_hole_changes_nothing(photo: Path, by_mask: Request, tmp_path: Path) -> None:
+def test_what_stands_in_the_hole_changes_nothing(photo: Path, mask: Path, plain: Request, tmp_path: Path) -> None:
     image = read_rgb(photo)
-    assert by_mask.mask
-    image[media.read_mask(by_mask.mask).hidden] = [255, 0, 255]
+    image[media.read_mask(mask).hidden] = [255, 0, 255]
     Image.fromarray(image).save(tmp_path / "painted.png")
     points = ((100.0, 120.0), (155.0, 120.0), (128.0, 150.0), (108.0, 180.0), (148.0, 180.0))
     made = [
-        read_rgb(only([path], replace(by_mask, points=points), tmp_path / "out").path)
+        read_rgb(only([path], replace(plain, points=points), tmp_path / "out", mask).path)
         for path in (photo, tmp_path / "painted.png")
     ]
     assert (made[0] == made[1]).all()
@@ -96,8 +97,8 @@ def test_a_regions_hole_is_where_the_face_is(photo: Path, inpainting_model: Mode
     assert rows.min() > max(left_eye[1], right_eye[1])
 
 
-def test_every_picture_is_marked_and_holds_the_record(photo: Path, by_mask: Request, tmp_path: Path) -> None:
-    result = only([photo], replace(by_mask, case="2026/17"), tmp_path / "out")
+def test_every_picture_is_marked_and_holds_the_record(photo: Path, mask: Path, plain: Request, tmp_path: Path) -> None:
+    result = only([photo], replace(plain, case="2026/17"), tmp_path / "out", mask)
     texts = set()
     for path in (tmp_path / "out").glob("*.png"):
         assert is_marked_picture(path.read_bytes())
@@ -112,11 +113,11 @@ def test_every_picture_is_marked_and_holds_the_record(photo: Path, by_mask: Requ
     assert line.facts["id"] == result.record.id
 
 
-def test_nothing_of_the_originals_metadata_comes_out(photo: Path, by_mask: Request, tmp_path: Path) -> None:
+def test_nothing_of_the_originals_metadata_comes_out(photo: Path, mask: Path, plain: Request, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x010E], exif[0x0112] = "taken by Ada Lovelace", 3
     Image.fromarray(read_rgb(photo)).transpose(Image.Transpose.ROTATE_180).save(tmp_path / "turned.png", exif=exif)
-    result = only([tmp_path / "turned.png"], by_mask, tmp_path / "out")
+    result = only([tmp_path / "turned.png"], plain, tmp_path / "out", mask)
     assert (read_rgb(result.path)[0] == read_rgb(photo)[0]).all()  # as it is shown
     for path in (tmp_path / "out").iterdir():
         assert b"Lovelace" not in path.read_bytes()
@@ -142,7 +143,9 @@ def test_a_folder_is_done_on_though_some_of_it_cannot_be(photo: Path, inpainting
     assert all("\n" not in result.error for result in found.values())
 
 
-def test_equal_names_do_not_collide_and_nothing_is_overwritten(photo: Path, by_mask: Request, tmp_path: Path) -> None:
+def test_equal_names_do_not_collide_and_nothing_is_overwritten(
+    photo: Path, mask: Path, plain: Request, tmp_path: Path
+) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     image = read_rgb(photo)
@@ -150,27 +153,27 @@ def test_equal_names_do_not_collide_and_nothing_is_overwritten(photo: Path, by_m
     Image.fromarray(image[:, ::-1].copy()).save(folder / "a.bmp")
     (folder / "a-2.json").write_text("mine")
     before = {path: sha256_file(path) for path in folder.iterdir()}
-    made = run([folder / "a.png", folder / "a.bmp"], by_mask, folder)
+    made = run([folder / "a.png", folder / "a.bmp"], plain, folder, mask)
     assert [result.path for result in made] == [folder / "a-3.png", folder / "a-4.png"]
     assert {path: sha256_file(path) for path in before} == before
 
 
-def test_the_same_request_is_not_done_twice(photo: Path, by_mask: Request, tmp_path: Path) -> None:
-    first = only([photo], by_mask, tmp_path / "out")
+def test_the_same_request_is_not_done_twice(photo: Path, mask: Path, plain: Request, tmp_path: Path) -> None:
+    first = only([photo], plain, tmp_path / "out", mask)
     before = names(tmp_path / "out")
-    again = only([photo], by_mask, tmp_path / "out")
+    again = only([photo], plain, tmp_path / "out", mask)
     assert again.already
     assert again.path == first.path
     assert names(tmp_path / "out") == before
-    assert not only([photo], replace(by_mask, case="other"), tmp_path / "out").already
+    assert not only([photo], replace(plain, case="other"), tmp_path / "out", mask).already
 
 
-def test_what_a_killed_run_left_is_replaced(photo: Path, by_mask: Request, tmp_path: Path) -> None:
-    result = only([photo], by_mask, tmp_path / "out")
+def test_what_a_killed_run_left_is_replaced(photo: Path, mask: Path, plain: Request, tmp_path: Path) -> None:
+    result = only([photo], plain, tmp_path / "out", mask)
     assert result.path
     result.path.with_suffix(".json").unlink()
     (tmp_path / "out" / ".unfinished-x.png").write_bytes(b"half")
-    assert only([photo], by_mask, tmp_path / "out").path == result.path
+    assert only([photo], plain, tmp_path / "out", mask).path == result.path
     assert len(names(tmp_path / "out")) == 4
 
 
@@ -208,15 +211,15 @@ def test_a_clip_to_show_is_marked_and_nearly_the_same(clip: Path, inpainting_mod
         ({"faces": 2}, "no face 2: 1 found"),
         ({"points": ((0, 0),) * 5}, "expected five within it"),
         ({"points": ((155, 120), (100, 120), (128, 150), (148, 180), (108, 180))}, "left eye, right eye"),
-        ({"mask": None, "regions": ("ear",)}, "region 'ear' is not known"),
-        ({"mask": None}, "nothing is to be hidden"),
+        ({"regions": ("ear",)}, "region 'ear' is not known"),
+        ({"regions": ("nose",), "points": ((100, 120), (155, 120), (128, 150), (108, 180), (148, 180))}, "landmarks68"),
     ],
 )
 def test_an_impossible_request_is_one_line(
-    given: dict, said: str, photo: Path, by_mask: Request, tmp_path: Path
+    given: dict, said: str, photo: Path, mask: Path, plain: Request, tmp_path: Path
 ) -> None:
     try:
-        (result,) = run([photo], replace(by_mask, **given), tmp_path / "out")
+        (result,) = run([photo], replace(plain, **given), tmp_path / "out", mask)
         error = result.error
     except FaceReconError as raised:
         error = raised.message
@@ -229,18 +232,20 @@ def test_an_impossible_request_is_one_line(
     [
         (np.zeros((256, 256), np.uint8), "is empty, its brightest pixel is 0"),
         (np.full((256, 256), 255, np.uint8), "hides the whole picture"),
-        (
-            np.eye(200, dtype=np.uint8) * 255,
-            "200 x 200 pixels; expected those of the picture as it is shown",
-        ),
+        (np.eye(200, dtype=np.uint8) * 255, "200 x 200 pixels; expected those of the picture as it is shown"),
     ],
 )
 def test_a_mask_that_does_not_fit_is_one_line(
-    values: np.ndarray, said: str, photo: Path, by_mask: Request, tmp_path: Path
+    values: np.ndarray, said: str, photo: Path, plain: Request, tmp_path: Path
 ) -> None:
     Image.fromarray(values).save(tmp_path / "wrong.png")
-    (result,) = run([photo], replace(by_mask, mask=tmp_path / "wrong.png"), tmp_path / "out")
+    (result,) = run([photo], plain, tmp_path / "out", tmp_path / "wrong.png")
     assert said in result.error
+
+
+def test_something_must_be_hidden(photo: Path, plain: Request, tmp_path: Path) -> None:
+    with pytest.raises(FaceReconError, match="nothing is to be hidden"):
+        run([photo], plain, tmp_path / "out")
 
 
 def test_a_mask_painted_on_a_clear_ground_hides_what_was_painted(tmp_path: Path) -> None:
@@ -252,12 +257,12 @@ def test_a_mask_painted_on_a_clear_ground_hides_what_was_painted(tmp_path: Path)
     assert hidden[5:9, 6:16].all()
 
 
-def test_what_of_the_mask_lies_beside_the_face_is_left_and_told(photo: Path, by_mask: Request, tmp_path: Path) -> None:
+def test_what_of_the_mask_lies_beside_the_face_is_left_and_told(photo: Path, plain: Request, tmp_path: Path) -> None:
     values = np.zeros((256, 256), np.uint8)
     values[:, 118:138] = 255
     values[:6] = 255
     Image.fromarray(values).save(tmp_path / "wide.png")
-    result = only([photo], replace(by_mask, mask=tmp_path / "wide.png"), tmp_path / "out")
+    result = only([photo], plain, tmp_path / "out", tmp_path / "wide.png")
     assert result.record
     assert any(
         "lies outside the squares of the faces taken: left as it is" in said for said in result.record.frames[0].remarks
@@ -269,9 +274,10 @@ def test_the_chain_runs_without_torch(photo: Path, mask: Path, inpainting_model:
     (tmp_path / "tiny.onnx").write_bytes(inpainting_model.content)
     program = (
         "import sys; from pathlib import Path\n"
-        "from facerecon.inference.reconstruct import Model, Request, reconstruct\n"
+        "from facerecon.inference.making import Model, Request\n"
+        "from facerecon.inference.reconstruct import reconstruct\n"
         "model, photo, mask, out = map(Path, sys.argv[1:])\n"
-        "(r,) = reconstruct((photo,), Request(Model(model.read_bytes(), 'tiny'), mask=mask), out)\n"
+        "(r,) = reconstruct((photo,), Request(Model(model.read_bytes(), 'tiny')), out, mask)\n"
         "assert not r.error, r.error\n"
         "print(sorted({'torch', 'zenml', 'mlflow', 'sklearn'} & set(sys.modules)))\n"
     )

@@ -1,0 +1,295 @@
+"""Making reconstructions: what is asked for, and what comes out of a photo or a clip, with its signed record."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import av
+
+import facerecon.inference.stages  # noqa: F401  # registers them
+from facerecon.custody.audit import Head as LogHead
+from facerecon.custody.audit import audit_log
+from facerecon.custody.keys import signing_key
+from facerecon.custody.signed import dumps, sign
+from facerecon.data.footage.decode import Tally
+from facerecon.errors import FaceReconError
+from facerecon.files import sha256_bytes
+from facerecon.inference import media, pictures
+from facerecon.inference.chain import Chain, Outcome
+from facerecon.inference.clips import LOSSLESS, LOSSY, clip_writer
+from facerecon.inference.frames import HIDDEN, Frame, Image
+from facerecon.inference.media import Mask
+from facerecon.inference.record import (
+    FrameFacts,
+    Head,
+    MaskFacts,
+    ModelFacts,
+    OriginalFacts,
+    Record,
+    StageFacts,
+    frame_facts,
+    machine_facts,
+    new_id,
+    now,
+    pixels_digest,
+    request_digest,
+    stage_facts,
+)
+from facerecon.inference.stage import Runtime, Stage, make_stage
+
+Steps = tuple[tuple[str, Mapping[str, Any]], ...]
+"""Names of stages with their settings."""
+
+PHOTO, CONFIDENCE, SHEET = ".png", ".confidence.png", ".sheet.png"
+"""How the names of a photo's pictures end."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """The network to use: the bytes of its ONNX file, and what to call it in the record."""
+
+    content: bytes = field(repr=False)
+    name: str
+    version: str = ""
+    digest: str = field(init=False)
+    """The SHA-256 of the file."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "digest", sha256_bytes(self.content))
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.version}" if self.version else self.name
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for.
+
+    ``faces`` are those to take (see ``DetectSettings``), ``points`` one pointed out by hand, ``regions`` those to
+    hide by name; ``masked`` says that a mask comes with each photo or clip. ``case``, ``reason`` and ``operator`` are
+    what the record says of them. ``software`` is what is known of this program.
+    """
+
+    model: Model
+    faces: Literal["largest", "all"] | int = "largest"
+    points: tuple[tuple[float, float], ...] | None = None
+    regions: tuple[str, ...] = ()
+    dilation: float | None = None
+    masked: bool = False
+    lossless: bool = False
+    case: str = ""
+    reason: str = ""
+    operator: str = ""
+    software: Mapping[str, str] = field(default_factory=dict)
+
+    def steps(self) -> Steps:
+        """The stages and their settings."""
+        detect: dict[str, Any] = {"faces": self.faces} | ({"points": self.points} if self.points else {})
+        hide = {"regions": self.regions} | ({} if self.dilation is None else {"dilation": self.dilation})
+        named = (("hide", hide),) if self.regions else ()
+        return (("detect", detect), *named, ("inpaint", {"model": self.model.digest}))
+
+
+@dataclass(frozen=True)
+class Made:
+    """A reconstruction: its record, the same signed, and the bytes of its pictures by the end of their names."""
+
+    record: Record
+    signed: dict[str, Any]
+    pictures: dict[str, bytes] = field(repr=False)
+
+    def log(self) -> LogHead:
+        """Tell the audit log, before anybody sees it."""
+        facts = {"id": self.record.id, "record": sha256_bytes(dumps(self.signed).encode())}
+        return audit_log().append("reconstruction", **facts, model=_network_of(self.record.stages).digests["model"])
+
+
+def stages_of(steps: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Stage]:
+    """The stages, made of their names and settings.
+
+    Raises:
+        FaceReconError: one is not known, or its settings are not such.
+    """
+    return [make_stage(name, parameters) for name, parameters in steps]
+
+
+@contextmanager
+def maker(request: Request, runtime: Runtime) -> Iterator["Maker"]:
+    """A maker whose chain is open; ``runtime`` must have the model.
+
+    Raises:
+        FaceReconError: what is asked for is impossible, whatever the picture.
+    """
+    if not request.regions and not request.masked:
+        raise FaceReconError("nothing is to be hidden: give a mask, or name a region")
+    given = frozenset({HIDDEN} if request.masked else ())
+    with Chain(stages_of(request.steps()), runtime, given) as chain:
+        yield Maker(request, chain, runtime.threads)
+
+
+class Maker:
+    """One request's open chain: makes a reconstruction of each photo or clip that it is given."""
+
+    def __init__(self, request: Request, chain: Chain, threads: int) -> None:
+        self._request, self._chain, self._threads = request, chain, threads
+        self._key, self._stages = signing_key(), stage_facts(chain.describe())
+
+    def asked(self, sha256: str, mask: Mask | None) -> str:
+        """The digest of what is asked for of an original of this SHA-256: equal ones need not be made twice."""
+        request = self._request
+        return request_digest(
+            sha256,
+            None if mask is None else mask.sha256,
+            self._stages,
+            lossless=request.lossless,
+            case=request.case,
+            reason=request.reason,
+            operator=request.operator,
+        )
+
+    def photo(self, image: Image, sha256: str, mask: Mask | None, name: str) -> Made:
+        """The reconstruction of a photo uint8 [H, W, 3] whose file has this SHA-256; errors begin with ``name``.
+
+        Raises:
+            FaceReconError: nothing can be filled, or the mask is of another size.
+        """
+        if mask:
+            media.check_size(mask, image.shape[:2], name)
+        (outcome,) = self._chain.run([Frame(image, hidden=mask.hidden if mask else None)])
+        facts = frame_facts(outcome)
+        _check_filled([facts], name)
+        drawn = {PHOTO: outcome.image, CONFIDENCE: pictures.confidence_picture(outcome.confidence)}
+        identity, made = new_id(), now()
+        drawn[SHEET] = self._sheet(outcome, facts, identity, made, sha256)
+        record = self._record(
+            id=identity,
+            made=made,
+            request=self.asked(sha256, mask),
+            original=OriginalFacts(kind="photo", sha256=sha256, width=image.shape[1], height=image.shape[0]),
+            mask=_mask_facts(mask),
+            frames=(facts,),
+            pictures={suffix: pixels_digest(pixels) for suffix, pixels in drawn.items()},
+            encoding="PNG",
+            warnings=(),
+        )
+        signed = self.sign(record.model_dump(mode="json"))
+        text = dumps(signed)
+        return Made(record, signed, {suffix: pictures.encode(pixels, text) for suffix, pixels in drawn.items()})
+
+    def clip(
+        self, path: Path, sha256: str, mask: Mask | None, target: Path, told: Callable[[int], None] | None = None
+    ) -> Made:
+        """The reconstruction of a clip, written to ``target``; ``told`` is called after each frame with how
+        many are done, and may raise to stop.
+
+        Raises:
+            FaceReconError: it cannot be read or written, nothing can be filled, or its frames change their size.
+        """
+        tally = Tally()
+        facts: list[FrameFacts] = []
+        shape: tuple[int, ...] = ()
+        try:
+            with clip_writer(target, self._request.lossless) as writer:
+                for outcome in self._chain.run(media.read_clip(path, tally, mask)):
+                    if shape and outcome.image.shape != shape:
+                        raise FaceReconError(
+                            f"{path}: its frames change their size at frame {len(facts)}: cut it there"
+                        )
+                    shape = outcome.image.shape
+                    writer.write(outcome.image, outcome.frame.time)
+                    facts.append(frame_facts(outcome))
+                    if told is not None:
+                        told(len(facts))
+        except av.FFmpegError as error:
+            raise FaceReconError(f"{target}: the clip cannot be written ({error.strerror})") from error
+        _check_filled(facts, str(path))
+        record = self._record(
+            id=new_id(),
+            made=now(),
+            request=self.asked(sha256, mask),
+            original=OriginalFacts(kind="clip", sha256=sha256, width=shape[1], height=shape[0]),
+            mask=_mask_facts(mask),
+            frames=tuple(facts),
+            pictures={},
+            encoding=LOSSLESS if self._request.lossless else LOSSY,
+            warnings=_clip_warnings(tally, facts, shape, self._request.lossless),
+        )
+        return Made(record, self.sign(record.model_dump(mode="json")), {})
+
+    def sign(self, document: dict[str, Any]) -> dict[str, Any]:
+        """A document under this machine's key."""
+        return sign(document, self._key)
+
+    def _record(self, **facts: Any) -> Record:
+        request, head = self._request, audit_log().head()
+        model = request.model
+        licence = _network_of(self._stages).details["licence"]
+        return Record(
+            case=request.case,
+            reason=request.reason,
+            operator=request.operator,
+            stages=self._stages,
+            model=ModelFacts(name=model.name, version=model.version, licence=licence),
+            software=dict(request.software),
+            machine=machine_facts(),
+            threads=self._threads,
+            log=Head(number=head.number, digest=head.digest),
+            **facts,
+        )
+
+    def _sheet(self, outcome: Outcome, facts: FrameFacts, identity: str, made: str, sha256: str) -> Image:
+        request, network = self._request, _network_of(self._stages).details
+        filled = [face for face in facts.faces if face.filled]
+        side = network["size"]
+        lines = {
+            "Model": f"{request.model} ({network['family']}, SHA-256 {request.model.digest[:16]}…)",
+            "Filled from": f"faces of {side} x {side} px; here enlarged "
+            + ", ".join(f"{face.enlarged:.2f} times" for face in filled),
+            "Hidden": f"{facts.hidden:.1%} of the picture",
+            "Mean confidence of what was filled": ", ".join(f"{face.confidence_mean:.2f}" for face in filled)
+            + f" (probability that a pixel is within 16/255 of the truth, measured on faces of {side} px)",
+            "Case": request.case,
+            "Reason": request.reason,
+            "Operator": request.operator,
+            "Made": f"{made}, record {identity}, key {self._key.public}",
+            "Original": f"SHA-256 {sha256}",
+        }
+        return pictures.draw_sheet(outcome, lines, facts.remarks)
+
+
+def _network_of(stages: Iterable[StageFacts]) -> StageFacts:
+    return next(stage for stage in stages if "model" in stage.digests)
+
+
+def _mask_facts(mask: Mask | None) -> MaskFacts | None:
+    return None if mask is None else MaskFacts(sha256=mask.sha256, pixels_sha256=pixels_digest(mask.hidden))
+
+
+def _check_filled(frames: list[FrameFacts], name: str) -> None:
+    """See that something was filled in one of the frames; else their remarks say why not."""
+    if any(face.filled for frame in frames for face in frame.faces):
+        return
+    remarks = "; ".join(dict.fromkeys(remark for frame in frames for remark in frame.remarks)) or "nothing was hidden"
+    found = any(frame.faces for frame in frames)
+    remedy = "give another mask or region, or take other faces" if found else "point a face out by five points"
+    raise FaceReconError(f"{name}: nothing was filled: {remarks}: {remedy}")
+
+
+def _clip_warnings(tally: Tally, facts: list[FrameFacts], shape: tuple[int, ...], lossless: bool) -> tuple[str, ...]:
+    idle = sum(not any(face.filled for face in frame.faces) for frame in facts)
+    said = ["sound, if there was any, is left out"]
+    if idle:
+        said.append(f"{idle} of {len(facts)} frames are as they were: no face was found in them, or nothing hidden")
+    if tally.broken:
+        said.append(f"{tally.broken} frames could not be decoded and are missing")
+    if tally.passed_over:
+        said.append(f"{tally.passed_over} frames were passed over: their time stamps repeat or go back")
+    if tally.streams > 1:
+        said.append(f"of {tally.streams} video streams the largest was taken")
+    if not lossless:
+        said.append("the encoding changes pixels: what was not hidden is only nearly what it was (--lossless keeps it)")
+        if shape[0] % 2 or shape[1] % 2:
+            said.append("the last row or column is doubled: the encoding takes even sides only")
+    return tuple(said)
