@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,12 @@ def set_seed(clone, seed: int) -> None:
     content = yaml.safe_load((clone.root / "configs/ci.yaml").read_text())
     content["parameters"]["seed"] = seed
     (clone.root / "configs/ci.yaml").write_text(yaml.safe_dump(content))
+
+
+@pytest.fixture(scope="module")
+def first_port(free_ports: Callable[[], int]) -> int:
+    """The first port of this module's servers."""
+    return free_ports()
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -108,9 +108,9 @@ def built(checkout, base: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def served(checkout, built: str, first_port: int) -> Iterator:
+def served(checkout, built: str, free_ports: Callable[[], int]) -> Iterator:
     """The checkout with its servers up."""
-    succeed(checkout, "python", "-m", "infra.services", "up", "--first-port", str(first_port))
+    succeed(checkout, "python", "-m", "infra.services", "up", "--first-port", str(free_ports()))
     try:
         yield checkout
     finally:
