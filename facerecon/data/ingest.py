@@ -27,6 +27,7 @@ from facerecon.errors import FaceReconError
 from facerecon.files import digest_of, sha256_bytes
 from facerecon.formats import Kind
 from facerecon.images import UnreadableImageError, check_header
+from facerecon.marks import is_marked_picture
 from facerecon.progress import track
 from facerecon.randomness import unit_interval
 
@@ -356,6 +357,8 @@ def _examine(root: Path, frames: Path, photo: Photo, known: KnownFiles) -> tuple
         check_header(content)
     except (OSError, UnreadableImageError) as error:
         return "", refusal_of(error)
+    if is_marked_picture(content):
+        return "", Refusal(Code.RECONSTRUCTED, "made by a network, as its mark says")
     sha256 = sha256_bytes(content)
     known.add(state, sha256)
     return sha256, None

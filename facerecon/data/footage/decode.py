@@ -33,6 +33,7 @@ from facerecon.data.settings import FootageSettings
 from facerecon.files import sha256_file
 from facerecon.formats import Kind, format_of, head_of
 from facerecon.images import UnreadableImageError, read_rgb
+from facerecon.marks import is_marked_clip, is_marked_picture
 
 MAX_PIXELS = 40_000_000
 """Frames with more pixels are refused (8K has 33 million)."""
@@ -99,6 +100,23 @@ def clip_digest(clip: Path) -> str:
     if not stat.S_ISREG(clip.stat().st_mode):
         raise UnusableClipError("not a file")  # to open a pipe would wait for ever
     return sha256_file(clip)
+
+
+def refuse_marked(clip: Path) -> None:
+    """Refuse a clip, or a folder with a frame, that is marked as reconstructed.
+
+    Raises:
+        OSError: it cannot be read.
+        UnusableClipError: it is marked, or cannot be opened.
+    """
+    if clip.is_dir():
+        marked = any(is_marked_picture(path.read_bytes()) for path in _frame_files(clip))
+    else:
+        _check_format(clip)
+        with clip.open("rb") as stream, _open(stream) as container:
+            marked = is_marked_clip(container)
+    if marked:
+        raise UnusableClipError("made by a network, as its mark says", Code.RECONSTRUCTED)
 
 
 def read_frames(clip: Path, settings: FootageSettings, tally: Tally) -> Iterator[Frame]:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from facerecon import formats, images
 from facerecon.data.containers import write_zip
-from facerecon.data.footage.decode import Frame, Tally, UnusableClipError, clip_digest, read_frames
+from facerecon.data.footage.decode import Frame, Tally, UnusableClipError, clip_digest, read_frames, refuse_marked
 from facerecon.data.footage.detection import SURE, FaceFinder, Found
 from facerecon.data.footage.selection import Best, Kept, Quality, measure, region
 from facerecon.data.footage.tracking import Track, Tracker
@@ -250,6 +250,7 @@ def _write_archive(clip: Path, archive: Path, models: _Models) -> None:
 
 def _members(clip: Path, models: _Models) -> Iterator[tuple[str, bytes]]:
     """Read ``clip``: the pictures of each track when it is over, at the end the record."""
+    refuse_marked(clip)
     settings, tally = models.settings, Tally()
     tracker, best, rows = Tracker(settings.max_gap), dict[int, Best](), []
     size, recording = (0, 0), 0

@@ -261,10 +261,10 @@ def test_a_clip_that_cannot_be_read_leaves_nothing_for_it_may_be_mended(
     os.mkfifo(tmp_path / "pipe.mp4")
     (tmp_path / "fails.mp4").write_bytes(b"0")
 
-    def fail(*arguments: object) -> Iterator[Frame]:
+    def fail(*arguments: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(extraction, "read_frames", fail)
+    monkeypatch.setattr(extraction, "refuse_marked", fail)
     clips = [tmp_path / f"{name}.mp4" for name in ("link", "pipe", "fails")]
     found = extract_all(clips, tmp_path / "archives", SETTINGS)
     assert [each.refused for each in found] == [
