@@ -73,12 +73,10 @@ def reconstruct(
 
     Exit status 1 if one of INPUTS cannot be used; the others are done all the same.
     """
-    from getpass import getuser
-
     from facerecon.inference.making import Request
     from facerecon.inference.reconstruct import reconstruct as run
     from facerecon.marks import STATEMENT
-    from ops.using import model_in_use, software
+    from ops.using import login_name, model_in_use, software
 
     request = Request(
         model=model_in_use(model),
@@ -89,7 +87,7 @@ def reconstruct(
         lossless=lossless,
         case=case,
         reason=reason,
-        operator=getuser() if operator is None else operator,
+        operator=login_name() if operator is None else operator,
         software=software(),
     )
     failed = done = 0

@@ -13,7 +13,7 @@ from facerecon.data.validation.settings import ValidationSettings
 from facerecon.errors import FaceReconError
 from facerecon.export.settings import OnnxSettings
 from facerecon.files import digest_of
-from facerecon.settings import first_problem
+from facerecon.settings import NamedSettings, first_problem
 from facerecon.tasks import get_task
 from facerecon.tasks.settings import TaskSettings
 
@@ -30,10 +30,9 @@ SPLIT_USES: dict[Split, str] = {
 """What a run needs each split for."""
 
 
-class RunSettings(TaskSettings):
+class RunSettings(TaskSettings, NamedSettings):
     """What stands under ``parameters:`` in a file of ``configs/``; ``run_settings`` gives the class of a task."""
 
-    name: str = Field("demo", pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
     task: str = "inpainting"
     seed: int = Field(0, ge=0, le=2**31 - 1)
     data: Sources = Field(default_factory=lambda: (DataSettings(),))
@@ -88,7 +87,7 @@ def run_settings(task: str) -> type[RunSettings]:
     return cast(type[RunSettings], made)
 
 
-Run = TypeVar("Run", bound=RunSettings)
+Run = TypeVar("Run", bound=NamedSettings)
 
 
 def parse_settings(parameters: dict[str, Any], where: str) -> RunSettings:

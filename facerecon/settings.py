@@ -30,6 +30,12 @@ class Settings(BaseModel):
         return value
 
 
+class NamedSettings(Settings):
+    """Settings that stand in a file of ``configs/``, by whose name their runs are known."""
+
+    name: str = Field("demo", pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
+
+
 @lru_cache(maxsize=4096)
 def _kinds(model: type[BaseModel], name: str) -> frozenset[Any]:
     """The kinds of value that a field, or the items of its list, may have."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Literal
+from typing import Literal, cast
 
 import psutil
 import torch
@@ -140,7 +140,7 @@ def _weights() -> Finding:
 
 
 def _data() -> Finding:
-    settings: RunSettings = read_run_file(DEFAULT_FILE, ()).settings
+    settings = cast(RunSettings, read_run_file(DEFAULT_FILE, ()).settings)
     folders = [PROJECT / source.path for source in settings.data]
     if absent := [str(folder) for folder in folders if not folder.is_dir()]:
         return Finding(

@@ -12,7 +12,8 @@ from zenml.pipelines.pipeline_definition import Pipeline
 from zenml.stack import Stack
 
 from facerecon.errors import FaceReconError
-from facerecon.run import RunSettings, run_settings
+from facerecon.run import run_settings
+from facerecon.settings import NamedSettings
 from facerecon.workspace import PROJECT
 from ops.containers.settings import check_state, container_environment, docker_settings
 from ops.faults import clear_faults, stoppable
@@ -34,17 +35,19 @@ MODES = (ExecutionMode.FAIL_FAST, ExecutionMode.STOP_ON_FAILURE, ExecutionMode.C
 class CheckedPipeline(Pipeline):
     """ZenML's pipeline, for `zenml pipeline run NAME [-c FILE]`; without a file it runs ``default_file``.
 
-    ``settings_of`` has the class of its settings for a task.
+    ``settings_of`` has the class of its settings for a task, ``experiment`` is where MLflow lists its runs.
     """
 
     def __init__(
         self,
         steps: tuple[str, ...],
         default_file: Path = DEFAULT_FILE,
-        settings_of: Callable[[str], type[RunSettings]] = run_settings,
+        settings_of: Callable[[str], type[NamedSettings]] = run_settings,
+        experiment: str = EXPERIMENT,
         **options: Any,
     ) -> None:
         super().__init__(**options)
+        self._experiment = experiment
         self._step_names, self._default_file, self._settings_of = steps, default_file, settings_of
         self._file: tuple[Path, RunFile] | None = None
 
@@ -85,7 +88,7 @@ class CheckedPipeline(Pipeline):
             if file.cron is not None:
                 raise FaceReconError(f"{path}: schedule: only retraining is scheduled: take this key out")
             check_stack_settings(path, file.zenml, stack)
-        tracker = MLFlowExperimentTrackerSettings(experiment_name=EXPERIMENT)
+        tracker = MLFlowExperimentTrackerSettings(experiment_name=self._experiment)
         self.configure(settings={"experiment_tracker": tracker}, execution_mode=_execution_mode())
         start_up(tracking)
         with running(), patched(), clear_faults(), stoppable(), self._in_containers(stack), _open_run_failed():

@@ -15,6 +15,7 @@ from zenml.utils.settings_utils import get_general_settings, is_valid_setting_ke
 from facerecon.data.validation.suites import resolve_suites
 from facerecon.errors import FaceReconError
 from facerecon.run import RunSettings, parse_as, run_settings
+from facerecon.settings import NamedSettings
 from facerecon.workspace import PROJECT, state_folder
 from facerecon.yaml_files import read_yaml
 from ops.schedule.cron import Cron
@@ -30,13 +31,13 @@ class RunFile:
     ``cron`` is when it is run by itself, None: it is run now.
     """
 
-    settings: RunSettings
+    settings: NamedSettings
     zenml: dict[str, Any]
     cron: Cron | None = None
 
 
 def read_run_file(
-    path: Path, steps: tuple[str, ...], settings_of: Callable[[str], type[RunSettings]] = run_settings
+    path: Path, steps: tuple[str, ...], settings_of: Callable[[str], type[NamedSettings]] = run_settings
 ) -> RunFile:
     """A run's YAML file; ``steps`` names the pipeline's steps, ``settings_of`` has the class of settings for a task.
 
@@ -57,8 +58,10 @@ def read_run_file(
     if not isinstance(parameters, dict):
         raise FaceReconError(f"{path}: parameters = {parameters!r}: must hold keys and values")
     settings = parse_as(settings_of, parameters, where=str(path))
-    suites = resolve_suites(settings.validation, PROJECT, state_folder() / "suites")
-    return RunFile(settings.model_copy(update={"validation": suites}), content, cron)
+    if isinstance(settings, RunSettings):
+        suites = resolve_suites(settings.validation, PROJECT, state_folder() / "suites")
+        settings = settings.model_copy(update={"validation": suites})
+    return RunFile(settings, content, cron)
 
 
 def _cron(path: Path, schedule: Any) -> Cron:

@@ -2,6 +2,7 @@
 
 import tempfile
 from functools import lru_cache
+from getpass import getuser
 from pathlib import Path
 
 from facerecon.errors import FaceReconError
@@ -58,6 +59,14 @@ def model_of(record: Record, given: str | None) -> bytes:
             f"{given or f'{name}/{version}'} is another model file than the record names (SHA-256 {wanted[:12]}…)"
         )
     return model.content
+
+
+def login_name() -> str:
+    """Who is logged in, "" if the system does not say."""
+    try:
+        return getuser()
+    except (OSError, KeyError):  # a container's user has no name
+        return ""
 
 
 @lru_cache(maxsize=1)

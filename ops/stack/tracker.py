@@ -114,8 +114,8 @@ def active_tracker() -> "MLFlowExperimentTracker":
     return tracker
 
 
-def create_experiment(client: "MlflowClient | None" = None) -> None:
-    """Create MLflow's experiment, and say on it which registry this is; both only where they are missing.
+def create_experiment(client: "MlflowClient | None" = None, name: str = EXPERIMENT) -> None:
+    """Create MLflow's experiment, and say on that of trainings which registry this is; only where they are missing.
 
     On this machine it has an artifact folder of its own (MLflow's default is the current directory); a server knows
     where its artifacts go. It is tagged as model development: what MLflow's page shows first its address says
@@ -128,12 +128,12 @@ def create_experiment(client: "MlflowClient | None" = None) -> None:
         client = MlflowClient(local_uri())
         folder = state_folder() / "mlflow-artifacts"
         folder.mkdir(parents=True, exist_ok=True)
-    experiment = client.get_experiment_by_name(EXPERIMENT)
+    experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        number = client.create_experiment(EXPERIMENT, artifact_location=None if folder is None else folder.as_uri())
+        number = client.create_experiment(name, artifact_location=None if folder is None else folder.as_uri())
         experiment = client.get_experiment(number)
     client.set_experiment_tag(experiment.experiment_id, "mlflow.experimentKind", "custom_model_development")
-    if REGISTRY not in experiment.tags:
+    if name == EXPERIMENT and REGISTRY not in experiment.tags:
         client.set_experiment_tag(experiment.experiment_id, REGISTRY, uuid4().hex)
 
 

@@ -22,7 +22,8 @@ from facerecon.tasks.inpainting.training_settings import LossSettings, TrainingS
 
 DEFAULTS = Path(__file__).with_name("defaults.json")
 Run = run_settings("inpainting")
-CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+FOLDER = Path(__file__).parents[2] / "configs"
+CONFIGS = sorted(set(FOLDER.glob("*.yaml")) - {FOLDER / "reconstruction.yaml"})  # by which nothing is trained
 
 
 def nested(path: str, value: Any) -> dict[str, Any]:
