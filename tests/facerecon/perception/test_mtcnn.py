@@ -103,6 +103,16 @@ def test_many_faces_are_found_surest_first(ours: Mtcnn, reference: Reference, cr
     assert_equal(found, reference(crowd, 20))
 
 
+def test_a_part_of_a_face_that_looks_like_one_is_left_out(
+    ours: Mtcnn, reference: Reference, sample_faces: Path
+) -> None:
+    photo = read_rgb(sample_faces / "person_0003" / "photo_1.jpg")
+    large = cv2.resize(photo, (512, 512), interpolation=cv2.INTER_CUBIC).astype(np.uint8)
+    found = ours.detect(large, 20)
+    assert len(found.boxes) == 1
+    assert_equal(found, reference(large, 20))
+
+
 def test_how_many_crops_a_network_takes_at_once_changes_nothing(
     ours: Mtcnn, crowd: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
