@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.machine import peak_mib, reset_peak_mib
-from facerecon.inference.session import open_session
 from facerecon.models import ReconstructionModel
 from facerecon.models.trained import TrainedModel
+from facerecon.sessions import open_session
 from facerecon.tasks.inpainting.network import network_of
 
 FILES = {

@@ -12,11 +12,13 @@ ROOT = Path(__file__).parents[1]
 WITHOUT_TORCH = (
     "facerecon.contract",
     "facerecon.data.alignment",
+    "facerecon.data.footage.detection",
     "facerecon.data.footage.tracking",
     "facerecon.inference.inpainting",
     "facerecon.inference.predictor",
     "facerecon.perception.mtcnn",
     "facerecon.run",
+    "facerecon.weights",
     "pipelines.training",
 )
 

@@ -14,8 +14,8 @@ from benchmarks.gpu.context import Context
 from benchmarks.inpainting import InpaintingRun
 from facerecon.experiment import Experiment
 from facerecon.export.onnx import export, psnr_of
-from facerecon.inference.session import open_session
 from facerecon.models.trained import Row, TrainedModel, TrainingResult
+from facerecon.sessions import open_session
 from facerecon.tasks import get_task
 from facerecon.tasks.inpainting.cases import MaskCases
 

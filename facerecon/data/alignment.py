@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -38,6 +39,7 @@ from facerecon.perception.landmarks import FaceLandmarker, Points, five_points, 
 from facerecon.perception.small_faces import around, detect_in, window_levels
 from facerecon.progress import track
 from facerecon.settings import Settings, Share
+from facerecon.weights import weights_path
 
 
 class AlignmentSettings(Settings):
@@ -100,7 +102,7 @@ def store_key(alignment: AlignmentSettings, model_sha256: str, layout: str, alig
     code = [Path(__file__), Path(store.__file__), *sources_of(geometry, images, landmarks, mtcnn, small_faces)]
     if (read_parts := source_of(layout).parts) is not None:
         code += [Path(parts.__file__), Path(sys.modules[read_parts.__module__].__file__ or "")]
-    made = made_by(code, ("av", "facenet-pytorch", "mediapipe", "numpy", "pillow", "pillow-heif"))
+    made = made_by(code, ("av", "mediapipe", "numpy", "onnxruntime", "pillow", "pillow-heif"))
     chosen = alignment.model_dump(exclude={"workers", "no_face"})
     return digest_of({"settings": chosen, "model": model_sha256, "source": layout, "aligned": aligned, **made})[:16]
 
@@ -240,6 +242,9 @@ def _in_workers(chunks: list[list[_Task]], context: _Context, workers: int) -> I
     """``_align_chunk`` of each, by worker processes, or by this one if a single worker is asked for."""
     if not chunks:
         return
+    if context.alignment.small_faces == "mtcnn":
+        for name in mtcnn.WEIGHTS:
+            weights_path(name)  # fetched here, once
     if workers == 1:
         threads = cv2.getNumThreads()
         _start_worker(context)
@@ -410,9 +415,17 @@ def _small_faces(
             levels = (detect_in(image, windows, detector) for windows in window_levels(*image.shape[:2]))
             return next((faces for faces in levels if faces), [])
         case "mtcnn":
-            boxes = mtcnn.face_boxes(image, alignment.size // 2, alignment.min_confidence)
-            return detect_in(image, [around(box, image.shape) for box in boxes], detector)
+            faces = _mtcnn().detect(image, alignment.size // 2)
+            boxes = faces.boxes[faces.confidences >= alignment.min_confidence].astype(np.float64)
+            largest_first = sorted(boxes, key=lambda box: -np.prod(box[2:] - box[:2]))
+            return detect_in(image, [around(box, image.shape) for box in largest_first], detector)
     return []
+
+
+@lru_cache(maxsize=1)
+def _mtcnn() -> mtcnn.Mtcnn:
+    # opened when a photo needs it; one thread: photos are read by several processes
+    return mtcnn.Mtcnn(threads=1)
 
 
 def _within(anchor: tuple[float, float], square: Square) -> bool:

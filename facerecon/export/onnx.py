@@ -18,7 +18,7 @@ from torch import nn
 from facerecon.contract import Signature, Value
 from facerecon.errors import FaceReconError
 from facerecon.export.result import ExportedModel
-from facerecon.inference.session import open_session
+from facerecon.sessions import open_session
 
 OPSET = 18
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from facerecon.contract import INPAINTING, SIGNATURES, Array, Signature, Value, shape_of
 from facerecon.errors import FaceReconError
 from facerecon.files import sha256_bytes
-from facerecon.inference.session import one_line, open_session
+from facerecon.sessions import one_line, open_session
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import pytest
 from facerecon import weights
 from facerecon.errors import FaceReconError
 from facerecon.files import sha256_file
+from facerecon.sessions import open_session
 
 
 @pytest.fixture
@@ -231,6 +232,25 @@ def _unframed(text: bytes) -> bytes:
     return text[:2] + text[11:]
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "sizes"),
+    [("pnet", "PNet", [(12, 12), (13, 40), (61, 30)]), ("rnet", "RNet", [(24, 24)]), ("onet", "ONet", [(48, 48)])],
+)
+def test_a_network_of_mtcnn_gives_what_it_gave_in_pytorch(name: str, kind: str, sizes: list[tuple[int, int]]) -> None:
+    import torch
+    from facenet_pytorch.models import mtcnn
+
+    theirs = getattr(mtcnn, kind)().eval()
+    ours = open_session(weights.weights_path(f"mtcnn_{name}").read_bytes(), 1)
+    for count, (height, width) in enumerate(sizes, 1):
+        image = np.random.default_rng(0).uniform(-1, 1, (count, 3, height, width)).astype(np.float32)
+        with torch.inference_mode():
+            # probabilities are its last output, and the first one here
+            *others, probabilities = theirs(torch.from_numpy(image))
+        for found, expected in zip(ours.run(None, {"image": image}), [probabilities, *others], strict=True):
+            np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_facenet_is_the_users_own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FACERECON_FACENET_WEIGHTS", raising=False)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
@@ -250,7 +270,7 @@ def test_facenet_is_the_users_own_file(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(FaceReconError, match="face_landmarker, lpips_alex, lpips_vgg, sface, facenet"):
+    with pytest.raises(FaceReconError, match=r"face_landmarker, lpips_alex, .*, sface, facenet"):
         weights.weights_path("sfase")
 
 

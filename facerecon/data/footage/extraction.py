@@ -36,7 +36,7 @@ from facerecon.data.quarantine import Code, Refusal, refusal_of
 from facerecon.data.settings import FootageSettings
 from facerecon.errors import FaceReconError
 from facerecon.files import digest_of
-from facerecon.perception import identity, landmarks
+from facerecon.perception import identity, landmarks, mtcnn
 from facerecon.perception.identity import IdentityNetwork, load_identity
 from facerecon.perception.landmarks import FaceLandmarker, five_points
 from facerecon.progress import track
@@ -47,6 +47,9 @@ LOG = logging.getLogger(__name__)
 RECORD = "clip.json"
 
 NO_FACE = "no face found"
+
+NETWORKS = ("face_landmarker", "sface", *mtcnn.WEIGHTS)
+"""The weights of all networks that look at frames."""
 
 _ABOUT_PEOPLE = {"same_person", "similarity", "workers"}
 """Settings that change nothing of what is taken out of a clip."""
@@ -71,9 +74,9 @@ class Extracted:
 def archive_key(settings: FootageSettings) -> str:
     """A digest of all that decides what is taken out of a clip beside its bytes: settings, networks, code, packages."""
     chosen = settings.model_dump(mode="json", exclude=_ABOUT_PEOPLE)
-    code = [*sorted(Path(__file__).parent.glob("*.py")), *sources_of(formats, images, identity, landmarks)]
-    made = made_by(code, ("av", "facenet-pytorch", "mediapipe", "numpy", "pillow", "pillow-heif", "scipy", "torch"))
-    networks = [digest("face_landmarker"), digest("sface")]
+    code = [*sorted(Path(__file__).parent.glob("*.py")), *sources_of(formats, images, identity, landmarks, mtcnn)]
+    made = made_by(code, ("av", "mediapipe", "numpy", "onnxruntime", "pillow", "pillow-heif", "scipy", "torch"))
+    networks = [digest(name) for name in NETWORKS]
     return digest_of({"settings": chosen, "networks": networks, "ffmpeg": av.library_versions, **made})[:16]
 
 
@@ -124,7 +127,7 @@ def _in_workers(tasks: list[tuple[Path, Path]], settings: FootageSettings) -> It
     """``_extract`` of each, by worker processes, or by this one if one is enough."""
     if not tasks:
         return
-    model, _ = weights_path("face_landmarker"), weights_path("sface")  # fetched here, once
+    model, *_ = map(weights_path, NETWORKS)  # fetched here, once
     workers = min(settings.workers, len(tasks))
     if workers == 1:
         threads = cv2.getNumThreads(), torch.get_num_threads()

@@ -17,6 +17,7 @@ from facerecon.data.templates import TEMPLATES, misfit
 from facerecon.errors import FaceReconError
 from facerecon.images import read_rgb
 from facerecon.perception.landmarks import FaceLandmarker, Points, five_points, sixty_eight
+from facerecon.perception.mtcnn import Mtcnn
 
 Maker = Callable[[NDArray[np.uint8], Points, int], NDArray[np.uint8]]
 
@@ -32,9 +33,7 @@ def ffhq(image: NDArray[np.uint8], points: Points, size: int) -> NDArray[np.uint
 
 
 def facenet(image: NDArray[np.uint8], points: Points, size: int) -> NDArray[np.uint8]:
-    from facerecon.perception.mtcnn import face_boxes
-
-    left, top, right, bottom = (max(0, int(value)) for value in face_boxes(image, 60, 0.5)[0])
+    left, top, right, bottom = (max(0, int(value)) for value in Mtcnn(threads=1).detect(image, 60).boxes[0])
     return cv2.resize(image[top:bottom, left:right], (size, size), interpolation=cv2.INTER_AREA)
 
 

@@ -8,10 +8,10 @@ import torch
 import yaml
 
 from facerecon.export.onnx import to_onnx
-from facerecon.inference.session import open_session
 from facerecon.models import build_model, list_models
 from facerecon.models.trained import TrainedModel
 from facerecon.run import parse_settings
+from facerecon.sessions import open_session
 from facerecon.tasks import get_task
 
 GUIDE = Path(__file__).parents[3] / "docs" / "add-a-family.md"

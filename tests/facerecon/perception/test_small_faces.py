@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from facerecon.images import read_rgb
 from facerecon.perception.landmarks import FaceLandmarker
-from facerecon.perception.mtcnn import face_boxes
 from facerecon.perception.small_faces import SMALLEST_WINDOW, Window, around, detect_in, window_levels
 
 
@@ -96,10 +95,3 @@ def test_a_window_lies_in_the_photo(box: tuple[int, ...]) -> None:
     assert 0 <= left <= 1000 - side
     assert 0 <= top <= 800 - side
     assert side == 2 * max(box[2] - box[0], box[3] - box[1])
-
-
-def test_mtcnn_finds_small_faces_and_none_where_there_is_none(face: NDArray[np.uint8]) -> None:
-    [box] = face_boxes(large([face], [(900, 600)]), 64, 0.5)
-    assert 900 < box[0] < box[2] < 1140
-    assert 600 < box[1] < box[3] < 840
-    assert face_boxes(np.full((300, 300, 3), 128, np.uint8), 64, 0.5).shape == (0, 4)

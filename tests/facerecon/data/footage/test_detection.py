@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facerecon.data.footage import detection
 from facerecon.data.footage.detection import FaceFinder, Found
 from facerecon.data.settings import FootageSettings
-from facerecon.errors import FaceReconError
 
 Image = NDArray[np.uint8]
 
@@ -56,11 +54,3 @@ def test_faces_smaller_than_wanted_are_left_out(two_faces: Image, landmark_model
 @pytest.mark.parametrize("level", [0, 255])
 def test_frames_with_nothing_in_them_of_any_shape(landmark_model: Path, shape: tuple[int, int], level: int) -> None:
     assert find(np.full((*shape, 3), level, np.uint8), landmark_model) == []
-
-
-def test_weights_that_are_not_those_of_the_package_are_refused(
-    landmark_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(detection._MTCNN_FILES, "rnet", "0" * 64)
-    with pytest.raises(FaceReconError, match=r"rnet.pt is not what facenet-pytorch 2.5.3 brings: install it anew"):
-        FaceFinder(FootageSettings(detector="mtcnn"), landmark_model)

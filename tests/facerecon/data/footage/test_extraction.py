@@ -136,7 +136,7 @@ def test_whatever_decides_what_is_taken_out_is_in_an_archives_key(
     keys = [archive_key(FootageSettings(**change)) for change in ({}, {"min_face": 40}, {"max_gap": 1})]
     assert archive_key(FootageSettings(workers=7, similarity=0.1)) == keys[0]
     installed = provenance.version
-    for package in ("av", "mediapipe", "torch", "facenet-pytorch", "scipy", "pillow", "numpy"):
+    for package in ("av", "mediapipe", "torch", "onnxruntime", "scipy", "pillow", "numpy"):
         with monkeypatch.context() as patch:
             patch.setattr(provenance, "version", lambda name, new=package: "9" if name == new else installed(name))
             keys.append(archive_key(FootageSettings()))
@@ -147,8 +147,8 @@ def test_whatever_decides_what_is_taken_out_is_in_an_archives_key(
         patch.setattr(av, "library_versions", {"libavcodec": (99, 0, 0)})
         keys.append(archive_key(FootageSettings()))
     read = provenance.sha256_file
-    code = ("decode", "colour", "detection", "extraction", "selection", "tracking", "images", "landmarks", "sface")
-    for module in code:
+    code = ("decode", "colour", "detection", "extraction", "selection", "tracking")
+    for module in (*code, "images", "landmarks", "mtcnn", "sface"):
         with monkeypatch.context() as patch:
             changed = f"{module}.py"
             patch.setattr(
