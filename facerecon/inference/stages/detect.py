@@ -10,15 +10,19 @@ from pydantic import Field
 
 from facerecon.data.geometry import Square, face_square, square_around
 from facerecon.errors import FaceReconError
-from facerecon.inference.frames import BOX, FIVE, FOUND_BY, LANDMARKS68, SQUARE, Face, Frame
+from facerecon.inference.frames import BOX, FIVE, FOUND_BY, LANDMARKS68, SQUARE, Face, Frame, Image
 from facerecon.inference.stage import Runtime, StageRecord, register_stage
 from facerecon.perception.landmarks import FaceLandmarker, Points, five_points, sixty_eight
-from facerecon.perception.small_faces import detect_in, window_levels
+from facerecon.perception.mtcnn import WEIGHTS, Mtcnn
+from facerecon.perception.small_faces import around, detect_in, window_levels
 from facerecon.settings import Settings, Share
 from facerecon.weights import digest
 
 MOST_FACES = 64
-"""So many faces are looked for in a frame."""
+"""So many faces MediaPipe looks for in a frame."""
+
+SMALLEST, SURE = 20, 0.9
+"""MTCNN looks for faces from so many pixels on, and takes those of which it is so sure."""
 
 Point = tuple[float, float]
 
@@ -31,12 +35,18 @@ class DetectSettings(Settings):
     )
     points: tuple[Point, Point, Point, Point, Point] | None = None
     min_confidence: Share = 0.5
-    tiles: bool = Field(True, description="look again, through windows, where no face is found at once")
+    small_faces: Literal["mtcnn", "tiles", "ignore"] = Field(
+        "mtcnn", description="who looks for faces that are too small for MediaPipe: MTCNN, or MediaPipe through windows"
+    )
 
 
 @register_stage("detect", DetectSettings)
 class Detect:
-    """MediaPipe's FaceLandmarker on each frame as it is, what is hidden included."""
+    """MediaPipe's FaceLandmarker on each frame as it is, what is hidden included.
+
+    Where it finds nobody, and where others than the largest face are wanted, MTCNN looks for smaller ones; of these
+    that have no landmarks even when they are looked at closely its own five points are taken.
+    """
 
     needs: frozenset[str] = frozenset()
 
@@ -45,20 +55,24 @@ class Detect:
         found: set[str] = {BOX, FIVE, SQUARE, FOUND_BY}
         self.gives = frozenset(found if settings.points else found | {LANDMARKS68})
         self._detector: FaceLandmarker | None = None
+        self._mtcnn: Mtcnn | None = None
         self._digests: dict[str, str] = {}
 
     def open(self, runtime: Runtime) -> None:
-        """Get the landmarker, unless a face is pointed out by hand."""
+        """Get the detectors, unless a face is pointed out by hand."""
         if self.settings.points is None:
             model = runtime.weights("face_landmarker")
             self._digests = {"face_landmarker": digest("face_landmarker")}
             least = self.settings.min_confidence
             make = partial(FaceLandmarker, model, MOST_FACES, least)
             self._detector = runtime.held(("face_landmarker", least), make, FaceLandmarker.close)
+            if self.settings.small_faces == "mtcnn":
+                self._digests |= {name: digest(name) for name in WEIGHTS}
+                self._mtcnn = runtime.held("mtcnn", lambda: Mtcnn(runtime.threads))
 
     def close(self) -> None:
-        """Let go of the landmarker."""
-        self._detector = None
+        """Let go of the detectors."""
+        self._detector = self._mtcnn = None
 
     def run(self, frames: list[Frame]) -> list[Frame]:
         """The same frames with their faces."""
@@ -72,12 +86,15 @@ class Detect:
         if self.settings.points is not None:
             return replace(frame, faces=(_by_hand(self.settings.points, frame),))
         assert self._detector is not None
-        seen = [points for points, _ in self._detector.detect(frame.image)]
-        if not seen and self.settings.tiles:
+        seen = [_of_landmarks(points, "MediaPipe") for points, _ in self._detector.detect(frame.image)]
+        if not seen and self.settings.small_faces == "tiles":
             levels = (detect_in(frame.image, windows, self._detector) for windows in window_levels(*frame.size))
-            seen = [points for points, _ in next((faces for faces in levels if faces), [])]
-        seen.sort(key=lambda points: -face_square(sixty_eight(points)).side)
-        faces = [_of_landmarks(number, points) for number, points in enumerate(seen, 1)]
+            largest = next((faces for faces in levels if faces), [])
+            seen = [_of_landmarks(points, "MediaPipe, through a window") for points, _ in largest]
+        if self._mtcnn and (not seen or self.settings.faces != "largest"):
+            seen += self._small(frame.image, self._mtcnn, self._detector, seen)
+        seen.sort(key=lambda face: -face[SQUARE].side)
+        faces = [replace(face, number=number) for number, face in enumerate(seen, 1)]
         chosen = self.settings.faces
         if chosen == "largest":
             kept = faces[:1]
@@ -92,14 +109,40 @@ class Detect:
             said = [f"{len(faces)} faces found, {len(kept)} taken"]
         return replace(frame, faces=tuple(kept)).remarked(*said)
 
+    def _small(self, image: Image, mtcnn: Mtcnn, detector: FaceLandmarker, known: list[Face]) -> list[Face]:
+        """The faces that MTCNN finds beside those that are known."""
+        faces: list[Face] = []
+        for box, five, sure in zip(*mtcnn.detect(image, SMALLEST), strict=True):
+            if sure < SURE or any(_centre_in(box, face[BOX]) for face in (*known, *faces)):
+                continue
+            close = [points for points, _ in detect_in(image, [around(box.astype(np.float64), image.shape)], detector)]
+            same = [points for points in close if _centre_in(box, _box_of_points(points))]
+            if same:
+                faces.append(_of_landmarks(same[0], "MTCNN, then MediaPipe"))
+            elif _is_upright(five):
+                faces.append(_of_five(box, five, "MTCNN"))
+        return faces
 
-def _of_landmarks(number: int, points: Points) -> Face:
-    low, high = points[:, :2].min(0), points[:, :2].max(0)
-    face = Face(number).told(BOX, np.concatenate([low, high])).told(FIVE, five_points(points))
+
+def _centre_in(box: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
+    """Whether the middle of a box lies in another one."""
+    middle = (box[:2] + box[2:]) / 2
+    return bool((middle >= other[:2]).all() and (middle <= other[2:]).all())
+
+
+def _box_of_points(points: Points) -> NDArray[np.float32]:
+    return np.concatenate([points[:, :2].min(0), points[:, :2].max(0)])
+
+
+def _of_landmarks(points: Points, found_by: str) -> Face:
+    face = Face(0).told(BOX, _box_of_points(points)).told(FIVE, five_points(points))
     points68 = sixty_eight(points)[:, :2]
-    return (
-        face.told(LANDMARKS68, points68).told(SQUARE, face_square(points68)).told(FOUND_BY, "MediaPipe FaceLandmarker")
-    )
+    return face.told(LANDMARKS68, points68).told(SQUARE, face_square(points68)).told(FOUND_BY, found_by)
+
+
+def _of_five(box: NDArray[np.float32], five: Points, found_by: str) -> Face:
+    face = Face(0).told(BOX, box).told(FIVE, five).told(FOUND_BY, found_by)
+    return face.told(SQUARE, square_around(five[0], five[1], five[3:].mean(0)))
 
 
 def _by_hand(given: tuple[Point, ...], frame: Frame) -> Face:
@@ -112,8 +155,7 @@ def _by_hand(given: tuple[Point, ...], frame: Frame) -> Face:
             "nose, left and right corner of the mouth, left and right as the picture shows them"
         )
     square = square_around(five[0], five[1], five[3:].mean(0))
-    box = _box_of(square)
-    return Face(1).told(BOX, box).told(FIVE, five).told(SQUARE, square).told(FOUND_BY, "hand")
+    return replace(_of_five(_box_of(square), five, "hand"), number=1)
 
 
 def _is_upright(five: Points) -> bool:

@@ -55,6 +55,9 @@ class Hide:
         regions = (
             hide_region(name, face[LANDMARKS68], frame.size, self.settings.dilation)
             for face in frame.faces
+            if LANDMARKS68 in face
             for name in self.settings.regions
         )
-        return replace(frame, hidden=reduce(np.logical_or, regions, before))
+        without = [face.number for face in frame.faces if LANDMARKS68 not in face]
+        said = [f"face {number} is too small for landmarks: no region of it is known" for number in without]
+        return replace(frame, hidden=reduce(np.logical_or, regions, before)).remarked(*said)

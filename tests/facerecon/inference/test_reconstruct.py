@@ -92,9 +92,9 @@ def test_a_regions_hole_is_where_the_face_is(photo: Path, inpainting_model: Mode
     assert 0.05 < result.record.frames[0].hidden < 0.4
     assert face.enlarged * 64 == pytest.approx(np.hypot(*face.square[1]), rel=1e-3)
     changed = (read_rgb(result.path) != read_rgb(photo)).any(-1)
-    rows = np.nonzero(changed.any(1))[0]
-    left_eye, right_eye, *_ = face.five
-    assert rows.min() > max(left_eye[1], right_eye[1])
+    left_eye, right_eye, _, *mouth = (tuple(map(round, point)) for point in face.five)
+    assert not any(changed[y, x] for x, y in (left_eye, right_eye))
+    assert all(changed[y - 1 : y + 2, x - 1 : x + 2].any() for x, y in mouth)
 
 
 def test_every_picture_is_marked_and_holds_the_record(photo: Path, mask: Path, plain: Request, tmp_path: Path) -> None:
