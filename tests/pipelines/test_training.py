@@ -16,6 +16,9 @@ import onnxruntime
 import pytest
 import yaml
 
+from facerecon.files import sha256_file
+from tests.pipelines.conftest import succeed
+
 PROJECT = Path(__file__).resolve().parents[2]
 RUN = ("zenml", "pipeline", "run", "training", "-c", "configs/ci.yaml")
 FILES = {"model.onnx", "metrics.json", "report.html", "model_card.md"}
@@ -185,6 +188,37 @@ def test_models_are_listed_by_the_command(clone, first_run):
     assert shown.returncode == 0, shown.stderr
     for wanted in ("ci/1", "champion", "hole PSNR, dB", "the first model"):
         assert wanted in shown.stdout
+
+
+def test_its_champion_fills_photographs_as_a_pipeline_and_what_came_out_is_verified(clone, first_run):
+    settings = {
+        "name": "trial",
+        "model": "ci@champion",
+        "inputs": ["data/ci/person_0000", "data/ci/person_0001"],
+        "hide": ["mouth"],
+        "out": "outputs/trial",
+    }
+    (clone.root / "configs" / "trial.yaml").write_text(yaml.safe_dump({"parameters": settings}))
+    own = {"FACERECON_CUSTODY": str(clone.root.parent / "custody")}
+    said = succeed(clone, "zenml", "pipeline", "run", "reconstruction", "-c", "configs/trial.yaml", **own)
+    assert "4 reconstructed in" in said
+    api = client(clone)
+    experiment = api.get_experiment_by_name("facerecon-reconstructions")
+    (run,) = api.search_runs([experiment.experiment_id])
+    assert run.data.metrics["reconstructed"] == run.data.metrics["faces_filled"] == 4
+    assert 0 < run.data.metrics["confidence_mean"] < 1
+    assert run.data.tags["model_version"] == "ci/1"
+    onnx_file = clone.root / "outputs" / "ci" / "model.onnx"
+    assert run.data.tags["model_digest"] == sha256_file(onnx_file)
+    assert not api.list_artifacts(run.info.run_id)  # no picture of anybody
+    made = clone.root / "outputs" / "trial" / "photo_0.png"
+    photo = clone.root / "data" / "ci" / "person_0000" / "photo_0.jpg"
+    again = succeed(clone, "facerecon", "verify", str(made), "--original", str(photo), **own)
+    assert "run again: the same pixels" in again
+    assert "of this machine's audit log" in again
+    done = clone.run("facerecon", "verify", str(made), "--original", str(photo), "--model", "configs/ci.yaml", **own)
+    assert done.returncode == 2
+    assert "is another model file than the record names" in done.stdout
 
 
 def test_the_same_command_again_computes_nothing_and_publishes_the_same(clone, second_run):

@@ -1,0 +1,79 @@
+"""The commands that use a model: what they say, and how they end."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from cli.main import cli
+from facerecon.images import read_rgb
+from facerecon.inference.making import Model
+
+POINTS = ("--points", "100,120", "155,120", "128,150", "108,180", "148,180")
+
+
+@pytest.fixture
+def model(inpainting_model: Model, tmp_path: Path) -> Path:
+    """The small network's file."""
+    path = tmp_path / "tiny.onnx"
+    path.write_bytes(inpainting_model.content)
+    return path
+
+
+def run(*arguments: object) -> Result:
+    """A command's end."""
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+def test_a_photo_is_filled_and_verified_by_a_file_without_any_registry(
+    photo: Path, mask: Path, model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    made = run("reconstruct", photo, "--mask", mask, "--model", model, "--out", out, "--case", "7", *POINTS)
+    assert made.exit_code == 0, made.output
+    assert f"{out / photo.stem}.png  1 face filled" in made.stdout
+    assert "It is a guess" in made.stderr
+    again = run("reconstruct", photo, "--mask", mask, "--model", model, "--out", out, "--case", "7", *POINTS)
+    assert "there already" in again.stdout
+    picture = out / f"{photo.stem}.png"
+    known = run("verify", picture, "--original", photo, "--mask", mask, "--model", model)
+    assert known.exit_code == 0, known.output
+    assert "run again: the same pixels" in known.stdout
+    assert run("verify", picture).exit_code == 2
+    assert "its model is the file tiny.onnx" in run("verify", picture, "--original", photo, "--mask", mask).stdout
+    pixels = read_rgb(picture)
+    pixels[0, 0] ^= 1
+    Image.fromarray(pixels).save(tmp_path / "changed.png")
+    changed = run("verify", tmp_path / "changed.png")
+    assert changed.exit_code == 1
+    assert "holds no record" in changed.output
+
+
+def test_what_cannot_be_used_is_a_line_and_status_1(photo: Path, mask: Path, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("no picture")
+    both = (tmp_path / "text.jpg", photo)
+    done = run("reconstruct", *both, "--mask", mask, "--model", model, "--out", tmp_path / "out", *POINTS)
+    assert done.exit_code == 1
+    assert "1 face filled" in done.stdout
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert "text.jpg" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--points", "1,2", "3", "4,5", "6,7", "8,9"), "'3' is no point; expected x,y in pixels"),
+        (("--face", "0"), "'0' is none of: largest, all, or a number from 1"),
+        (("--hide", "ear"), "region 'ear' is not known; expected one of glasses"),
+        ((), "nothing is to be hidden"),
+        (("--hide", "nose", "--model", "nowhere.onnx"), "nowhere.onnx: cannot be read"),
+    ],
+)
+def test_a_wrong_option_is_one_line(
+    arguments: tuple[str, ...], said: str, photo: Path, model: Path, tmp_path: Path
+) -> None:
+    done = run("reconstruct", photo, "--model", model, "--out", tmp_path / "out", *arguments)
+    assert done.exit_code != 0
+    assert said in done.output
+    assert not list((tmp_path / "out").rglob("*"))
