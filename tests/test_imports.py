@@ -18,6 +18,7 @@ WITHOUT_TORCH = (
     "facerecon.perception.mtcnn",
     "facerecon.run",
     "pipelines.training",
+    "serving.server",
 )
 
 
