@@ -15,6 +15,14 @@ import click
 @click.option(
     "--megapixels", type=click.FloatRange(0, 100, min_open=True), default=25, show_default=True, help="pixels a photo"
 )
+@click.option("--video-mb", type=click.FloatRange(0, min_open=True), default=500, show_default=True, help="MB a video")
+@click.option(
+    "--keep-hours",
+    type=click.FloatRange(0, min_open=True),
+    default=24,
+    show_default=True,
+    help="so long videos are kept",
+)
 def serve(**given: object) -> None:
     """Serve the API and its page until Ctrl-C or SIGTERM; the link that is printed lets one browser in."""
     from serving.server import serve as run

@@ -1,5 +1,6 @@
 """The application: all routes behind the guard."""
 
+import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
 from importlib.metadata import version
@@ -18,10 +19,11 @@ from facerecon.marks import STATEMENT
 from serving.guard import OPEN, Guard
 from serving.metrics import MEDIA_TYPE, Gauge
 from serving.pages import docs_page, opened_page, refusal_page
-from serving.photos import REFUSALS, ServedModel, photo_routes, served_model
+from serving.photos import ServedModel, photo_routes, refusals, served_model
 from serving.problems import MEDIA_TYPE as PROBLEM
 from serving.problems import UNEXPECTED, ClientGoneError, ProblemError
 from serving.service import Service
+from serving.videos import video_routes
 
 _SMALL = 100_000
 """So many bytes may be sent to what takes no files."""
@@ -74,7 +76,7 @@ def make_app(service: Service) -> ASGIApp:
         (Exception, _unexpected),
     ):
         app.add_exception_handler(error, handler)
-    for routes in (photo_routes(service), _about(service), _doors(service), _pages(app)):
+    for routes in (photo_routes(service), video_routes(service), _about(service), _doors(service), _pages(app)):
         app.include_router(routes)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), "static")
     app.openapi = _described(app)  # type: ignore[method-assign]
@@ -141,7 +143,7 @@ async def _unexpected(_: Request, __: Exception) -> Response:
 def _about(service: Service) -> APIRouter:
     """What tells of the service itself."""
     routes = APIRouter(tags=["service"])
-    refused: dict[int | str, dict[str, Any]] = {status: REFUSALS[status] for status in (401, 421)}
+    refused = refusals(401, 421)
 
     @routes.get("/v1/models", summary="The model that is served", responses=refused)
     async def models() -> Models:
@@ -167,7 +169,7 @@ def _about(service: Service) -> APIRouter:
             video_mb=settings.video_mb,
         )
 
-    @routes.get("/livez", summary="Whether the process is alive", responses={421: REFUSALS[421]})
+    @routes.get("/livez", summary="Whether the process is alive", responses=refusals(421))
     async def livez() -> Health:
         """Needs no token."""
         return Health(status="alive")
@@ -175,7 +177,7 @@ def _about(service: Service) -> APIRouter:
     @routes.get(
         "/readyz",
         summary="Whether requests are taken",
-        responses={421: REFUSALS[421], 503: {**REFUSALS[503], "description": "the service is about to end"}},
+        responses=refusals(421, 503),
     )
     async def readyz() -> Health:
         """Needs no token."""
@@ -186,15 +188,17 @@ def _about(service: Service) -> APIRouter:
     @routes.get("/metrics", summary="Counts for Prometheus", response_class=PlainTextResponse, responses=refused)
     async def metrics() -> Response:
         """Requests by path and status, their seconds, what waits, the model, and whether the registry answers."""
-        return Response(service.metrics.text(_gauges(service)), media_type=MEDIA_TYPE)
+        videos = await asyncio.to_thread(service.jobs.counts)
+        return Response(service.metrics.text(_gauges(service, videos)), media_type=MEDIA_TYPE)
 
     return routes
 
 
-def _gauges(service: Service) -> list[Gauge]:
+def _gauges(service: Service, videos: dict[str, int]) -> list[Gauge]:
     pool, served = service.pool, service.served
     model = served.current.model
     return [
+        *(("facerecon_videos", "Videos by state.", {"state": state}, count) for state, count in videos.items()),
         ("facerecon_requests_held", "Photos being made, uploaded or waiting.", {}, pool.held),
         ("facerecon_model", "The model that is served.", served_model(model).model_dump(), 1),
         ("facerecon_registry_answers", "Whether the champion can be followed.", {}, int(not served.trouble)),

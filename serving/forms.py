@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Literal, TypeVar, get_origin
 
 from fastapi import Request
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
@@ -60,6 +60,14 @@ class FaceForm(BaseModel):
     points: Annotated[tuple[Point, Point, Point, Point, Point] | None, BeforeValidator(_points)] = Field(
         None, description='one face by hand: eyes, nose, mouth\'s corners, as "x,y x,y x,y x,y x,y" in pixels'
     )
+
+    @model_validator(mode="after")
+    def _can_be(self) -> "FaceForm":
+        if unknown := [name for name in self.regions if name not in REGIONS]:
+            raise ValueError(f"regions: '{unknown[0]}' is not known; expected {', '.join(REGIONS)}")
+        if self.regions and self.points:
+            raise ValueError("points: a face pointed out by hand has no regions: give a mask")
+        return self
 
     def asked(self, **more: Any) -> Asked:
         """As the library takes it."""
@@ -166,7 +174,8 @@ def _validated(model: type[F], texts: Mapping[str, list[str]]) -> F:
     except ValidationError as error:
         first = error.errors()[0]
         said = first["msg"].removeprefix("Value error, ")
-        raise _unprocessable(f"{first['loc'][0]}: {said}") from error
+        where = f"{first['loc'][0]}: " if first["loc"] else ""
+        raise _unprocessable(f"{where}{said}") from error
 
 
 def _unprocessable(detail: str) -> ProblemError:

@@ -1,10 +1,12 @@
 """What stands before everything else: who asks, from where, and how much may be sent; and what every answer says."""
 
+import asyncio
 import ipaddress
 import logging
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -42,6 +44,9 @@ HEADERS = {
     "x-frame-options": "DENY",
 }
 """What every answer says: nothing is loaded from elsewhere, framed, kept or told to others."""
+
+
+_LINGER_SECONDS = 5
 
 
 class Guard:
@@ -90,7 +95,7 @@ class Guard:
         try:
             scope[HOLDER] = self._admitted(scope)
             counted = _Counted(receive, self._limit_of(scope["path"]))
-            counted.check(Headers(scope=scope).get("content-length", ""))
+            await counted.check(Headers(scope=scope).get("content-length", ""))
             await self._app(scope, counted, answer)
         except ClientGoneError:
             status = status or 499
@@ -160,15 +165,25 @@ class _Counted:
         message = await self._receive()
         self._come += len(message.get("body", b""))
         if self._come > self._most:
-            raise self._too_large()
+            raise await self._too_large()
         return message
 
-    def check(self, announced: str) -> None:
+    async def check(self, announced: str) -> None:
         """Refuse a body whose length is said to be too large, before anything of it is read."""
         if announced.isdecimal() and int(announced) > self._most:
-            raise self._too_large()
+            if int(announced) > 3 * self._most:
+                self._come = int(announced)
+            raise await self._too_large()
 
-    def _too_large(self) -> ProblemError:
+    async def _too_large(self) -> ProblemError:
+        # a client that is cut off while it sends would not see why: some more is taken, and dropped
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_SECONDS):
+                while self._come < 3 * self._most:
+                    message = await self._receive()
+                    self._come += len(message.get("body", b""))
+                    if not message.get("more_body", False):
+                        break
         detail = f"more than {self._most / 1e6:g} MB were sent, at most that are taken"
         return ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail, {"connection": "close"})
 

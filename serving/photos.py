@@ -34,22 +34,29 @@ from serving.service import Service
 
 PNG = "image/png"
 
-REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ProblemDetails, "description": what}
-    for status, what in {
-        400: "no readable multipart form",
-        401: "no token, or a revoked one",
-        403: "the request comes from another site",
-        408: "the upload took too long",
-        413: "the body or a picture is too large",
-        415: "no multipart form",
-        421: "the Host is not the service's",
-        422: "a field or a picture cannot be used; the detail says why",
-        500: "something went wrong in the service",
-        503: "too many requests; Retry-After says when to try again",
-        507: "no space is left on the service's disk",
-    }.items()
+_REFUSALS = {
+    400: "no readable multipart form",
+    401: "no token, or a revoked one",
+    403: "the request comes from another site",
+    404: "there is no such thing",
+    408: "the upload took too long",
+    409: "it is not ready",
+    413: "the body or a picture is too large",
+    415: "no multipart form",
+    421: "the Host is not the service's",
+    422: "a field or a picture cannot be used; the detail says why",
+    500: "something went wrong in the service",
+    503: "the service is about to end, or too many requests; Retry-After says when to try again",
+    507: "no space is left on the service's disk",
 }
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What OpenAPI is to say of these statuses."""
+    return {status: {"model": ProblemDetails, "description": _REFUSALS[status]} for status in statuses}
+
+
+_OF_PHOTOS = refusals(400, 401, 403, 408, 413, 415, 421, 422, 500, 503, 507)
 
 
 class ServedModel(BaseModel):
@@ -154,7 +161,7 @@ def photo_routes(service: Service) -> APIRouter:
         "/reconstructions",
         summary="Fill what is hidden of the faces in a photo",
         response_class=Response,
-        responses={200: {"model": Reconstruction, "content": {PNG: {}}, "description": STATEMENT}, **REFUSALS},
+        responses={200: {"model": Reconstruction, "content": {PNG: {}}, "description": STATEMENT}, **_OF_PHOTOS},
         openapi_extra=form_schema(
             PhotoForm, {"photo": "the photograph", "mask": "white is hidden; as large as the photo"}, "photo"
         ),
@@ -170,7 +177,7 @@ def photo_routes(service: Service) -> APIRouter:
         response_class=Response,
         responses={
             200: {"model": Regions, "content": {PNG: {}}, "description": "faces and mask; nothing is kept"},
-            **REFUSALS,
+            **_OF_PHOTOS,
         },
         openapi_extra=form_schema(FaceForm, {"photo": "the photograph"}, "photo"),
     )

@@ -54,11 +54,11 @@ class Served:
         return self._current
 
     @contextmanager
-    def runtime(self) -> Iterator[tuple[Model, Runtime]]:
-        """The model, and a runtime with its networks for the block."""
+    def runtime(self, own: bool = False) -> Iterator[tuple[Model, Runtime]]:
+        """The model, and a runtime with its networks for the block: a warm one, or one of its ``own`` for long work."""
         with self._lock:
             loaded = self._current
-            runtime = loaded.free.pop() if loaded.free else None
+            runtime = loaded.free.pop() if loaded.free and not own else None
         if runtime is None:
             runtime = _warm(loaded.model, self._threads)[0]
         try:

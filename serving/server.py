@@ -12,18 +12,19 @@ from threading import Event, Thread
 from types import FrameType
 
 import uvicorn
-from starlette.types import ASGIApp
 
 from facerecon.errors import FaceReconError
 from ops.using import software
 from serving.access import Access
 from serving.app import make_app
+from serving.jobs import Jobs
 from serving.metrics import Metrics
 from serving.pool import Pool
 from serving.served import Served
 from serving.service import Service
 from serving.settings import ServeSettings
 from serving.tokens import read_tokens
+from serving.worker import VideoWorker
 
 _TICK = 0.05
 
@@ -43,7 +44,7 @@ def serve(settings: ServeSettings, told: Callable[[str], None]) -> None:
     with listener, running(settings) as service:
         port = listener.getsockname()[1]
         service.access.cookie += f"-{port}"
-        server = Server(make_app(service), service.pool, settings.drain_seconds)
+        server = Server(service)
         server.opened = lambda: told(f"http://{_shown(settings.host)}:{port}/open?code={service.access.code}")
         server.run([listener])
 
@@ -72,10 +73,14 @@ def running(settings: ServeSettings) -> Iterator[Service]:
     following = Thread(target=served.follow, args=(stop, settings.follow_seconds), name="follow", daemon=True)
     if not served.is_file:
         following.start()
+    jobs = Jobs(settings.keep_hours * 3600, settings.lease_seconds)
+    videos = VideoWorker(jobs, served, software(), settings.lease_seconds)
+    videos.start()
     try:
-        yield Service(settings, served, pool, access, Metrics(), software())
+        yield Service(settings, served, pool, access, Metrics(), software(), jobs, videos)
     finally:
         stop.set()
+        videos.close()
         pool.close()
         served.close()
 
@@ -83,9 +88,9 @@ def running(settings: ServeSettings) -> Iterator[Service]:
 class Server(uvicorn.Server):
     """uvicorn that, told to end, first says that it is not ready, and goes on until nothing is being made."""
 
-    def __init__(self, app: ASGIApp, pool: Pool, drain_seconds: float) -> None:
+    def __init__(self, service: Service) -> None:
         config = uvicorn.Config(
-            app,
+            make_app(service),
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -95,7 +100,7 @@ class Server(uvicorn.Server):
             ws_max_size=1 << 20,
         )
         super().__init__(config)
-        self._pool, self._drain_seconds = pool, drain_seconds
+        self._pool, self._videos, self._drain_seconds = service.pool, service.videos, service.settings.drain_seconds
         self._draining: asyncio.Task[None] | None = None
         self.opened: Callable[[], None] = lambda: None
         """Called once requests are taken."""
@@ -118,6 +123,7 @@ class Server(uvicorn.Server):
             self.should_exit = self.force_exit = True
             return
         self._pool.draining = True
+        self._videos.stop()
         logging.getLogger(__name__).warning("%s: no request is taken any more", signal.Signals(sig).name)
 
     async def on_tick(self, counter: int) -> bool:

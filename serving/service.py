@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 
 from serving.access import Access
+from serving.jobs import Jobs
 from serving.metrics import Metrics
 from serving.pool import Pool
 from serving.served import Served
 from serving.settings import ServeSettings
+from serving.worker import VideoWorker
 
 
 @dataclass(frozen=True)
@@ -19,3 +21,5 @@ class Service:
     access: Access
     metrics: Metrics
     software: dict[str, str]
+    jobs: Jobs
+    videos: VideoWorker

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Any
 
-from serving.app import make_app
 from serving.server import Server, listen, running
 from serving.service import Service
 from serving.settings import ServeSettings
@@ -89,7 +88,7 @@ def serving(settings: ServeSettings, token: str) -> Iterator[Running]:
     opened = Event()
     with listen(settings) as listener, running(settings) as service:
         port = listener.getsockname()[1]
-        server = Server(make_app(service), service.pool, settings.drain_seconds)
+        server = Server(service)
         server.opened = opened.set
         thread = Thread(target=server.run, args=([listener],))
         thread.start()

@@ -110,10 +110,11 @@ BAD = {
     "an empty mask": (422, "the mask is empty", {"mask": png(np.zeros((256, 256), np.uint8))}),
     "a full mask": (422, "hides the whole picture", {"mask": png(np.full((256, 256), 255, np.uint8))}),
     "nothing hidden": (422, "nothing is to be hidden", {"mask": ""}),
-    "an unknown region": (422, "region 'ears' is not known", {"regions": "ears"}),
+    "an unknown region": (422, "regions: 'ears' is not known", {"regions": "ears"}),
     "an unknown field": (422, "'filter' is not known", {"filter": "x"}),
     "one file more": (400, "Too many files", {"extra": b"x"}),
     "no number": (422, "faces:", {"faces": "zero"}),
+    "regions of a face by hand": (422, "has no regions", {"regions": "nose", "points": "1,2 3,2 2,3 1,4 3,4"}),
     "no points": (422, "points: expected five points", {"points": "1,2 3,4"}),
     "too long a case": (422, "case:", {"case": "x" * 600}),
     "a line break": (422, "reason:", {"reason": "a\nb"}),
@@ -171,7 +172,7 @@ def test_an_endless_upload_is_cut_off_while_it_streams(service: Running) -> None
 
 
 def test_a_crowd_is_answered(service: Running, photo: bytes) -> None:
-    face = Image.fromarray(read_rgb(photo)).resize((110, 110))
+    face = Image.fromarray(read_rgb(photo)).resize((70, 70))
     crowd = png(np.tile(np.asarray(face), (5, 10, 1)))
     answer = service.post("/v1/reconstructions", photo=crowd, regions="nose", faces="all")
     assert answer.status == 200
