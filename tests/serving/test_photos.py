@@ -172,8 +172,8 @@ def test_an_endless_upload_is_cut_off_while_it_streams(service: Running) -> None
 
 
 def test_a_crowd_is_answered(service: Running, photo: bytes) -> None:
-    face = Image.fromarray(read_rgb(photo)).resize((70, 70))
-    crowd = png(np.tile(np.asarray(face), (5, 10, 1)))
+    face = Image.fromarray(read_rgb(photo)).resize((128, 128))
+    crowd = png(np.tile(np.asarray(face), (3, 4, 1)))
     answer = service.post("/v1/reconstructions", photo=crowd, regions="nose", faces="all")
     assert answer.status == 200
     assert len(answer.json["record"]["frames"][0]["faces"]) > 1
