@@ -33,7 +33,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(UV)"
 	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --require-hashes --requirement requirements.lock
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --editable .
-	$(BIN)/python -m compileall -q cli facerecon ops pipelines steps training.py retraining.py reconstruction.py
+	$(BIN)/python -m compileall -q cli facerecon ops pipelines serving steps training.py retraining.py reconstruction.py
 	@grep -q ZENML_ANALYTICS_OPT_IN $(BIN)/activate || printf '%s\n' \
 		'export ZENML_ANALYTICS_OPT_IN=false AUTO_OPEN_DASHBOARD=false MLFLOW_DISABLE_TELEMETRY=true' \
 		'export DVC_NO_ANALYTICS=1 GX_ANALYTICS_ENABLED=false GRADIO_ANALYTICS_ENABLED=False' >> $(BIN)/activate

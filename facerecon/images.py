@@ -77,14 +77,18 @@ def read_rgb(photo: Path | bytes, background: str = "white") -> NDArray[np.uint8
             return np.array(_finished(_shallow(image, content), orientation, profile, background))
 
 
-def check_header(photo: bytes) -> None:
-    """Refuse what its first bytes show to be no image that is read, or one that is too large; no pixel is decoded.
+def check_header(photo: bytes, most: int = MAX_PIXELS) -> None:
+    """Refuse what its first bytes show to be no image that is read, or one of more than ``most`` pixels; no pixel is
+    decoded.
 
     Raises:
         UnreadableImageError: with the reason.
     """
-    with _readable(), _opened(photo):
-        pass
+    with _readable(), _opened(photo) as image:
+        if image.width * image.height > most:
+            raise TooLargeImageError(
+                f"too large: {image.width}x{image.height} pixels, at most {most / 1e6:g} million are taken"
+            )
 
 
 def image_size(photo: Path) -> tuple[int, int]:

@@ -4,12 +4,16 @@ import tempfile
 from functools import lru_cache
 from getpass import getuser
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from facerecon.errors import FaceReconError
 from facerecon.files import sha256_bytes, sha256_file
 from facerecon.inference.making import Model
 from facerecon.inference.record import Record
 from ops.code import LOCK
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
 
 
 def model_in_use(text: str | None) -> Model:
@@ -20,7 +24,7 @@ def model_in_use(text: str | None) -> Model:
     Raises:
         FaceReconError: there is none, several could be meant, or its file is gone.
     """
-    if text is not None and (text.endswith(".onnx") or Path(text).is_file()):
+    if text is not None and is_file(text):
         path = Path(text)
         try:
             return Model(path.read_bytes(), path.name)
@@ -29,12 +33,27 @@ def model_in_use(text: str | None) -> Model:
     return registered_model(text or "@champion")
 
 
+def is_file(text: str) -> bool:
+    """Whether a model is meant that lies in a file, not in the registry."""
+    return text.endswith(".onnx") or Path(text).is_file()
+
+
 def registered_model(text: str) -> Model:
     """The ONNX file of a registered version; see ``ops.registry.find_version``."""
-    from ops.registry import config_of, connect, find_version
+    from ops.registry import find_version
+
+    return model_of_version(find_version(text))
+
+
+def model_of_version(version: "ModelVersion") -> Model:
+    """The ONNX file of a version, from the files of the run that registered it.
+
+    Raises:
+        FaceReconError: it has no such run, or the file is gone.
+    """
+    from ops.registry import config_of, connect
     from ops.runs import fetch
 
-    version = find_version(text)
     config = config_of(version.name)
     if not version.run_id:
         raise FaceReconError(f"{config}/{version.version} was not registered by a run: name its ONNX file by its path")

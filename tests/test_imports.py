@@ -20,6 +20,7 @@ WITHOUT_TORCH = (
     "facerecon.run",
     "facerecon.weights",
     "pipelines.training",
+    "serving.server",
 )
 
 

@@ -31,7 +31,7 @@ def busy() -> Iterator[None]:
 
 @linux
 @pytest.mark.usefixtures("busy")
-@pytest.mark.parametrize("package", ["benchmarks", "cli", "facerecon", "ops", "pipelines", "steps"])
+@pytest.mark.parametrize("package", ["benchmarks", "cli", "facerecon", "ops", "pipelines", "serving", "steps"])
 def test_every_way_in_lets_threads_sleep_where_others_take_the_cores(package: str) -> None:
     code = f"import os, sys, {package}; print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
     assert said_by(code).split() == ["PASSIVE", "False"]

@@ -1,0 +1,139 @@
+"""The model that is served, and following the champion: a new version is loaded and warm before it is used."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Event, Lock
+
+import numpy as np
+
+from facerecon.errors import FaceReconError
+from facerecon.inference.chain import Chain
+from facerecon.inference.frames import HIDDEN, Frame
+from facerecon.inference.making import Model, Request, stages_of
+from facerecon.inference.record import StageFacts, stage_facts
+from facerecon.inference.stage import Runtime
+from ops.using import is_file, model_in_use
+
+LOG = logging.getLogger(__name__)
+
+_SIDE = 128
+_POINTS = ((45.0, 50.0), (83.0, 50.0), (64.0, 72.0), (50.0, 92.0), (78.0, 92.0))
+"""A blank picture's side, and where a face could be in it: networks run once before they are used."""
+
+
+@dataclass(eq=False)
+class Loaded:
+    """A model, what it says of itself, and runtimes with its networks that nobody uses now."""
+
+    model: Model
+    facts: StageFacts
+    threads: int
+    free: list[Runtime] = field(default_factory=list)
+
+
+class Served:
+    """The model that ``wanted`` names, for any number of threads; ``count`` runtimes are kept warm.
+
+    Raises:
+        FaceReconError: there is none.
+    """
+
+    def __init__(self, wanted: str | None, threads: int, count: int) -> None:
+        self._wanted, self._threads, self._count = wanted, threads, count
+        self._lock = Lock()
+        self.is_file = wanted is not None and is_file(wanted)
+        self.trouble = ""
+        """Why the champion cannot be followed now; "" while it can."""
+        self._current = self._loaded(model_in_use(wanted))
+
+    @property
+    def current(self) -> Loaded:
+        """What is served now."""
+        return self._current
+
+    @contextmanager
+    def runtime(self, own: bool = False) -> Iterator[tuple[Model, Runtime]]:
+        """The model, and a runtime with its networks for the block: a warm one, or one of its ``own`` for long work."""
+        with self._lock:
+            loaded = self._current
+            runtime = loaded.free.pop() if loaded.free and not own else None
+        if runtime is None:
+            runtime = _warm(loaded.model, self._threads)[0]
+        try:
+            yield loaded.model, runtime
+        finally:
+            with self._lock:
+                kept = loaded is self._current and len(loaded.free) < self._count
+                if kept:
+                    loaded.free.append(runtime)
+            if not kept:
+                runtime.close()
+
+    def follow(self, stop: Event, seconds: float) -> None:
+        """Ask the registry every so many seconds until ``stop``; whatever it answers, something is served."""
+        while not stop.wait(seconds):
+            try:
+                self.look()
+                said = ""
+            except FaceReconError as error:
+                said = error.message
+            # whatever MLflow, a database or a network raises: what is loaded is served on
+            except Exception as error:
+                said = f"{type(error).__name__}: {error}"
+            if said and said != self.trouble:
+                LOG.warning("%s is served on: %s", self._current.model, said)
+            elif self.trouble and not said:
+                LOG.warning("the registry answers again")
+            self.trouble = said
+
+    def look(self) -> None:
+        """Take what the registry names now.
+
+        Raises:
+            FaceReconError: it does not answer, names nothing, or what cannot be used.
+        """
+        from ops.registry import config_of, find_version
+        from ops.using import model_of_version
+
+        version = find_version(self._wanted or "@champion")
+        model = self._current.model
+        if (config_of(version.name), str(version.version)) == (model.name, model.version):
+            return
+        loaded = self._loaded(model_of_version(version))
+        with self._lock:
+            before, self._current = self._current, loaded
+            left, before.free = before.free, []
+        for runtime in left:
+            runtime.close()
+        LOG.warning("%s is served now, before %s", loaded.model, before.model)
+
+    def close(self) -> None:
+        """Free what is not used."""
+        with self._lock:
+            left, self._current.free = self._current.free, []
+        for runtime in left:
+            runtime.close()
+
+    def _loaded(self, model: Model) -> Loaded:
+        made = [_warm(model, self._threads) for _ in range(self._count)]
+        return Loaded(model, made[0][1], self._threads, [runtime for runtime, _ in made])
+
+
+def _warm(model: Model, threads: int) -> tuple[Runtime, StageFacts]:
+    """A runtime that holds all networks, each of which has run once, and what the model's stage says of itself."""
+    runtime = Runtime(threads, {model.digest: model.content})
+    image = np.full((_SIDE, _SIDE, 3), 127, np.uint8)
+    hidden = np.zeros((_SIDE, _SIDE), bool)
+    hidden[60:80, 50:80] = True
+    try:
+        for points in (None, _POINTS):
+            stages = stages_of(Request(model, points=points, masked=True).steps())
+            with Chain(stages, runtime, frozenset({HIDDEN})) as chain:
+                list(chain.run([Frame(image, hidden=hidden)]))
+                facts = stage_facts(chain.describe())[-1]
+    except BaseException:
+        runtime.close()
+        raise
+    return runtime, facts

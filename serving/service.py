@@ -1,0 +1,25 @@
+"""What the parts of a service share."""
+
+from dataclasses import dataclass
+
+from serving.access import Access
+from serving.jobs import Jobs
+from serving.metrics import Metrics
+from serving.pool import Pool
+from serving.served import Served
+from serving.settings import ServeSettings
+from serving.worker import VideoWorker
+
+
+@dataclass(frozen=True)
+class Service:
+    """All that outlives a request. ``software`` is what records say of this program."""
+
+    settings: ServeSettings
+    served: Served
+    pool: Pool
+    access: Access
+    metrics: Metrics
+    software: dict[str, str]
+    jobs: Jobs
+    videos: VideoWorker

@@ -1,0 +1,133 @@
+"""The champion is followed, without a failed request, and what is loaded is served whatever becomes of the registry."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Event, Thread
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+
+from facerecon.errors import FaceReconError
+from ops.registry import CHAMPION
+from ops.stack.tracker import EXPERIMENT, create_experiment, local_uri
+from serving.served import Served
+from serving.settings import ServeSettings
+from tests.serving.client import Answer, Running, serving
+from tests.serving.conftest import model_file
+
+NAME = "facerecon-demo"
+
+
+@pytest.fixture(scope="module")
+def registry(own_folders: Path) -> Iterator[MlflowClient]:
+    """A registry of the module's own with versions 1, the champion, and 2."""
+    (own_folders / "state").mkdir()
+    create_experiment()
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(local_uri())
+    client = MlflowClient()
+    client.create_registered_model(NAME)
+    for number in (1, 2):
+        run = client.create_run(client.get_experiment_by_name(EXPERIMENT).experiment_id)
+        path = own_folders / f"{number}/model.onnx"
+        path.parent.mkdir()
+        path.write_bytes(model_file(number / 10))
+        client.log_artifact(run.info.run_id, str(path), "published")
+        client.create_model_version(NAME, path.parent.as_uri(), run.info.run_id)
+    client.set_registered_model_alias(NAME, CHAMPION, "1")
+    yield client
+    mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture(scope="module")
+def settings(registry: MlflowClient, settings: ServeSettings) -> ServeSettings:
+    """The champion is followed, and asked for often."""
+    return settings.model_copy(update={"model": None, "follow_seconds": 0.05})
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_a_new_champion_is_served_soon_and_no_request_fails(
+    settings: ServeSettings, token: str, photo: bytes, registry: MlflowClient
+) -> None:
+    answers: list[Answer] = []
+    stop = Event()
+    with serving(settings, token) as service:
+
+        def ask() -> None:
+            while not stop.is_set():
+                answers.append(service.post("/v1/reconstructions", photo=photo, regions="nose"))
+
+        client = Thread(target=ask)
+        client.start()
+        for number in ("1", "2", "1"):
+            registry.set_registered_model_alias(NAME, CHAMPION, number)
+            begun = len(answers)
+            wait_for(lambda number=number: answers[-1:] and answers[-1].headers["facerecon-model"] == f"demo/{number}")
+            wait_for(lambda begun=begun: len(answers) > begun + 2)
+        stop.set()
+        client.join()
+    assert {answer.status for answer in answers} == {200}
+    seen = [answer.headers["facerecon-model"] for answer in answers]
+    assert [one for one, before in zip(seen, ["", *seen], strict=False) if one != before] == [
+        "demo/1",
+        "demo/2",
+        "demo/1",
+    ]
+    for answer in answers:
+        model = answer.json["record"]["model"]
+        assert f"{model['name']}/{model['version']}" == answer.headers["facerecon-model"]
+        assert answer.json["model"]["digest"] == answer.headers["facerecon-model-digest"]
+
+
+def told(service: Running) -> tuple[str, bool, bool]:
+    """The version that is served, whether there is trouble, and whether the metrics agree."""
+    (model,) = service.get("/v1/models").json["models"]
+    answers = "facerecon_registry_answers 1" in service.get("/metrics").content.decode()
+    return model["version"], bool(model["trouble"]), answers != bool(model["trouble"])
+
+
+def test_what_is_loaded_is_served_on_without_its_version_or_its_registry(
+    settings: ServeSettings, token: str, photo: bytes, registry: MlflowClient, own_folders: Path
+) -> None:
+    database, away = own_folders / "state/mlflow.db", own_folders / "away.db"
+    with serving(settings, token) as service:
+        assert told(service) == ("1", False, True)
+        database.rename(away)
+        wait_for(lambda: told(service)[1])
+        assert service.ask("GET", "/readyz").status == 200
+        away.rename(database)
+        wait_for(lambda: not told(service)[1])
+        registry.delete_model_version(NAME, "1")
+        wait_for(lambda: told(service)[1])
+        assert told(service) == ("1", True, True)
+        answer = service.post("/v1/reconstructions", photo=photo, regions="nose")
+        assert (answer.status, answer.headers["facerecon-model"]) == (200, "demo/1")
+        registry.set_registered_model_alias(NAME, CHAMPION, "2")
+        wait_for(lambda: told(service) == ("2", False, True))
+
+
+def test_a_version_that_cannot_be_loaded_is_not_taken(
+    registry: MlflowClient, settings: ServeSettings, own_folders: Path
+) -> None:
+    registry.set_registered_model_alias(NAME, CHAMPION, "2")
+    served = Served(None, 1, 1)
+    run = registry.create_run(registry.get_experiment_by_name(EXPERIMENT).experiment_id)
+    path = own_folders / "broken/model.onnx"
+    path.parent.mkdir()
+    path.write_bytes(b"no model")
+    registry.log_artifact(run.info.run_id, str(path), "published")
+    version = registry.create_model_version(NAME, path.parent.as_uri(), run.info.run_id)
+    registry.set_registered_model_alias(NAME, CHAMPION, version.version)
+    with pytest.raises(FaceReconError, match="not a model"):
+        served.look()
+    with served.runtime() as (model, _):
+        assert str(model) == "demo/2"
+    served.close()
