@@ -257,7 +257,7 @@ def zenml(made: Environment) -> Service:
         token = _posted(f"{address}/api/v1/login", data=login)["access_token"]
         headers = {"Authorization": f"Bearer {token}"}
         # its page would first ask for an e-mail address and a survey
-        answers = {"email_opted_in": False, "user_metadata": {"finished_onboarding_survey": True}}
+        answers: dict[str, Any] = {"email_opted_in": False, "user_metadata": {"finished_onboarding_survey": True}}
         requests.put(f"{address}/api/v1/current-user", json=answers, headers=headers, timeout=60).raise_for_status()
         account = {"name": "facerecon", "active": True}
         number = _posted(f"{address}/api/v1/service_accounts", json=account, headers=headers)["id"]
