@@ -18,7 +18,6 @@ from starlette.responses import Response
 
 from facerecon.custody.audit import audit_log
 from facerecon.custody.keys import signing_key
-from facerecon.custody.signed import dumps, sign
 from facerecon.errors import FaceReconError
 from facerecon.files import sha256_bytes
 from facerecon.inference import media
@@ -187,7 +186,7 @@ def photo_routes(service: Service) -> APIRouter:
 
     def reconstruct(form: PhotoForm, photo: bytes, mask: bytes | None, operator: str, only_picture: bool) -> Answer:
         with usable_custody():
-            key = signing_key()
+            signing_key()
             audit_log().head()
         with mendable():
             image = _decoded(photo, service.settings.most_pixels)
@@ -199,15 +198,14 @@ def photo_routes(service: Service) -> APIRouter:
                 asked = form.asked(model=model, masked=hides is not None, **more)
                 with maker(asked, runtime) as making:
                     result = making.photo(image, sha256_bytes(photo), hides, "photo")
+                    names = {what: f"reconstruction-{result.record.id[:12]}{end}" for what, end in _ENDS.items()}
+                    digests = {names[what]: sha256_bytes(result.pictures[end]) for what, end in _PICTURES.items()}
+                    side = making.sidecar(result, digests)
         with usable_custody():
             result.log()
         headers = {**model_headers(model), "facerecon-record": result.record.id}
         if only_picture:
             return Answer(result.pictures[PHOTO], PNG, headers)
-        names = {"picture": PHOTO, "confidence": CONFIDENCE, "sheet": SHEET, "record": ".json"}
-        names = {what: f"reconstruction-{result.record.id[:12]}{suffix}" for what, suffix in names.items()}
-        digests = {names[what]: sha256_bytes(result.pictures[suffix]) for what, suffix in _PICTURES.items()}
-        side = dumps(sign({"record": result.signed, "files": digests}, key))
         return Answer(_json(result, model, names, side), "application/json", headers)
 
     def find(form: FaceForm, photo: bytes, _mask: bytes | None, _operator: str, only_picture: bool) -> Answer:
@@ -237,6 +235,7 @@ def photo_routes(service: Service) -> APIRouter:
 
 
 _PICTURES = {"picture": PHOTO, "confidence": CONFIDENCE, "sheet": SHEET}
+_ENDS = {**_PICTURES, "record": ".json"}
 
 
 @contextmanager

@@ -5,7 +5,6 @@ import os
 import uuid
 from threading import Event, Thread
 
-from facerecon.custody.signed import dumps
 from facerecon.errors import FaceReconError
 from facerecon.files import sha256_file, write_text
 from facerecon.inference import media
@@ -135,7 +134,7 @@ class VideoWorker:
                 with maker(asked, runtime) as making:
                     made = making.clip(job.upload, media.clip_sha256(job.upload), mask, target, self._told)
                     name = f"reconstruction-{made.record.id[:12]}{suffix}"
-                    side = dumps(making.sign({"record": made.signed, "files": {name: sha256_file(target)}}))
+                    side = making.sidecar(made, {name: sha256_file(target)})
             made.log()
 
             def publish() -> None:

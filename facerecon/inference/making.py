@@ -174,7 +174,7 @@ class Maker:
             encoding="PNG",
             warnings=(),
         )
-        signed = self.sign(record.model_dump(mode="json"))
+        signed = self._sign(record.model_dump(mode="json"))
         text = dumps(signed)
         return Made(record, signed, {suffix: pictures.encode(pixels, text) for suffix, pixels in drawn.items()})
 
@@ -216,10 +216,16 @@ class Maker:
             encoding=LOSSLESS if self._request.lossless else LOSSY,
             warnings=_clip_warnings(tally, facts, shape, self._request.lossless),
         )
-        return Made(record, self.sign(record.model_dump(mode="json")), {})
+        return Made(record, self._sign(record.model_dump(mode="json")), {})
 
-    def sign(self, document: dict[str, Any]) -> dict[str, Any]:
-        """A document under this machine's key."""
+    def sidecar(self, made: Made, files: Mapping[str, str]) -> str:
+        """What is written beside a result: its signed record and the SHA-256 of its ``files`` by name, signed again.
+
+        It is one line, and not to be changed by a space.
+        """
+        return dumps(self._sign({"record": made.signed, "files": dict(files)}))
+
+    def _sign(self, document: dict[str, Any]) -> dict[str, Any]:
         return sign(document, self._key)
 
     def _record(self, **facts: Any) -> Record:

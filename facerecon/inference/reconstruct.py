@@ -15,7 +15,7 @@ from pathlib import Path
 import av
 
 from facerecon.custody.folder import custody_folder, make_private
-from facerecon.custody.signed import dumps, loads
+from facerecon.custody.signed import loads
 from facerecon.errors import FaceReconError
 from facerecon.files import TEMPORARY, atomic_path, remove_temporary, sha256_bytes, sha256_file, write_text
 from facerecon.inference import media
@@ -115,7 +115,7 @@ class _Work:
         with _one_at_a_time():
             stem = _free_stem(self._out / given.name, (*contents, ".json"))
             files = {f"{stem.name}{suffix}": digest for suffix, digest in digests.items()}
-            sidecar = dumps(self._making.sign({"record": made.signed, "files": files}))
+            sidecar = self._making.sidecar(made, files)
             made.log()
             for suffix, content in contents.items():
                 path = _with(stem, suffix)
