@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
-from facerecon.data.geometry import Square, cut, cut_hole, face_square
+from facerecon.data.geometry import Square, cut, cut_known, face_square
 from facerecon.data.manifest import Manifest
 from facerecon.evaluation.keys import MetricKey
 from facerecon.evaluation.metrics import channels_first
@@ -111,7 +111,7 @@ def test_nothing_of_what_the_mask_hides_is_left_in_the_photograph(square: Square
 def test_the_hole_is_no_larger_than_the_pixels_that_it_touches() -> None:
     square = Square(np.array([40.3, 30.7]), np.array([130.0, 20.0]))
     hidden = paste_hole(MASK, square, (220, 240))
-    crop = cut_hole(hidden, square, 64)
+    _, crop, _ = cut_known(np.zeros((220, 240, 3), np.uint8), hidden, square, 64)
     assert crop[MASK == 1].all()
     around = np.zeros_like(MASK)
     around[29:51, 19:45] = 1
