@@ -138,6 +138,19 @@ def test_it_is_measured_where_the_face_truly_is(manifest: Manifest, found_at: Ca
     assert figures[0] > figures[1] + 3 > figures[2] + 6
 
 
+def test_a_face_that_is_filled_rightly_where_it_was_found_has_a_good_figure(
+    manifest: Manifest, found_at: Callable[[Found], None]
+) -> None:
+    """What the crop of a square 15 % off truly shows is put back where it belongs."""
+    first = one(manifest)
+    true = face_square(sixty_eight(first.points[0].all478))
+    off = replace(true, origin=true.origin + 0.15 * true.side)
+    found_at(lambda square: off)
+    ((row,), _) = run(first, manifest, paint(cut(read_rgb(place(manifest, first)), off, 64)[0]))
+    assert row.used is not None
+    assert row.used > 25
+
+
 def test_what_no_method_fills_stays_as_the_photograph_has_it(
     manifest: Manifest, found_at: Callable[[Found], None]
 ) -> None:
