@@ -171,7 +171,8 @@ class Publication:
         console, decision, report = Console(), self.decision, get_task(self.settings.task).report
         console.print(console_table(self.evaluation, report))
         beside = beside_lines(self.evaluation, self.comparisons)
-        lines = (*verdict(self.evaluation, report), *set_lines(self.evaluation), *beside)
+        said = report.beside_headline(self.evaluation)
+        lines = (*verdict(self.evaluation, report), *said, *set_lines(self.evaluation), *beside)
         for line in (*lines, *report.console(self.evaluation)):
             console.print(line, highlight=False)
         standing = "champion" if decision.champion else "proposed" if decision.proposed else "challenger"

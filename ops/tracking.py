@@ -171,6 +171,7 @@ def log_figures(
 ) -> None:
     """Final figures of the run: headline, test, best validation, gate, other models; and the decision whole."""
     found = figure_metrics(evaluation) | gate_metrics(decision) | comparison_metrics(comparisons)
+    found |= evaluation.details.figures(evaluation.face_set)
     keyed = {str(key): value for key, value in found.items()}
     mlflow.log_metrics(headline_metrics(evaluation, result.history) | keyed | best_metrics(result))
     mlflow.log_dict(decision.model_dump(mode="json"), "decision.json")
@@ -190,7 +191,7 @@ def description(evaluation: Evaluation, decision: Decision, report: TaskReport) 
     lines = [
         standing(decision),
         "",
-        tables.headline(evaluation),
+        " ".join((tables.headline(evaluation), *report.beside_headline(evaluation))),
         "",
         f"| {block.title} | method | {' | '.join(titles)} |",
         f"|---|---|{'---:|' * len(titles)}",

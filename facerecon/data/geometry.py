@@ -79,9 +79,19 @@ def cut(image: NDArray[np.uint8], square: Square, size: int) -> tuple[NDArray[np
     return crop.astype(np.uint8, copy=False), float(1 - inside.mean())
 
 
-def cut_hole(hidden: NDArray[np.bool_], square: Square, size: int) -> NDArray[np.uint8]:
-    """Which pixels of the crop [size, size] that ``cut`` makes are holes (1): those into which any photo pixel enters
-    that is ``hidden`` [H, W]."""
+LEAST_KNOWN = 0.25
+"""From this share of its area on, what is known of a pixel stands for all of it."""
+
+
+def cut_known(
+    shown: NDArray[np.uint8], hidden: NDArray[np.bool_], square: Square, size: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], float]:
+    """As ``cut``, of a photo that is 0 where it is ``hidden`` [H, W]: crop, holes [size, size] (1 = hole), padding.
+
+    A pixel is a hole if any photo pixel enters it that is hidden. But at the rim of a larger hole one of which
+    LEAST_KNOWN is known is known: the mean of what is. Else a hole would grow by a pixel on each side.
+    """
+    crop, padding = cut(shown, square, size)
     factor = max(1, int(np.ceil(square.side / size)))
     # in floating point: a pixel that enters with the smallest weight counts
     large = cv2.warpAffine(
@@ -90,8 +100,12 @@ def cut_hole(hidden: NDArray[np.bool_], square: Square, size: int) -> NDArray[np
         (size * factor, size * factor),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REFLECT_101,
-    )
-    return (large.reshape(size, factor, size, factor).max((1, 3)) > 0).astype(np.uint8)
+    ).reshape(size, factor, size, factor)
+    known, touched = 1 - large.mean((1, 3), dtype=np.float64), large.max((1, 3)) > 0
+    inner = (known < LEAST_KNOWN).astype(np.uint8)
+    rim = touched & (inner == 0) & (cv2.dilate(inner, np.ones((3, 3), np.uint8)) == 1)
+    crop[rim] = (crop[rim] / known[rim, None]).round().clip(0, 255).astype(np.uint8)
+    return crop, (touched & ~rim).astype(np.uint8), padding
 
 
 def cut_labels(labels: NDArray[np.uint8], scale: float, square: Square, size: int) -> NDArray[np.uint8]:

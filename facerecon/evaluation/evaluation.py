@@ -72,6 +72,10 @@ class ModelFacts(Settings):
 class Details(Settings):
     """What a task adds to an evaluation beside scores, as JSON; a task without such details uses this class."""
 
+    def figures(self, face_set: str) -> dict[MetricKey, float]:
+        """The figures among them that trackers keep; the details are of ``face_set``."""
+        return {}
+
 
 @dataclass(frozen=True)
 class Evaluation:

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from facerecon.data.geometry import Square, cut, cut_hole
+from facerecon.data.geometry import Square, cut, cut_known
 from facerecon.perception.landmarks import Points
 
 T = TypeVar("T")
@@ -120,9 +120,10 @@ class Frame:
     def crop(self, square: Square, size: int) -> tuple[Image, NDArray[np.uint8], float]:
         """What lies in ``square`` of the original at ``size`` pixels: the picture [S, S, 3], its holes [S, S] (1 =
         hole) and the share of it beyond the frame's borders. A square smaller than that is enlarged."""
-        crop, padding = cut(self.shown, square, size)
-        hole = np.zeros((size, size), np.uint8) if self.hidden is None else cut_hole(self.hidden, square, size)
-        return crop, hole, padding
+        if self.hidden is None:
+            crop, padding = cut(self.image, square, size)
+            return crop, np.zeros((size, size), np.uint8), padding
+        return cut_known(self.shown, self.hidden, square, size)
 
     def remarked(self, *remarks: str) -> "Frame":
         """This frame with further remarks."""

@@ -66,6 +66,10 @@ class TaskReport:
         """A remark on a case that is set off in its title, "" for none."""
         return ""
 
+    def beside_headline(self, evaluation: Evaluation) -> list[str]:
+        """Sentences that stand wherever the headline does: without them its figure would flatter."""
+        return []
+
     def shortfalls(self, evaluation: Evaluation) -> list[str]:
         """Sentences on where the model falls short beyond the figures of the table."""
         return []

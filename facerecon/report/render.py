@@ -46,6 +46,7 @@ def shared_context(story: Story) -> dict[str, Any]:
         "model": evaluation.model,
         "decision": ruled,
         "headline": tables.headline(evaluation),
+        "beside_headline": report.beside_headline(evaluation),
         "headline_metric": evaluation.headline_metric,
         "shortfalls": tables.shortfalls(evaluation, report),
         "judges": tables.judge_notes(evaluation),

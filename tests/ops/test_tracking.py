@@ -11,6 +11,7 @@ from facerecon.evaluation.evaluation import FaceSet
 from facerecon.retraining.plan import Plan
 from facerecon.run import parse_settings
 from facerecon.tasks import get_task
+from facerecon.tasks.inpainting.details import AsUsed
 from ops import curves, tracking
 
 REPORT = get_task("inpainting").report
@@ -52,6 +53,25 @@ def test_figures_have_steady_names_and_infinite_ones_are_left_out(published_by):
             ("gain_over_telea", 1.5),
         )
     }
+
+
+def test_figures_as_used_have_names_of_their_own_and_stand_beside_the_headline(state, published_by):
+    evaluation = published_by.evaluation(20.0)
+    means = {"before": 19.0, "used": 18.0, "difference": -1.0}
+    row = AsUsed(case="brush", level=2, method="model", faces=8, found=6, **means)
+    details = evaluation.details.model_copy(update={"as_used": (row,), "as_used_note": ""})
+    evaluation = replace(evaluation, details=details)
+    with mlflow.start_run() as run:
+        tracking.log_figures(evaluation, published_by.result(), published_by.decision(20.5))
+    found = mlflow.get_run(run.info.run_id).data.metrics
+    assert {name: value for name, value in found.items() if "as_used" in name} == {
+        "test/hole_psnr_as_used/brush_level_2": 18.0,
+        "test/hole_psnr_as_used_difference/brush_level_2": -1.0,
+        "test/hole_psnr_as_used_not_found/brush_level_2": 0.25,
+    }
+    assert found["test/hole_psnr/brush_level_2"] == 18.0, "as before"
+    said = tracking.description(evaluation, published_by.decision(20.5), REPORT)
+    assert "18.0 dB where it is 19.0 (−1.0); 2 of 8 times the face was not found" in said
 
 
 def test_headline_figures_have_no_prefix_and_are_means_over_the_levels(published_by):

@@ -1,6 +1,8 @@
 """Filling what is hidden of a face by an inpainting network."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +12,7 @@ from facerecon.contract import INPAINTING
 from facerecon.data.geometry import Square
 from facerecon.errors import FaceReconError
 from facerecon.inference.frames import EDITS, HIDDEN, SQUARE, Edit, Face, Frame, Image
-from facerecon.inference.inpainting import inpaint
+from facerecon.inference.inpainting import Inpainted, inpaint
 from facerecon.inference.predictor import Predictor
 from facerecon.inference.stage import Runtime, StageRecord, register_stage
 from facerecon.settings import Settings
@@ -69,18 +71,7 @@ class Inpaint:
     def run(self, frames: list[Frame]) -> list[Frame]:
         """The same frames with an edit for each face that has a hole."""
         assert self._predictor is not None
-        size = self._predictor.about.size
-        cuts = [self._cuts(frame, size) for frame in frames]
-        every = [cut for some, _ in cuts for cut in some]
-        if not every:
-            return [frame.remarked(*said) for frame, (_, said) in zip(frames, cuts, strict=True)]
-        filled = inpaint(self._predictor, np.stack([cut.image for cut in every]), np.stack([cut.hole for cut in every]))
-        made = zip(every, filled.images, filled.confidences, strict=True)
-        edits = iter([_edit(cut, image, confidence) for cut, image, confidence in made])
-        return [
-            replace(frame, edits=(*frame.edits, *(next(edits) for _ in some))).remarked(*said)
-            for frame, (some, said) in zip(frames, cuts, strict=True)
-        ]
+        return fill_faces(frames, self._predictor.about.size, partial(inpaint, self._predictor))
 
     def describe(self) -> StageRecord:
         """Which network, with its digests."""
@@ -95,29 +86,49 @@ class Inpaint:
         details = {"family": about.family, "size": str(about.size), "licence": about.licence}
         return StageRecord("inpaint", 1, self.settings.model_dump(mode="json"), digests, details)
 
-    def _cuts(self, frame: Frame, size: int) -> tuple[list[_Cut], list[str]]:
-        """The faces to fill, and what is to be said about the frame."""
-        if frame.hidden is None or not frame.hidden.any():
-            return [], ["nothing is hidden"] if frame.faces else []
-        left = frame.hidden.copy()
-        cuts, said = [], []
-        for face in frame.faces:
-            top, begin, within = _within(face[SQUARE], frame.size)
-            window = np.s_[top : top + within.shape[0], begin : begin + within.shape[1]]
-            hole = within & left[window]
-            if not hole.any():
-                continue
-            left[window] &= ~hole  # where squares overlap the larger face's network fills
-            image, crop_hole, padding = frame.crop(face[SQUARE], size)
-            cuts.append(_Cut(face, image, crop_hole, top, begin, hole.astype(np.float32)))
-            if padding > MAX_PADDING:
-                said.append(f"face {face.number}: {padding:.0%} of its square lies beyond the picture")
-            if crop_hole.all():
-                said.append(f"face {face.number}: nothing of it is known, all of it is made up")
-        if (outside := int(left.sum())) and frame.faces:
-            share = outside / int(frame.hidden.sum())
-            said.append(f"{share:.1%} of what is hidden lies outside the squares of the faces taken: left as it is")
-        return cuts, said
+
+Fill = Callable[[NDArray[np.uint8], NDArray[np.uint8]], Inpainted]
+"""Fills the holes of images uint8 [N, S, S, 3], ``masks`` uint8 [N, S, S] (1 = hole, 0 = known)."""
+
+
+def fill_faces(frames: list[Frame], size: int, fill: Fill) -> list[Frame]:
+    """The same frames with an edit for each face that has a hole in its square: cut out at ``size`` pixels, filled."""
+    cuts = [_cuts(frame, size) for frame in frames]
+    every = [cut for some, _ in cuts for cut in some]
+    if not every:
+        return [frame.remarked(*said) for frame, (_, said) in zip(frames, cuts, strict=True)]
+    filled = fill(np.stack([cut.image for cut in every]), np.stack([cut.hole for cut in every]))
+    made = zip(every, filled.images, filled.confidences, strict=True)
+    edits = iter([_edit(cut, image, confidence) for cut, image, confidence in made])
+    return [
+        replace(frame, edits=(*frame.edits, *(next(edits) for _ in some))).remarked(*said)
+        for frame, (some, said) in zip(frames, cuts, strict=True)
+    ]
+
+
+def _cuts(frame: Frame, size: int) -> tuple[list[_Cut], list[str]]:
+    """The faces to fill, and what is to be said about the frame."""
+    if frame.hidden is None or not frame.hidden.any():
+        return [], ["nothing is hidden"] if frame.faces else []
+    left = frame.hidden.copy()
+    cuts, said = [], []
+    for face in frame.faces:
+        top, begin, within = _within(face[SQUARE], frame.size)
+        window = np.s_[top : top + within.shape[0], begin : begin + within.shape[1]]
+        hole = within & left[window]
+        if not hole.any():
+            continue
+        left[window] &= ~hole  # where squares overlap the larger face's network fills
+        image, crop_hole, padding = frame.crop(face[SQUARE], size)
+        cuts.append(_Cut(face, image, crop_hole, top, begin, hole.astype(np.float32)))
+        if padding > MAX_PADDING:
+            said.append(f"face {face.number}: {padding:.0%} of its square lies beyond the picture")
+        if crop_hole.all():
+            said.append(f"face {face.number}: nothing of it is known, all of it is made up")
+    if (outside := int(left.sum())) and frame.faces:
+        share = outside / int(frame.hidden.sum())
+        said.append(f"{share:.1%} of what is hidden lies outside the squares of the faces taken: left as it is")
+    return cuts, said
 
 
 def _within(square: Square, size: tuple[int, int]) -> tuple[int, int, NDArray[np.bool_]]:

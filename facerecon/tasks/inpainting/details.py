@@ -1,7 +1,10 @@
-"""What an evaluation of inpainting has beside scores: areas of holes and how far confidence can be trusted."""
+"""What an evaluation of inpainting has beside scores: areas of holes, how far confidence can be trusted, use."""
 
 from facerecon.evaluation.evaluation import Details
+from facerecon.evaluation.keys import MetricKey
+from facerecon.evaluation.promotion import MODEL
 from facerecon.settings import Settings
+from facerecon.tasks.inpainting.metrics import HOLE_PSNR
 
 
 class ReliabilityBin(Settings):
@@ -42,14 +45,57 @@ class HoleRatio(Settings):
     ratio: float
 
 
+class AsUsed(Settings):
+    """Hole PSNR of a method under one case and level, as used and as it is measured else, over the same faces.
+
+    Of ``faces``, with the hole pasted into their photographs, ``found`` were found again. Over these are all means, in
+    dB: ``before`` aligned before hiding, ``used`` aligned with the hole in the face, and their ``difference`` with the
+    interval ``low`` to ``high`` of a bootstrap over ``identities`` people. None where no face was found, or, of the
+    interval, where too few people can tell.
+    """
+
+    case: str
+    level: int
+    method: str
+    faces: int
+    found: int
+    identities: int = 0
+    before: float | None = None
+    used: float | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def not_found(self) -> int:
+        """How many faces were not found again."""
+        return self.faces - self.found
+
+
 class InpaintingDetails(Details):
     """``threshold``: the error, of 255, up to which a pixel is right for the confidence; ``confidence`` is empty for a
-    model without that head. ``attention`` names the scales of its attention maps."""
+    model without that head. ``attention`` names the scales of its attention maps. ``as_used_note`` says what was not
+    measured as used, and why; "" if all was.
+    """
 
     threshold: int
     attention: tuple[str, ...]
     hole_ratios: tuple[HoleRatio, ...]
     confidence: tuple[Confidence, ...]
+    as_used: tuple[AsUsed, ...] = ()
+    as_used_note: str = "the evaluation is of before there was this figure"
+
+    def figures(self, face_set: str) -> dict[MetricKey, float]:
+        """What the model reaches as used, by how much that differs, and the share of faces that were not found."""
+        found = {}
+        for row in self.as_used:
+            if row.method != MODEL:
+                continue
+            values = {"": row.used, "_difference": row.difference, "_not_found": row.not_found / row.faces}
+            for what, value in values.items():
+                if value is not None:
+                    found[MetricKey(face_set, f"{HOLE_PSNR.name}_as_used{what}", row.case, row.level)] = value
+        return found
 
     def hole_ratio(self, case: str, level: int) -> float:
         """The mean hole ratio of a case and level; KeyError if it was not measured."""

@@ -27,6 +27,7 @@ from facerecon.models.base import RIGHT
 from facerecon.models.layers.face_prior import FacePrior
 from facerecon.models.trained import TrainedModel
 from facerecon.settings import Settings
+from facerecon.tasks.inpainting.as_used import USED_CASES, measure_as_used
 from facerecon.tasks.inpainting.baselines import BASELINES, fill_by_baseline
 from facerecon.tasks.inpainting.cases import MaskCases
 from facerecon.tasks.inpainting.details import Confidence, HoleRatio, InpaintingDetails, ReliabilityBin
@@ -139,6 +140,15 @@ def evaluate(
         beside = Evaluator(name, lambda case, method: (HOLE_PSNR, *metrics[-2:]), judges)
         able = {label: other for label, other in (others or {}).items() if _comparable(other, trained)}
         scores |= _of_others(able, beside, those, masks)
+    details = _details(trained, model, cases, trust)
+    if settings.as_used:
+        few = evaluation_faces(manifest, first, min(settings.as_used, settings.max_faces))
+        few_cases = [case for case in mask_cases(few, masks, parts=parts) if case.case in USED_CASES]
+        fills = {name: methods[name] for name in (MODEL, BASELINE)}
+        rows, note = measure_as_used(fills, few, few_cases, manifest, scores, first)
+    else:
+        rows, note = (), "evaluation.as_used = 0"
+    details = details.model_copy(update={"as_used": rows, "as_used_note": note})
     prior = [module for module in model.modules() if isinstance(module, FacePrior)]
     return Evaluation(
         model=ModelFacts.of(trained, model, sum(values.numel() for each in prior for values in each.buffers())),
@@ -152,7 +162,7 @@ def evaluate(
         methods=METHODS,
         judges=_judges(metrics[-2:], trained.teachers, judges.identity_network.same_person),
         scores=scores | _by_lighting(first, scores, faces),
-        details=_details(trained, model, cases, trust),
+        details=details,
         samples=_samples(model, faces, _chosen(first, faces, masks, scores, settings.samples)),
         face_sets=tuple(
             FaceSet(name=name, faces=len(those), identities=int(those.rows["identity"].nunique()))

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from facerecon.evaluation.settings import EvaluationSettings
 
 Backbone = Literal["vgg", "alex"]
@@ -13,6 +15,7 @@ class InpaintingEvaluationSettings(EvaluationSettings):
 
     lpips_backbone: Backbone = "vgg"
     identity_network: IdentityJudge = "dlib"
+    as_used: int = Field(50, ge=0, description="so many of the faces are also measured as used; 0 turns it off")
 
     @property
     def judges(self) -> tuple[str, str]:

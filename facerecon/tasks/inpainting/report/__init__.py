@@ -16,7 +16,7 @@ from facerecon.report.formats import signed_text
 from facerecon.report.story import Story
 from facerecon.tasks.inpainting.details import InpaintingDetails
 from facerecon.tasks.inpainting.metrics import HOLE_PSNR, MAIN_CASE
-from facerecon.tasks.inpainting.report import pictures, reliability
+from facerecon.tasks.inpainting.report import as_used, pictures, reliability
 from facerecon.tasks.inpainting.report.pictures import level_range
 
 LOADED_FILES = ("templates/*",)
@@ -79,7 +79,7 @@ class InpaintingReport(TaskReport):
     package = "facerecon.tasks.inpainting.report"
     sections: ClassVar[dict[str, tuple[str, ...]]] = {
         "faces": ("faces.html",),
-        "figures": ("lighting.html",),
+        "figures": ("as_used.html", "lighting.html"),
         "after_figures": ("confidence.html",),
         "compared": ("compared.html",),
         "after_promotion": ("masks.html",),
@@ -141,6 +141,9 @@ class InpaintingReport(TaskReport):
         trained = masks["feature_share"] > 0 if self.is_part(case) else case in masks["training_families"]
         return "" if trained else "never trained on"
 
+    def beside_headline(self, evaluation: Evaluation) -> list[str]:
+        return [as_used.used_sentence(evaluation, details_of(evaluation))]
+
     def shortfalls(self, evaluation: Evaluation) -> list[str]:
         rows = reliability.confidence_rows(details_of(evaluation), MAIN_CASE, self)
         useless = [row.level for row in rows if row.useless]
@@ -201,6 +204,7 @@ class InpaintingReport(TaskReport):
         champion = f"version {story.decision.champion_version}"
         return {
             "confidence": reliability.confidence_blocks(evaluation, details, self),
+            "as_used": as_used.used_groups(evaluation, details, self),
             "lighting": lighting_groups(evaluation, self),
             "reliability": reliability.reliability_charts(details),
             "gallery": pictures.gallery(evaluation.samples, story.comparison, details, champion),

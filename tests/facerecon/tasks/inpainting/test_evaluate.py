@@ -107,6 +107,37 @@ def manifest_without(manifest: Manifest, split: str) -> Manifest:
 # ------------------------------------------------------------------------------------------------------------- table
 
 
+def test_as_used_stands_beside_and_changes_no_figure(run: Evaluate, aligned: Manifest, tiny_masks: MaskSet) -> None:
+    """Of the faces that are measured the first by hash, under the deciding masks and some parts of the face."""
+    manifest = replace(aligned, faces=aligned.faces.assign(split="test"))
+    masks = MaskSet(64, {key: tiny_masks.masks[key] for key in ((1, "brush"), (1, "held_out"))}, tiny_masks.folder)
+    few = {"max_faces": 3, "lpips_backbone": "alex", "samples": 1}
+    off = run(Chosen(as_used=0, **few), manifest=manifest, masks=masks, features=True)
+    on = run(Chosen(as_used=2, **few), manifest=manifest, masks=masks, features=True)
+    assert (off.details.as_used, off.details.as_used_note) == ((), "evaluation.as_used = 0")
+    rows = on.details.as_used
+    assert {(row.case, row.level) for row in rows} == {
+        ("brush", 1),
+        *((f"features/{part}", -1) for part in ("left_eye", "mouth", "all")),
+    }
+    assert {row.method for row in rows} == {"model", "telea"}
+    assert {row.faces for row in rows} == {2}
+    (brush,) = [row for row in rows if (row.case, row.method) == ("brush", "model")]
+    key = MetricKey("test", "hole_psnr", "brush", 1)
+    measured = dict(zip(on.scores.faces(key, "model"), on.scores.values(key, "model"), strict=True))
+    assert brush.found == 2
+    assert brush.before == pytest.approx(
+        np.mean([measured[face] for face in evaluation_faces(manifest, "test", 2).faces])
+    )
+    assert on.scores == off.scores
+    assert on.details.model_copy(update={"as_used": (), "as_used_note": off.details.as_used_note}) == off.details
+
+
+def test_blobs_without_photographs_are_not_measured_as_used(small: Evaluation) -> None:
+    assert small.details.as_used == ()
+    assert small.details.as_used_note == "2 of 2 faces: the manifest names no place of the photographs"
+
+
 def test_the_scores_have_every_method_under_every_case(
     run: Evaluate, tiny_masks: MaskSet, tiny_manifest: Manifest
 ) -> None:

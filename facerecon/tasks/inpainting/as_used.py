@@ -1,0 +1,253 @@
+"""Hole PSNR as used: the hole is in the photograph, and the face is found and aligned with the hole in it.
+
+The frozen mask is pasted into the photograph where the face was cut out of it; from there on the chain of inference
+does what it does in use. What comes out is cut where the face truly is, and measured there, in the pixels that the
+frozen mask hides: in the same place as the figure of a face that was aligned before hiding.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from facerecon.data.containers import read_bytes
+from facerecon.data.datasets import EvaluationFaces
+from facerecon.data.geometry import Square, cut, face_square
+from facerecon.data.manifest import Manifest
+from facerecon.evaluation.bootstrap import paired_interval
+from facerecon.evaluation.comparison import CONFIDENCE, RESAMPLES, SEED
+from facerecon.evaluation.keys import MetricKey
+from facerecon.evaluation.metrics import channels_first, hole_psnr
+from facerecon.evaluation.scores import Scores
+from facerecon.files import sha256_bytes
+from facerecon.images import UnreadableImageError, read_rgb
+from facerecon.inference.chain import AT_ONCE, composite
+from facerecon.inference.frames import SQUARE, Frame
+from facerecon.inference.inpainting import Inpainted
+from facerecon.inference.stage import Runtime
+from facerecon.inference.stages.detect import Detect, DetectSettings
+from facerecon.inference.stages.inpaint import Fill as StageFill
+from facerecon.inference.stages.inpaint import fill_faces
+from facerecon.perception.landmarks import sixty_eight
+from facerecon.progress import track
+from facerecon.tasks.inpainting.details import AsUsed
+from facerecon.tasks.inpainting.evaluator import Fill, MaskCase, as_tensor
+from facerecon.tasks.inpainting.metrics import CEILING, HOLE_PSNR, MAIN_CASE
+
+USED_CASES = (MAIN_CASE, "features/left_eye", "features/mouth", "features/all")
+"""What is measured as used: the deciding masks, and what glasses, scarves and hands hide."""
+
+GRAY = 128
+"""What is painted into a hole, as for the identity of a face whose holes are left gray."""
+
+LEAST_OVERLAP = 0.25
+"""A face that is found is the true one if their squares' intersection over union is at least this."""
+
+SAME_CROP = 1.0
+"""By so much of 255 two crops of the same photograph may differ on average: another processor rounds otherwise."""
+
+
+@dataclass(frozen=True)
+class _Photograph:
+    """The face ``index`` of those to measure: its photograph uint8 [H, W, 3], and its true square in there."""
+
+    index: int
+    image: NDArray[np.uint8]
+    square: Square
+
+
+class _UnfitError(Exception):
+    """Why a face cannot be measured as used."""
+
+
+@torch.inference_mode()
+def measure_as_used(
+    methods: Mapping[str, Fill],
+    faces: EvaluationFaces,
+    cases: Sequence[MaskCase],
+    manifest: Manifest,
+    scores: Scores,
+    face_set: str,
+) -> tuple[tuple[AsUsed, ...], str]:
+    """A row for each method under each of the ``cases`` of ``faces``, and what could not be measured, "" if all was.
+
+    ``scores`` has what was measured on ``face_set`` of the same faces, aligned before hiding.
+    """
+    unfit = Counter[str]()
+    used: dict[tuple[str, int], dict[str, dict[str, float]]] = {}
+    asked = Counter[tuple[str, int]]()
+    detect = Detect(DetectSettings(faces="all"))
+    with Runtime() as runtime, closing(detect):
+        for photographs in _photographs(faces, manifest, unfit):
+            detect.open(runtime)  # not before there is something to look at; what it loads is held
+            for case in cases:
+                with_hole = [photo for photo in photographs if case.masks[photo.index].any()]
+                asked[case.case, case.level] += len(with_hole)
+                figures = _figures(methods, faces, case, with_hole, detect)
+                for method, values in figures.items():
+                    used.setdefault((case.case, case.level), {}).setdefault(method, {}).update(values)
+    people = dict(zip(faces.faces, faces.rows["identity"].tolist(), strict=True))
+    rows = tuple(
+        _row(MetricKey(face_set, HOLE_PSNR.name, *key), method, asked[key], used[key].get(method, {}), scores, people)
+        for key in used
+        if asked[key]
+        for method in methods
+    )
+    return rows, _note(unfit, len(faces))
+
+
+def paste_hole(mask: NDArray[np.uint8], square: Square, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Which pixels of a photograph of ``size`` height, width are hidden, bool [H, W], if ``mask`` [S, S] is what is
+    hidden of the crop of ``square``: those that enter a pixel of the hole with any weight. So all that is measured is
+    made up, as it is where a face is aligned before hiding; a hole with sharper edges would leave truth in its rim."""
+    crop = len(mask)
+    factor = max(1, int(np.ceil(square.side / crop)))
+    # the places at which ``geometry.cut`` looks, each of which takes from the four pixels around it
+    rows, columns = np.nonzero(np.kron(mask, np.ones((factor, factor), np.uint8)))
+    places = square.matrix(crop * factor) @ np.stack([columns, rows, np.ones(len(rows))])
+    # OpenCV may round a place by as much as the 32nd of a pixel
+    low, high = np.floor(places - 1 / 32).astype(int), np.floor(places + 1 / 32).astype(int) + 1
+    hidden = np.zeros(size, bool)
+    for step in np.ndindex(3, 3):
+        across, along = np.minimum(low + np.array(step)[:, None], high)
+        hidden[_mirrored(along, size[0]), _mirrored(across, size[1])] = True
+    return hidden
+
+
+def _mirrored(places: NDArray[np.int_], length: int) -> NDArray[np.int_]:
+    """Places beyond a border as those within, of which ``geometry.cut`` puts a mirror image there."""
+    period = max(1, 2 * length - 2)
+    back = np.abs(places) % period
+    return np.minimum(back, period - back)
+
+
+def _photographs(faces: EvaluationFaces, manifest: Manifest, unfit: Counter[str]) -> Iterator[list[_Photograph]]:
+    """The photographs, some at a time, as they do not fit into memory together; ``unfit`` counts who has none."""
+    ready: list[_Photograph] = []
+    for index in track(range(len(faces)), "evaluating as used"):
+        try:
+            ready.append(_photograph(index, faces, manifest))
+        except _UnfitError as reason:
+            unfit[str(reason)] += 1
+        if len(ready) == AT_ONCE:
+            yield ready
+            ready = []
+    if ready:
+        yield ready
+
+
+def _photograph(index: int, faces: EvaluationFaces, manifest: Manifest) -> _Photograph:
+    row = faces.rows.iloc[index]
+    source = manifest.sources.get(row["source"])
+    if source is None:
+        raise _UnfitError("the manifest names no place of the photographs")
+    if source.aligned:
+        raise _UnfitError("the source's pictures are aligned crops themselves")
+    root, uri = (manifest.frames, row["file"]) if row["file"] else (source.root, row["uri"])
+    try:
+        content = read_bytes(Path(root), uri)
+        if sha256_bytes(content) != row["sha256"]:
+            raise _UnfitError("the photograph has changed")
+        image = read_rgb(content)
+    except OSError as error:
+        raise _UnfitError("the photograph is gone") from error
+    except UnreadableImageError as error:
+        raise _UnfitError("the photograph cannot be read") from error
+    points = faces.points[index].all478
+    if not points.any():
+        raise _UnfitError("the points of the face are not kept")
+    square = face_square(sixty_eight(points))
+    crop, _ = cut(image, square, faces.images.shape[1])
+    if np.abs(crop.astype(np.int16) - faces.images[index]).mean() > SAME_CROP:
+        raise _UnfitError("the photograph does not give the crop that is kept")
+    return _Photograph(index, image, square)
+
+
+def _figures(
+    methods: Mapping[str, Fill], faces: EvaluationFaces, case: MaskCase, photographs: list[_Photograph], detect: Detect
+) -> dict[str, dict[str, float]]:
+    """By method the hole PSNR of each face that is found."""
+    damaged = [_damaged(photo, case.masks[photo.index]) for photo in photographs]
+    told = [(photo, _at_true(frame, photo)) for photo, frame in zip(photographs, detect.run(damaged), strict=True)]
+    found = [(photo, frame) for photo, frame in told if frame.faces]
+    if not found:
+        return {method: {} for method in methods}
+    size, index = faces.images.shape[1], [photo.index for photo, _ in found]
+    truth, holes = channels_first(faces.images[index]), as_tensor(case.masks[index])
+    names = [faces.faces[each] for each in index]
+    figures = {}
+    for method, fill in methods.items():
+        filled = [composite(frame).image for frame in fill_faces([frame for _, frame in found], size, _as_stage(fill))]
+        cuts = [cut(image, photo.square, size)[0] for image, (photo, _) in zip(filled, found, strict=True)]
+        values = hole_psnr(channels_first(np.stack(cuts)), truth, holes).clamp(max=CEILING)
+        figures[method] = dict(zip(names, values.tolist(), strict=True))
+    return figures
+
+
+def _damaged(photo: _Photograph, mask: NDArray[np.uint8]) -> Frame:
+    height, width = photo.image.shape[:2]
+    hidden = paste_hole(mask, photo.square, (height, width))
+    return Frame(np.where(hidden[..., None], np.uint8(GRAY), photo.image), hidden=hidden)
+
+
+def _at_true(frame: Frame, photo: _Photograph) -> Frame:
+    """The frame with, of the faces found, the one that lies where the true one does; with none if none does."""
+    overlaps = [(_overlap(face[SQUARE], photo.square), face) for face in frame.faces]
+    best = max(overlaps, key=lambda pair: pair[0], default=None)
+    return replace(frame, faces=() if best is None or best[0] < LEAST_OVERLAP else (best[1],))
+
+
+def _overlap(one: Square, other: Square) -> float:
+    """The intersection of two squares over their union."""
+    common = float(cv2.intersectConvexConvex(_corners(one), _corners(other))[0])
+    return common / (one.side**2 + other.side**2 - common)
+
+
+def _corners(square: Square) -> NDArray[np.float32]:
+    down = np.array([-square.right[1], square.right[0]])
+    steps = np.stack([0 * down, square.right, square.right + down, down])
+    return (square.origin + steps).astype(np.float32)
+
+
+def _as_stage(fill: Fill) -> StageFill:
+    """What the chain of inference fills faces with. A crop of which nothing is known stays gray."""
+
+    def filled(images: NDArray[np.uint8], masks: NDArray[np.uint8]) -> Inpainted:
+        made, known = np.full_like(images, GRAY), ~masks.all(axis=(1, 2))
+        if known.any():
+            made[known] = fill(images[known], masks[known]).images.permute(0, 2, 3, 1).numpy()
+        return Inpainted(made, np.ones(masks.shape, np.float32))
+
+    return filled
+
+
+def _row(
+    key: MetricKey, method: str, asked: int, used: Mapping[str, float], scores: Scores, people: Mapping[str, str]
+) -> AsUsed:
+    about = {"case": key.case, "level": key.level, "method": method, "faces": asked, "found": len(used)}
+    if not used:
+        return AsUsed(**about)
+    known = dict(zip(scores.faces(key, method), scores.values(key, method), strict=True))
+    after = np.array(list(used.values()))
+    before = np.minimum([known[face] for face in used], CEILING)
+    interval = paired_interval(after - before, [people[face] for face in used], RESAMPLES, CONFIDENCE, SEED)
+    return AsUsed(
+        **about,
+        identities=interval.identities,
+        before=float(before.mean()),
+        used=float(after.mean()),
+        difference=interval.mean,
+        low=interval.low,
+        high=interval.high,
+    )
+
+
+def _note(unfit: Counter[str], faces: int) -> str:
+    """What could not be measured: ``3 of 50 faces: the photograph is gone``."""
+    return "; ".join(f"{count} of {faces} faces: {reason}" for reason, count in sorted(unfit.items()))
