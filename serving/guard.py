@@ -125,7 +125,11 @@ class Guard:
             )
         origin = headers.get("origin")
         unsafe = scope["type"] == "websocket" or scope["method"] not in SAFE
-        if unsafe and origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if (
+            unsafe
+            and origin is not None
+            and origin.lower() not in (f"http://{host.lower()}", f"https://{host.lower()}")
+        ):
             raise ProblemError(HTTPStatus.FORBIDDEN, "this request comes from a page of another site")
         try:
             holder = self._access.holder(headers)

@@ -20,7 +20,7 @@ from facerecon.workspace import state_folder
 
 State = Literal["queued", "running", "done", "failed"]
 
-MOST_ATTEMPTS = 3
+MOST_ATTEMPTS = 10
 """A job whose worker has died so often is given up: it may be what kills them."""
 
 ARRIVING_SECONDS = 3600
@@ -134,7 +134,10 @@ class Jobs:
             self.remove(job.id)
 
     def claim(self, worker: str) -> Job | None:
-        """The oldest job that nobody has, or whose worker has died; it is ``worker``'s for the time of a lease."""
+        """A job that nobody has, or whose worker has died; it is ``worker``'s for the time of a lease.
+
+        Those that were begun least often come first, then the oldest.
+        """
         now = time.time()
         with self._changing() as database:
             database.execute(
@@ -150,7 +153,7 @@ class Jobs:
             row = database.execute(
                 "UPDATE jobs SET state = 'running', worker = ?, lease = ?, attempts = attempts + 1, done = 0 WHERE "
                 "id = (SELECT id FROM jobs WHERE state = 'queued' OR (state = 'running' AND lease < ?) "
-                "ORDER BY made LIMIT 1) RETURNING id",
+                "ORDER BY attempts, made LIMIT 1) RETURNING id",
                 (worker, now + self._lease, now),
             ).fetchone()
         return next(iter(self._found("id = ?", row[0])), None) if row else None

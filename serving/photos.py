@@ -217,7 +217,11 @@ def photo_routes(service: Service) -> APIRouter:
                 steps = form.asked(model=model).steps()[:-1]
                 with Chain(stages_of(steps), runtime) as chain:
                     (outcome,) = chain.run([Frame(image)])
-        frame = outcome.frame
+            frame = outcome.frame
+            if only_picture and (frame.hidden is None or not frame.hidden.any()):
+                raise FaceReconError(
+                    f"photo: nothing to hide: {'; '.join(frame.remarks) or 'it lies beyond the picture'}"
+                )
         mask = None if frame.hidden is None else _mask_picture(frame.hidden)
         if only_picture and mask is not None:
             return Answer(mask, PNG)

@@ -110,15 +110,8 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         self.opened()
 
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Signals end the service, and nothing is raised again afterwards: that was no failure."""
-        with super().capture_signals():
-            yield
-            self._captured_signals.clear()
-
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """A first signal drains, a second one ends at once."""
+        """A first signal drains, a second one ends at once; uvicorn would raise it again at the end."""
         if self._pool.draining:
             self.should_exit = self.force_exit = True
             return

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 import uuid
 from threading import Event, Thread
 
@@ -59,12 +60,12 @@ class VideoWorker:
         self._thread.join()
 
     def _run(self) -> None:
-        waited = _EXPIRE_SECONDS
+        expired = float("-inf")
         while not self._stop.is_set():
             try:
-                if waited >= _EXPIRE_SECONDS:
+                if time.monotonic() - expired > _EXPIRE_SECONDS:
                     self._jobs.expire()
-                    waited = 0.0
+                    expired = time.monotonic()
                 job = self._jobs.claim(self._name)
                 if job is not None:
                     self._do(job)
@@ -74,7 +75,6 @@ class VideoWorker:
                 LOG.exception("videos cannot be made now")
             self._wake.wait(_IDLE_SECONDS)
             self._wake.clear()
-            waited += _IDLE_SECONDS
 
     def _do(self, job: Job) -> None:
         self._job, self._done = job, 0

@@ -42,6 +42,7 @@ class Running:
     service: Service
     port: int
     token: str
+    server: Server | None = None
 
     def ask(
         self, method: str, path: str, body: bytes | Iterator[bytes] | None = None, headers: Mapping[str, str] = {}
@@ -94,7 +95,7 @@ def serving(settings: ServeSettings, token: str) -> Iterator[Running]:
         thread.start()
         try:
             assert opened.wait(30)
-            yield Running(service, port, token)
+            yield Running(service, port, token, server)
         finally:
             server.should_exit = True
             thread.join()

@@ -97,7 +97,9 @@ def token(own_folders: Path) -> str:
 @pytest.fixture(scope="module")
 def settings(own_folders: Path, model_path: Path) -> ServeSettings:
     """What the module's service is started with."""
-    return ServeSettings(model=str(model_path), port=0, workers=1, queue=2, photo_mb=2, megapixels=1, video_mb=5)
+    return ServeSettings(
+        model=str(model_path), port=0, workers=1, queue=2, photo_mb=2, megapixels=1, video_mb=5, upload_seconds=3
+    )
 
 
 @pytest.fixture(scope="module")

@@ -92,7 +92,7 @@ def test_its_own_hosts_are_not(service: Running, host: str) -> None:
 
 
 def test_another_sites_page_may_send_nothing(service: Running, photo: bytes) -> None:
-    for origin in ("http://evil.example", "null", f"http://127.0.0.1:{service.port + 1}"):
+    for origin in ("http://evil.example", "null", "http://[", "", f"http://127.0.0.1:{service.port + 1}"):
         answer = service.ask("POST", "/v1/regions", b"", service.mine | {"origin": origin})
         assert (answer.status, "another site" in answer.detail) == (403, True)
     own = {"origin": f"http://127.0.0.1:{service.port}"}

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import socket
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -169,6 +171,31 @@ def test_an_endless_upload_is_cut_off_while_it_streams(service: Running) -> None
     announced = service.ask("POST", "/v1/regions", b"", head | {"content-length": "9999999999"})
     assert (announced.status, announced.headers["connection"]) == (413, "close")
     assert service.get("/v1/models").status == 200
+
+
+def test_a_mask_without_a_face_is_none(service: Running) -> None:
+    blank = png(np.full((64, 64, 3), 90, np.uint8))
+    assert "no face was found" in service.post("/v1/regions", "image/png", photo=blank, regions="nose").detail
+    assert service.post("/v1/regions", photo=blank, regions="nose").json["remarks"] == ["no face was found"]
+
+
+def test_a_photo_never_comes_near_the_disk(service: Running, mask: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("a file was made")
+
+    noise = png(np.random.default_rng(0).integers(0, 256, (700, 800, 3), np.uint8))
+    assert 1_500_000 < len(noise) < 2_000_000
+    monkeypatch.setattr(tempfile, "TemporaryFile", never)
+    assert "no face was found" in service.post("/v1/reconstructions", photo=noise, regions="nose").detail
+
+
+def test_a_slow_upload_loses_its_place(service: Running) -> None:
+    head = f"POST /v1/regions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {service.token}\r\n"
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+        kind = "multipart/form-data; boundary=x"
+        connection.sendall(f"{head}content-type: {kind}\r\ncontent-length: 1000\r\n\r\n--x".encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 408")
+    assert service.service.pool.held == 0
 
 
 def test_a_crowd_is_answered(service: Running, photo: bytes) -> None:

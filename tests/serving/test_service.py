@@ -18,6 +18,7 @@ from facerecon.errors import FaceReconError
 from serving.server import listen, running
 from serving.settings import ServeSettings
 from tests.serving.client import Running, multipart
+from tests.serving.client import serving as serve_in_thread
 from tests.serving.test_videos import KILLED
 
 ROOT = Path(__file__).parents[2]
@@ -121,6 +122,25 @@ def test_what_is_counted_has_no_names_in_it(service: Running) -> None:
     assert 'path="other"' in text
     assert "0123456789abcdef" not in text
     assert "name.jpg" not in text
+
+
+def test_told_to_end_it_is_not_ready_but_finishes_what_it_has_begun(
+    settings: ServeSettings, token: str, photo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve_in_thread(settings, token) as ending, ThreadPoolExecutor(1) as client:
+        assert ending.server is not None
+        with held_up(monkeypatch) as begun:
+            asked = client.submit(ending.post, "/v1/reconstructions", photo=photo, regions="nose")
+            wait_for(lambda: bool(begun))
+            ending.server.handle_exit(signal.SIGTERM, None)
+            for _ in range(3):
+                time.sleep(0.1)
+                assert ending.ask("GET", "/readyz").status == 503
+            assert "about to end" in ending.post("/v1/reconstructions", photo=photo, regions="nose").detail
+            assert ending.post("/v1/videos", video=b"x", regions="nose").status == 503
+            assert ending.ask("GET", "/livez").status == 200
+        assert asked.result().status == 200
+        wait_for(lambda: ending.server.should_exit)
 
 
 @pytest.fixture

@@ -168,6 +168,13 @@ def test_a_job_that_kills_its_workers_is_given_up(jobs: Jobs, clock: list[float]
     assert (jobs.find(job.id, "ada").state, "given up" in jobs.find(job.id, "ada").detail) == ("failed", True)
 
 
+def test_a_job_that_was_begun_before_waits_for_the_others(jobs: Jobs, clock: list[float]) -> None:
+    first, second = accepted(jobs), accepted(jobs)
+    assert jobs.claim("a").id == first.id
+    clock[0] += 11
+    assert [jobs.claim("b").id, jobs.claim("c").id] == [second.id, first.id]
+
+
 def test_one_that_was_put_back_was_not_begun(jobs: Jobs) -> None:
     job = accepted(jobs)
     for _ in range(MOST_ATTEMPTS + 1):
