@@ -17,8 +17,9 @@ from starlette.types import ASGIApp
 from facerecon.inference.regions import DILATION, REGIONS
 from facerecon.marks import STATEMENT
 from serving.guard import OPEN, Guard
+from serving.live import live_routes
 from serving.metrics import MEDIA_TYPE, Gauge
-from serving.pages import docs_page, opened_page, refusal_page
+from serving.pages import docs_page, main_page, opened_page, refusal_page
 from serving.photos import ServedModel, photo_routes, refusals, served_model
 from serving.problems import MEDIA_TYPE as PROBLEM
 from serving.problems import UNEXPECTED, ClientGoneError, ProblemError
@@ -76,7 +77,8 @@ def make_app(service: Service) -> ASGIApp:
         (Exception, _unexpected),
     ):
         app.add_exception_handler(error, handler)
-    for routes in (photo_routes(service), video_routes(service), _about(service), _doors(service), _pages(app)):
+    every = (photo_routes(service), video_routes(service), live_routes(service), _about(service), _doors(service))
+    for routes in (*every, _pages(service, app)):
         app.include_router(routes)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), "static")
     app.openapi = _described(app)  # type: ignore[method-assign]
@@ -228,8 +230,21 @@ def _doors(service: Service) -> APIRouter:
     return routes
 
 
-def _pages(app: FastAPI) -> APIRouter:
-    routes = APIRouter(include_in_schema=False)
+def _pages(service: Service, app: FastAPI) -> APIRouter:
+    routes, settings = APIRouter(include_in_schema=False), service.settings
+
+    @routes.get("/")
+    async def page() -> Response:
+        about = {
+            "model": str(service.served.current.model),
+            "names": list(REGIONS),
+            "statement": STATEMENT,
+            "photo_mb": f"{settings.photo_mb:g}",
+            "megapixels": f"{settings.megapixels:g}",
+            "video_mb": f"{settings.video_mb:g}",
+            "keep_hours": f"{settings.keep_hours:g}",
+        }
+        return HTMLResponse(main_page(**about))
 
     @routes.get("/docs")
     async def docs() -> Response:
