@@ -9,14 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from hypothesis import settings
-from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 import ops  # switches telemetry off before any tool is imported
-from facerecon.contract import INPAINTING
 from facerecon.data.alignment import AlignmentSettings, align
 from facerecon.data.ingest import ingest
 from facerecon.data.manifest import Manifest
@@ -25,6 +22,7 @@ from facerecon.inference.making import Model
 from facerecon.synthetic import write_dataset
 from facerecon.weights import weights_path
 from infra.services.supervisor import is_taken
+from tests.small_model import model_file
 
 # a loaded machine is no failure; all else is as Hypothesis has it, which differs in CI
 settings.register_profile("facerecon", deadline=None)
@@ -124,46 +122,8 @@ def aligned(sample_faces: Path, landmark_model: Path, tmp_path_factory: pytest.T
 
 @pytest.fixture(scope="session")
 def inpainting_model() -> Model:
-    """A network of two convolutions with random weights, for faces of 64 px, as a file called tiny.onnx."""
-    rng = np.random.default_rng(0)
-    shape = ["N", 3, "H", "W"]
-    tensors = {
-        "first": rng.normal(0, 0.3, (8, 4, 3, 3)),
-        "second": rng.normal(0, 0.3, (3, 8, 3, 3)),
-        "third": rng.normal(0, 0.3, (1, 8, 3, 3)),
-        "one": np.ones((1, 1, 1, 1)),
-    }
-    nodes = [
-        helper.make_node("Concat", ["image", "mask"], ["seen"], axis=1),
-        helper.make_node("Conv", ["seen", "first"], ["hidden"], pads=[1, 1, 1, 1]),
-        helper.make_node("Tanh", ["hidden"], ["features"]),
-        helper.make_node("Conv", ["features", "second"], ["drawn"], pads=[1, 1, 1, 1]),
-        helper.make_node("Tanh", ["drawn"], ["filled"]),
-        helper.make_node("Conv", ["features", "third"], ["logits"], pads=[1, 1, 1, 1]),
-        helper.make_node("Sigmoid", ["logits"], ["sure"]),
-        helper.make_node("Equal", ["mask", "one"], ["hole"]),
-        helper.make_node("Where", ["hole", "filled", "image"], ["reconstruction"]),
-        helper.make_node("Where", ["hole", "sure", "one"], ["confidence"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "tiny",
-        [
-            helper.make_tensor_value_info(n, TensorProto.FLOAT, ["N", c, "H", "W"])
-            for n, c in (("image", 3), ("mask", 1))
-        ],
-        [
-            helper.make_tensor_value_info("reconstruction", TensorProto.FLOAT, shape),
-            helper.make_tensor_value_info("confidence", TensorProto.FLOAT, ["N", 1, "H", "W"]),
-        ],
-        [numpy_helper.from_array(array.astype(np.float32), name) for name, array in tensors.items()],
-    )
-    file = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    about = {"task": "inpainting", "family": "two_convolutions", "size": "64", "licence": "MIT"}
-    digests = {f"{what}_digest": "0123abcd" for what in ("weights", "config", "data")}
-    helper.set_model_props(file, {**INPAINTING.metadata, **about, **digests})
-    onnx.checker.check_model(file)
-    return Model(file.SerializeToString(), "tiny.onnx")
+    """A small network, as a file called tiny.onnx."""
+    return Model(model_file(seed=0), "tiny.onnx")
 
 
 @pytest.fixture(scope="session")

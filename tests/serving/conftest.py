@@ -3,55 +3,23 @@
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from facerecon.contract import INPAINTING
 from facerecon.synthetic import write_dataset
 from serving.settings import ServeSettings
 from serving.tokens import add_token
 from tests.serving.client import Running, serving
-
-
-def model_file(level: float) -> bytes:
-    """A model for faces of 64 px that fills holes with one level of gray, in [-1, 1]: made in a moment."""
-    from onnx import TensorProto, helper
-
-    def tensor(name: str, channels: int) -> Any:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", channels, "H", "W"])
-
-    def constant(name: str, value: float) -> Any:
-        return helper.make_tensor(name, TensorProto.FLOAT, [], [value])
-
-    nodes = [
-        helper.make_node("Sub", ["one", "mask"], ["known"]),
-        helper.make_node("Mul", ["image", "known"], ["kept"]),
-        helper.make_node("Mul", ["mask", "level"], ["made"]),
-        helper.make_node("Add", ["kept", "made"], ["reconstruction"]),
-        helper.make_node("Mul", ["mask", "half"], ["unsure"]),
-        helper.make_node("Add", ["known", "unsure"], ["confidence"]),
-    ]
-    numbers = [constant("one", 1), constant("level", level), constant("half", 0.5)]
-    inputs, outputs = [tensor("image", 3), tensor("mask", 1)], [tensor("reconstruction", 3), tensor("confidence", 1)]
-    model = helper.make_model(
-        helper.make_graph(nodes, "gray", inputs, outputs, numbers),
-        opset_imports=[helper.make_opsetid("", 17)],
-        ir_version=8,
-    )
-    digests = {f"{what}_digest": "0123abcd" for what in ("weights", "config", "data")}
-    about = {"task": "inpainting", "family": "gray", "size": "64", "licence": "MIT", **INPAINTING.metadata, **digests}
-    helper.set_model_props(model, about)
-    return bytes(model.SerializeToString())
+from tests.small_model import model_file
 
 
 @pytest.fixture(scope="session")
 def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model's file."""
     path = tmp_path_factory.mktemp("model") / "tiny.onnx"
-    path.write_bytes(model_file(0.2))
+    path.write_bytes(model_file(seed=2))
     return path
 
 

@@ -15,7 +15,7 @@ from ops.stack.tracker import EXPERIMENT, create_experiment, local_uri
 from serving.served import Served
 from serving.settings import ServeSettings
 from tests.serving.client import Answer, Running, serving
-from tests.serving.conftest import model_file
+from tests.small_model import model_file
 
 NAME = "facerecon-demo"
 
@@ -33,7 +33,7 @@ def registry(own_folders: Path) -> Iterator[MlflowClient]:
         run = client.create_run(client.get_experiment_by_name(EXPERIMENT).experiment_id)
         path = own_folders / f"{number}/model.onnx"
         path.parent.mkdir()
-        path.write_bytes(model_file(number / 10))
+        path.write_bytes(model_file(seed=number))
         client.log_artifact(run.info.run_id, str(path), "published")
         client.create_model_version(NAME, path.parent.as_uri(), run.info.run_id)
     client.set_registered_model_alias(NAME, CHAMPION, "1")
