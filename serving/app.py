@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from facerecon.inference.regions import DILATION, REGIONS
 from facerecon.marks import STATEMENT
 from serving.guard import OPEN, Guard
+from serving.live import live_routes
 from serving.metrics import MEDIA_TYPE, Gauge
 from serving.pages import docs_page, opened_page, refusal_page
 from serving.photos import ServedModel, photo_routes, refusals, served_model
@@ -76,7 +77,8 @@ def make_app(service: Service) -> ASGIApp:
         (Exception, _unexpected),
     ):
         app.add_exception_handler(error, handler)
-    for routes in (photo_routes(service), video_routes(service), _about(service), _doors(service), _pages(app)):
+    every = (photo_routes(service), video_routes(service), live_routes(service), _about(service), _doors(service))
+    for routes in (*every, _pages(app)):
         app.include_router(routes)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), "static")
     app.openapi = _described(app)  # type: ignore[method-assign]

@@ -230,7 +230,7 @@ def photo_routes(service: Service) -> APIRouter:
         found = Regions(
             width=image.shape[1],
             height=image.shape[0],
-            faces=[_found(face) for face in frame.faces],
+            faces=[found_face(face) for face in frame.faces],
             remarks=list(frame.remarks),
             hidden=0.0 if frame.hidden is None else float(frame.hidden.mean()),
             mask=None if mask is None else base64.b64encode(mask).decode(),
@@ -297,7 +297,8 @@ def _mask_picture(hidden: Any) -> bytes:
     return stream.getvalue()
 
 
-def _found(face: Face) -> FoundFace:
+def found_face(face: Face) -> FoundFace:
+    """A face as it is told."""
     square = face[SQUARE]
     points = [[round(float(x), 2) for x in point] for point in face[LANDMARKS68]] if LANDMARKS68 in face else None
     return FoundFace.model_validate(

@@ -98,6 +98,8 @@ class Server(uvicorn.Server):
             proxy_headers=False,
             timeout_graceful_shutdown=5,
             ws_max_size=1 << 20,
+            # JPEGs do not get smaller
+            ws_per_message_deflate=False,
         )
         super().__init__(config)
         self._pool, self._videos, self._drain_seconds = service.pool, service.videos, service.settings.drain_seconds

@@ -20,6 +20,7 @@ class ServeSettings(Settings):
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
     threads: int = Field(1, ge=1, le=256)
     queue: int = Field(16, ge=0, le=10_000)
+    streams: int = Field(2, ge=0, le=64, description="so many clips are shown live at once")
     photo_mb: float = Field(25, gt=0)
     megapixels: float = Field(25, gt=0, le=100)
     video_mb: float = Field(500, gt=0)

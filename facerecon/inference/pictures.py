@@ -93,6 +93,23 @@ def draw_sheet(outcome: Outcome, lines: Mapping[str, str], warnings: tuple[str, 
     return np.array(sheet)
 
 
+def draw_pair(outcome: Outcome, lines: Mapping[str, str]) -> Image:
+    """A frame and its reconstruction at their own size, uint8 [H, W, 3], over what is to be said about them."""
+    height, width = outcome.frame.size
+    across = max(2 * width + 3 * MARGIN, 640)
+    text = _wrapped(lines, outcome.frame.remarks, across - 2 * MARGIN)
+    below = MARGIN + LINE + 8 + height + MARGIN
+    pair = Pillow.new("RGB", (across, below + LINE * len(text) + MARGIN), _PAPER)
+    draw = ImageDraw.Draw(pair)
+    for index, (name, picture) in enumerate({"Original": outcome.frame.image, "RECONSTRUCTED": outcome.image}.items()):
+        left = MARGIN + index * (width + MARGIN)
+        draw.text((left, MARGIN), name, _WARNING if name.isupper() else _INK, font=_font(16))
+        pair.paste(Pillow.fromarray(picture), (left, MARGIN + LINE + 8))
+    for index, (line, colour) in enumerate(text):
+        draw.text((MARGIN, below + LINE * index), line, colour, font=_font(15))
+    return np.array(pair)
+
+
 def _changed(outcome: Outcome) -> list[NDArray[np.bool_]]:
     layers = []
     for edit in outcome.frame.edits:

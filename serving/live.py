@@ -1,0 +1,416 @@
+"""Live video: a clip comes in over a WebSocket, and its frames go out with their points and reconstructions.
+
+The client begins with ``Begin``, sends the clip's bytes, then asks for frames: as many are made as it has asked for and
+no more, so that pausing is not to ask, and a step is to ask for one. None is left out: a clip that is made more slowly
+than it was taken plays more slowly. What is sent:
+
+- binary, for each frame: four bytes (big endian) with the length of a ``FrameHead``, that as JSON, the frame as JPEG,
+  and its reconstruction as JPEG; for ``Save``: the same with a ``SavedHead`` and one PNG;
+- text: ``{"type": "end"}`` after the last frame, ``{"type": "told"}`` with what could not be done, and
+  ``{"type": "refused"}`` before the socket is closed. Both have one line, ``detail``.
+"""
+
+import asyncio
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO, Literal, TypeVar
+
+import cv2
+import numpy as np
+from fastapi import APIRouter, WebSocket
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from starlette.websockets import WebSocketDisconnect, WebSocketState
+
+from facerecon.data.footage.decode import Tally
+from facerecon.errors import FaceReconError
+from facerecon.inference import media, pictures
+from facerecon.inference.chain import Chain, Outcome
+from facerecon.inference.frames import Frame, Image
+from facerecon.inference.making import Model, Request, stages_of
+from facerecon.inference.stage import Runtime
+from facerecon.marks import XMP
+from serving.photos import FoundFace, found_face
+from serving.problems import own_fault
+from serving.service import Service
+
+MOST_ASKED = 8
+"""So many frames may be asked for and not yet sent."""
+
+LONGEST = 1280
+"""Pictures that are shown have no longer side; what is saved has the clip's own size."""
+
+_QUALITY = 85
+_IDLE_SECONDS = 900.0
+_UPLOADS = 10
+"""A clip may take so many times as long to come as a photo."""
+
+T = TypeVar("T")
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Hide(_Message):
+    """From now on hide these regions of these faces."""
+
+    type: Literal["hide"] = "hide"
+    regions: tuple[Annotated[str, Field(max_length=40)], ...] = Field(min_length=1, max_length=20)
+    faces: Literal["largest", "all"] | Annotated[int, Field(ge=1, le=1000)] = "largest"
+    dilation: float | None = Field(None, ge=0, le=1)
+
+
+class Begin(_Message):
+    """The first message; a clip of so many ``bytes`` follows."""
+
+    type: Literal["begin"]
+    bytes: int = Field(ge=1)
+    hide: Hide
+
+
+class Want(_Message):
+    """Make so many more frames."""
+
+    type: Literal["want"]
+    frames: int = Field(1, ge=1, le=MOST_ASKED)
+
+
+class Again(_Message):
+    """Make the last frame anew: what is hidden has been changed."""
+
+    type: Literal["again"]
+
+
+class Save(_Message):
+    """Send the last frame and its reconstruction as one marked picture."""
+
+    type: Literal["save"]
+
+
+Command = Hide | Want | Again | Save
+
+_BEGIN = TypeAdapter(Begin)
+_COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="type")])
+
+
+class FrameHead(BaseModel):
+    """A frame: ``number`` from 0, ``time`` in seconds from the first. Points are in pixels of the clip, ``width`` and
+    ``height`` its size. ``pictures`` are the lengths of the two JPEGs."""
+
+    type: Literal["frame"] = "frame"
+    number: int
+    time: float
+    width: int
+    height: int
+    faces: list[FoundFace]
+    remarks: tuple[str, ...]
+    regions: tuple[str, ...]
+    model: str
+    pictures: tuple[int, int]
+
+
+class SavedHead(BaseModel):
+    """A picture to save, and how to call it."""
+
+    type: Literal["saved"] = "saved"
+    name: str
+
+
+class _EndedError(Exception):
+    """Ends a stream with this code and one line."""
+
+    def __init__(self, code: int, detail: str) -> None:
+        super().__init__(detail)
+        self.code, self.detail = code, detail
+
+
+_GOING, _BAD_DATA, _NOT_SO, _TOO_LARGE, _OWN_FAULT, _LATER = 1001, 1007, 1008, 1009, 1011, 1013
+"""Codes of RFC 6455 with which sockets are closed."""
+
+
+def live_routes(service: Service) -> APIRouter:
+    """The route."""
+    routes, running = APIRouter(), set[_Stream]()
+
+    @routes.websocket("/v1/live")
+    async def live(websocket: WebSocket) -> None:
+        await websocket.accept()
+        try:
+            if len(running) >= service.settings.streams:
+                raise _EndedError(_LATER, f"no more clips than {len(running)} are shown at once: try again later")
+            stream = _Stream(service, websocket)
+            running.add(stream)
+            try:
+                await stream.run()
+            finally:
+                running.discard(stream)
+        except WebSocketDisconnect:
+            pass
+        except _EndedError as error:
+            await _refuse(websocket, error.code, error.detail)
+        except FaceReconError as error:
+            await _refuse(websocket, _BAD_DATA, error.message)
+        except Exception as error:
+            await _refuse(websocket, _OWN_FAULT, own_fault(error).detail)
+
+    return routes
+
+
+class _Stream:
+    """One socket: what has been asked for, and what is sent. All of it is the event loop's."""
+
+    def __init__(self, service: Service, websocket: WebSocket) -> None:
+        self._service, self._socket = service, websocket
+        self._wanted, self._again, self._saves, self._ended = 0, False, 0, False
+        self._woken = asyncio.Event()
+
+    async def run(self) -> None:
+        """Take a clip and show it until the client goes."""
+        settings = self._service.settings
+        with tempfile.TemporaryFile() as file:
+            try:
+                async with asyncio.timeout(_UPLOADS * settings.upload_seconds):
+                    hide = await self._receive(file)
+            except TimeoutError as error:
+                said = f"the upload took longer than {_UPLOADS * settings.upload_seconds:g} s"
+                raise _EndedError(_NOT_SO, said) from error
+            with ThreadPoolExecutor(1, thread_name_prefix="live") as thread:
+                player = _Player(self._service, Path(f"/dev/fd/{file.fileno()}"), hide)
+                tasks = [asyncio.create_task(each) for each in (self._listen(player), self._play(player, thread))]
+                try:
+                    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    for task in tasks:
+                        task.cancel()
+                    # a frame that is being made cannot be stopped
+                    closed = asyncio.wrap_future(thread.submit(player.close))
+                    await asyncio.shield(asyncio.gather(*tasks, closed, return_exceptions=True))
+            for task in done:
+                task.result()
+
+    async def _receive(self, file: BinaryIO) -> Hide:
+        begin = _parsed(_BEGIN, await self._text("expected what is to be hidden and the clip's size"))
+        most = int(self._service.settings.video_mb * 1e6)
+        if begin.bytes > most:
+            raise _EndedError(_TOO_LARGE, f"the clip has {begin.bytes / 1e6:.1f} MB, at most {most / 1e6:g} are taken")
+        self._request(begin.hide)
+        come = 0
+        while come < begin.bytes:
+            message = await self._message()
+            content = message.get("bytes")
+            if not content:
+                raise _EndedError(_NOT_SO, "text was sent in place of a clip: an address is never fetched")
+            come += len(content)
+            if come > begin.bytes:
+                raise _EndedError(_TOO_LARGE, f"more was sent than the {begin.bytes} bytes that were announced")
+            await asyncio.to_thread(file.write, content)
+        file.flush()
+        return begin.hide
+
+    def _request(self, hide: Hide) -> None:
+        """See that what is to be hidden is known."""
+        stages_of(_request(self._service.served.current.model, hide).steps())
+
+    async def _listen(self, player: "_Player") -> None:
+        while True:
+            try:
+                async with asyncio.timeout(_IDLE_SECONDS):
+                    text = await self._text("expected a command")
+            except TimeoutError as error:
+                raise _EndedError(
+                    _NOT_SO, f"nothing was asked for {_IDLE_SECONDS / 60:g} minutes: load it again"
+                ) from error
+            command = _parsed(_COMMAND, text)
+            if isinstance(command, Hide):
+                try:
+                    self._request(command)
+                except FaceReconError as error:
+                    await self._socket.send_json({"type": "told", "detail": error.message})
+                    continue
+                player.hide = command
+            elif isinstance(command, Want):
+                self._wanted += command.frames
+                if self._wanted > MOST_ASKED:
+                    raise _EndedError(_NOT_SO, f"{self._wanted} frames were asked for at once, at most {MOST_ASKED}")
+            elif isinstance(command, Again):
+                self._again = True
+            else:
+                self._saves = min(self._saves + 1, MOST_ASKED)
+            self._woken.set()
+
+    async def _play(self, player: "_Player", thread: ThreadPoolExecutor) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._woken.wait()
+            if self._service.pool.draining:
+                raise _EndedError(_GOING, "the service is about to end")
+            if self._saves:
+                self._saves -= 1
+                content = await loop.run_in_executor(thread, player.pair)
+            elif self._again:
+                self._again = False
+                content = await loop.run_in_executor(thread, player.again)
+            elif self._wanted and not self._ended:
+                content = await loop.run_in_executor(thread, player.next)
+                self._wanted -= 1
+                if content is None:
+                    self._ended = True
+                    tally = player.tally
+                    about = {"frames": player.made, "broken": tally.broken, "passed_over": tally.passed_over}
+                    await self._socket.send_json({"type": "end", **about})
+            else:
+                self._woken.clear()
+                continue
+            if content is not None:
+                await self._socket.send_bytes(content)
+
+    async def _text(self, expected: str) -> str:
+        text = (await self._message()).get("text")
+        if text is None:
+            raise _EndedError(_NOT_SO, f"bytes were sent; {expected}")
+        return str(text)
+
+    async def _message(self) -> Any:
+        message = await self._socket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code") or 1005)
+        # a token that is revoked ends what it has begun
+        if self._service.access.holder(self._socket.headers) is None:
+            raise _EndedError(_NOT_SO, "the token was revoked, or the session is over")
+        return message
+
+
+class _Player:
+    """Makes one clip's frames; of one thread, but for ``hide``, which may be set at any time."""
+
+    def __init__(self, service: Service, path: Path, hide: Hide) -> None:
+        self.hide, self.tally, self.made = hide, Tally(), 0
+        self._service, self._path = service, path
+        self._open = ExitStack()
+        self._frames: Iterator[Frame] | None = None
+        self._last: Outcome | None = None
+        self._model: Model | None = None
+        self._runtime: Runtime | None = None
+        self._chain: Chain | None = None
+        self._hidden: Hide | None = None
+        self._chains = ExitStack()
+
+    def next(self) -> bytes | None:
+        """The next frame's message; None after the last.
+
+        Raises:
+            FaceReconError: the clip cannot be used.
+        """
+        if self._frames is None:
+            self._frames = media.read_clip(self._path, self.tally)
+        try:
+            frame = next(self._frames, None)
+        except FaceReconError as error:
+            raise FaceReconError(f"clip: {error.message.removeprefix(f'{self._path}: ')}") from error
+        if frame is None:
+            return None
+        self.made += 1
+        return self._message(frame)
+
+    def again(self) -> bytes | None:
+        """The last frame's message, made anew; None before the first."""
+        return None if self._last is None else self._message(self._last.frame)
+
+    def pair(self) -> bytes | None:
+        """A message with the last frame and its reconstruction as a marked picture; None before the first."""
+        if self._last is None or self._hidden is None:
+            return None
+        frame = self._last.frame
+        lines = {
+            "Frame": f"{frame.number + 1}, at {frame.time:.3f} s",
+            "Hidden": ", ".join(self._hidden.regions),
+            "Model": str(self._model),
+        }
+        drawn = pictures.draw_pair(self._last, lines)
+        head = SavedHead(name=f"reconstructed-frame-{frame.number + 1:05}.png")
+        return _packed(head, pictures.encode(drawn, ""))
+
+    def close(self) -> None:
+        """Let go of networks and clip."""
+        self._chains.close()
+        self._open.close()
+        if self._frames is not None:
+            self._frames.close()  # type: ignore[attr-defined]
+
+    def _message(self, frame: Frame) -> bytes:
+        hide = self.hide
+        chain = self._chain_for(hide)
+        (outcome,) = chain.run([Frame(frame.image, frame.number, frame.time)], 1)
+        self._last = outcome
+        shown = [_jpeg(outcome.frame.image), _marked(_jpeg(outcome.image))]
+        height, width = frame.size
+        head = FrameHead(
+            number=frame.number,
+            time=frame.time,
+            width=width,
+            height=height,
+            faces=[found_face(face) for face in outcome.frame.faces],
+            remarks=outcome.frame.remarks,
+            regions=hide.regions,
+            model=str(self._model),
+            pictures=(len(shown[0]), len(shown[1])),
+        )
+        return _packed(head, *shown)
+
+    def _chain_for(self, hide: Hide) -> Chain:
+        if self._chain is None or self._hidden != hide:
+            if self._runtime is None:
+                self._model, self._runtime = self._open.enter_context(self._service.served.runtime())
+            assert self._model is not None
+            self._chains.close()
+            chain = Chain(stages_of(_request(self._model, hide).steps()), self._runtime)
+            self._chain, self._hidden = self._chains.enter_context(chain), hide
+        return self._chain
+
+
+def _request(model: Model, hide: Hide) -> Request:
+    return Request(model, faces=hide.faces, regions=hide.regions, dilation=hide.dilation)
+
+
+def _parsed(adapter: TypeAdapter[T], text: str) -> T:
+    try:
+        return adapter.validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "message"
+        raise _EndedError(_NOT_SO, f"{where}: {first['msg']}") from error
+
+
+async def _refuse(websocket: WebSocket, code: int, detail: str) -> None:
+    """Close with a line, which a close frame has only 123 bytes for."""
+    line = " ".join(detail.split())
+    if websocket.application_state is not WebSocketState.CONNECTED:
+        return
+    try:
+        await websocket.send_json({"type": "refused", "detail": line})
+        await websocket.close(code, line.encode()[:120].decode("utf-8", "ignore"))
+    except (WebSocketDisconnect, RuntimeError):
+        pass  # it has gone meanwhile
+
+
+def _packed(head: BaseModel, *contents: bytes) -> bytes:
+    text = head.model_dump_json().encode()
+    return b"".join([len(text).to_bytes(4, "big"), text, *contents])
+
+
+def _jpeg(image: Image) -> bytes:
+    scale = LONGEST / max(image.shape[:2])
+    if scale < 1:
+        size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    _, content = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    return content.tobytes()
+
+
+def _marked(jpeg: bytes) -> bytes:
+    """A JPEG that says in its XMP packet that it is reconstructed."""
+    packet = b"http://ns.adobe.com/xap/1.0/\0" + XMP.encode()
+    return jpeg[:2] + b"\xff\xe1" + (len(packet) + 2).to_bytes(2, "big") + packet + jpeg[2:]
