@@ -12,6 +12,7 @@ than it was taken plays more slowly. What is sent:
 
 import asyncio
 import tempfile
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -36,8 +37,8 @@ from serving.photos import FoundFace, found_face
 from serving.problems import own_fault
 from serving.service import Service
 
-MOST_ASKED = 8
-"""So many frames may be asked for and not yet sent."""
+MOST_ASKED = 3
+"""So many frames may be asked for and not yet sent; as many are held after they were sent, and one more."""
 
 LONGEST = 1280
 """Pictures that are shown have no longer side; what is saved has the clip's own size."""
@@ -55,9 +56,10 @@ class _Message(BaseModel):
 
 
 class Hide(_Message):
-    """From now on hide these regions of these faces."""
+    """From now on hide these regions of these faces; frames made so say ``id``."""
 
     type: Literal["hide"] = "hide"
+    id: int = 0
     regions: tuple[Annotated[str, Field(max_length=40)], ...] = Field(min_length=1, max_length=20)
     faces: Literal["largest", "all"] | Annotated[int, Field(ge=1, le=1000)] = "largest"
     dilation: float | None = Field(None, ge=0, le=1)
@@ -79,15 +81,17 @@ class Want(_Message):
 
 
 class Again(_Message):
-    """Make the last frame anew: what is hidden has been changed."""
+    """Make this frame, one of the last, anew: what is hidden has been changed."""
 
     type: Literal["again"]
+    number: int
 
 
 class Save(_Message):
-    """Send the last frame and its reconstruction as one marked picture."""
+    """Send this frame, one of the last, and its reconstruction as one marked picture."""
 
     type: Literal["save"]
+    number: int
 
 
 Command = Hide | Want | Again | Save
@@ -98,7 +102,7 @@ _COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discrimina
 
 class FrameHead(BaseModel):
     """A frame: ``number`` from 0, ``time`` in seconds from the first. Points are in pixels of the clip, ``width`` and
-    ``height`` its size. ``pictures`` are the lengths of the two JPEGs."""
+    ``height`` its size. ``hide`` is the id of what was hidden, ``pictures`` are the lengths of the two JPEGs."""
 
     type: Literal["frame"] = "frame"
     number: int
@@ -108,6 +112,7 @@ class FrameHead(BaseModel):
     faces: list[FoundFace]
     remarks: tuple[str, ...]
     regions: tuple[str, ...]
+    hide: int
     model: str
     pictures: tuple[int, int]
 
@@ -164,7 +169,8 @@ class _Stream:
 
     def __init__(self, service: Service, websocket: WebSocket) -> None:
         self._service, self._socket = service, websocket
-        self._wanted, self._again, self._saves, self._ended = 0, False, 0, False
+        self._wanted, self._ended = 0, False
+        self._repeats: deque[Again | Save] = deque()
         self._woken = asyncio.Event()
 
     async def run(self) -> None:
@@ -235,10 +241,10 @@ class _Stream:
                 self._wanted += command.frames
                 if self._wanted > MOST_ASKED:
                     raise _EndedError(_NOT_SO, f"{self._wanted} frames were asked for at once, at most {MOST_ASKED}")
-            elif isinstance(command, Again):
-                self._again = True
+            elif len(self._repeats) > MOST_ASKED:
+                raise _EndedError(_NOT_SO, f"more than {MOST_ASKED + 1} frames were asked for again at once")
             else:
-                self._saves = min(self._saves + 1, MOST_ASKED)
+                self._repeats.append(command)
             self._woken.set()
 
     async def _play(self, player: "_Player", thread: ThreadPoolExecutor) -> None:
@@ -247,12 +253,12 @@ class _Stream:
             await self._woken.wait()
             if self._service.pool.draining:
                 raise _EndedError(_GOING, "the service is about to end")
-            if self._saves:
-                self._saves -= 1
-                content = await loop.run_in_executor(thread, player.pair)
-            elif self._again:
-                self._again = False
-                content = await loop.run_in_executor(thread, player.again)
+            if self._repeats:
+                repeat = self._repeats.popleft()
+                content = await loop.run_in_executor(thread, player.repeat, repeat)
+                if content is None:
+                    said = f"frame {repeat.number + 1} is not held any more"
+                    await self._socket.send_json({"type": "told", "detail": said})
             elif self._wanted and not self._ended:
                 content = await loop.run_in_executor(thread, player.next)
                 self._wanted -= 1
@@ -291,7 +297,7 @@ class _Player:
         self._service, self._path = service, path
         self._open = ExitStack()
         self._frames: Iterator[Frame] | None = None
-        self._last: Outcome | None = None
+        self._last: deque[Frame] = deque(maxlen=MOST_ASKED + 1)
         self._model: Model | None = None
         self._runtime: Runtime | None = None
         self._chain: Chain | None = None
@@ -313,25 +319,15 @@ class _Player:
         if frame is None:
             return None
         self.made += 1
-        return self._message(frame)
+        self._last.append(frame)
+        return self._shown(frame)
 
-    def again(self) -> bytes | None:
-        """The last frame's message, made anew; None before the first."""
-        return None if self._last is None else self._message(self._last.frame)
-
-    def pair(self) -> bytes | None:
-        """A message with the last frame and its reconstruction as a marked picture; None before the first."""
-        if self._last is None or self._hidden is None:
+    def repeat(self, asked: Again | Save) -> bytes | None:
+        """A message with one of the last frames again; None if it is held no more."""
+        frame = next((frame for frame in self._last if frame.number == asked.number), None)
+        if frame is None:
             return None
-        frame = self._last.frame
-        lines = {
-            "Frame": f"{frame.number + 1}, at {frame.time:.3f} s",
-            "Hidden": ", ".join(self._hidden.regions),
-            "Model": str(self._model),
-        }
-        drawn = pictures.draw_pair(self._last, lines)
-        head = SavedHead(name=f"reconstructed-frame-{frame.number + 1:05}.png")
-        return _packed(head, pictures.encode(drawn, ""))
+        return self._shown(frame) if isinstance(asked, Again) else self._saved(frame)
 
     def close(self) -> None:
         """Let go of networks and clip."""
@@ -340,11 +336,8 @@ class _Player:
         if self._frames is not None:
             self._frames.close()  # type: ignore[attr-defined]
 
-    def _message(self, frame: Frame) -> bytes:
-        hide = self.hide
-        chain = self._chain_for(hide)
-        (outcome,) = chain.run([Frame(frame.image, frame.number, frame.time)], 1)
-        self._last = outcome
+    def _shown(self, frame: Frame) -> bytes:
+        outcome, hide = self._made(frame)
         shown = [_jpeg(outcome.frame.image), _marked(_jpeg(outcome.image))]
         height, width = frame.size
         head = FrameHead(
@@ -355,20 +348,35 @@ class _Player:
             faces=[found_face(face) for face in outcome.frame.faces],
             remarks=outcome.frame.remarks,
             regions=hide.regions,
+            hide=hide.id,
             model=str(self._model),
             pictures=(len(shown[0]), len(shown[1])),
         )
         return _packed(head, *shown)
 
-    def _chain_for(self, hide: Hide) -> Chain:
+    def _saved(self, frame: Frame) -> bytes:
+        outcome, hide = self._made(frame)
+        lines = {
+            "Frame": f"{frame.number + 1}, at {frame.time:.3f} s",
+            "Hidden": ", ".join(hide.regions),
+            "Model": str(self._model),
+        }
+        head = SavedHead(name=f"reconstructed-frame-{frame.number + 1:05}.png")
+        return _packed(head, pictures.encode(pictures.draw_pair(outcome, lines), ""))
+
+    def _made(self, frame: Frame) -> tuple[Outcome, Hide]:
+        """A frame after all stages, and what was hidden of it."""
+        hide = self.hide
+        if self._runtime is None:
+            self._model, self._runtime = self._open.enter_context(self._service.served.runtime())
         if self._chain is None or self._hidden != hide:
-            if self._runtime is None:
-                self._model, self._runtime = self._open.enter_context(self._service.served.runtime())
             assert self._model is not None
             self._chains.close()
             chain = Chain(stages_of(_request(self._model, hide).steps()), self._runtime)
             self._chain, self._hidden = self._chains.enter_context(chain), hide
-        return self._chain
+        # one by one: the first of several would wait for the last
+        (outcome,) = self._chain.run([frame], 1)
+        return outcome, hide
 
 
 def _request(model: Model, hide: Hide) -> Request:

@@ -110,8 +110,9 @@ def test_each_frame_comes_once_in_order_with_its_points_and_pictures(service: Ru
     lefts = []
     with live(service) as client:
         client.load(clip)
-        client.send("want", frames=8)
+        client.send("want", frames=2)
         for number in range(8):
+            client.send("want")
             head, frame, made = client.frame()
             assert (head["number"], head["width"], head["height"]) == (number, 256, 256)
             assert head["time"] == pytest.approx(number / 10, abs=1e-6)
@@ -124,7 +125,6 @@ def test_each_frame_comes_once_in_order_with_its_points_and_pictures(service: Ru
             assert apart[mouth[1] - 8 : mouth[1] + 8, mouth[0] - 8 : mouth[0] + 8].max() > 30
             # the rest is the same but for the encoding
             assert np.median(apart) <= 2
-        client.send("want")
         assert client.answer()[0] == {"type": "end", "frames": 8, "broken": 0, "passed_over": 0}
     # the points are those of this very frame
     assert np.diff(lefts) == pytest.approx([3] * 7, abs=1.5)
@@ -139,8 +139,8 @@ def test_no_more_is_made_than_was_asked_for(service: Running, clip: bytes) -> No
         assert client.is_quiet()
         client.send("want")
         assert client.frame()[0]["number"] == 2
-        client.send("want", frames=8)
-        client.send("want", frames=8)
+        client.send("want", frames=3)
+        client.send("want", frames=3)
         while (head := client.answer()[0])["type"] == "frame":
             pass
         assert "frames were asked for at once" in head["detail"]
@@ -151,26 +151,33 @@ def test_a_region_changes_while_it_plays_and_the_last_frame_can_be_made_anew(ser
         client.load(clip)
         client.send("want")
         before, frame, made = client.frame()
-        client.send("hide", regions=["eyes"], faces="all")
-        client.send("again")
+        client.send("want")
+        assert client.frame()[0]["number"] == 1
+        client.send("hide", id=7, regions=["eyes"], faces="all")
+        client.send("again", number=0)
         again, same, other = client.frame()
-        assert (before["number"], before["regions"]) == (0, ["lower-face"])
-        assert (again["number"], again["regions"]) == (0, ["eyes"])
+        assert (before["number"], before["regions"], before["hide"]) == (0, ["lower-face"], 0)
+        assert (again["number"], again["regions"], again["hide"]) == (0, ["eyes"], 7)
         assert (frame == same).all()
         assert (made != other).any()
         client.send("hide", regions=["ears"])
         assert "region 'ears' is not known" in client.answer()[0]["detail"]
         client.send("want")
-        assert (client.frame()[0]["number"], client.is_quiet(0.05)) == (1, True)
+        assert client.frame()[0]["number"] == 2
+        for _ in range(3):
+            client.send("want")
+            client.frame()
+        client.send("again", number=0)
+        assert client.answer()[0] == {"type": "told", "detail": "frame 1 is not held any more"}
+        assert client.is_quiet(0.05)
 
 
 def test_what_is_saved_is_whole_and_marked(service: Running, clip: bytes) -> None:
     with live(service) as client:
         client.load(clip)
-        client.send("save")
         client.send("want", frames=2)
         client.frame(), client.frame()
-        client.send("save")
+        client.send("save", number=1)
         head, content = client.answer()
     assert head == {"type": "saved", "name": "reconstructed-frame-00002.png"}
     assert is_marked_picture(content)
@@ -274,7 +281,7 @@ def test_a_client_that_goes_ends_its_work_and_leaves_nothing(service: Running, c
     before = open_files()
     with live(service) as client:
         client.load(clip)
-        client.send("want", frames=8)
+        client.send("want", frames=3)
         client.frame()
         assert live_threads() == 1
         assert open_files() > before
