@@ -19,8 +19,8 @@ from facerecon.marks import STATEMENT
 from serving.guard import OPEN, Guard
 from serving.live import live_routes
 from serving.metrics import MEDIA_TYPE, Gauge
-from serving.pages import docs_page, opened_page, refusal_page
-from serving.photos import ServedModel, photo_routes, refusals, served_model
+    every = (photo_routes(service), video_routes(service), live_routes(service), _about(service), _doors(service))
+    for routes in (*every, _pages(service, app)):
 from serving.problems import MEDIA_TYPE as PROBLEM
 from serving.problems import UNEXPECTED, ClientGoneError, ProblemError
 from serving.service import Service
@@ -78,7 +78,7 @@ def make_app(service: Service) -> ASGIApp:
     ):
         app.add_exception_handler(error, handler)
     every = (photo_routes(service), video_routes(service), live_routes(service), _about(service), _doors(service))
-    for routes in (*every, _pages(app)):
+    for routes in (*every, _pages(service, app)):
         app.include_router(routes)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), "static")
     app.openapi = _described(app)  # type: ignore[method-assign]
@@ -230,8 +230,20 @@ def _doors(service: Service) -> APIRouter:
     return routes
 
 
-def _pages(app: FastAPI) -> APIRouter:
-    routes = APIRouter(include_in_schema=False)
+def _pages(service: Service, app: FastAPI) -> APIRouter:
+    routes, settings = APIRouter(include_in_schema=False), service.settings
+
+    @routes.get("/")
+    async def page() -> Response:
+        about = {
+            "model": str(service.served.current.model),
+            "names": list(REGIONS),
+            "statement": STATEMENT,
+            "photo_mb": f"{settings.photo_mb:g}",
+            "megapixels": f"{settings.megapixels:g}",
+            "video_mb": f"{settings.video_mb:g}",
+        }
+        return HTMLResponse(main_page(**about))
 
     @routes.get("/docs")
     async def docs() -> Response:

@@ -1,4 +1,4 @@
-"""Pages without scripts: the API's description, and what is shown to who may not come in."""
+"""The pages: the one for photos and video, the API's description, and what is shown to who may not come in."""
 
 import json
 from collections.abc import Mapping
@@ -21,6 +21,11 @@ def refusal_page(wrong: bool = False) -> str:
 def opened_page() -> str:
     """Goes on to the page by itself. A redirect would come from whatever had the link, and the cookie would not go."""
     return _templates().get_template("opened.html").render()
+
+
+def main_page(**about: Any) -> str:
+    """The page for photos and video; ``about`` is what its template names."""
+    return _templates().get_template("page.html").render(about)
 
 
 def docs_page(schema: Mapping[str, Any]) -> str:
