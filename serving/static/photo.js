@@ -35,7 +35,7 @@ async function load(file) {
     begin();
     tell([count(found.faces.length), fits ? "" : "This browser cannot show this format; masks and results work."].join(" "));
   } catch (error) {
-    fail(error);
+    fail(new Error(error.message.replace(/^photo:/, `${file.name}:`)));
   }
 }
 

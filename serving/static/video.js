@@ -140,9 +140,10 @@ class Live {
   }
 
   paint(one) {
+    if (!this.shown) tell("");
     this.shown = one;
     const { head, frame, remade } = one;
-    canvasOf("frame", frame, "original", (context, scale) => {
+    canvasOf("frame", frame, "Original", (context, scale) => {
       if (!at("points").checked) return;
       for (const face of head.faces) dots(context, face.landmarks68 ?? [], scale);
     }, head);
