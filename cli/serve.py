@@ -16,6 +16,7 @@ import click
     "--megapixels", type=click.FloatRange(0, 100, min_open=True), default=25, show_default=True, help="pixels a photo"
 )
 @click.option("--video-mb", type=click.FloatRange(0, min_open=True), default=500, show_default=True, help="MB a video")
+@click.option("--streams", type=click.IntRange(0, 64), default=2, show_default=True, help="clips shown live at once")
 @click.option(
     "--keep-hours",
     type=click.FloatRange(0, min_open=True),

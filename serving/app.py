@@ -19,8 +19,8 @@ from facerecon.marks import STATEMENT
 from serving.guard import OPEN, Guard
 from serving.live import live_routes
 from serving.metrics import MEDIA_TYPE, Gauge
-    every = (photo_routes(service), video_routes(service), live_routes(service), _about(service), _doors(service))
-    for routes in (*every, _pages(service, app)):
+from serving.pages import docs_page, main_page, opened_page, refusal_page
+from serving.photos import ServedModel, photo_routes, refusals, served_model
 from serving.problems import MEDIA_TYPE as PROBLEM
 from serving.problems import UNEXPECTED, ClientGoneError, ProblemError
 from serving.service import Service
@@ -242,6 +242,7 @@ def _pages(service: Service, app: FastAPI) -> APIRouter:
             "photo_mb": f"{settings.photo_mb:g}",
             "megapixels": f"{settings.megapixels:g}",
             "video_mb": f"{settings.video_mb:g}",
+            "keep_hours": f"{settings.keep_hours:g}",
         }
         return HTMLResponse(main_page(**about))
 

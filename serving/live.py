@@ -318,6 +318,10 @@ class _Player:
             raise FaceReconError(f"clip: {error.message.removeprefix(f'{self._path}: ')}") from error
         if frame is None:
             return None
+        height, width = frame.size
+        if height * width > self._service.settings.most_pixels:
+            most = self._service.settings.megapixels
+            raise FaceReconError(f"clip: frames of {width} x {height}; at most {most:g} megapixels are taken")
         self.made += 1
         self._last.append(frame)
         return self._shown(frame)

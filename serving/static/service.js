@@ -22,17 +22,23 @@ export function tell(text) {
 }
 
 /** Post a form; the answer's JSON. Throws an error with the service's line. */
-export async function post(path, fields) {
+export function post(path, fields) {
   const form = new FormData();
   for (const [name, value] of Object.entries(fields)) {
     if (value !== null && value !== "") form.append(name, value);
   }
+  return ask(path, { method: "POST", body: form });
+}
+
+/** Ask for something; its JSON, null if it has none. Throws an error with the service's line. */
+export async function ask(path, about = {}) {
   let answer;
   try {
-    answer = await fetch(path, { method: "POST", body: form, headers: { accept: "application/json" } });
+    answer = await fetch(path, { ...about, headers: { accept: "application/json" } });
   } catch {
     throw new Error("The service does not answer, or has closed the connection: is it running, and is the file too large?");
   }
+  if (answer.status === 204) return null;
   const text = await answer.text();
   let content;
   try {

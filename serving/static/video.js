@@ -1,6 +1,7 @@
 // A clip, live: each frame with its 68 landmarks beside its reconstruction.
 
 import { fail, save, takeFiles, tell } from "./service.js";
+import { make } from "./whole.js";
 
 const at = (id) => document.getElementById(id);
 const PIECE = 1 << 18; // bytes of the upload at once
@@ -351,6 +352,7 @@ at("stop").addEventListener("click", () => {
   leave();
   tell("Stopped; the clip is gone from the service.");
 });
+at("whole").addEventListener("click", () => clip && make(clip, hidden()));
 at("frame-save").addEventListener("click", () => live?.keep());
 at("points").addEventListener("change", () => live?.shown && live.paint(live.shown));
 takeFiles([at("video-file"), at("video-other")], [at("video-drop"), at("video-work")], load);
