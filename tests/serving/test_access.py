@@ -132,7 +132,7 @@ def test_every_answer_says_that_nothing_comes_from_elsewhere(service: Running) -
     for path in ("/livez", "/docs", "/v1/models", "/nothing"):
         headers = service.get(path).headers
         assert headers["content-security-policy"].startswith("default-src 'none';")
-        assert (headers["x-content-type-options"], headers["referrer-policy"]) == ("nosniff", "no-referrer")
+        assert (headers["x-content-type-options"], headers["referrer-policy"]) == ("nosniff", "same-origin")
         assert headers["cache-control"] == "no-store"
     assert service.ask("GET", "/docs").headers["content-security-policy"].startswith("default-src 'none';")
     assert b"http" not in service.get("/docs").content.replace(b"http-equiv", b"")
