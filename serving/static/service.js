@@ -68,11 +68,13 @@ export function save(content, name, type) {
 /** Take files that are chosen by an input, or dropped onto a place. */
 export function takeFiles(inputs, places, take) {
   for (const input of inputs) {
-    input.addEventListener("change", () => {
+    const taken = () => {
       const [file] = input.files;
       input.value = "";
       if (file) take(file);
-    });
+    };
+    input.addEventListener("change", taken);
+    taken(); // it may have been chosen before this was loaded
   }
   for (const place of places) {
     place.addEventListener("dragover", (event) => {
