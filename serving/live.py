@@ -12,10 +12,11 @@ than it was taken plays more slowly. What is sent:
 
 import asyncio
 import tempfile
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal, TypeVar
 
@@ -95,6 +96,7 @@ class Save(_Message):
 
 
 Command = Hide | Want | Again | Save
+Asked = Want | Again | Save
 
 _BEGIN = TypeAdapter(Begin)
 _COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="type")])
@@ -169,9 +171,9 @@ class _Stream:
 
     def __init__(self, service: Service, websocket: WebSocket) -> None:
         self._service, self._socket = service, websocket
-        self._wanted, self._ended = 0, False
-        self._repeats: deque[Again | Save] = deque()
-        self._woken = asyncio.Event()
+        self._underway: Counter[type[Asked]] = Counter()
+        """What was asked for and is not yet sent."""
+        self._made: asyncio.Queue[tuple[Asked, Future[bytes | None]]] = asyncio.Queue()
 
     async def run(self) -> None:
         """Take a clip and show it until the client goes."""
@@ -185,12 +187,14 @@ class _Stream:
                 raise _EndedError(_NOT_SO, said) from error
             with ThreadPoolExecutor(1, thread_name_prefix="live") as thread:
                 player = _Player(self._service, Path(f"/dev/fd/{file.fileno()}"), hide)
-                tasks = [asyncio.create_task(each) for each in (self._listen(player), self._play(player, thread))]
+                tasks = [asyncio.create_task(each) for each in (self._listen(player, thread), self._play(player))]
                 try:
                     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 finally:
                     for task in tasks:
                         task.cancel()
+                    while not self._made.empty():
+                        self._made.get_nowait()[1].cancel()
                     # a frame that is being made cannot be stopped
                     closed = asyncio.wrap_future(thread.submit(player.close))
                     await asyncio.shield(asyncio.gather(*tasks, closed, return_exceptions=True))
@@ -220,15 +224,14 @@ class _Stream:
         """See that what is to be hidden is known."""
         stages_of(_request(self._service.served.current.model, hide).steps())
 
-    async def _listen(self, player: "_Player") -> None:
+    async def _listen(self, player: "_Player", thread: ThreadPoolExecutor) -> None:
         while True:
             try:
                 async with asyncio.timeout(_IDLE_SECONDS):
                     text = await self._text("expected a command")
             except TimeoutError as error:
-                raise _EndedError(
-                    _NOT_SO, f"nothing was asked for {_IDLE_SECONDS / 60:g} minutes: load it again"
-                ) from error
+                said = f"nothing was asked for in {_IDLE_SECONDS / 60:g} minutes: load the clip again"
+                raise _EndedError(_NOT_SO, said) from error
             command = _parsed(_COMMAND, text)
             if isinstance(command, Hide):
                 try:
@@ -237,41 +240,32 @@ class _Stream:
                     await self._socket.send_json({"type": "told", "detail": error.message})
                     continue
                 player.hide = command
-            elif isinstance(command, Want):
-                self._wanted += command.frames
-                if self._wanted > MOST_ASKED:
-                    raise _EndedError(_NOT_SO, f"{self._wanted} frames were asked for at once, at most {MOST_ASKED}")
-            elif len(self._repeats) > MOST_ASKED:
-                raise _EndedError(_NOT_SO, f"more than {MOST_ASKED + 1} frames were asked for again at once")
-            else:
-                self._repeats.append(command)
-            self._woken.set()
+                continue
+            # the thread goes from one to the next by itself: it does not wait for the loop, nor for what is sent
+            for _ in range(command.frames if isinstance(command, Want) else 1):
+                self._underway[type(command)] += 1
+                if self._underway[type(command)] > MOST_ASKED + (not isinstance(command, Want)):
+                    raise _EndedError(_NOT_SO, f"more than {MOST_ASKED} frames were asked for at once")
+                work = player.next if isinstance(command, Want) else partial(player.repeat, command)
+                self._made.put_nowait((command, thread.submit(work)))
 
-    async def _play(self, player: "_Player", thread: ThreadPoolExecutor) -> None:
-        loop = asyncio.get_running_loop()
+    async def _play(self, player: "_Player") -> None:
+        ended = False
         while True:
-            await self._woken.wait()
+            command, future = await self._made.get()
+            content = await asyncio.wrap_future(future)
             if self._service.pool.draining:
                 raise _EndedError(_GOING, "the service is about to end")
-            if self._repeats:
-                repeat = self._repeats.popleft()
-                content = await loop.run_in_executor(thread, player.repeat, repeat)
-                if content is None:
-                    said = f"frame {repeat.number + 1} is not held any more"
-                    await self._socket.send_json({"type": "told", "detail": said})
-            elif self._wanted and not self._ended:
-                content = await loop.run_in_executor(thread, player.next)
-                self._wanted -= 1
-                if content is None:
-                    self._ended = True
-                    tally = player.tally
-                    about = {"frames": player.made, "broken": tally.broken, "passed_over": tally.passed_over}
-                    await self._socket.send_json({"type": "end", **about})
-            else:
-                self._woken.clear()
-                continue
             if content is not None:
                 await self._socket.send_bytes(content)
+            elif not isinstance(command, Want):
+                said = f"frame {command.number + 1} is not held any more"
+                await self._socket.send_json({"type": "told", "detail": said})
+            elif not ended:
+                ended, tally = True, player.tally
+                about = {"frames": player.made, "broken": tally.broken, "passed_over": tally.passed_over}
+                await self._socket.send_json({"type": "end", **about})
+            self._underway[type(command)] -= 1
 
     async def _text(self, expected: str) -> str:
         text = (await self._message()).get("text")

@@ -1,6 +1,7 @@
 // The two halves of the page, and which of them is shown.
 
 import "./photo.js";
+import { tell } from "./service.js";
 import { leave } from "./video.js";
 
 const tabs = [...document.querySelectorAll("[role=tab]")];
@@ -13,6 +14,7 @@ function open(tab) {
     document.getElementById(each.getAttribute("aria-controls")).hidden = !isOpen;
   }
   if (tab.id !== "tab-video") leave();
+  tell("");
 }
 
 for (const tab of tabs) {

@@ -239,6 +239,10 @@ class Live {
     if (live !== this) return;
     live = null;
     buttons();
+    if (!this.shown) {
+      at("video-drop").hidden = false;
+      at("video-work").hidden = true;
+    }
     if (this.isStopped || this.refused) return;
     const why = event.reason || "is it running, and is this browser still let in?";
     fail(new Error(`The service has closed the connection: ${why}`));

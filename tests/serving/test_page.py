@@ -362,13 +362,13 @@ def test_a_clip_that_cannot_be_played_is_told(page: Any, tmp_path: Path) -> None
         """() => {
             const dropped = new DataTransfer();
             dropped.setData("text/uri-list", "http://example.org/clip.mp4");
-            document.getElementById("video-work").dispatchEvent(
+            document.getElementById("video-drop").dispatchEvent(
                 new DragEvent("drop", { dataTransfer: dropped, bubbles: true }));
         }"""
     )
     fails(page, "An address is never fetched")
     (tmp_path / "empty.mp4").write_bytes(b"")
-    page.locator("#video-other").set_input_files(str(tmp_path / "empty.mp4"))
+    page.locator("#video-file").set_input_files(str(tmp_path / "empty.mp4"))
     fails(page, "empty.mp4: the file is empty")
 
 

@@ -126,6 +126,7 @@ def test_a_process_that_waited_takes_the_key_that_was_made_meanwhile(custody, mo
         (pem_of(ed448.Ed448PrivateKey.generate()), "another kind than Ed25519"),
         (pem_of(rsa.generate_private_key(65537, 1024)), "another kind than Ed25519"),
     ],
+    ids=["empty", "no key", "half a key", "a password", "Ed448", "RSA"],
 )
 def test_a_key_file_that_is_none_is_refused_and_kept(custody, content, said):
     put(custody, content)
