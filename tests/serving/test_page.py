@@ -62,6 +62,10 @@ def page_of(browser: Any, service: Running, **about: Any) -> Iterator[Any]:
             seen.elsewhere.append(route.request.url)
             route.abort()
 
+    def called(socket: Any) -> None:
+        if not socket.url.startswith(home.replace("http", "ws")):
+            seen.elsewhere.append(socket.url)
+
     def complained(message: Any) -> None:
         # an error's status is told by the browser, too
         if message.type in ("error", "warning") and "status of 4" not in message.text:
@@ -73,7 +77,7 @@ def page_of(browser: Any, service: Running, **about: Any) -> Iterator[Any]:
     page.set_default_timeout(20_000)
     page.on("console", complained)
     page.on("pageerror", lambda error: seen.complaints.append(str(error)))
-    page.on("websocket", lambda socket: socket.url.startswith(home.replace("http", "ws")) or only_home(socket))
+    page.on("websocket", called)
     page.goto(home)
     page.get_by_label("Token").fill(service.token)
     page.get_by_role("button", name="Open").click()
