@@ -2,14 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-import onnxruntime
+from typing import TYPE_CHECKING
 
 from facerecon.errors import FaceReconError
 
+if TYPE_CHECKING:
+    import onnxruntime
 
-def open_session(content: bytes, threads: int = 0) -> onnxruntime.InferenceSession:
+
+def open_session(content: bytes, threads: int = 0) -> "onnxruntime.InferenceSession":
     """The content of an ONNX file in ONNX Runtime on the CPU; 0 threads leaves their number to it."""
+    # imported when it is used: settings are read without it
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4  # what goes wrong is raised; the log would say it again

@@ -107,7 +107,7 @@ def test_it_says_what_it_serves(service: Running, model_path: Path) -> None:
     told = service.get("/v1/models").json
     (model,) = told["models"]
     assert (model["name"], model["version"], model["follows"], model["trouble"]) == ("tiny.onnx", "", None, "")
-    assert (model["size"], model["family"], model["licence"]) == (64, "gray", "MIT")
+    assert (model["size"], model["family"], model["licence"]) == (64, "two_convolutions", "MIT")
     assert "glasses" in told["regions"]
     metrics = service.get("/metrics").content.decode()
     assert f'facerecon_model{{name="tiny.onnx",version="",digest="{model["digest"]}"}} 1' in metrics

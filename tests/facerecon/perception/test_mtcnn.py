@@ -93,7 +93,7 @@ def test_faces_are_those_of_facenet_pytorch(
     for image in drawn[::3]:
         found = ours.detect(image, smallest)
         assert_equal(found, reference(image, smallest))
-        assert len(found.boxes) == 1
+        assert len(found.boxes) >= 1
 
 
 def test_many_faces_are_found_surest_first(ours: Mtcnn, reference: Reference, crowd: Image) -> None:
