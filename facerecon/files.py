@@ -32,8 +32,7 @@ def atomic_path(path: Path, mode: int = 0o644) -> Iterator[Path]:
         try:
             yield temporary
             temporary.chmod(mode)
-            with temporary.open("rb") as stream:
-                os.fsync(stream.fileno())
+            sync_file(temporary)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -43,6 +42,12 @@ def atomic_path(path: Path, mode: int = 0o644) -> Iterator[Path]:
                 f"{path}: not written, no space is left in {path.parent}: free some and run again, nothing is lost"
             ) from error
         raise
+
+
+def sync_file(path: Path) -> None:
+    """Have the disk keep what was written to a file."""
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
 
 
 def remove_temporary(folder: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from facerecon.errors import FaceReconError
 from facerecon.files import sha256_bytes, sha256_file
-from facerecon.inference.making import Model
+from facerecon.inference.making import Model, network_of
 from facerecon.inference.record import Record
 from ops.code import LOCK
 
@@ -30,19 +30,14 @@ def model_in_use(text: str | None) -> Model:
             return Model(path.read_bytes(), path.name)
         except OSError as error:
             raise FaceReconError(f"{path}: cannot be read ({error.strerror}): give the model.onnx of a run") from error
-    return registered_model(text or "@champion")
+    from ops.registry import find_version
+
+    return model_of_version(find_version(text or "@champion"))
 
 
 def is_file(text: str) -> bool:
     """Whether a model is meant that lies in a file, not in the registry."""
     return text.endswith(".onnx") or Path(text).is_file()
-
-
-def registered_model(text: str) -> Model:
-    """The ONNX file of a registered version; see ``ops.registry.find_version``."""
-    from ops.registry import find_version
-
-    return model_of_version(find_version(text))
 
 
 def model_of_version(version: "ModelVersion") -> Model:
@@ -68,12 +63,12 @@ def model_of(record: Record, given: str | None) -> bytes:
     Raises:
         FaceReconError: it is another file, or not to be had.
     """
-    wanted = next((stage.digests["model"] for stage in record.stages if "model" in stage.digests), "")
+    wanted = network_of(record.stages).digests["model"]
     name, version = record.model.name, record.model.version
     if given is None and not version:
         raise FaceReconError(f"its model is the file {name} (SHA-256 {wanted[:12]}…): name it by --model")
     model = model_in_use(given or f"{name}/{version}")
-    if sha256_bytes(model.content) != wanted:
+    if model.digest != wanted:
         raise FaceReconError(
             f"{given or f'{name}/{version}'} is another model file than the record names (SHA-256 {wanted[:12]}…)"
         )

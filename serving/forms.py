@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from facerecon.images import TooLargeImageError, UnreadableImageError, check_header
 from facerecon.inference.making import Request as Asked
-from facerecon.inference.regions import REGIONS
+from facerecon.inference.regions import REGIONS, Regions
 from serving.problems import ClientGoneError, ProblemError
 
 F = TypeVar("F", bound=BaseModel)
@@ -48,7 +48,7 @@ class FaceForm(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    regions: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(
+    regions: Annotated[Regions, BeforeValidator(_names)] = Field(
         (),
         description=f"what to hide of each face, repeated or set apart by commas: {', '.join(REGIONS)}",
         max_length=20,
@@ -63,8 +63,6 @@ class FaceForm(BaseModel):
 
     @model_validator(mode="after")
     def _can_be(self) -> "FaceForm":
-        if unknown := [name for name in self.regions if name not in REGIONS]:
-            raise ValueError(f"regions: '{unknown[0]}' is not known; expected {', '.join(REGIONS)}")
         if self.regions and self.points:
             raise ValueError("points: a face pointed out by hand has no regions: give a mask")
         return self

@@ -6,13 +6,11 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from io import BytesIO
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 from fastapi import APIRouter, Request
-from PIL import Image as Pillow
 from pydantic import BaseModel
 from starlette.responses import Response
 
@@ -20,6 +18,7 @@ from facerecon.custody.audit import audit_log
 from facerecon.custody.keys import signing_key
 from facerecon.errors import FaceReconError
 from facerecon.files import sha256_bytes
+from facerecon.images import encode_png
 from facerecon.inference import media
 from facerecon.inference.chain import Chain
 from facerecon.inference.frames import BOX, FIVE, FOUND_BY, LANDMARKS68, SQUARE, Face, Frame
@@ -222,7 +221,7 @@ def photo_routes(service: Service) -> APIRouter:
                 raise FaceReconError(
                     f"photo: nothing to hide: {'; '.join(frame.remarks) or 'it lies beyond the picture'}"
                 )
-        mask = None if frame.hidden is None else _mask_picture(frame.hidden)
+        mask = None if frame.hidden is None else encode_png(frame.hidden.astype(np.uint8) * 255)
         if only_picture and mask is not None:
             return Answer(mask, PNG)
         found = Regions(
@@ -288,12 +287,6 @@ def _json(made: Made, model: Model, names: dict[str, str], side: str) -> bytes:
         "names": names,
     }
     return json.dumps(whole, separators=(",", ":")).encode()
-
-
-def _mask_picture(hidden: Any) -> bytes:
-    stream = BytesIO()
-    Pillow.fromarray(hidden.astype(np.uint8) * 255).save(stream, format="PNG")
-    return stream.getvalue()
 
 
 def found_face(face: Face) -> FoundFace:

@@ -12,8 +12,7 @@ from facerecon.errors import FaceReconError
 from facerecon.inference.chain import Chain
 from facerecon.inference.frames import HIDDEN, Frame
 from facerecon.inference.making import Model, Request, stages_of
-from facerecon.inference.record import StageFacts, stage_facts
-from facerecon.inference.stage import Runtime
+from facerecon.inference.stage import Runtime, StageRecord
 from ops.using import is_file, model_in_use
 
 LOG = logging.getLogger(__name__)
@@ -28,7 +27,7 @@ class Loaded:
     """A model, what it says of itself, and runtimes with its networks that nobody uses now."""
 
     model: Model
-    facts: StageFacts
+    facts: StageRecord
     threads: int
     free: list[Runtime] = field(default_factory=list)
 
@@ -121,7 +120,7 @@ class Served:
         return Loaded(model, made[0][1], self._threads, [runtime for runtime, _ in made])
 
 
-def _warm(model: Model, threads: int) -> tuple[Runtime, StageFacts]:
+def _warm(model: Model, threads: int) -> tuple[Runtime, StageRecord]:
     """A runtime that holds all networks, each of which has run once, and what the model's stage says of itself."""
     runtime = Runtime(threads, {model.digest: model.content})
     image = np.full((_SIDE, _SIDE, 3), 127, np.uint8)
@@ -132,7 +131,7 @@ def _warm(model: Model, threads: int) -> tuple[Runtime, StageFacts]:
             stages = stages_of(Request(model, points=points, masked=True).steps())
             with Chain(stages, runtime, frozenset({HIDDEN})) as chain:
                 list(chain.run([Frame(image, hidden=hidden)]))
-                facts = stage_facts(chain.describe())[-1]
+                facts = chain.describe()[-1]
     except BaseException:
         runtime.close()
         raise

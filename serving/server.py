@@ -7,14 +7,13 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from getpass import getuser
 from threading import Event, Thread
 from types import FrameType
 
 import uvicorn
 
 from facerecon.errors import FaceReconError
-from ops.using import software
+from ops.using import login_name, software
 from serving.access import Access
 from serving.app import make_app
 from serving.jobs import Jobs
@@ -69,7 +68,7 @@ def running(settings: ServeSettings) -> Iterator[Service]:
     """A service whose threads run."""
     served = Served(settings.model, settings.threads, settings.workers)
     pool, stop = Pool(settings.workers, settings.queue), Event()
-    access = Access(getuser(), settings.session_hours * 3600)
+    access = Access(login_name(), settings.session_hours * 3600)
     following = Thread(target=served.follow, args=(stop, settings.follow_seconds), name="follow", daemon=True)
     if not served.is_file:
         following.start()

@@ -1,13 +1,12 @@
 """The thread that makes videos, one at a time."""
 
 import logging
-import os
 import time
 import uuid
 from threading import Event, Thread
 
 from facerecon.errors import FaceReconError
-from facerecon.files import sha256_file, write_text
+from facerecon.files import sha256_file, sync_file, write_text
 from facerecon.inference import media
 from facerecon.inference.making import maker
 from serving.forms import VideoForm
@@ -109,6 +108,7 @@ class VideoWorker:
             except LostError:
                 self._lost.set()
                 return
+            # a full disk, a locked database: there are three more times before the lease ends
             except Exception:
                 LOG.exception("a lease cannot be renewed now")
 
@@ -141,8 +141,7 @@ class VideoWorker:
                 write_text(job.record, side, 0o600)
                 target.replace(job.folder / name)
 
-            with target.open("rb") as stream:
-                os.fsync(stream.fileno())
+            sync_file(target)
             self._jobs.finish(job, self._name, len(made.record.frames), name, publish)
         finally:
             target.unlink(missing_ok=True)

@@ -25,6 +25,12 @@ class Square:
         """The square's side in photo pixels."""
         return float(np.hypot(*self.right))
 
+    @property
+    def corners(self) -> Points:
+        """The four corners [4, 2] in photo pixels, from the top left one clockwise."""
+        down = np.array([-self.right[1], self.right[0]])
+        return (self.origin + np.stack([0 * down, self.right, self.right + down, down])).astype(np.float32)
+
     def to_crop(self, points: Points, size: int) -> Points:
         """Photo points [K, >=2] in crop pixels [K, 2], for a crop of ``size``; (0, 0) is the corner."""
         down = np.array([-self.right[1], self.right[0]])

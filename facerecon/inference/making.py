@@ -28,16 +28,14 @@ from facerecon.inference.record import (
     ModelFacts,
     OriginalFacts,
     Record,
-    StageFacts,
     frame_facts,
     machine_facts,
     new_id,
     now,
     pixels_digest,
     request_digest,
-    stage_facts,
 )
-from facerecon.inference.stage import Runtime, Stage, make_stage
+from facerecon.inference.stage import Runtime, Stage, StageRecord, make_stage
 
 Steps = tuple[tuple[str, Mapping[str, Any]], ...]
 """Names of stages with their settings."""
@@ -103,7 +101,7 @@ class Made:
     def log(self) -> LogHead:
         """Tell the audit log, before anybody sees it."""
         facts = {"id": self.record.id, "record": sha256_bytes(dumps(self.signed).encode())}
-        return audit_log().append("reconstruction", **facts, model=_network_of(self.record.stages).digests["model"])
+        return audit_log().append("reconstruction", **facts, model=network_of(self.record.stages).digests["model"])
 
 
 def stages_of(steps: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Stage]:
@@ -134,7 +132,7 @@ class Maker:
 
     def __init__(self, request: Request, chain: Chain, threads: int) -> None:
         self._request, self._chain, self._threads = request, chain, threads
-        self._key, self._stages = signing_key(), stage_facts(chain.describe())
+        self._key, self._stages = signing_key(), chain.describe()
 
     def asked(self, sha256: str, mask: Mask | None) -> str:
         """The digest of what is asked for of an original of this SHA-256: equal ones need not be made twice."""
@@ -231,7 +229,7 @@ class Maker:
     def _record(self, **facts: Any) -> Record:
         request, head = self._request, audit_log().head()
         model = request.model
-        licence = _network_of(self._stages).details["licence"]
+        licence = network_of(self._stages).details["licence"]
         return Record(
             case=request.case,
             reason=request.reason,
@@ -246,7 +244,7 @@ class Maker:
         )
 
     def _sheet(self, outcome: Outcome, facts: FrameFacts, identity: str, made: str, sha256: str) -> Image:
-        request, network = self._request, _network_of(self._stages).details
+        request, network = self._request, network_of(self._stages).details
         filled = [face for face in facts.faces if face.filled]
         side = network["size"]
         lines = {
@@ -265,7 +263,8 @@ class Maker:
         return pictures.draw_sheet(outcome, lines, facts.remarks)
 
 
-def _network_of(stages: Iterable[StageFacts]) -> StageFacts:
+def network_of(stages: Iterable[StageRecord]) -> StageRecord:
+    """The stage that has the model."""
     return next(stage for stage in stages if "model" in stage.digests)
 
 

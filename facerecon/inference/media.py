@@ -8,10 +8,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facerecon.data.containers import MAX_BYTES
+from facerecon.data.containers import read_bytes
 from facerecon.data.footage.decode import Tally, UnusableClipError, clip_digest, read_frames
 from facerecon.data.listing import kind_of, walk
+from facerecon.data.quarantine import refusal_of
 from facerecon.data.settings import FootageSettings
+from facerecon.data.sources.footage import FRAMES_SUFFIX
 from facerecon.errors import FaceReconError
 from facerecon.files import sha256_bytes
 from facerecon.formats import Kind
@@ -20,9 +22,6 @@ from facerecon.inference.frames import Frame, Image
 
 EVERY_FRAME = FootageSettings(frames_per_second=240)
 """Of a clip all frames are taken."""
-
-FOLDER_OF_FRAMES = ".frames"
-"""How the name of a folder ends whose pictures are the frames of a clip."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def find_given(paths: tuple[Path, ...], out: Path) -> list[Given]:
 def _given_at(path: Path, out: Path) -> list[Given]:
     if not path.exists():
         raise FaceReconError(f"{path}: is not there: give a photo, a clip or a folder of them")
-    if not path.is_dir() or path.name.endswith(FOLDER_OF_FRAMES):
+    if not path.is_dir() or path.name.endswith(FRAMES_SUFFIX):
         kind = Kind.CLIP if path.is_dir() else kind_of(path)
         if kind not in (Kind.PICTURE, Kind.CLIP) or not (path.is_file() or path.is_dir()):
             raise FaceReconError(f"{path}: no photo and no clip, by its name or its content")
@@ -65,7 +64,7 @@ def _given_at(path: Path, out: Path) -> list[Given]:
         if entry.system or entry.refused or entry.path.resolve().is_relative_to(out):
             continue
         folder = next(
-            (each for each in entry.path.relative_to(path).parents if each.name.endswith(FOLDER_OF_FRAMES)), None
+            (each for each in entry.path.relative_to(path).parents if each.name.endswith(FRAMES_SUFFIX)), None
         )
         where = entry.path if folder is None else path / folder
         if where not in found and (folder is not None or kind_of(where) in (Kind.PICTURE, Kind.CLIP)):
@@ -112,19 +111,15 @@ def decode_photo(content: bytes, name: str) -> Image:
 
 
 def read_content(path: Path) -> bytes:
-    """The bytes of a file of at most ``MAX_BYTES``.
+    """The bytes of a file.
 
     Raises:
-        FaceReconError: it cannot be read, or is larger.
+        FaceReconError: it cannot be read, is no file, or is larger than what is read of one.
     """
     try:
-        if not path.is_file():
-            raise FaceReconError(f"{path}: is no file")
-        if (size := path.stat().st_size) > MAX_BYTES:
-            raise FaceReconError(f"{path}: {size} bytes; at most {MAX_BYTES} are read")
-        return path.read_bytes()
-    except OSError as error:
-        raise FaceReconError(f"{path}: cannot be read ({error.strerror})") from error
+        return read_bytes(path.parent, path.name)
+    except (OSError, UnreadableImageError) as error:
+        raise FaceReconError(f"{path}: {refusal_of(error).reason}") from error
 
 
 def read_mask(path: Path) -> Mask:

@@ -124,10 +124,7 @@ def _with_squares(outcome: Outcome, image: Image) -> Image:
     drawn = image.copy()
     thick = max(1, round(max(drawn.shape[:2]) / PANEL))
     for face in outcome.frame.faces:
-        square = face[SQUARE]
-        down = np.array([-square.right[1], square.right[0]])
-        corners = square.origin + np.stack([0 * down, square.right, square.right + down, down])
-        cv2.polylines(drawn, [corners.round().astype(np.int32)], True, (0, 200, 0), thick, cv2.LINE_AA)
+        cv2.polylines(drawn, [face[SQUARE].corners.round().astype(np.int32)], True, (0, 200, 0), thick, cv2.LINE_AA)
     return drawn
 
 

@@ -17,7 +17,7 @@ import av
 from facerecon.custody.folder import custody_folder, make_private
 from facerecon.custody.signed import loads
 from facerecon.errors import FaceReconError
-from facerecon.files import TEMPORARY, atomic_path, remove_temporary, sha256_bytes, sha256_file, write_text
+from facerecon.files import TEMPORARY, atomic_path, remove_temporary, sha256_bytes, sha256_file, sync_file, write_text
 from facerecon.inference import media
 from facerecon.inference.making import Made, Maker, Request, maker
 from facerecon.inference.media import Given, Mask
@@ -121,7 +121,7 @@ class _Work:
                 path = _with(stem, suffix)
                 if isinstance(content, Path):
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    _sync(content)
+                    sync_file(content)
                     content.replace(path)
                 else:
                     with atomic_path(path) as temporary:
@@ -198,8 +198,3 @@ def _one_at_a_time() -> Iterator[None]:
     with (custody_folder() / "publish.lock").open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())

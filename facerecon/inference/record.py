@@ -4,6 +4,7 @@ import platform
 import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -68,16 +69,6 @@ class MaskFacts(Settings):
     pixels_sha256: str
 
 
-class StageFacts(Settings):
-    """See ``StageRecord``."""
-
-    name: str
-    version: int
-    parameters: dict[str, Any]
-    digests: dict[str, str]
-    details: dict[str, str]
-
-
 class ModelFacts(Settings):
     """The registered version, or the file, that the network came from; ``licence`` is that of its training data."""
 
@@ -109,7 +100,7 @@ class Record(Settings):
     frames: tuple[FrameFacts, ...]
     pictures: dict[str, str]
     encoding: str
-    stages: tuple[StageFacts, ...]
+    stages: tuple[StageRecord, ...]
     model: ModelFacts
     software: dict[str, str]
     machine: dict[str, str]
@@ -134,21 +125,7 @@ def pixels_digest(pixels: NDArray[Any]) -> str:
     return sha256_bytes(head + np.ascontiguousarray(pixels).tobytes())
 
 
-def stage_facts(stages: Iterable[StageRecord]) -> tuple[StageFacts, ...]:
-    """The stages as a record lists them."""
-    return tuple(
-        StageFacts(
-            name=stage.name,
-            version=stage.version,
-            parameters=dict(stage.parameters),
-            digests=dict(stage.digests),
-            details=dict(stage.details),
-        )
-        for stage in stages
-    )
-
-
-def request_digest(original: str, mask: str | None, stages: Iterable[StageFacts], **more: Any) -> str:
+def request_digest(original: str, mask: str | None, stages: Iterable[StageRecord], **more: Any) -> str:
     """What was asked for: equal requests need not be done twice."""
     listed = [stage.model_dump(mode="json", exclude={"details"}) for stage in stages]
     return digest_of({"original": original, "mask": mask, "stages": listed, **more})
@@ -197,6 +174,7 @@ def _numbers(values: NDArray[Any]) -> Numbers:
     return tuple(round(float(value), 3) for value in values)
 
 
+@lru_cache(maxsize=1)
 def machine_facts() -> dict[str, str]:
     """What computed: processor, system, Python, and the libraries on which pixels depend."""
     libraries = {name: version(name) for name in ("onnxruntime", "numpy", "opencv-contrib-python", "mediapipe", "av")}

@@ -4,12 +4,13 @@ Each is a polygon in units of the face itself: the distance between the eyes, an
 """
 
 from collections.abc import Callable
+from typing import Annotated
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import AfterValidator
 
-from facerecon.errors import FaceReconError
 from facerecon.perception.landmarks import Points
 
 DILATION = 0.08
@@ -19,13 +20,8 @@ Polygon = NDArray[np.float64]
 
 
 def hide_region(name: str, points68: Points, size: tuple[int, int], dilation: float = DILATION) -> NDArray[np.bool_]:
-    """Where a region lies: bool [H, W] for a frame of ``size`` height, width. ``dilation`` is in eye distances.
-
-    Raises:
-        FaceReconError: no region is called so.
-    """
-    if name not in REGIONS:
-        raise FaceReconError(f"region '{name}' is not known; expected one of {', '.join(REGIONS)}")
+    """Where one of ``REGIONS`` lies: bool [H, W] for a frame of ``size`` height, width. ``dilation`` is in eye
+    distances."""
     points = np.asarray(points68, np.float64)[:, :2]
     reach = dilation * _Axes(points).between
     mask = np.zeros(size, np.uint8)
@@ -148,3 +144,13 @@ REGIONS: dict[str, Callable[[Polygon], list[Polygon]]] = {
     "face": _face,
 }
 """By name, left and right being the image's."""
+
+
+def _known(names: tuple[str, ...]) -> tuple[str, ...]:
+    if unknown := [name for name in names if name not in REGIONS]:
+        raise ValueError(f"region '{unknown[0]}' is not known; expected one of {', '.join(REGIONS)}")
+    return names
+
+
+Regions = Annotated[tuple[str, ...], AfterValidator(_known)]
+"""Names of regions, in settings and forms."""

@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from facerecon.inference.regions import DILATION, REGIONS
+from facerecon.inference.regions import DILATION, Regions
 from facerecon.settings import NamedSettings
 
 
@@ -18,7 +18,7 @@ class ReconstructionSettings(NamedSettings):
     inputs: tuple[str, ...] = Field(min_length=1)
     out: str = Field(min_length=1, description="folder for the results")
     mask: str | None = None
-    hide: tuple[str, ...] = Field((), description="regions of each face, by name")
+    hide: Regions = Field((), description="regions of each face, by name")
     dilation: float = Field(DILATION, ge=0, le=1, description="of regions, in eye distances")
     face: Literal["largest", "all"] | int = "largest"
     lossless: bool = Field(False, description="clips as FFV1 in Matroska")
@@ -26,13 +26,6 @@ class ReconstructionSettings(NamedSettings):
     reason: str = ""
     operator: str = ""
     threads: int = Field(1, ge=1, le=256)
-
-    @field_validator("hide")
-    @classmethod
-    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := [name for name in names if name not in REGIONS]:
-            raise ValueError(f"region '{unknown[0]}' is not known; expected one of {', '.join(REGIONS)}")
-        return names
 
     @model_validator(mode="after")
     def _something_is_hidden(self) -> "ReconstructionSettings":

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, cast
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from facerecon.errors import FaceReconError
 from facerecon.inference.frames import Frame
@@ -69,16 +69,15 @@ class Runtime:
         self.close()
 
 
-@dataclass(frozen=True)
-class StageRecord:
+class StageRecord(Settings):
     """What a stage is: by ``parameters``, its settings, it is made again. ``digests`` are SHA-256 of weights and model
     files, ``details`` are what else is worth knowing."""
 
     name: str
     version: int
-    parameters: Mapping[str, Any]
-    digests: Mapping[str, str] = field(default_factory=dict)
-    details: Mapping[str, str] = field(default_factory=dict)
+    parameters: dict[str, Any]
+    digests: dict[str, str] = Field(default_factory=dict)
+    details: dict[str, str] = Field(default_factory=dict)
 
 
 class Stage(Protocol):

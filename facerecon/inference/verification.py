@@ -76,7 +76,7 @@ def verify(given: Given) -> Verdict:
         FaceReconError: there is no record, or what was given cannot be read.
     """
     found = _Findings()
-    signed, files, side = _read(given.path)
+    signed, files, side, pixels = _read(given.path)
     document = signed["document"] if isinstance(signed, dict) and isinstance(signed.get("document"), dict) else {}
     try:
         key = check(signed)
@@ -89,15 +89,17 @@ def verify(given: Given) -> Verdict:
     _signer(found, key, given.trusted, record, sha256_bytes(dumps(signed).encode()))
     if side is not None:
         _sidecar(found, side, signed, key, files, given.path)
-    _picture(found, given.path, record)
+    if pixels is not None:
+        _picture(found, given.path, pixels, record)
     ran = _run_again(found, given, record)
     wrong = any(finding.mark == "bad" for finding in found)
     return Verdict(tuple(found), WRONG if wrong else UNTOUCHED if ran else NOT_RUN_AGAIN)
 
 
-def _read(path: Path) -> tuple[Any, dict[str, str], Any]:
+def _read(path: Path) -> tuple[Any, dict[str, str], Any, NDArray[np.uint8] | None]:
     """The signed record of a file, the digests in the signed sidecar beside it, and that sidecar, None if there is
-    none."""
+    none; a picture's pixels."""
+    pixels = None
     suffix = next((each for each in _SUFFIXES if path.name.endswith(each)), "")
     beside = path.with_name(path.name.removesuffix(suffix) + ".json")
     side = loads(media.read_content(beside).decode("utf-8", "replace")) if suffix and beside.is_file() else None
@@ -106,7 +108,7 @@ def _read(path: Path) -> tuple[Any, dict[str, str], Any]:
         if not {"record", "files"} <= side["document"].keys():
             raise FaceReconError(f"{beside}: no record of a reconstruction")
     if suffix.endswith(".png"):
-        text = pictures.decode(media.read_content(path), str(path))[1]
+        pixels, text = pictures.decode(media.read_content(path), str(path))
         if not text:
             raise FaceReconError(f"{path}: holds no record: it was not made here, or was saved anew by another program")
         signed = loads(text)
@@ -116,7 +118,7 @@ def _read(path: Path) -> tuple[Any, dict[str, str], Any]:
         )
     else:
         signed = side["document"]["record"]
-    return signed, {} if side is None else side["document"]["files"], side
+    return signed, {} if side is None else side["document"]["files"], side, pixels
 
 
 def _signer(found: _Findings, key: PublicKey, trusted: PublicKey | None, record: Record, digest: str) -> None:
@@ -166,11 +168,8 @@ def _sidecar(
             )
 
 
-def _picture(found: _Findings, path: Path, record: Record) -> None:
+def _picture(found: _Findings, path: Path, pixels: NDArray[np.uint8], record: Record) -> None:
     """Whether a picture's pixels are those of the record, whatever became of the file's bytes."""
-    if path.suffix != ".png":
-        return
-    pixels, _ = pictures.decode(media.read_content(path), str(path))
     kind = next((kind for kind, digest in record.pictures.items() if digest == pixels_digest(pixels)), None)
     if kind is None:
         found.say(False, f"{path.name}: its pixels are not those that the record was made for")
@@ -213,7 +212,7 @@ def _outcomes(
     stages = [make_stage(stage.name, stage.parameters) for stage in record.stages]
     with runtime, Chain(stages, runtime, frozenset({HIDDEN} if mask else ())) as chain:
         for then, now in zip(record.stages, chain.describe(), strict=True):
-            if then.version != now.version or then.digests != dict(now.digests):
+            if then.version != now.version or then.digests != now.digests:
                 what = "version" if then.version != now.version else "weights"
                 found.say(None, f"stage {then.name} has other {what} here: the result may differ")
         if record.original.kind == "clip":

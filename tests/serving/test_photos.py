@@ -112,7 +112,7 @@ BAD = {
     "an empty mask": (422, "the mask is empty", {"mask": png(np.zeros((256, 256), np.uint8))}),
     "a full mask": (422, "hides the whole picture", {"mask": png(np.full((256, 256), 255, np.uint8))}),
     "nothing hidden": (422, "nothing is to be hidden", {"mask": ""}),
-    "an unknown region": (422, "regions: 'ears' is not known", {"regions": "ears"}),
+    "an unknown region": (422, "region 'ears' is not known", {"regions": "ears"}),
     "an unknown field": (422, "'filter' is not known", {"filter": "x"}),
     "one file more": (400, "Too many files", {"extra": b"x"}),
     "no number": (422, "faces:", {"faces": "zero"}),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from facerecon.data.geometry import Square, face_square, square_around
+from facerecon.data.geometry import face_square, square_around
 from facerecon.errors import FaceReconError
 from facerecon.inference.frames import BOX, FIVE, FOUND_BY, LANDMARKS68, SQUARE, Face, Frame, Image
 from facerecon.inference.stage import Runtime, StageRecord, register_stage
@@ -80,7 +80,8 @@ class Detect:
 
     def describe(self) -> StageRecord:
         """What found the faces."""
-        return StageRecord("detect", 1, self.settings.model_dump(mode="json"), self._digests)
+        parameters = self.settings.model_dump(mode="json")
+        return StageRecord(name="detect", version=1, parameters=parameters, digests=self._digests)
 
     def _found(self, frame: Frame) -> Frame:
         if self.settings.points is not None:
@@ -155,20 +156,14 @@ def _by_hand(given: tuple[Point, ...], frame: Frame) -> Face:
             "nose, left and right corner of the mouth, left and right as the picture shows them"
         )
     square = square_around(five[0], five[1], five[3:].mean(0))
-    return replace(_of_five(_box_of(square), five, "hand"), number=1)
+    box = np.concatenate([square.corners.min(0), square.corners.max(0)])
+    return replace(_of_five(box, five, "hand"), number=1)
 
 
 def _is_upright(five: Points) -> bool:
     """Whether the left eye lies to the left, seen from the mouth, however the head is turned in the picture."""
     across, down = five[1] - five[0], five[3:].mean(0) - five[:2].mean(0)
     return bool(across[0] * down[1] - across[1] * down[0] > 0)
-
-
-def _box_of(square: Square) -> NDArray[np.float32]:
-    right = square.right
-    down = np.array([-right[1], right[0]])
-    corners = np.stack([square.origin, square.origin + right, square.origin + down, square.origin + right + down])
-    return np.concatenate([corners.min(0), corners.max(0)]).astype(np.float32)
 
 
 def _shown(five: Points) -> str:

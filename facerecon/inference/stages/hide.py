@@ -4,10 +4,10 @@ from dataclasses import replace
 from functools import reduce
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from facerecon.inference.frames import HIDDEN, LANDMARKS68, Frame
-from facerecon.inference.regions import DILATION, REGIONS, hide_region
+from facerecon.inference.regions import DILATION, Regions, hide_region
 from facerecon.inference.stage import Runtime, StageRecord, register_stage
 from facerecon.settings import Settings
 
@@ -15,15 +15,8 @@ from facerecon.settings import Settings
 class HideSettings(Settings):
     """``regions`` by name; ``dilation`` is in distances between the eyes."""
 
-    regions: tuple[str, ...] = Field(min_length=1)
+    regions: Regions = Field(min_length=1)
     dilation: float = Field(DILATION, ge=0, le=1)
-
-    @field_validator("regions")
-    @classmethod
-    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := [name for name in names if name not in REGIONS]:
-            raise ValueError(f"region '{unknown[0]}' is not known; expected one of {', '.join(REGIONS)}")
-        return names
 
 
 @register_stage("hide", HideSettings)
@@ -48,7 +41,7 @@ class Hide:
 
     def describe(self) -> StageRecord:
         """Which regions, and by how much they are enlarged."""
-        return StageRecord("hide", 1, self.settings.model_dump(mode="json"))
+        return StageRecord(name="hide", version=1, parameters=self.settings.model_dump(mode="json"))
 
     def _hidden(self, frame: Frame) -> Frame:
         before = np.zeros(frame.size, bool) if frame.hidden is None else frame.hidden

@@ -84,7 +84,8 @@ class Inpaint:
             "data": about.data_digest,
         }
         details = {"family": about.family, "size": str(about.size), "licence": about.licence}
-        return StageRecord("inpaint", 1, self.settings.model_dump(mode="json"), digests, details)
+        parameters = self.settings.model_dump(mode="json")
+        return StageRecord(name="inpaint", version=1, parameters=parameters, digests=digests, details=details)
 
 
 Fill = Callable[[NDArray[np.uint8], NDArray[np.uint8]], Inpainted]
@@ -133,8 +134,7 @@ def _cuts(frame: Frame, size: int) -> tuple[list[_Cut], list[str]]:
 
 def _within(square: Square, size: tuple[int, int]) -> tuple[int, int, NDArray[np.bool_]]:
     """Which pixels of a frame of ``size`` have their centre in ``square``: top, left, and bool [h, w] from there on."""
-    down = np.array([-square.right[1], square.right[0]])
-    corners = square.origin + np.stack([0 * down, square.right, down, square.right + down])
+    corners = square.corners
     low = np.floor(corners.min(0)).clip(0, [size[1], size[0]]).astype(int)
     high = np.ceil(corners.max(0)).clip(low, [size[1], size[0]]).astype(int)
     x, y = np.meshgrid(np.arange(low[0], high[0]) + 0.5, np.arange(low[1], high[1]) + 0.5)

@@ -205,14 +205,8 @@ def _at_true(frame: Frame, photo: _Photograph) -> Frame:
 
 def _overlap(one: Square, other: Square) -> float:
     """The intersection of two squares over their union."""
-    common = float(cv2.intersectConvexConvex(_corners(one), _corners(other))[0])
+    common = float(cv2.intersectConvexConvex(one.corners, other.corners)[0])
     return common / (one.side**2 + other.side**2 - common)
-
-
-def _corners(square: Square) -> NDArray[np.float32]:
-    down = np.array([-square.right[1], square.right[0]])
-    steps = np.stack([0 * down, square.right, square.right + down, down])
-    return (square.origin + steps).astype(np.float32)
 
 
 def _as_stage(fill: Fill) -> StageFill:

@@ -38,7 +38,7 @@ class Counting:
 
     def describe(self) -> StageRecord:
         """Nothing of interest."""
-        return StageRecord("counting", 1, {})
+        return StageRecord(name="counting", version=1, parameters={})
 
 
 def picture(seed: int = 0) -> np.ndarray:

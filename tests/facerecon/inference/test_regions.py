@@ -10,6 +10,7 @@ from facerecon.data.geometry import face_square
 from facerecon.errors import FaceReconError
 from facerecon.images import read_rgb
 from facerecon.inference.regions import REGIONS, hide_region
+from facerecon.inference.stage import make_stage
 from facerecon.perception.landmarks import FaceLandmarker, Points, sixty_eight
 from facerecon.synthetic.accessories import ACCESSORIES, paste
 
@@ -91,9 +92,9 @@ def test_a_face_partly_or_wholly_outside_hides_what_is_inside(
     assert (region ^ expected).mean() < 0.002
 
 
-def test_an_unknown_region_is_one_line(points: Points) -> None:
+def test_an_unknown_region_is_one_line() -> None:
     with pytest.raises(FaceReconError, match=r"region 'ear' is not known; expected one of glasses, eyes"):
-        hide_region("ear", points, SIZE)
+        make_stage("hide", {"regions": ["ear"]})
 
 
 def test_what_people_wear_is_covered(sample_faces: Path, detector: FaceLandmarker) -> None:

@@ -212,7 +212,7 @@ def test_a_stage_of_another_version_is_told(made: Path, look: "Look", monkeypatc
     from facerecon.inference.stages.inpaint import Inpaint
 
     describe = Inpaint.describe
-    monkeypatch.setattr(Inpaint, "describe", lambda stage: replace(describe(stage), version=2))
+    monkeypatch.setattr(Inpaint, "describe", lambda stage: describe(stage).model_copy(update={"version": 2}))
     assert "stage inpaint has other version here" in said(look(made), "note")
 
 
