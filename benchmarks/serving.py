@@ -108,6 +108,10 @@ class Client:
 
     async def for_seconds(self, seconds: float, connections: int) -> dict[str, float]:
         """Each connection asks as soon as it is answered."""
+        # those that lay idle through the other side's turn may have been closed by the service
+        for _, writer in self._free:
+            writer.close()
+        self._free.clear()
         until, latencies = time.monotonic() + seconds, list[float]()
 
         async def one() -> None:

@@ -147,6 +147,19 @@ INPAINTING = register_signature(
 )
 """``mask`` 1 = hole. ``reconstruction`` is composited; ``confidence`` is a probability, 1 outside holes."""
 
+RESTORATION = register_signature(
+    Signature(
+        "restoration",
+        inputs=(Value("image", ("N", 3, "H", "W"), -1, 1),),
+        outputs=(
+            Value("restoration", ("N", 3, "sH", "sW"), -1, 1),
+            Value("confidence", ("N", 1, "sH", "sW"), 0, 1),
+        ),
+        metadata={"normalisation": "RGB, uint8 / 127.5 - 1"},
+    )
+)
+"""``restoration`` is the whole image, ``scale`` (in the file's metadata) times as high and as wide."""
+
 
 def normalise(images: NDArray[np.uint8]) -> Array:
     """RGB uint8 [N, H, W, 3] as float32 [N, 3, H, W] in [-1, 1]."""

@@ -16,6 +16,8 @@ from pydantic import BaseModel
 from facerecon.errors import FaceReconError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from facerecon.models.base import Reconstruction, ReconstructionModel
 
 __all__ = [
@@ -23,16 +25,17 @@ __all__ = [
     "Reconstruction",
     "ReconstructionModel",
     "build_model",
+    "families_of",
     "find_family",
     "list_models",
     "model_options",
     "register_model",
 ]
 
-_SHARED = {"base", "layers", "settings", "trained"}
+_SHARED = {"base", "layers", "restoration", "settings", "trained"}
 """The modules here that are no family."""
 
-Build = Callable[[Any], "ReconstructionModel"]
+Build = Callable[[Any], "nn.Module"]
 """A family's function from its options to a model."""
 
 LOADED_MODULES: tuple[str, ...] = ()
@@ -41,11 +44,12 @@ LOADED_MODULES: tuple[str, ...] = ()
 
 @dataclass(frozen=True)
 class Family:
-    """How a family's models are built, from which options, and the options that have a name."""
+    """How a family's models are built, from which options, the options that have a name, and the task they are for."""
 
     build: Build
     options: type[BaseModel]
     variants: Mapping[str, BaseModel]
+    task: str
 
 
 _FAMILIES: dict[str, Family] = {}
@@ -59,12 +63,15 @@ def __getattr__(name: str) -> Any:
 
 
 def register_model(
-    options: type[BaseModel], variants: Mapping[str, BaseModel] | None = None
+    options: type[BaseModel], variants: Mapping[str, BaseModel] | None = None, task: str = "inpainting"
 ) -> Callable[[Build], Build]:
-    """Register a function ``options -> model`` under its own name as a family, with ``variants``: named options."""
+    """Register a function ``options -> model`` under its own name as a family for a task.
+
+    ``variants`` are named options. The task says which inputs a model takes and what it gives.
+    """
 
     def register(build: Build) -> Build:
-        _FAMILIES[build.__name__] = Family(build, options, variants or {})
+        _FAMILIES[build.__name__] = Family(build, options, variants or {}, task)
         return build
 
     return register
@@ -91,6 +98,11 @@ def find_family(name: str) -> Family:
     return _FAMILIES[name]
 
 
+def families_of(task: str) -> list[str]:
+    """Names of the families whose models are for a task."""
+    return [name for name in list_models() if find_family(name).task == task]
+
+
 def model_options(family: str, options: Mapping[str, Any] | BaseModel, variant: str | None = None) -> BaseModel:
     """The family's options: those given, for the others the variant's, for the others the defaults.
 
@@ -110,7 +122,7 @@ def model_options(family: str, options: Mapping[str, Any] | BaseModel, variant: 
     return found.options.model_validate({**named, **options})
 
 
-def build_model(family: str, options: Mapping[str, Any] | BaseModel) -> "ReconstructionModel":
+def build_model(family: str, options: Mapping[str, Any] | BaseModel) -> "nn.Module":
     """A freshly initialised model; initial weights follow torch's seed, so fork and seed it around the call.
 
     Raises:

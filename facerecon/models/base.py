@@ -94,7 +94,7 @@ class ReconstructionModel(nn.Module):
         Pixels under the mask are removed by ``where`` and cannot reach the network, not even NaN.
         """
         height, width = image.shape[2:]
-        prediction, logits = self.predict(self._pad_to_stride(self.prepare_input(_masked(image, mask))))
+        prediction, logits = self.predict(pad_to_stride(self.prepare_input(_masked(image, mask)), self.stride))
         prediction = prediction[..., :height, :width]
         if logits is not None:
             logits = logits[..., :height, :width]
@@ -107,16 +107,17 @@ class ReconstructionModel(nn.Module):
         Keys are the maps' scales before upsampling, "1/16" to "1/1"; a family without attention has none.
         """
         height, width = image.shape[2:]
-        maps = self.attention_maps(self._pad_to_stride(self.prepare_input(_masked(image, mask))))
+        maps = self.attention_maps(pad_to_stride(self.prepare_input(_masked(image, mask)), self.stride))
         return {name: weights[..., :height, :width] for name, weights in maps.items()}
 
-    def _pad_to_stride(self, inputs: Tensor) -> Tensor:
-        """Repeat the last column and row up to the next multiple of the stride."""
-        height, width = inputs.shape[2:]
-        # written so that the exporter can prove that every level of a network halves evenly
-        below = (height + self.stride - 1) // self.stride * self.stride - height
-        right = (width + self.stride - 1) // self.stride * self.stride - width
-        return F.pad(inputs, (0, right, 0, below), mode="replicate")
+
+def pad_to_stride(inputs: Tensor, stride: int) -> Tensor:
+    """Images [N, C, H, W] with the last column and row repeated up to the next multiple of ``stride``."""
+    height, width = inputs.shape[2:]
+    # written so that the exporter can prove that every level of a network halves evenly
+    below = (height + stride - 1) // stride * stride - height
+    right = (width + stride - 1) // stride * stride - width
+    return F.pad(inputs, (0, right, 0, below), mode="replicate")
 
 
 def _masked(image: Tensor, mask: Tensor) -> Tensor:

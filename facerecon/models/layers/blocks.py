@@ -1,21 +1,29 @@
 """Parts of U-Nets."""
 
 from collections.abc import Iterable
+from typing import Literal
 
 from torch import Tensor, nn
 
+Norm = Literal["batch", "instance"]
 
-def double_convolution(inputs: int, outputs: int, fold: int = 1) -> nn.Sequential:
-    """Twice a 3x3 convolution, batch normalisation and ReLU: [N, inputs, H, W] to [N, outputs, H / fold, W / fold].
+
+def normalisation(norm: Norm, channels: int) -> nn.Module:
+    """Batch normalisation, or instance normalisation with a learned scale and shift."""
+    return nn.BatchNorm2d(channels) if norm == "batch" else nn.InstanceNorm2d(channels, affine=True)
+
+
+def double_convolution(inputs: int, outputs: int, fold: int = 1, norm: Norm = "batch") -> nn.Sequential:
+    """Twice a 3x3 convolution, normalisation and ReLU: [N, inputs, H, W] to [N, outputs, H / fold, W / fold].
 
     The first one folds pixels into channels (see ``folded_convolution``).
     """
     return nn.Sequential(
         folded_convolution(inputs, outputs, fold),
-        nn.BatchNorm2d(outputs),
+        normalisation(norm, outputs),
         nn.ReLU(inplace=True),
         folded_convolution(outputs, outputs),
-        nn.BatchNorm2d(outputs),
+        normalisation(norm, outputs),
         nn.ReLU(inplace=True),
     )
 
