@@ -32,6 +32,8 @@ from serving.tokens import add_token
 REGION = "lower-face"
 MOST_PHOTOS = 32
 BOUNDARY = "facerecon"
+MOST_IDLE = 2.0
+"""Seconds after which a connection is not used again."""
 
 
 def photos_of(folder: Path) -> list[bytes]:
@@ -88,7 +90,7 @@ class Client:
 
     def __init__(self, port: int, token: str, photos: list[bytes]) -> None:
         self._port = port
-        self._free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self._free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter, float]] = []
         self._requests = [_request(token, photo) for photo in photos]
         self._next = 0
 
@@ -97,21 +99,24 @@ class Client:
         request = self._requests[self._next % len(self._requests)]
         self._next += 1
         begun = time.perf_counter()
-        reader, writer = (
-            self._free.pop() if self._free else await asyncio.open_connection("127.0.0.1", self._port, limit=1 << 24)
-        )
+        reader, writer = await self._connection()
         writer.write(request)
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
         await reader.readexactly(int(head.partition("content-length:")[2].split(maxsplit=1)[0]))
-        self._free.append((reader, writer))
+        self._free.append((reader, writer, time.monotonic()))
         return int(head.split(maxsplit=2)[1]), time.perf_counter() - begun
+
+    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A free connection, else a new one. Those that lay idle for long are closed: the service does so at 5 s."""
+        while self._free:
+            reader, writer, since = self._free.pop()
+            if time.monotonic() - since < MOST_IDLE:
+                return reader, writer
+            writer.close()
+        return await asyncio.open_connection("127.0.0.1", self._port, limit=1 << 24)
 
     async def for_seconds(self, seconds: float, connections: int) -> dict[str, float]:
         """Each connection asks as soon as it is answered."""
-        # those that lay idle through the other side's turn may have been closed by the service
-        for _, writer in self._free:
-            writer.close()
-        self._free.clear()
         until, latencies = time.monotonic() + seconds, list[float]()
 
         async def one() -> None:
