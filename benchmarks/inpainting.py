@@ -7,11 +7,13 @@ from numpy.typing import NDArray
 
 from facerecon.data.datasets import EvaluationFaces
 from facerecon.errors import FaceReconError
+from facerecon.evaluation.image_metrics import SSIM, WHOLE_PSNR, identity, lpips
+from facerecon.evaluation.judges import Judges
 from facerecon.evaluation.keys import MetricKey
 from facerecon.run import RunSettings
 from facerecon.tasks.inpainting.evaluation_settings import InpaintingEvaluationSettings
-from facerecon.tasks.inpainting.evaluator import Evaluator, Fill, Judges, MaskCase, measure
-from facerecon.tasks.inpainting.metrics import HOLE_PSNR, SSIM, WHOLE_PSNR, identity, lpips
+from facerecon.tasks.inpainting.evaluator import Evaluator, Fill, MaskCase, measure
+from facerecon.tasks.inpainting.metrics import HOLE_PSNR
 from facerecon.tasks.inpainting.settings import Settings
 
 JUDGES = InpaintingEvaluationSettings()

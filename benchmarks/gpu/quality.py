@@ -18,6 +18,7 @@ from benchmarks.gpu.context import Context
 from benchmarks.gpu.results import OK, CutOffError
 from benchmarks.inpainting import InpaintingRun
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
+from facerecon.evaluation.image_metrics import SSIM
 from facerecon.evaluation.keys import MetricKey
 from facerecon.evaluation.scores import Scores
 from facerecon.experiment import Experiment
@@ -26,7 +27,7 @@ from facerecon.tasks import get_task
 from facerecon.tasks.inpainting.baselines import fill_by_baseline
 from facerecon.tasks.inpainting.cases import MaskCases
 from facerecon.tasks.inpainting.evaluator import Evaluator, Fill, MaskCase, fill_by_model, mask_cases, measure
-from facerecon.tasks.inpainting.metrics import HOLE_PSNR, SSIM
+from facerecon.tasks.inpainting.metrics import HOLE_PSNR
 from facerecon.tasks.inpainting.network import network_of
 
 RECIPES = (("ours", "bf16-mixed"), ("plain", "bf16-mixed"), ("plain", "32-true"))

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 RIGHT = 16
 """Largest error of a pixel (mean over RGB, of 255) that the confidence counts as right."""
 
+CONFIDENT_ERROR = 2 * RIGHT / 255
+"""RIGHT for images in [-1, 1]."""
+
 
 class Reconstruction(NamedTuple):
     """A model's output.
@@ -124,3 +127,9 @@ def _masked(image: Tensor, mask: Tensor) -> Tensor:
     """The image with its holes set to 0, and the mask: [N, 4, H, W]."""
     hole = mask > 0.5
     return torch.cat((torch.where(hole, torch.zeros_like(image), image), hole.to(image.dtype)), dim=1)
+
+
+def confidence_target(reconstruction: Tensor, target: Tensor) -> Tensor:
+    """1 where the error [N, 1, H, W] (mean over RGB) is at most 16/255 of the range, else 0; no gradient."""
+    error = (reconstruction.detach() - target).abs().mean(dim=1, keepdim=True)
+    return (error <= CONFIDENT_ERROR).to(target.dtype)

@@ -61,3 +61,29 @@ class LoopSettings(Settings):
         if self.keep_fitted and self.init_from is None:
             raise ValueError("keep_fitted: there is nothing to keep without init_from: name the weights to start from")
         return self
+
+
+class OptimizerSettings(LoopSettings):
+    """AdamW under a cosine schedule: ``learning_rate`` falls to ``final_learning_rate``."""
+
+    learning_rate: float = Field(2e-3, gt=0, le=1)
+    final_learning_rate: float = Field(2e-6, ge=0, le=1)
+    warmup_steps: int = Field(20, ge=0)
+    weight_decay: float = Field(1e-5, ge=0, le=1)
+    clip_norm: float = Field(1.0, gt=0)
+    ema_decay: float = Field(0.0, ge=0, lt=1, description="of a running mean of the weights, which is kept; 0: of none")
+
+    def warm_started(self, work: float, peak: float, warmup_steps: int) -> Self:
+        shorter = super().warm_started(work, peak, warmup_steps)
+        return shorter.model_copy(
+            update={
+                "learning_rate": peak * self.learning_rate,
+                "warmup_steps": min(warmup_steps, shorter.steps),
+            }
+        )
+
+    @model_validator(mode="after")
+    def _warm_before_the_end(self) -> Self:
+        if self.warmup_steps > self.steps:
+            raise ValueError(f"warmup_steps = {self.warmup_steps} goes beyond steps = {self.steps}: lower it")
+        return self

@@ -17,6 +17,7 @@ from facerecon.corruption.masks import draw_mask
 from facerecon.data.manifest import FACE_COLUMNS, PHOTO_COLUMNS, Manifest
 from facerecon.data.store import MEASURES, AlignedFace, AlignedPhoto, FaceStore, Measures
 from facerecon.evaluation.evaluation import Evaluation, Judge, ModelFacts
+from facerecon.evaluation.image_metrics import SSIM, WHOLE_PSNR, identity, lpips
 from facerecon.evaluation.keys import MetricKey
 from facerecon.evaluation.promotion import Check, Decision, Difference, GateMean
 from facerecon.evaluation.scores import Scores
@@ -29,7 +30,7 @@ from facerecon.run import parse_settings, run_settings
 from facerecon.tasks import get_task
 from facerecon.tasks.inpainting.cases import MaskCases
 from facerecon.tasks.inpainting.details import Confidence, HoleRatio, InpaintingDetails, ReliabilityBin
-from facerecon.tasks.inpainting.metrics import HOLE_PSNR, SSIM, WHOLE_PSNR, identity, lpips
+from facerecon.tasks.inpainting.metrics import HOLE_PSNR
 
 SIZE = 64
 COUNTS = {"train": 8, "val": 3, "gate": 2, "test": 3}

@@ -16,6 +16,7 @@ from zenml.client import Client
 
 from facerecon.data.manifest import Manifest
 from facerecon.evaluation.evaluation import TEST, Evaluation, ModelFacts
+from facerecon.evaluation.image_metrics import SSIM, WHOLE_PSNR
 from facerecon.evaluation.keys import MetricKey
 from facerecon.evaluation.promotion import GATE, MODEL, Decision, GateMean
 from facerecon.evaluation.scores import Scores
@@ -27,7 +28,6 @@ from facerecon.tasks import Gate, get_task
 from facerecon.tasks.inpainting.details import HoleRatio, InpaintingDetails
 from facerecon.tasks.inpainting.gate_settings import InpaintingPromotionSettings
 from facerecon.tasks.inpainting.metrics import HOLE_PSNR as HOLE
-from facerecon.tasks.inpainting.metrics import SSIM, WHOLE_PSNR
 
 OPTIONS = {"features": [4, 8]}
 

@@ -22,6 +22,7 @@ from facerecon.data.geometry import Square, cut, face_square
 from facerecon.data.manifest import Manifest
 from facerecon.evaluation.bootstrap import paired_interval
 from facerecon.evaluation.comparison import CONFIDENCE, RESAMPLES, SEED
+from facerecon.evaluation.image_metrics import CEILING
 from facerecon.evaluation.keys import MetricKey
 from facerecon.evaluation.metrics import channels_first, hole_psnr
 from facerecon.evaluation.scores import Scores
@@ -38,7 +39,7 @@ from facerecon.perception.landmarks import sixty_eight
 from facerecon.progress import track
 from facerecon.tasks.inpainting.details import AsUsed
 from facerecon.tasks.inpainting.evaluator import Fill, MaskCase, as_tensor
-from facerecon.tasks.inpainting.metrics import CEILING, HOLE_PSNR, MAIN_CASE
+from facerecon.tasks.inpainting.metrics import HOLE_PSNR, MAIN_CASE
 
 USED_CASES = (MAIN_CASE, "features/left_eye", "features/mouth", "features/all")
 """What is measured as used: the deciding masks, and what glasses, scarves and hands hide."""

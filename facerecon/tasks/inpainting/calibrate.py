@@ -12,8 +12,8 @@ from facerecon.corruption.frozen import MaskSet
 from facerecon.corruption.masks import FAMILIES
 from facerecon.data.datasets import EvaluationFaces
 from facerecon.evaluation.metrics import from_uint8
+from facerecon.models.base import confidence_target
 from facerecon.models.trained import TrainedModel
-from facerecon.tasks.inpainting.losses import confidence_target
 from facerecon.tasks.inpainting.network import network_of
 
 PIXELS_PER_FACE = 4096

@@ -18,6 +18,8 @@ from facerecon.data.manifest import Manifest
 from facerecon.errors import FaceReconError
 from facerecon.evaluation.calibration import Reliability, rank_correlation, reliability
 from facerecon.evaluation.evaluation import TEST, TEST_NEW, TEST_OLD, Evaluation, FaceSet, Judge, ModelFacts
+from facerecon.evaluation.image_metrics import SSIM, WHOLE_PSNR, identity, lpips
+from facerecon.evaluation.judges import Judges, Truth
 from facerecon.evaluation.keys import Metric, MetricKey
 from facerecon.evaluation.metrics import channels_first, from_uint8, hole_psnr
 from facerecon.evaluation.promotion import MODEL
@@ -35,15 +37,13 @@ from facerecon.tasks.inpainting.evaluation_settings import InpaintingEvaluationS
 from facerecon.tasks.inpainting.evaluator import (
     Evaluator,
     Filled,
-    Judges,
     MaskCase,
-    Truth,
     as_tensor,
     fill_by_model,
     mask_cases,
     measure,
 )
-from facerecon.tasks.inpainting.metrics import HOLE_PSNR, MAIN_CASE, SSIM, WHOLE_PSNR, identity, lpips
+from facerecon.tasks.inpainting.metrics import HOLE_PSNR, MAIN_CASE
 from facerecon.tasks.inpainting.network import network_of
 
 HIDDEN = "masked_input"

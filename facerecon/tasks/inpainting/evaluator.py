@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,16 +12,15 @@ from torch import Tensor
 from facerecon.corruption.frozen import MaskSet
 from facerecon.corruption.masks import FEATURE_PARTS, PART_GROUPS, draw_feature_mask, draw_part_mask
 from facerecon.data.datasets import EvaluationFaces
+from facerecon.evaluation.image_metrics import SSIM, WHOLE_PSNR
+from facerecon.evaluation.judges import Judges, Truth
 from facerecon.evaluation.keys import Metric, MetricKey
 from facerecon.evaluation.metrics import channels_first, from_uint8, hole_psnr, ssim, to_uint8, whole_psnr
 from facerecon.evaluation.scores import Scores
 from facerecon.models import ReconstructionModel
-from facerecon.perception.identity import IdentityNetwork, load_identity
-from facerecon.perception.lpips import LPIPS
 from facerecon.progress import track
-from facerecon.tasks.inpainting.evaluation_settings import Backbone
 from facerecon.tasks.inpainting.losses import hole_l1
-from facerecon.tasks.inpainting.metrics import HOLE_L1, HOLE_PSNR, SSIM, WHOLE_PSNR
+from facerecon.tasks.inpainting.metrics import HOLE_L1, HOLE_PSNR
 
 BATCH = 16
 
@@ -116,63 +114,6 @@ def fill_by_model(model: ReconstructionModel, device: torch.device | None = None
 def as_tensor(masks: NDArray[np.uint8]) -> Tensor:
     """Masks [N, H, W] as float32 [N, 1, H, W]."""
     return torch.from_numpy(masks).float()[:, None]
-
-
-@dataclass(frozen=True)
-class Truth:
-    """A batch of true faces: names, images uint8 [N, H, W, 3], five points [N, 5, 2], what the judges see in them."""
-
-    faces: tuple[str, ...]
-    images: NDArray[np.uint8]
-    points: Tensor
-    features: list[Tensor]
-    embeddings: Tensor
-
-    def take(self, chosen: NDArray[np.bool_]) -> "Truth":
-        """The faces that are ``chosen`` [N]."""
-        if chosen.all():
-            return self
-        index = torch.from_numpy(chosen)
-        return Truth(
-            tuple(face for face, takes in zip(self.faces, chosen, strict=True) if takes),
-            self.images[chosen],
-            self.points[index],
-            [feature[index] for feature in self.features],
-            self.embeddings[index] if len(self.embeddings) else self.embeddings,
-        )
-
-
-class Judges:
-    """The perceptual and the identity network that measure two metrics; they are loaded when they are first needed."""
-
-    def __init__(self, lpips: Metric, identity: Metric) -> None:
-        self.lpips, self.identity = lpips, identity
-
-    @cached_property
-    def perceptual_network(self) -> LPIPS:
-        """The LPIPS network."""
-        return LPIPS(cast(Backbone, self.lpips.judge.removeprefix("lpips_")))
-
-    @cached_property
-    def identity_network(self) -> IdentityNetwork:
-        """The identity network."""
-        return load_identity(self.identity.judge)
-
-    def look(self, faces: tuple[str, ...], images: NDArray[np.uint8], points: Tensor) -> Truth:
-        """See true faces uint8 [N, H, W, 3] once, for all that is measured against them."""
-        seen = from_uint8(images)
-        features, embeddings = self.perceptual_network.features(seen), self.identity_network.embed(seen, points)
-        return Truth(faces, images, points, features, embeddings)
-
-    def distance(self, images: Tensor, truth: Truth) -> Tensor:
-        """The perceptual distance [N] of images uint8 [N, 3, H, W]."""
-        return self.perceptual_network.distance(
-            self.perceptual_network.features(images.float() / 127.5 - 1), truth.features
-        )
-
-    def cosine(self, images: Tensor, truth: Truth) -> Tensor:
-        """Cosine [N] of each image's embedding with that of the true face; images uint8 [N, 3, H, W]."""
-        return (self.identity_network.embed(images.float() / 127.5 - 1, truth.points) * truth.embeddings).sum(dim=1)
 
 
 class Evaluator:

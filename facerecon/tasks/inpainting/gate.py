@@ -14,6 +14,7 @@ from facerecon.corruption.frozen import MaskSet
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
 from facerecon.data.manifest import Manifest
 from facerecon.errors import FaceReconError
+from facerecon.evaluation.judges import Judges
 from facerecon.evaluation.promotion import GATE, GATE_NEW, GATE_OLD, MODEL
 from facerecon.evaluation.scores import Scores
 from facerecon.models.trained import TrainedModel
@@ -22,7 +23,7 @@ from facerecon.settings import Settings
 from facerecon.tasks.base import Gate
 from facerecon.tasks.inpainting.baselines import fill_by_baseline
 from facerecon.tasks.inpainting.cases import MaskCases
-from facerecon.tasks.inpainting.evaluator import Evaluator, Judges, fill_by_model, mask_cases, measure
+from facerecon.tasks.inpainting.evaluator import Evaluator, fill_by_model, mask_cases, measure
 from facerecon.tasks.inpainting.gate_settings import InpaintingPromotionSettings
 from facerecon.tasks.inpainting.metrics import MAIN_CASE
 from facerecon.tasks.inpainting.network import network_of

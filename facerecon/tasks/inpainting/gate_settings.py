@@ -2,26 +2,20 @@
 
 from pydantic import Field
 
+from facerecon.evaluation.image_metrics import identity, lpips
 from facerecon.evaluation.keys import Metric
 from facerecon.evaluation.promotion import Guard, PromotionSettings, Rule
-from facerecon.tasks.inpainting.evaluation_settings import Backbone, IdentityJudge
-from facerecon.tasks.inpainting.metrics import HOLE_PSNR, MAIN_CASE, identity, lpips
+from facerecon.evaluation.settings import JudgeSettings
+from facerecon.tasks.inpainting.metrics import HOLE_PSNR, MAIN_CASE
 
 
-class InpaintingPromotionSettings(PromotionSettings):
+class InpaintingPromotionSettings(JudgeSettings, PromotionSettings):
     """The gate key is hole PSNR of brush masks, mean over the levels, in dB."""
 
     margin: float = Field(0.05, ge=0, le=20, description="least gain in hole PSNR, dB, brush, mean over the levels")
     max_lpips_loss: float = Field(0.01, ge=0, le=1, description="by how much LPIPS may be higher, interval included")
     max_identity_loss: float = Field(0.005, ge=0, le=2, description="by how much the cosine may be lower, likewise")
     max_hole_psnr_loss: float = Field(0.2, ge=0, le=20, description="dB that any family and level may lose, mean")
-    lpips_backbone: Backbone = "vgg"
-    identity_network: IdentityJudge = "dlib"
-
-    @property
-    def judges(self) -> tuple[str, str]:
-        """The names of the pretrained weights that judge at the gate."""
-        return f"lpips_{self.lpips_backbone}", self.identity_network
 
     @property
     def metrics(self) -> tuple[Metric, Metric, Metric]:

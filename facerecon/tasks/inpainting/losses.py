@@ -6,14 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facerecon.models.base import RIGHT, Reconstruction
+from facerecon.models.base import Reconstruction, confidence_target
 from facerecon.perception.identity import load_teacher
 from facerecon.perception.lpips import LPIPS
 from facerecon.tasks.inpainting.dataset import Batch
 from facerecon.tasks.inpainting.training_settings import LossSettings
-
-CONFIDENT_ERROR = 2 * RIGHT / 255
-"""RIGHT for images in [-1, 1]."""
 
 
 class LossTerms(NamedTuple):
@@ -28,12 +25,6 @@ def hole_l1(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     error = torch.where(mask > 0.5, (prediction - target).abs(), torch.zeros_like(target))
     area = (mask > 0.5).sum(dim=(1, 2, 3)).clamp(min=1)
     return error.sum(dim=(1, 2, 3)) / (area * target.shape[1])
-
-
-def confidence_target(reconstruction: Tensor, target: Tensor) -> Tensor:
-    """1 where the error [N, 1, H, W] (mean over RGB) is at most 16/255 of the range, else 0; no gradient."""
-    error = (reconstruction.detach() - target).abs().mean(dim=1, keepdim=True)
-    return (error <= CONFIDENT_ERROR).to(target.dtype)
 
 
 class ReconstructionLoss(nn.Module):

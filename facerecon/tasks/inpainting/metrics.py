@@ -1,30 +1,10 @@
-"""The metrics of inpainting, all of composites. Imports no torch."""
+"""The metrics of inpainting beside those of all images; all are of composites. Imports no torch."""
 
-import math
-
+from facerecon.evaluation.image_metrics import CEILING
 from facerecon.evaluation.keys import Metric
 
 MAIN_CASE = "brush"
 """Checkpoints, promotion and the headline rest on these masks."""
 
-CEILING = 10 * math.log10(255**2 * 12)
-"""58.9 dB: the error that rounding to whole grey levels makes by itself, 1/12 of a squared level.
-
-No hole PSNR at the gate counts for more. A hole that is restored exactly would else be infinite, and the difference of
-two such faces undefined; so it counts for as much as could have been seen, and no less than any other.
-"""
-
-WHOLE_PSNR = Metric(name="whole_psnr", label="whole PSNR", unit="dB", digits=2)
 HOLE_PSNR = Metric(name="hole_psnr", label="hole PSNR", unit="dB", digits=2, ceiling=CEILING)
-SSIM = Metric(name="ssim", label="SSIM")
 HOLE_L1 = Metric(name="hole_l1", label="hole L1", digits=4, higher_is_better=False)
-
-
-def lpips(backbone: str) -> Metric:
-    """The perceptual distance that the LPIPS network of this backbone (vgg, alex) sees."""
-    return Metric(name=f"lpips_{backbone}", label="LPIPS", higher_is_better=False, judge=f"lpips_{backbone}")
-
-
-def identity(network: str) -> Metric:
-    """The cosine of the embeddings that this identity network gives result and true face."""
-    return Metric(name=f"identity_{network}", label="identity", judge=network)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import cast
 
 import torch
@@ -14,6 +15,7 @@ from facerecon.tasks.inpainting.losses import ReconstructionLoss
 from facerecon.tasks.inpainting.training_settings import TrainingSettings
 from facerecon.training.averaging import running_mean
 from facerecon.training.objective import Objective, Progress, check_finite
+from facerecon.training.schedule import learning_rate
 
 
 def is_coarse(step: int, settings: TrainingSettings) -> bool:
@@ -24,19 +26,6 @@ def is_coarse(step: int, settings: TrainingSettings) -> bool:
 def work(steps: int, settings: TrainingSettings) -> float:
     """What so many steps from the first on cost, in steps at full size: a coarse one has a quarter of the pixels."""
     return steps - 0.75 * min(steps, math.ceil(settings.coarse_share * settings.steps))
-
-
-def learning_rate(step: int, settings: TrainingSettings) -> float:
-    """The rate at ``step``: a linear warm-up, then a half cosine down to the final rate at the last step.
-
-    Along the cosine a step counts by its ``work``.
-    """
-    if step < settings.warmup_steps:
-        return settings.learning_rate * (step + 1) / settings.warmup_steps
-    start = work(settings.warmup_steps, settings)
-    done = (work(step, settings) - start) / max(work(1, settings), work(settings.steps - 1, settings) - start)
-    low, high = settings.final_learning_rate, settings.learning_rate
-    return low + (high - low) * (1 + math.cos(math.pi * min(1.0, done))) / 2
 
 
 class InpaintingObjective(Objective):
@@ -68,7 +57,7 @@ class InpaintingObjective(Objective):
     def step(self, batches: Sequence[Batch], progress: Progress) -> Mapping[str, Tensor]:
         fabric, settings, step = self.fabric, self.settings, progress.step
         self.model.set_progress(work(step, settings) / work(settings.steps, settings))
-        self.rate = learning_rate(step, settings)
+        self.rate = learning_rate(step, settings, partial(work, settings=settings))
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate
         coarse = is_coarse(step, settings)

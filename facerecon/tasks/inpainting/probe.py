@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
 from facerecon.data.manifest import Manifest
 from facerecon.evaluation.bootstrap import paired_interval
+from facerecon.evaluation.image_metrics import CEILING
 from facerecon.evaluation.metrics import channels_first, from_uint8, hole_psnr, to_uint8
 from facerecon.evaluation.probe import Probe
 from facerecon.models import ReconstructionModel
@@ -19,7 +20,7 @@ from facerecon.tasks.inpainting.cases import MaskCases
 from facerecon.tasks.inpainting.dataset import unchanged_faces
 from facerecon.tasks.inpainting.evaluator import as_tensor, mask_cases
 from facerecon.tasks.inpainting.gate_settings import InpaintingPromotionSettings
-from facerecon.tasks.inpainting.metrics import CEILING, HOLE_PSNR, MAIN_CASE
+from facerecon.tasks.inpainting.metrics import HOLE_PSNR, MAIN_CASE
 from facerecon.tasks.inpainting.network import network_of
 from facerecon.tasks.inpainting.training import FITTED_FACES, VAL
 

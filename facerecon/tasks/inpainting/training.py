@@ -1,6 +1,7 @@
 """What the training loop needs of inpainting: faces under drawn masks, the objective, the validation."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -83,7 +84,8 @@ class InpaintingProblem:
     def objective(self, fabric: Fabric, new: bool) -> InpaintingObjective:
         chosen, training = self.settings.model, self.training
         # the layout that convolutions are fastest in, on CPU and GPU
-        model = build_model(chosen.family, chosen.options).to(memory_format=torch.channels_last)
+        model = cast(ReconstructionModel, build_model(chosen.family, chosen.options))
+        model = model.to(memory_format=torch.channels_last)
         if new:
             if self.initial is not None:
                 load_initial(model, self.initial, chosen, self.manifest.size, "inpainting")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
 from facerecon.data.geometry import Square, cut, cut_known, face_square
 from facerecon.data.manifest import Manifest
+from facerecon.evaluation.image_metrics import CEILING
 from facerecon.evaluation.keys import MetricKey
 from facerecon.evaluation.metrics import channels_first
 from facerecon.evaluation.scores import Scores
@@ -24,7 +25,6 @@ from facerecon.perception.landmarks import sixty_eight
 from facerecon.tasks.inpainting.as_used import measure_as_used, paste_hole
 from facerecon.tasks.inpainting.details import AsUsed, InpaintingDetails
 from facerecon.tasks.inpainting.evaluator import Fill, Filled, MaskCase
-from facerecon.tasks.inpainting.metrics import CEILING
 
 MASK = np.zeros((64, 64), np.uint8)
 MASK[30:50, 20:44] = 1

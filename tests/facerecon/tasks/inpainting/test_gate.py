@@ -10,6 +10,7 @@ from facerecon.corruption.frozen import MaskSet
 from facerecon.data.datasets import evaluation_faces
 from facerecon.data.manifest import Manifest
 from facerecon.errors import FaceReconError
+from facerecon.evaluation.image_metrics import CEILING
 from facerecon.evaluation.keys import MetricKey
 from facerecon.evaluation.metrics import from_uint8
 from facerecon.evaluation.scores import Scores
@@ -22,7 +23,6 @@ from facerecon.tasks.inpainting.cases import MaskCases
 from facerecon.tasks.inpainting.evaluator import fill_by_model
 from facerecon.tasks.inpainting.gate import GatePart, InpaintingGate, gate
 from facerecon.tasks.inpainting.gate_settings import InpaintingPromotionSettings
-from facerecon.tasks.inpainting.metrics import CEILING
 
 QUICK = InpaintingPromotionSettings(lpips_backbone="alex", identity_network="sface")
 

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from facerecon.errors import FaceReconError
 from facerecon.models import Reconstruction, build_model
+from facerecon.models.base import confidence_target
 from facerecon.perception.lpips import LPIPS
 from facerecon.tasks.inpainting import losses
 from facerecon.tasks.inpainting.dataset import Batch
-from facerecon.tasks.inpainting.losses import ReconstructionLoss, confidence_target, hole_l1
+from facerecon.tasks.inpainting.losses import ReconstructionLoss, hole_l1
 from facerecon.tasks.inpainting.training_settings import LossSettings
 
 PIXELS_ONLY = {"perceptual": 0, "identity": 0}

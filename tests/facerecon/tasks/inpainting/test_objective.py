@@ -2,15 +2,12 @@
 
 import math
 from collections.abc import Callable
-from itertools import pairwise
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 from lightning_fabric import Fabric
 from pydantic import BaseModel
 from torch import Tensor, nn
@@ -19,39 +16,11 @@ from facerecon.errors import DivergedError
 from facerecon.files import sha256_file
 from facerecon.models import ReconstructionModel, register_model
 from facerecon.models.trained import Row, TrainedModel, TrainingResult
-from facerecon.tasks.inpainting.objective import is_coarse, learning_rate
+from facerecon.tasks.inpainting.objective import is_coarse, work
 from facerecon.tasks.inpainting.training_settings import TrainingSettings
+from facerecon.training.schedule import learning_rate
 
 Train = Callable[..., TrainingResult]
-
-
-@given(
-    steps=st.integers(1, 500),
-    warmup=st.integers(0, 100),
-    high=st.floats(1e-6, 1),
-    share=st.floats(0, 1),
-    coarse=st.floats(0, 1),
-)
-@hypothesis_settings(deadline=None)
-def test_learning_rate_warms_up_and_then_only_falls(
-    steps: int, warmup: int, high: float, share: float, coarse: float
-) -> None:
-    rates_end = {"learning_rate": high, "final_learning_rate": high * share}
-    warmup = min(warmup, steps)
-    settings = TrainingSettings(steps=steps, warmup_steps=warmup, coarse_share=coarse, **rates_end)
-    rates = [learning_rate(step, settings) for step in range(steps)]
-    assert all(0 <= rate <= high * (1 + 1e-12) for rate in rates)
-    assert rates[0] > 0
-    assert all(before < after for before, after in pairwise(rates[:warmup]))
-    assert all(before >= after for before, after in pairwise(rates[warmup:]))
-
-
-def test_learning_rate_is_a_line_and_half_a_cosine() -> None:
-    settings = TrainingSettings(steps=111, warmup_steps=10, learning_rate=1e-3, final_learning_rate=1e-5)
-    assert learning_rate(0, settings) == pytest.approx(1e-4)
-    assert learning_rate(9, settings) == learning_rate(10, settings) == pytest.approx(1e-3)
-    assert learning_rate(60, settings) == pytest.approx((1e-3 + 1e-5) / 2), "half way through the cosine"
-    assert learning_rate(110, settings) == pytest.approx(1e-5), "the last step"
 
 
 def test_a_coarse_step_moves_the_learning_rate_by_its_share_of_the_pixels() -> None:
@@ -61,7 +30,7 @@ def test_a_coarse_step_moves_the_learning_rate_by_its_share_of_the_pixels() -> N
     for step in range(40):
         # 80 coarse steps are the work of 20
         alike = 4 * step if step < 20 else 60 + step
-        assert learning_rate(alike, coarse) == pytest.approx(learning_rate(step, whole))
+        assert learning_rate(alike, coarse, partial(work, settings=coarse)) == pytest.approx(learning_rate(step, whole))
 
 
 class _Nothing(BaseModel):

@@ -21,9 +21,9 @@ from facerecon.models.unet_fill.network import UNetFill
 from facerecon.tasks.inpainting import training
 from facerecon.tasks.inpainting.evaluator import mask_cases
 from facerecon.tasks.inpainting.network import network_of
-from facerecon.tasks.inpainting.objective import learning_rate
 from facerecon.tasks.inpainting.training import validate
 from facerecon.tasks.inpainting.training_settings import TrainingSettings
+from facerecon.training.schedule import learning_rate
 
 Train = Callable[..., TrainingResult]
 
