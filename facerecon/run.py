@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
-from pydantic import Field, ValidationError, create_model, field_validator
+from pydantic import Field, ValidationError, create_model, field_validator, model_validator
 
 from facerecon.data.alignment import AlignmentSettings
 from facerecon.data.settings import DataSettings, Sources, Split
@@ -13,6 +13,7 @@ from facerecon.data.validation.settings import ValidationSettings
 from facerecon.errors import FaceReconError
 from facerecon.export.settings import OnnxSettings
 from facerecon.files import digest_of
+from facerecon.models import families_of, find_family
 from facerecon.settings import NamedSettings, first_problem
 from facerecon.tasks import get_task
 from facerecon.tasks.settings import TaskSettings
@@ -56,6 +57,17 @@ class RunSettings(TaskSettings, NamedSettings):
             if not getattr(splits, name) and not splits.people.get(name):
                 raise ValueError(f"splits.{name} = 0, but {use}: give it a share, or people by name in splits.people")
         return data
+
+    @model_validator(mode="after")
+    def _family_of_the_task(self) -> Self:
+        task = find_family(self.model.family).task
+        if task != self.task:
+            allowed = ", ".join(families_of(self.task))
+            raise ValueError(
+                f"model.family: '{self.model.family}' is for the task {task}, and this is {self.task}: "
+                f"choose from {allowed}"
+            )
+        return self
 
     def values(self, *fields: str) -> dict[str, Any]:
         """Some of the fields as plain values, for JSON."""

@@ -137,7 +137,6 @@ def onnx_metadata(settings: RunSettings) -> dict[str, str]:
     return {
         "task": settings.task,
         "family": settings.model.family,
-        "size": str(settings.alignment.size),
         "config_digest": settings.digest,
         **get_task(settings.task).signature.metadata,
         "licence": f"code MIT; trained on data of licence: {licence_text(licences_of(settings.data))}",

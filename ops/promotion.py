@@ -167,7 +167,8 @@ def challenge(
             return as_of_now(record)
         key = people_key()
         learned = learned_by(client, version, key, origin.faces, origin.parent)
-        found = _Gauge(client, name, standing, trained, gate, key).compare(number, learned, origin.faces)
+        base = _base(client, name, standing, origin.parent)
+        found = _Gauge(client, name, standing, trained, gate, key, base).compare(number, learned, origin.faces)
         licences = grounds.data_licences, grounds.weights_licences
         decision = decide(
             *(found.ours, found.opponent, gate.identities, gate.rule, gate.metrics, *licences),
@@ -284,6 +285,8 @@ def champion_before(decision: Decision) -> TrainedModel | None:
     client = connect()
     try:
         with answering():
+            if decision.base:
+                return weights_of(find_version(decision.base))
             return weights_of(client.get_model_version(decision.registered_model, str(decision.champion_version)))
     except FaceReconError:
         return None
@@ -591,7 +594,7 @@ class _Found:
     @property
     def same(self) -> bool:
         """Whether the anchor is the opponent."""
-        return self.opponent is not None and self.anchor is not None and self.opponent.number == self.anchor.number
+        return self.opponent is not None and self.anchor is not None and self.opponent.label == self.anchor.label
 
     @property
     def obstacle(self) -> bool:
@@ -600,15 +603,26 @@ class _Found:
 
 
 class _Gauge:
-    """Measures the versions that a challenger is compared with at today's gate, each once."""
+    """Measures the versions that a challenger is compared with at today's gate, each once.
+
+    ``base`` is the version of another model that is the opponent where there is no champion yet.
+    """
 
     def __init__(
-        self, client: MlflowClient, name: str, standing: Standing, challenger: TrainedModel, gate: Gate, key: PeopleKey
+        self,
+        client: MlflowClient,
+        name: str,
+        standing: Standing,
+        challenger: TrainedModel,
+        gate: Gate,
+        key: PeopleKey,
+        base: ModelVersion | None,
     ) -> None:
         self.name, self.standing, self.challenger, self.gate, self.key = name, standing, challenger, gate, key
+        self.base = base
         self._held = {int(version.version): version for version in versions_of(client, name)}
         self._measured: dict[int, Opponent] = {}
-        self._learned: dict[int, Learned] = {}
+        self._learned: dict[str, Learned] = {}
 
     def compare(self, number: int, learned: Learned, faces: Manifest) -> _Found:
         """Measure the challenger, version ``number``, its opponent and the anchor; who is known to any is left out."""
@@ -617,12 +631,14 @@ class _Gauge:
         if self.standing.champion is not None and self.standing.champion != number:
             opponent = self._opponent()
             anchor = self._anchor(opponent)
-            if learned.unknown and opponent.scores is not None:
-                why = f"who the challenger learned from is not known ({learned.unknown}): {_LEFT_TO_A_PERSON}"
-                opponent = replace(opponent, scores=None, obstacle=why)
+        elif self.standing.champion is None and self.base is not None:
+            opponent = self._measure(self.base, config_of(self.base.name))
+        if learned.unknown and opponent is not None and opponent.scores is not None:
+            why = f"who the challenger learned from is not known ({learned.unknown}): {_LEFT_TO_A_PERSON}"
+            opponent = replace(opponent, scores=None, obstacle=why)
         others = [each for each in (opponent, anchor) if each is not None and each.scores is not None]
         marks = marks_of(faces, self.key)
-        kept = unseen(marks, [learned, *(self._learned[each.number] for each in others)])
+        kept = unseen(marks, [learned, *(self._learned[each.label] for each in others)])
         there = _faces_of(ours)
         if there.isdisjoint(kept):
             if opponent is not None and opponent.scores is not None:
@@ -678,15 +694,21 @@ class _Gauge:
     def _version(self, number: int) -> Opponent:
         """A version measured at today's gate, or why it cannot be."""
         if number not in self._measured:
-            try:
-                self._measured[number] = Opponent(number, self._scores(number))
-            except FaceReconError as error:
-                self._measured[number] = Opponent(number, None, error.message)
+            version = self._held.get(number)
+            self._measured[number] = (
+                Opponent(number, None, "it was deleted in MLflow") if version is None else self._measure(version)
+            )
         return self._measured[number]
 
-    def _scores(self, number: int) -> Scores:
-        if (version := self._held.get(number)) is None:
-            raise FaceReconError("it was deleted in MLflow")
+    def _measure(self, version: ModelVersion, model: str = "") -> Opponent:
+        """A version, of another ``model`` if that is named."""
+        opponent = Opponent(int(version.version), None, model=model)
+        try:
+            return replace(opponent, scores=self._scores(version, opponent.label))
+        except FaceReconError as error:
+            return replace(opponent, obstacle=error.message)
+
+    def _scores(self, version: ModelVersion, label: str) -> Scores:
         trained = weights_of(version)
         for what, theirs, ours in (
             ("task", trained.task, self.challenger.task),
@@ -697,10 +719,19 @@ class _Gauge:
                     f"it was trained with another {what} ({theirs}, the challenger has {ours}): "
                     "give the config another name, or decide by `facerecon promote`"
                 )
-        self._learned[number] = learned_of(version, self.key)
-        if why := self._learned[number].unknown:
+        self._learned[label] = learned_of(version, self.key)
+        if why := self._learned[label].unknown:
             raise FaceReconError(f"who it learned from is not known ({why}): {_LEFT_TO_A_PERSON}")
         return self.gate.measure(trained)
+
+
+def _base(client: MlflowClient, name: str, standing: Standing, parent: str | None) -> ModelVersion | None:
+    """The newest version of another model that holds the weights ``parent``, where a model had no champion yet."""
+    if parent is None or standing.champion is not None or standing.champions:
+        return None
+    others = (model for model in registered_models(client) if model.name != name)
+    held = (version_of(client, model.name, parent) for model in others)
+    return max((v for v in held if v is not None), key=lambda version: version.creation_timestamp, default=None)
 
 
 _LEFT_TO_A_PERSON = "decide by `facerecon promote`"

@@ -34,8 +34,8 @@ def export(
     faces.check_crops()
     chosen, best = get_task(task), training_result.best
     inputs = chosen.parity_inputs(faces, cases, onnx.parity_faces)
-    digests = {"weights_digest": best.digest, "data_digest": faces.digest}
+    about = {"size": str(best.size), "weights_digest": best.digest, "data_digest": faces.digest}
     module = chosen.contract(best)
-    exported = export_model(module, chosen.signature, inputs, metadata | digests, onnx.min_parity_psnr)
+    exported = export_model(module, chosen.signature, inputs, metadata | about, onnx.min_parity_psnr)
     log_metadata({"code": code})
     return exported, log_onnx(exported, chosen.signature, chosen.example(best))

@@ -17,6 +17,7 @@ class DegradationSettings(Settings):
         0.5, description="share of the training's work over which severity rises from 0 to 1; 0: it is 1 throughout"
     )
     clean_share: Share = Field(0.1, description="share of training images that are left as they are")
+    faces: int = Field(400, ge=1, description="so many faces of each split at most are degraded and frozen")
     seed: int = Field(0, ge=0, le=2**31 - 1)
 
     @model_validator(mode="after")

@@ -82,6 +82,13 @@ class Preset:
     h264: Range | None = None
 
     @property
+    def blurs_alone(self) -> bool:
+        """Whether blur is all that it does: then the picture is the true one convolved with the drawn kernel."""
+        alone = replace(CLEAN, blur=self.blur, anisotropic=self.anisotropic, defocus=self.defocus)
+        alone = replace(alone, motion=self.motion, moving=self.moving)
+        return self != CLEAN and self.digest == alone.digest
+
+    @property
     def digest(self) -> str:
         """SHA-256 over its ranges and over how they are drawn; neither name nor source are part of it."""
         about: dict[str, Any] = asdict(self)

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit, log_expit
 from scipy.stats import spearmanr
 
 BINS = 10
@@ -107,3 +109,26 @@ def rank_correlation(confidence: NDArray[Any], error: NDArray[Any]) -> float | N
     if len(confidence) == 0 or np.ptp(confidence) == 0 or np.ptp(error) == 0:
         return None
     return float(spearmanr(confidence, -np.asarray(error, dtype=np.float64)).statistic)
+
+
+def platt_scaling(logits: NDArray[np.float64], right: NDArray[np.float64]) -> tuple[float, float]:
+    """Scale and shift of log-odds [N] under which outcomes ``right`` [N] (1 or 0) are most likely.
+
+    Platt, "Probabilistic outputs for support vector machines", 1999. A negative scale would turn the ranking round: the
+    log-odds are shifted only, then. Without outcomes of both kinds there is nothing to learn: (1, 0).
+    """
+    if not 0 < right.mean() < 1:
+        return 1.0, 0.0
+
+    def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        *scale, shift = parameters
+        scaled = (scale[0] if scale else 1.0) * logits + shift
+        wrong = expit(scaled) - right
+        likelihood = right * log_expit(scaled) + (1 - right) * log_expit(-scaled)
+        slope = [(wrong * logits).mean()] if scale else []
+        return -float(likelihood.mean()), np.array([*slope, wrong.mean()])
+
+    scale, shift = minimize(loss, np.array([1.0, 0.0]), jac=True, method="BFGS").x
+    if scale <= 0:
+        (shift,), scale = minimize(loss, np.array([0.0]), jac=True, method="BFGS").x, 1.0
+    return float(scale), float(shift)

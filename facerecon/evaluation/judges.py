@@ -41,9 +41,12 @@ class Truth:
 
 
 class Judges:
-    """The perceptual and the identity network that measure two metrics; they are loaded when they are first needed."""
+    """The perceptual and the identity network that measure two metrics; they are loaded when they are first needed.
 
-    def __init__(self, lpips: Metric, identity: Metric) -> None:
+    Without ``identity`` nobody is looked at for who they are.
+    """
+
+    def __init__(self, lpips: Metric, identity: Metric | None) -> None:
         self.lpips, self.identity = lpips, identity
 
     @cached_property
@@ -54,13 +57,14 @@ class Judges:
     @cached_property
     def identity_network(self) -> IdentityNetwork:
         """The identity network."""
+        assert self.identity is not None
         return load_identity(self.identity.judge)
 
     def look(self, faces: tuple[str, ...], images: NDArray[np.uint8], points: Tensor) -> Truth:
         """See true faces uint8 [N, H, W, 3] once, for all that is measured against them."""
         seen = from_uint8(images)
-        features, embeddings = self.perceptual_network.features(seen), self.identity_network.embed(seen, points)
-        return Truth(faces, images, points, features, embeddings)
+        embeddings = torch.empty(0) if self.identity is None else self.identity_network.embed(seen, points)
+        return Truth(faces, images, points, self.perceptual_network.features(seen), embeddings)
 
     def distance(self, images: Tensor, truth: Truth) -> Tensor:
         """The perceptual distance [N] of images uint8 [N, 3, H, W]."""
@@ -70,4 +74,8 @@ class Judges:
 
     def cosine(self, images: Tensor, truth: Truth) -> Tensor:
         """Cosine [N] of each image's embedding with that of the true face; images uint8 [N, 3, H, W]."""
-        return (self.identity_network.embed(images.float() / 127.5 - 1, truth.points) * truth.embeddings).sum(dim=1)
+        return (self.embed(images, truth.points) * truth.embeddings).sum(dim=1)
+
+    def embed(self, images: Tensor, points: Tensor) -> Tensor:
+        """Embeddings [N, D] of unit length of images uint8 [N, 3, H, W] with five points [N, 5, 2]."""
+        return self.identity_network.embed(images.float() / 127.5 - 1, points)

@@ -177,6 +177,8 @@ class BaselineGain(Settings):
 class Opponent:
     """The champion, or the anchor, version ``number``: its scores at today's gate, or the obstacle if there are none.
 
+    Where there is no champion yet, it may be the version of another ``model`` that the challenger was trained on from.
+
     A champion whose figures are no finite numbers is no opponent: then it is a former champion, ``instead_of`` the
     version that is, and ``why`` says what is wrong with that one.
     """
@@ -186,6 +188,12 @@ class Opponent:
     obstacle: str = ""
     instead_of: int | None = None
     why: str = ""
+    model: str = ""
+
+    @property
+    def label(self) -> str:
+        """``version 3``, or of another model ``version 3 of restoration``."""
+        return f"version {self.number} of {self.model}" if self.model else f"version {self.number}"
 
 
 class Decision(Settings):
@@ -194,7 +202,8 @@ class Decision(Settings):
     ``rule`` are the settings of the promotion, ``gate_metric`` and ``gate_case`` on ``face_set`` the gate key. Raised
     by one when the meaning of a field changes: ``schema_version``. ``champion_version`` is the opponent; where it is a
     former champion, ``no_opponent`` is the one that was champion. ``proposed``: it meets the rule, and a person is to
-    make it champion.
+    make it champion. ``base`` names the opponent of a first model that was trained on from another one's version, as
+    ``restoration/3``; "" else.
 
     ``looks`` counts the looks of this model's challengers at these people, this one included, and
     ``gain_confidence`` follows from it; both None where nothing was compared. ``left_out`` are the gate's faces that
@@ -210,6 +219,7 @@ class Decision(Settings):
     reason: str
     champion_version: int | None = None
     no_opponent: int | None = None
+    base: str = ""
     anchor_version: int | None = None
     compared: bool = False
     looks: int | None = None
@@ -226,6 +236,14 @@ class Decision(Settings):
     means: tuple[GateMean, ...]
     differences: tuple[Difference, ...] = ()
     baseline_gains: tuple[BaselineGain, ...] = ()
+
+    @property
+    def opponent(self) -> str:
+        """What it was decided against, in words: ``version 3``, ``version 3 of restoration``; "" where nothing."""
+        if self.base:
+            model, _, number = self.base.rpartition("/")
+            return f"version {number} of {model}"
+        return "" if self.champion_version is None else f"version {self.champion_version}"
 
     @property
     def champion_then(self) -> int | None:
@@ -308,7 +326,8 @@ def decide(
     return Decision(
         champion=not failed,
         reason=reason,
-        champion_version=None if champion is None else champion.number,
+        champion_version=None if champion is None or champion.model else champion.number,
+        base=f"{champion.model}/{champion.number}" if champion is not None and champion.model else "",
         no_opponent=None if champion is None else champion.instead_of,
         anchor_version=None if anchor is None else anchor.number,
         compared=theirs is not None,
@@ -435,7 +454,7 @@ def _case(case: str, level: int | None) -> str:
 def _comparable(who: str, challenger: Scores, opponent: Opponent, rule: Rule) -> list[Check]:
     """The champion, or the anchor, was measured on the same faces under the same cases."""
     if opponent.scores is None:
-        said = f"the {who}, version {opponent.number}, cannot be measured: {opponent.obstacle}"
+        said = f"the {who}, {opponent.label}, cannot be measured: {opponent.obstacle}"
         return [Check(name=f"{who}'s figures", passed=False, said=said)]
     theirs = opponent.scores
     keys = [key for key in challenger.keys if MODEL in challenger.methods(key)]
@@ -571,8 +590,8 @@ def _gained(found: Difference, champion: Opponent, rule: Rule, looks: int) -> li
         Check(
             name=GAIN,
             passed=gain >= settings.margin,
-            said=f"{found.mean:+.3f}{unit} of {metric.label}{_on(rule.face_set)} ({_range(found)}) against version "
-            f"{champion.number}, {settings.margin:g} {'more' if metric.higher_is_better else 'less'} needed",
+            said=f"{found.mean:+.3f}{unit} of {metric.label}{_on(rule.face_set)} ({_range(found)}) against "
+            f"{champion.label}, {settings.margin:g} {'more' if metric.higher_is_better else 'less'} needed",
         ),
         Check(
             name="gain beyond chance",

@@ -94,13 +94,17 @@ def export(
 ) -> ExportedModel:
     """Export, check and time a module on real inputs of the signature.
 
+    Its attributes ``stride`` and ``scale``, 1 without, say of which numbers height and width are multiples within, and
+    how many times as high and as wide its outputs are: a scale other than 1 stands in the metadata.
+
     Raises:
         FaceReconError: ONNX Runtime differs from PyTorch by more than ``min_parity`` dB (of the output's range) allows.
     """
     # a dimension of the example that is 1, inside the network too, would be taken for a constant
     least = 2 * int(getattr(module, "stride", 1))
     example = {value.name: _example(value, inputs[value.name], least) for value in signature.inputs}
-    content = to_onnx(module, signature, example, metadata)
+    scale = int(getattr(module, "scale", 1))
+    content = to_onnx(module, signature, example, metadata if scale == 1 else metadata | {"scale": str(scale)})
     session = open_session(content, torch.get_num_threads())
     parity = _parity(module, session, signature, inputs)
     # of a size that is no multiple of the stride, too, where the file is to take any

@@ -52,6 +52,12 @@ class RestorationModel(nn.Module):
         ``image`` [N, 3, H, W] is padded to the stride.
         """
 
+    def load_pretrained(self) -> None:
+        """Put pretrained weights into the parts that have some; called once, before a training from scratch.
+
+        The default has none.
+        """
+
     def forward(self, image: Tensor) -> Restoration:
         """Restore ``image`` [N, 3, H, W] in [-1, 1]: the network's residual is added to it, enlarged bicubically."""
         height, width = image.shape[2] * self.scale, image.shape[3] * self.scale

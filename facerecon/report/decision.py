@@ -41,8 +41,8 @@ def outcome(decision: Decision) -> str:
     """The outcome without its reason: ``Version 4 stays a challenger; it had to beat version 3``"""
     stands = "is champion" if decision.champion else "is proposed" if decision.proposed else "stays a challenger"
     said = f"Version {decision.version} {stands}"
-    if decision.champion_version is not None:
-        said += f"; it had to beat version {decision.champion_version}"
+    if decision.opponent:
+        said += f"; it had to beat {decision.opponent}"
     if decision.no_opponent is not None:
         said += f", since the figures of the champion, version {decision.no_opponent}, are no finite numbers"
     return said
@@ -82,8 +82,8 @@ def setbacks(decision: Decision, report: TaskReport) -> list[str]:
         where = ([f"at {tables.level_list(levels)}"] if levels else []) + (["on average"] if None in worse else [])
         if worse:
             said.append(
-                f"{group.metric.label} of {group.title} is worse than that of version "
-                f"{decision.champion_version} {' and '.join(where)}".rstrip()
+                f"{group.metric.label} of {group.title} is worse than that of {decision.opponent} "
+                f"{' and '.join(where)}".rstrip()
             )
     return said
 

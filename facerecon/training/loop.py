@@ -94,6 +94,9 @@ def train(
         start = checkpoint.restore(objective)
         for row in checkpoint.history if first else ():
             log(row)
+        if settings.validates_start and not checkpoint.history and first:
+            checkpoint.history.append({"step": 0, **problem.validate(objective.module, fabric.device)})
+            log(checkpoint.history[0])
         batches, meter = iter(_loader(problem, dataset, start, fabric)), Meter(settings, fabric)
         for step in track(range(start, settings.steps), "training", settings.steps - start):
             torch.manual_seed(step_seed(seed, step))

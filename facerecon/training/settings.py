@@ -43,6 +43,11 @@ class LoopSettings(Settings):
         None, description="of a source that is to have more, or less, of the batches than it has of the faces"
     )
 
+    @property
+    def validates_start(self) -> bool:
+        """Whether the network is validated before the first step, too: that is shown and never kept."""
+        return False
+
     def warm_started(self, work: float, peak: float, warmup_steps: int) -> Self:
         """These settings for a training that starts from weights that were trained before.
 

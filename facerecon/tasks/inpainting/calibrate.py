@@ -4,13 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import expit, log_expit
 
 from facerecon.corruption.frozen import MaskSet
 from facerecon.corruption.masks import FAMILIES
 from facerecon.data.datasets import EvaluationFaces
+from facerecon.evaluation.calibration import platt_scaling
 from facerecon.evaluation.metrics import from_uint8
 from facerecon.models.base import confidence_target
 from facerecon.models.trained import TrainedModel
@@ -20,29 +18,6 @@ PIXELS_PER_FACE = 4096
 """No more hole pixels of a face and mask are looked at: their neighbours say the same."""
 
 BATCH = 16
-
-
-def platt_scaling(logits: NDArray[np.float64], right: NDArray[np.float64]) -> tuple[float, float]:
-    """Scale and shift of log-odds [N] under which outcomes ``right`` [N] (1 or 0) are most likely.
-
-    Platt, "Probabilistic outputs for support vector machines", 1999. A negative scale would turn the ranking round: the
-    log-odds are shifted only, then. Without outcomes of both kinds there is nothing to learn: (1, 0).
-    """
-    if not 0 < right.mean() < 1:
-        return 1.0, 0.0
-
-    def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        *scale, shift = parameters
-        scaled = (scale[0] if scale else 1.0) * logits + shift
-        wrong = expit(scaled) - right
-        likelihood = right * log_expit(scaled) + (1 - right) * log_expit(-scaled)
-        slope = [(wrong * logits).mean()] if scale else []
-        return -float(likelihood.mean()), np.array([*slope, wrong.mean()])
-
-    scale, shift = minimize(loss, np.array([1.0, 0.0]), jac=True, method="BFGS").x
-    if scale <= 0:
-        (shift,), scale = minimize(loss, np.array([0.0]), jac=True, method="BFGS").x, 1.0
-    return float(scale), float(shift)
 
 
 @torch.inference_mode()

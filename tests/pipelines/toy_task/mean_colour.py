@@ -87,7 +87,7 @@ class ColourNetwork(nn.Module):
         return torch.sigmoid(self.head(self.encoder(image).mean(dim=(2, 3))))
 
 
-@register_model(ColourOptions)
+@register_model(ColourOptions, task="mean_colour")
 def colour_network(options: ColourOptions) -> ColourNetwork:
     """Build the network."""
     return ColourNetwork(options)

@@ -201,7 +201,7 @@ class InpaintingReport(TaskReport):
 
     def context(self, story: Story) -> dict[str, Any]:
         evaluation, details = story.evaluation, details_of(story.evaluation)
-        champion = f"version {story.decision.champion_version}"
+        champion = story.decision.opponent
         return {
             "confidence": reliability.confidence_blocks(evaluation, details, self),
             "as_used": as_used.used_groups(evaluation, details, self),

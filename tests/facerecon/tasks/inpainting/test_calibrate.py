@@ -12,8 +12,9 @@ from scipy.special import expit, logit
 from facerecon.corruption.frozen import MaskSet
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
 from facerecon.data.manifest import Manifest
+from facerecon.evaluation.calibration import platt_scaling
 from facerecon.models.trained import TrainedModel
-from facerecon.tasks.inpainting.calibrate import calibrated, platt_scaling
+from facerecon.tasks.inpainting.calibrate import calibrated
 
 
 @given(scale=st.floats(0.3, 3), shift=st.floats(-1, 1), seed=st.integers(0, 100))

@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 
 from facerecon.evaluation.evaluation import Evaluation
-from facerecon.report import tables
+from facerecon.report import album, tables
+from facerecon.report.album import Face, Tile
 from facerecon.report.formats import palette
 from facerecon.tasks.inpainting.report import REPORT, details_of, pictures
-from facerecon.tasks.inpainting.report.pictures import Face, Gallery, Tile, gallery
+from facerecon.tasks.inpainting.report.pictures import Gallery, gallery
 
 Arrays = dict[str, np.ndarray]
 Samples = Callable[..., Arrays]
@@ -152,7 +153,7 @@ def test_what_does_not_fit_is_stored_with_loss_and_then_smaller(
     samples["original"] = np.random.default_rng(0).integers(0, 256, samples["original"].shape, dtype=np.uint8)
     looks = []
     for budget in (400_000, 140_000, 90_000, 0):
-        monkeypatch.setattr(pictures, "IMAGE_BUDGET", budget)
+        monkeypatch.setattr(album, "IMAGE_BUDGET", budget)
         shown = show(samples)
         looks.append((shown.look.side, shown.look.lossless))
         tiles = [tile for face in (*shown.typical, *shown.worst) for tile in (*face.tiles, *face.attention)]

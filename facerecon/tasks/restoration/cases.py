@@ -1,0 +1,95 @@
+"""The frozen cases of restoration: the evaluation faces' degraded pixels, by degradation. Imports no torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facerecon.corruption.degradation_settings import DegradationSettings
+from facerecon.corruption.frozen_degradations import DegradedSet, freeze_degradations, load_degradations
+from facerecon.corruption.presets import find_preset
+from facerecon.data.datasets import EvaluationFaces, evaluation_faces
+from facerecon.data.manifest import Manifest
+from facerecon.models.settings import ModelSettings
+from facerecon.settings import Settings
+from facerecon.tasks.base import Cases
+
+SHOWN = 6
+"""So many faces stand in the overview."""
+
+
+@dataclass(frozen=True)
+class DegradedCases(Cases):
+    """A set of frozen degraded faces."""
+
+    task = "restoration"
+
+    degraded: DegradedSet
+
+    @property
+    def folder(self) -> Path:
+        return self.degraded.folder
+
+    @property
+    def digest(self) -> str:
+        return self.degraded.digest
+
+    @property
+    def description(self) -> dict[str, Any]:
+        return self.degraded.description
+
+    @property
+    def presets(self) -> tuple[str, ...]:
+        """The degradations, the deciding one first."""
+        return self.degraded.presets
+
+    @property
+    def trained_presets(self) -> tuple[str, ...]:
+        """Those that may be trained on."""
+        return tuple(name for name in self.presets if not find_preset(name).evaluation_only)
+
+    def images(self, preset: str, faces: EvaluationFaces) -> NDArray[np.uint8]:
+        """The degraded faces uint8 [N, h, w, 3]."""
+        return self.degraded.for_faces(preset, faces)
+
+    def picture(self) -> NDArray[np.uint8]:
+        """A row for each degradation, the same few faces in each."""
+        rows = [np.hstack(list(self.degraded.first(preset, SHOWN))) for preset in self.presets]
+        return np.vstack(rows)
+
+
+class CasesPart(Settings):
+    """What freezing the degraded faces needs."""
+
+    degradations: DegradationSettings
+    model: ModelSettings
+
+
+def freeze(settings: CasesPart, faces: Manifest, folder: Path) -> DegradedCases:
+    """The frozen faces of all splits but training, degraded into ``folder`` or verified there."""
+    chosen = settings.degradations
+    names = dict.fromkeys(("val", "gate", "test", *faces.face_sets))
+    sets = [evaluation_faces(faces, name, chosen.faces) for name in names]
+    return DegradedCases(
+        freeze_degradations(folder, sets, chosen.evaluation, faces.size, scale_of(settings.model), chosen.seed)
+    )
+
+
+def load(folder: Path, description: dict[str, Any]) -> DegradedCases:
+    """The cases of a description; FaceReconError if a file is missing or another."""
+    return DegradedCases(load_degradations(folder, description))
+
+
+def scale_of(model: ModelSettings) -> int:
+    """How many times as high and as wide a model makes its input."""
+    return int(getattr(model.options, "scale", 1))
+
+
+def enlarged(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Images uint8 [N, h, w, 3], enlarged bicubically to ``size`` pixels a side; those of that size as they are."""
+    if images.shape[1] == size:
+        return images
+    return np.stack([cv2.resize(image, (size, size), interpolation=cv2.INTER_CUBIC) for image in images])

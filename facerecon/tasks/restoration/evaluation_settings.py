@@ -1,0 +1,11 @@
+"""By which judges a restoration model is measured. Imports no torch."""
+
+from pydantic import Field
+
+from facerecon.evaluation.settings import EvaluationSettings, JudgeSettings
+
+
+class RestorationEvaluationSettings(JudgeSettings, EvaluationSettings):
+    """How much is measured on the test split, and by which judges."""
+
+    as_used: int = Field(50, ge=0, description="so many of the faces are also measured as used; 0 turns it off")

@@ -1,0 +1,67 @@
+"""The settings of restoration: degradations, losses, judges, the rule of promotion. Imports no torch."""
+
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from facerecon.corruption.degradation_settings import DegradationSettings
+from facerecon.models.settings import ModelSettings
+from facerecon.tasks.restoration.evaluation_settings import RestorationEvaluationSettings
+from facerecon.tasks.restoration.gate_settings import RestorationPromotionSettings
+from facerecon.tasks.restoration.training_settings import TrainingSettings
+from facerecon.tasks.settings import TaskSettings
+
+FAMILY = "unet"
+
+
+class Settings(TaskSettings):
+    """What a run of restoration sets beside data, alignment and validation."""
+
+    degradations: DegradationSettings = Field(default_factory=DegradationSettings)
+    model: ModelSettings = Field(default_factory=lambda: ModelSettings(family=FAMILY))
+    training: TrainingSettings = Field(default_factory=TrainingSettings)
+    evaluation: RestorationEvaluationSettings = Field(default_factory=RestorationEvaluationSettings)
+    promotion: RestorationPromotionSettings = Field(default_factory=RestorationPromotionSettings)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_mask(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "masks" in given:
+            raise ValueError("masks: a restoration model takes no mask: leave it out, or say `task: inpainting`")
+        return given
+
+    @model_validator(mode="after")
+    def _frozen_faces_are_enough(self) -> Self:
+        frozen = self.degradations.faces
+        for key, asked in (
+            ("evaluation.max_faces", self.evaluation.max_faces),
+            ("promotion.max_faces", self.promotion.max_faces),
+            ("training.validation_faces", self.training.validation_faces),
+        ):
+            if asked > frozen:
+                raise ValueError(
+                    f"{key} = {asked} goes beyond degradations.faces = {frozen}: raise that, or lower this"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _the_gate_is_not_the_teacher(self) -> Self:
+        if both := set(self.promotion.judges) & set(self.training.losses.networks):
+            taught = ", ".join(sorted(both))
+            raise ValueError(f"promotion: {taught} teaches in training.losses and must not judge: choose another there")
+        return self
+
+    @property
+    def pretrained(self) -> dict[str, list[str]]:
+        """The pretrained weights that training, evaluation and gate use, each with what it is used for."""
+        losses, uses = self.training.losses, dict[str, list[str]]()
+        for network in getattr(self.model.options, "pretrained_weights", ()):
+            uses.setdefault(network, []).append("encoder that training starts from")
+        if losses.perceptual:
+            uses.setdefault(f"lpips_{losses.perceptual_backbone}", []).append("perceptual loss")
+        if losses.identity:
+            uses.setdefault(losses.identity_network, []).append("identity loss")
+        for judges, where in ((self.evaluation.judges, ""), (self.promotion.judges, " at the gate")):
+            for network, label in zip(judges, ("LPIPS", "identity"), strict=True):
+                uses.setdefault(network, []).append(f"judge of {label}{where}")
+        return uses

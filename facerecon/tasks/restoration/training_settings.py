@@ -1,0 +1,40 @@
+"""How a restoration network is trained. Imports no torch."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from facerecon.data.augmentation import AugmentationSettings
+from facerecon.settings import Settings
+from facerecon.training.settings import OptimizerSettings
+
+Weight = Annotated[float, Field(ge=0, le=1000)]
+
+
+class LossSettings(Settings):
+    """Weights of the terms; an interval of k applies the term on every k-th step, k times as strong."""
+
+    l1: Weight = 1.0
+    perceptual: Weight = 0.1
+    perceptual_backbone: Literal["alex", "vgg"] = "alex"
+    perceptual_interval: int = Field(1, ge=1, le=1000)
+    identity: Weight = 0.02
+    identity_interval: int = Field(8, ge=1, le=1000)
+    identity_network: Literal["sface", "facenet"] = "sface"
+    confidence: Weight = 0.1
+
+    @property
+    def networks(self) -> list[str]:
+        """The names of the pretrained weights that teach."""
+        perceptual = [f"lpips_{self.perceptual_backbone}"] if self.perceptual else []
+        return perceptual + ([self.identity_network] if self.identity else [])
+
+
+class TrainingSettings(OptimizerSettings):
+    """How the network is trained."""
+
+    losses: LossSettings = Field(default_factory=LossSettings)
+    augmentation: AugmentationSettings = Field(
+        default_factory=lambda: AugmentationSettings(blur=0),
+        description="of the true image: no blur, which it would learn",
+    )
