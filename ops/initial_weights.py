@@ -50,7 +50,7 @@ def resolve(settings: "RunSettings") -> InitialWeights | None:
     """What ``training.init_from`` means now, None if it is not set.
 
     A path that ends in SUFFIX is a file (relative ones start at the project's root); all else is a version
-    (``demo/3``), an alias (``demo@champion``), or a run.
+    (``demo/3``), an alias (``demo@champion``), the newest version (``demo@newest``), or a run.
 
     Raises:
         FaceReconError: there is no such thing, or its weights are gone.
@@ -61,7 +61,19 @@ def resolve(settings: "RunSettings") -> InitialWeights | None:
     try:
         return _file(text) if text.endswith(SUFFIX) else _registered(text)
     except FaceReconError as error:
-        raise FaceReconError(f"training.init_from: {error.message}") from error
+        raise FaceReconError(f"training.init_from: {_base_first(text) or error.message}") from error
+
+
+def _base_first(text: str) -> str:
+    """What to run first where ``text`` names a config of this project of which no version is registered; "" else."""
+    from ops.registry import connect, registered_models, registered_name
+
+    config = text.partition("@")[0].partition("/")[0]
+    file = PROJECT / "configs" / f"{config}.yaml"
+    known = {model.name for model in registered_models(connect())}
+    if not config or not file.is_file() or registered_name(config) in known:
+        return ""
+    return f"'{text}': {config} has no version yet: run `zenml pipeline run training -c configs/{config}.yaml` first"
 
 
 def alias(config: str, name: str) -> InitialWeights | None:

@@ -28,6 +28,9 @@ from ops.stack.tracker import SERVER, check_registry, use_tracker
 
 CHAMPION, CHALLENGER, ANCHOR = "champion", "challenger", "anchor"
 
+NEWEST = "newest"
+"""What stands for an alias of a model's newest version: MLflow has none that moves by itself."""
+
 PREFIX = "facerecon-"
 
 TAG_LENGTH = 5_000
@@ -166,7 +169,7 @@ def versions_of(client: MlflowClient, name: str) -> list[ModelVersion]:
 
 
 def find_version(text: str) -> ModelVersion:
-    """The version that a user means by ``demo/3``, ``demo@champion`` or ``demo`` (its champion).
+    """The version that a user means by ``demo/3``, ``demo@champion``, ``demo@newest`` or ``demo`` (its champion).
 
     With a single registered model ``3`` and ``@champion`` will do. MLflow's own ``models:/facerecon-demo/3`` is
     understood as well.
@@ -191,6 +194,8 @@ def find_version(text: str) -> ModelVersion:
     if config not in configs:
         raise FaceReconError(f"'{text}': no model of config '{config}' is registered; there are: {', '.join(configs)}")
     model = models[configs.index(config)]
+    if alias == NEWEST and number is None:
+        return versions_of(client, model.name)[-1]
     if number is None:
         alias = alias or CHAMPION
         number = model.aliases.get(alias)

@@ -13,18 +13,20 @@ from facerecon.data.datasets import EvaluationFaces, evaluation_faces
 from facerecon.data.manifest import Manifest
 from facerecon.errors import DivergedError, FaceReconError
 from facerecon.evaluation.image_metrics import WHOLE_PSNR, lpips
-from facerecon.evaluation.judges import Judges
+from facerecon.evaluation.judges import Judges, Truth
 from facerecon.evaluation.keys import MetricKey
+from facerecon.evaluation.metrics import from_uint8
 from facerecon.evaluation.promotion import MODEL
 from facerecon.models import build_model, model_options
 from facerecon.models.restoration import RestorationModel
 from facerecon.models.settings import ModelSettings
 from facerecon.models.trained import Row, TrainedModel
 from facerecon.settings import Settings
+from facerecon.tasks.restoration.adversarial import Adversary
 from facerecon.tasks.restoration.calibrate import calibrated
 from facerecon.tasks.restoration.cases import DegradedCases, scale_of
 from facerecon.tasks.restoration.dataset import Batch, TrainingFaces, collate
-from facerecon.tasks.restoration.evaluator import measure, restore_by_model
+from facerecon.tasks.restoration.evaluator import Restored, measure, restore_by_model
 from facerecon.tasks.restoration.objective import RestorationObjective
 from facerecon.tasks.restoration.training_settings import TrainingSettings
 from facerecon.training.warm_start import load_initial
@@ -67,6 +69,7 @@ class RestorationProblem:
                     "give more people, or raise the split's share in data.splits"
                 )
         self.judges = Judges(self.checkpoint_metric, None)
+        self.adversary: Adversary | None = None
 
     def dataset(self) -> TrainingFaces:
         return self.faces
@@ -88,10 +91,12 @@ class RestorationProblem:
             model.confidence_shift.fill_(0.0)
         elif new:
             model.load_pretrained()
-        return RestorationObjective(model, self.training, fabric)
+        made = RestorationObjective(model, self.training, fabric, size)
+        self.adversary = made.adversary
+        return made
 
     def validate(self, module: nn.Module, device: torch.device) -> Row:
-        """LPIPS (VGG) and PSNR of each degradation.
+        """LPIPS (VGG) and PSNR of each degradation, and how many images the discriminator tells apart.
 
         Raises:
             DivergedError: what the model gives is not finite.
@@ -99,7 +104,14 @@ class RestorationProblem:
         module.eval()
         restore = restore_by_model(cast(RestorationModel, module), device)
         metrics = (self.checkpoint_metric, WHOLE_PSNR)
-        scores = measure(VAL, {MODEL: restore}, self.val_faces, self.cases, metrics, self.judges, "")
+        told: list[float] = []
+
+        def observe(preset: str, method: str, restored: Restored, truth: Truth) -> None:
+            if self.adversary is not None and preset == self.cases.presets[0]:
+                made, real = restored.images.float() / 127.5 - 1, from_uint8(truth.images)
+                told.append(self.adversary.accuracy(made.to(device), real.to(device)))
+
+        scores = measure(VAL, {MODEL: restore}, self.val_faces, self.cases, metrics, self.judges, "", observe=observe)
         module.train()
         row: Row = {}
         for preset in self.cases.presets:
@@ -111,6 +123,8 @@ class RestorationProblem:
                         "training: what the model gives on val is no number: lower training.learning_rate"
                     )
                 row[str(key)] = value
+        if told:
+            row[f"{VAL}/discriminator_accuracy"] = sum(told) / len(told)
         return row
 
     def trained(self, module: nn.Module, step: int) -> TrainedModel:

@@ -1,11 +1,12 @@
 """How a restoration network is trained. Imports no torch."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from facerecon.data.augmentation import AugmentationSettings
 from facerecon.settings import Settings
+from facerecon.tasks.restoration.adversarial_settings import AdversarialSettings
 from facerecon.training.settings import OptimizerSettings
 
 Weight = Annotated[float, Field(ge=0, le=1000)]
@@ -31,10 +32,24 @@ class LossSettings(Settings):
 
 
 class TrainingSettings(OptimizerSettings):
-    """How the network is trained."""
+    """How the network is trained; with ``adversarial``, beside a discriminator."""
 
     losses: LossSettings = Field(default_factory=LossSettings)
     augmentation: AugmentationSettings = Field(
         default_factory=lambda: AugmentationSettings(blur=0),
         description="of the true image: no blur, which it would learn",
     )
+    adversarial: AdversarialSettings | None = None
+
+    @property
+    def validates_start(self) -> bool:
+        """What a discriminator changes shows only beside where it began."""
+        return self.adversarial is not None
+
+    @model_validator(mode="after")
+    def _one_scaler_for_one_network(self) -> Self:
+        if self.adversarial is not None and self.precision == "16-mixed":
+            raise ValueError(
+                "precision = 16-mixed with adversarial: one scaler cannot serve two losses: take bf16-mixed or 32-true"
+            )
+        return self
