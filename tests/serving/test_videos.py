@@ -1,18 +1,23 @@
 """Videos: accepted ones are made, whatever happens, and gone when they are removed or have expired."""
 
+import http.client
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Timer
 
 import av
 import numpy as np
 import pytest
 
+from facerecon.custody.audit import audit_log
+from facerecon.files import sha256_bytes
 from facerecon.images import read_rgb
 from facerecon.inference.verification import Given, verify
 from serving.jobs import MOST_ATTEMPTS, Job, Jobs, LostError
@@ -35,10 +40,10 @@ def clip(tmp_path_factory: pytest.TempPathFactory, photo: bytes) -> bytes:
     return path.read_bytes()
 
 
-def until(what: Callable[[], Answer], state: str) -> Answer:
-    """The first answer with this state."""
-    end = time.monotonic() + 60
-    while (answer := what()).json["state"] != state:
+def until(what: Callable[[], Answer], *states: str, seconds: float = 60) -> Answer:
+    """The first answer with one of these states."""
+    end = time.monotonic() + seconds
+    while (answer := what()).json["state"] not in states:
         assert time.monotonic() < end
         assert answer.json["state"] in ("queued", "running"), answer.json
         time.sleep(0.05)
@@ -232,3 +237,52 @@ def test_a_killed_service_loses_no_video(
         assert until(lambda: again.get(where), "done").json["frames_done"] == 12
         folder = tmp_path / "state/serving" / where.rpartition("/")[2]
         assert {path.name.partition("-")[0] for path in folder.iterdir()} == {"upload", "record.json", "reconstruction"}
+
+
+KILLS = 50
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_killed_at_fifty_moments_a_service_loses_no_video_that_it_accepted(
+    settings: ServeSettings, token: str, clip: bytes, own_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACERECON_STATE", str(tmp_path / "state"))
+    quick = settings.model_copy(update={"lease_seconds": 0.5, "workers": 1})
+    accepted: list[str] = []
+    rng = random.Random(0)
+    for _ in range(KILLS):
+        with subprocess.Popen(
+            [sys.executable, "-c", KILLED, quick.model_dump_json()], stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout
+            port = int(process.stdout.readline().partition("/open")[0].rpartition(":")[2])
+            away = Running(None, port, token)  # type: ignore[arg-type]
+            killer = Timer(rng.uniform(0, 1.5), process.kill)
+            killer.start()
+            try:
+                while True:
+                    # one that was not answered may be there or not
+                    accepted.append(away.post("/v1/videos", video=clip, regions="lower-face").headers["location"])
+                    time.sleep(0.4)
+            except (OSError, http.client.HTTPException):
+                killer.join()
+        assert audit_log().check().broken == ""
+    assert len(accepted) > KILLS / 2
+    given_up = 0
+    with serving(quick, token) as again:
+        for where in accepted:
+            state = until(lambda where=where: again.get(where), "done", "failed", seconds=300).json
+            if state["state"] == "failed":
+                assert "it is given up" in state["detail"]
+                given_up += 1
+                continue
+            record = again.get(state["record"]).json
+            result = again.get(state["result"]).content
+            assert sha256_bytes(result) in json.dumps(record)
+            folder = tmp_path / "state/serving" / where.rpartition("/")[2]
+            assert {path.name.partition("-")[0] for path in folder.iterdir()} == {
+                *("upload", "record.json", "reconstruction"),
+            }
+    assert given_up < len(accepted) / 4
+    assert audit_log().check().broken == ""
