@@ -27,6 +27,9 @@ _OVERSAMPLING = 5
 _STEPS = 64
 """Moments of a way whose direction is drawn."""
 
+_PUSH = 0.1
+"""Standard deviation of the change of direction at each of them, in radians."""
+
 _FRAMES = 3
 """Of the clip that H.264 compresses; the last one is kept."""
 
@@ -71,15 +74,14 @@ def curved_way(length: float, draws: NDArray[np.floating]) -> NDArray[np.float64
     """A smooth way [T, 2] of ``length`` pixels at constant speed, its first direction and its turns from normal
     ``draws`` [64, 2].
 
-    A hand's or a head's movement as Boracchi and Foi model it and DeblurGAN uses it, without its sudden shakes: the
-    velocity is pushed at random and pulled back to where the way began.
+    A movement as Boracchi and Foi model it and DeblurGAN uses it, whose velocity is pushed at random, without sudden
+    shakes and without the pull back to its beginning, by which ways curl up to a third of their length.
     """
-    push, pull = 0.15, 0.02
-    pushes = draws[:, 0] + 1j * draws[:, 1]
+    pushes = _PUSH * (draws[:, 0] + 1j * draws[:, 1])
     velocity, position = pushes[0] / abs(pushes[0]), 0j
     positions = [position]
-    for each in pushes[1:]:
-        velocity += push * each - pull * position
+    for each in pushes[1:].tolist():
+        velocity += each
         velocity /= abs(velocity)
         position += velocity
         positions.append(position)
