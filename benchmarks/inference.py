@@ -33,7 +33,7 @@ from facerecon.data.settings import SplitShares
 from facerecon.evaluation.metrics import channels_first, hole_psnr, to_uint8
 from facerecon.export.onnx import Inputs, to_onnx
 from facerecon.files import sha256_file, write_text
-from facerecon.models import build_model, list_models
+from facerecon.models import build_model, families_of
 from facerecon.models.trained import TrainedModel, save_model
 from facerecon.tasks.inpainting.cases import MaskCases
 from facerecon.tasks.inpainting.export import contract, parity_inputs
@@ -194,7 +194,7 @@ def main() -> None:
     pairs = [entry.partition("=") for entry in args.model]
     models = [(name, TrainedModel.read(Path(file))) for name, _, file in pairs]
     size = models[0][1].size if models else 64
-    models = models or [(family, untrained(family, size)) for family in list_models()]
+    models = models or [(family, untrained(family, size)) for family in families_of("inpainting")]
     if args.no_confidence:
         models = [(name, without_confidence(model)) for name, model in models]
     manifest = faces_of(args.photos, args.source, args.state, size, SplitShares(), None)

@@ -13,7 +13,7 @@ from cli.models import models, promote, rollback
 from cli.retraining import footage, schedule, watch
 from cli.runs import doctor, report, reproduce
 from cli.serve import serve, token
-from cli.use import reconstruct, verify
+from cli.use import reconstruct, restore, verify
 from facerecon.errors import FaceReconError
 
 
@@ -23,17 +23,25 @@ def cli() -> None:
 
 
 @cli.command()
-def weights() -> None:
-    """Fetch the pretrained weights that are missing, check all, and list them."""
+@click.argument("names", nargs=-1)
+def weights(names: tuple[str, ...]) -> None:
+    """Fetch the pretrained weights that are missing, check all, and list them.
+
+    Optional ones are fetched when they are first used; NAMES fetches those now, and no others.
+    """
     from rich.console import Console
     from rich.table import Table
 
-    from facerecon.weights import fetch_all, table
+    from facerecon.weights import fetch_all, table, weights_path
 
-    fetch_all()
-    shown = Table("name", "purpose", "licence", "file")
+    for name in names:
+        weights_path(name)
+    if not names:
+        fetch_all()
+    shown = Table("name", "purpose", "licence", "file", "here")
     for row in table():
-        shown.add_row(*(str(row[key]) for key in ("name", "purpose", "licence", "file")))
+        here = "yes" if row["present"] else "no, optional" if row["optional"] else "no"
+        shown.add_row(*(str(row[key]) for key in ("name", "purpose", "licence", "file")), here)
     Console().print(shown)
 
 
@@ -78,7 +86,7 @@ def ui(mlflow_port: int, zenml_port: int) -> None:
 
 COMMANDS = (
     *(doctor, report, reproduce, models, promote, rollback, forget, watch, schedule, footage),
-    *(reconstruct, verify, key, audit, serve, token),
+    *(reconstruct, restore, verify, key, audit, serve, token),
 )
 
 for command in COMMANDS:

@@ -4,13 +4,37 @@ Pictures say it in an XMP packet, by IPTC's Digital Source Type, which other pro
 container's comment. Encoding them anew can remove either.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 PROGRAM = "facerecon"
 
-STATEMENT = (
+
+@dataclass(frozen=True)
+class Words:
+    """How the results of a task are spoken of: each is a ``result``, and ``done``; its faces were ``changed``, and
+    ``statement`` is what everybody who sees one is to know."""
+
+    result: str
+    done: str
+    changed: str
+    statement: str
+
+
+RECONSTRUCTED = Words(
+    "reconstruction",
+    "reconstructed",
+    "filled",
     "Reconstructed: what was hidden was filled in by a network. It is a guess of what is plausible, not a record of "
-    "what was there, and must not be taken for evidence of a person's looks."
+    "what was there, and must not be taken for evidence of a person's looks.",
+)
+
+RESTORED = Words(
+    "restoration",
+    "restored",
+    "restored",
+    "Restored: faces were redrawn by a network from a picture that shows less than what is drawn. It is a guess of "
+    "what is plausible, not a record of what was there, and must not be taken for evidence of a person's looks.",
 )
 
 _SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
@@ -24,8 +48,10 @@ XMP = (
 )
 """What stands in each picture."""
 
-COMMENT = f"{PROGRAM}: {STATEMENT}"
-"""What stands in each clip."""
+
+def comment_of(words: Words) -> str:
+    """What stands in each clip."""
+    return f"{PROGRAM}: {words.statement}"
 
 
 def is_marked_picture(content: bytes) -> bool:

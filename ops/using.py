@@ -6,6 +6,7 @@ from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from facerecon.contract import INPAINTING
 from facerecon.errors import FaceReconError
 from facerecon.files import sha256_bytes, sha256_file
 from facerecon.inference.making import Model, network_of
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 
-def model_in_use(text: str | None) -> Model:
+def model_in_use(text: str | None, task: str = INPAINTING.task) -> Model:
     """The model that a user means: ``demo@champion``, ``demo/3``, ``demo`` (its champion), or the path of an ONNX file.
 
-    None is the champion of the one registered model. A file needs no registry.
+    None is the champion of the one registered model of ``task``. A file needs no registry.
 
     Raises:
         FaceReconError: there is none, several could be meant, or its file is gone.
@@ -32,7 +33,7 @@ def model_in_use(text: str | None) -> Model:
             raise FaceReconError(f"{path}: cannot be read ({error.strerror}): give the model.onnx of a run") from error
     from ops.registry import find_version
 
-    return model_of_version(find_version(text or "@champion"))
+    return model_of_version(find_version(text or "@champion", task))
 
 
 def is_file(text: str) -> bool:

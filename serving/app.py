@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from facerecon.inference.regions import DILATION, REGIONS
-from facerecon.marks import STATEMENT
+from facerecon.marks import RECONSTRUCTED
 from serving.guard import OPEN, Guard
 from serving.live import live_routes
 from serving.metrics import MEDIA_TYPE, Gauge
@@ -65,7 +65,7 @@ def make_app(service: Service) -> ASGIApp:
     app = FastAPI(
         title="facerecon",
         version=version("facerecon"),
-        description=STATEMENT,
+        description=RECONSTRUCTED.statement,
         docs_url=None,
         redoc_url=None,
         openapi_url="/v1/openapi.json",
@@ -238,7 +238,7 @@ def _pages(service: Service, app: FastAPI) -> APIRouter:
         about = {
             "model": str(service.served.current.model),
             "names": list(REGIONS),
-            "statement": STATEMENT,
+            "statement": RECONSTRUCTED.statement,
             "photo_mb": f"{settings.photo_mb:g}",
             "megapixels": f"{settings.megapixels:g}",
             "video_mb": f"{settings.video_mb:g}",

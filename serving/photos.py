@@ -24,7 +24,7 @@ from facerecon.inference.chain import Chain
 from facerecon.inference.frames import BOX, FIVE, FOUND_BY, LANDMARKS68, SQUARE, Face, Frame
 from facerecon.inference.making import CONFIDENCE, PHOTO, SHEET, Made, Model, maker, stages_of
 from facerecon.inference.record import Record
-from facerecon.marks import STATEMENT
+from facerecon.marks import RECONSTRUCTED
 from serving.forms import FaceForm, PhotoForm, check_picture, form_schema, read_form
 from serving.guard import HOLDER
 from serving.problems import ProblemDetails, ProblemError, own_fault
@@ -159,7 +159,7 @@ def photo_routes(service: Service) -> APIRouter:
         "/reconstructions",
         summary="Fill what is hidden of the faces in a photo",
         response_class=Response,
-        responses={200: {"model": Reconstruction, "content": {PNG: {}}, "description": STATEMENT}, **_OF_PHOTOS},
+        responses={200: {"model": Reconstruction, "content": {PNG: {}}, "description": RECONSTRUCTED.statement}, **_OF_PHOTOS},
         openapi_extra=form_schema(
             PhotoForm, {"photo": "the photograph", "mask": "white is hidden; as large as the photo"}, "photo"
         ),
@@ -279,7 +279,7 @@ def _json(made: Made, model: Model, names: dict[str, str], side: str) -> bytes:
     pictures = {what: base64.b64encode(made.pictures[suffix]).decode() for what, suffix in _PICTURES.items()}
     whole = {
         "id": made.record.id,
-        "statement": STATEMENT,
+        "statement": RECONSTRUCTED.statement,
         "model": served_model(model).model_dump(),
         "record": made.signed["document"],
         "record_file": side,

@@ -22,7 +22,7 @@ from facerecon.inference.making import Model
 from facerecon.synthetic import write_dataset
 from facerecon.weights import weights_path
 from infra.services.supervisor import is_taken
-from tests.small_model import model_file
+from tests.small_model import model_file, restoration_file
 
 # a loaded machine is no failure; all else is as Hypothesis has it, which differs in CI
 settings.register_profile("facerecon", deadline=None)
@@ -124,6 +124,12 @@ def aligned(sample_faces: Path, landmark_model: Path, tmp_path_factory: pytest.T
 def inpainting_model() -> Model:
     """A small network, as a file called tiny.onnx."""
     return Model(model_file(seed=0), "tiny.onnx")
+
+
+@pytest.fixture(scope="session")
+def restoration_model() -> Model:
+    """A small network that restores faces, as a file called small.onnx."""
+    return Model(restoration_file(seed=0), "small.onnx")
 
 
 @pytest.fixture(scope="session")

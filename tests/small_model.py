@@ -1,16 +1,15 @@
-"""A model file that is made in a moment."""
+"""Model files that are made in a moment."""
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from facerecon.contract import INPAINTING
+from facerecon.contract import INPAINTING, RESTORATION, Signature
 
 
 def model_file(seed: int) -> bytes:
     """A network of two convolutions with random weights, for faces of 64 px, that keeps the contract of inpainting."""
     rng = np.random.default_rng(seed)
-    shape = ["N", 3, "H", "W"]
     tensors = {
         "first": rng.normal(0, 0.3, (8, 4, 3, 3)),
         "second": rng.normal(0, 0.3, (3, 8, 3, 3)),
@@ -29,22 +28,42 @@ def model_file(seed: int) -> bytes:
         helper.make_node("Where", ["hole", "filled", "image"], ["reconstruction"]),
         helper.make_node("Where", ["hole", "sure", "one"], ["confidence"]),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "tiny",
-        [
-            helper.make_tensor_value_info(n, TensorProto.FLOAT, ["N", c, "H", "W"])
-            for n, c in (("image", 3), ("mask", 1))
-        ],
-        [
-            helper.make_tensor_value_info("reconstruction", TensorProto.FLOAT, shape),
-            helper.make_tensor_value_info("confidence", TensorProto.FLOAT, ["N", 1, "H", "W"]),
-        ],
-        [numpy_helper.from_array(array.astype(np.float32), name) for name, array in tensors.items()],
+    return _file(INPAINTING, nodes, tensors, {"family": "two_convolutions"})
+
+
+def restoration_file(seed: int, scale: int = 1) -> bytes:
+    """The same for restoration: ``scale`` times as high and as wide, clearly another picture than what goes in."""
+    rng = np.random.default_rng(seed)
+    tensors = {
+        "first": rng.normal(0, 0.3, (8, 3, 3, 3)),
+        "second": rng.normal(0, 0.3, (3 * scale**2, 8, 3, 3)),
+        "third": rng.normal(0, 0.3, (scale**2, 8, 3, 3)),
+    }
+    nodes = [
+        helper.make_node("Conv", ["image", "first"], ["hidden"], pads=[1, 1, 1, 1]),
+        helper.make_node("Tanh", ["hidden"], ["features"]),
+        helper.make_node("Conv", ["features", "second"], ["drawn"], pads=[1, 1, 1, 1]),
+        helper.make_node("DepthToSpace", ["drawn"], ["large"], blocksize=scale),
+        helper.make_node("Tanh", ["large"], ["restoration"]),
+        helper.make_node("Conv", ["features", "third"], ["logits"], pads=[1, 1, 1, 1]),
+        helper.make_node("DepthToSpace", ["logits"], ["large_logits"], blocksize=scale),
+        helper.make_node("Sigmoid", ["large_logits"], ["confidence"]),
+    ]
+    return _file(RESTORATION, nodes, tensors, {"family": "two_convolutions", "scale": str(scale)})
+
+
+def _file(
+    signature: Signature, nodes: list[onnx.NodeProto], tensors: dict[str, np.ndarray], about: dict[str, str]
+) -> bytes:
+    inputs, outputs = (
+        [helper.make_tensor_value_info(value.name, TensorProto.FLOAT, value.shape) for value in values]
+        for values in (signature.inputs, signature.outputs)
     )
+    weights = [numpy_helper.from_array(array.astype(np.float32), name) for name, array in tensors.items()]
+    graph = helper.make_graph(nodes, "tiny", inputs, outputs, weights)
     file = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    about = {"task": "inpainting", "family": "two_convolutions", "size": "64", "licence": "MIT"}
+    more = {"task": signature.task, "size": "64", "licence": "MIT"}
     digests = {f"{what}_digest": "0123abcd" for what in ("weights", "config", "data")}
-    helper.set_model_props(file, {**INPAINTING.metadata, **about, **digests})
+    helper.set_model_props(file, {**signature.metadata, **more, **about, **digests})
     onnx.checker.check_model(file)
     return bytes(file.SerializeToString())

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.signal import convolve2d
 from scipy.special import j1
 
-from facerecon.corruption.presets import REFERENCE, Preset, Range
+from facerecon.corruption.presets import REFERENCE, NoiseRanges, Preset, Range
 
 Floats = NDArray[np.float32]
 Image = NDArray[np.uint8]
@@ -26,6 +26,9 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _OVERSAMPLING = 5
 _STEPS = 64
 """Moments of a way whose direction is drawn."""
+
+_PUSH = 0.1
+"""Standard deviation of the change of direction at each of them, in radians."""
 
 _FRAMES = 3
 """Of the clip that H.264 compresses; the last one is kept."""
@@ -71,15 +74,14 @@ def curved_way(length: float, draws: NDArray[np.floating]) -> NDArray[np.float64
     """A smooth way [T, 2] of ``length`` pixels at constant speed, its first direction and its turns from normal
     ``draws`` [64, 2].
 
-    A hand's or a head's movement as Boracchi and Foi model it and DeblurGAN uses it, without its sudden shakes: the
-    velocity is pushed at random and pulled back to where the way began.
+    A movement as Boracchi and Foi model it and DeblurGAN uses it, whose velocity is pushed at random, without sudden
+    shakes and without the pull back to its beginning, by which ways curl up to a third of their length.
     """
-    push, pull = 0.15, 0.02
-    pushes = draws[:, 0] + 1j * draws[:, 1]
+    pushes = _PUSH * (draws[:, 0] + 1j * draws[:, 1])
     velocity, position = pushes[0] / abs(pushes[0]), 0j
     positions = [position]
-    for each in pushes[1:]:
-        velocity += push * each - pull * position
+    for each in pushes[1:].tolist():
+        velocity += each
         velocity /= abs(velocity)
         position += velocity
         positions.append(position)
@@ -255,8 +257,8 @@ class Degradation:
 
 _DRAWN = (
     *("sigma", "sigma_across", "angle", "anisotropic", "defocus", "moving", "motion", "width", "gray", "light", "gain"),
-    *("noise", "photons", "gray_noise", "jpeg", "second", "second_blur", "resize", "ringing", "cutoff"),
-    *("second_noise", "second_photons", "second_gray_noise", "second_jpeg", "h264", "drift_x", "drift_y"),
+    *("noise", "photons", "one_channel", "jpeg", "second", "second_blur", "resize", "ringing", "cutoff"),
+    *("second_noise", "second_photons", "second_one_channel", "second_jpeg", "h264", "drift_x", "drift_y"),
 )
 """What the uniform numbers of one image decide, in this order; what is new comes last, so that the rest stays."""
 
@@ -264,8 +266,8 @@ _DRAWN = (
 def draw(preset: Preset, size: int, rng: np.random.Generator, severity: float = 1.0) -> Degradation:
     """Draw what is done to one crop of ``size`` pixels.
 
-    ``severity`` in [0, 1] (else ValueError): at 0 every range is at its mildest end and every share is 0, at 1 the
-    whole range is drawn from. From ``rng`` always the same count of numbers is taken.
+    ``severity`` in [0, 1] (else ValueError): at 0 all is at its mildest end, at 1 the whole range is drawn from.
+    From ``rng`` always the same count of numbers is taken.
     """
     if not 0 <= severity <= 1:
         raise ValueError(f"severity is 0 to 1, not {severity}")
@@ -282,12 +284,13 @@ def draw(preset: Preset, size: int, rng: np.random.Generator, severity: float = 
     def quality(ends: Range | None, name: str) -> int | None:
         return None if ends is None else round(value(ends, name))
 
-    def noise(gaussian: Range, shot: Range, prefix: str = "") -> Noise:
-        photons = at[f"{prefix}photons"] < preset.photons
-        one_channel = at[f"{prefix}gray_noise"] < preset.gray_noise or is_gray
-        strength = value(shot if photons else gaussian, f"{prefix}noise")
+    def noise(ranges: NoiseRanges, prefix: str = "") -> Noise:
+        photons = at[f"{prefix}photons"] < ranges.photons
+        strength = value(ranges.shot if photons else ranges.gaussian, f"{prefix}noise")
+        one_channel = is_gray or at[f"{prefix}one_channel"] < ranges.one_channel
         return Noise(0.0 if photons else strength, strength if photons else 0.0, one_channel)
 
+    is_gray = chosen(preset.gray, "gray")
     to_crop = size / REFERENCE
     sigma = value(preset.blur, "sigma") * to_crop
     defocus = at["defocus"] < preset.defocus
@@ -300,14 +303,14 @@ def draw(preset: Preset, size: int, rng: np.random.Generator, severity: float = 
     if motion:
         kernel = convolve2d(kernel, motion_kernel(curved_way(motion, pushes)))
     width = float(size) if preset.width is None else 1 / value((1 / preset.width[0], 1 / preset.width[1]), "width")
-    first_width, second, is_gray = width, None, chosen(preset.gray, "gray")
+    first_width, second = width, None
     if preset.second is not None and chosen(preset.second.share, "second"):
         again = preset.second
         first_width = width / value(again.resize, "resize")
         second = Rerecorded(
             value(again.blur, "second_blur"),
             np.pi * (1 / 3 + 2 / 3 * at["cutoff"]) if chosen(again.ringing, "ringing") else None,
-            noise(again.noise, again.shot, "second_"),
+            noise(again.noise, "second_"),
             quality(again.jpeg, "second_jpeg"),
         )
     return Degradation(
@@ -323,7 +326,7 @@ def draw(preset: Preset, size: int, rng: np.random.Generator, severity: float = 
         gray=is_gray,
         light=value(preset.light, "light"),
         gain=value(preset.gain, "gain"),
-        noise=noise(preset.noise, preset.shot),
+        noise=noise(preset.noise),
         jpeg=quality(preset.jpeg, "jpeg"),
         second=second,
         crf=quality(preset.h264, "h264"),

@@ -32,33 +32,44 @@ Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
+class NoiseRanges:
+    """Noise in gray levels (of 255): ``gaussian`` is its standard deviation, or, of the share ``photons``, ``shot`` is
+    that of Poisson noise at white. Of the share ``one_channel`` all channels have the same noise."""
+
+    gaussian: Range = (0.0, 0.0)
+    shot: Range = (0.0, 0.0)
+    photons: float = 0.0
+    one_channel: float = 0.0
+
+
+@dataclass(frozen=True)
 class SecondPass:
     """What a recorder does to a picture that was recorded before, as in Real-ESRGAN: the ``share`` of pictures that it
-    is done to, ``blur`` (sigma in pixels of the recording), ``resize`` (the recording's width over that of the picture
-    before), the ``ringing`` share that is then filtered by a sharp circular low-pass ("sinc"), noise and JPEG as in
+    is done to, ``blur`` (sigma in pixels of the first recording), ``resize`` (the width of the recording over that of
+    the first), the ``ringing`` share that is then filtered by a sharp circular low-pass ("sinc"), noise and JPEG as in
     ``Preset``."""
 
     share: float
     blur: Range
     resize: Range
     ringing: float
-    noise: Range
-    shot: Range
+    noise: NoiseRanges
     jpeg: Range | None
 
 
 @dataclass(frozen=True)
 class Preset:
-    """Ranges, each (mildest, strongest), and shares in [0, 1], of which severity 0 has none.
+    """Ranges, each (mildest, strongest), and shares in [0, 1].
 
-    ``blur``: sigma of a Gaussian in pixels of ``REFERENCE``; of the ``anisotropic`` share the two axes have their own,
-    and the ``defocus`` share is blurred by a disc of equal variance instead (radius 2 sigma). ``motion``: length of the
-    way in pixels of ``REFERENCE``, of the ``moving`` share. ``width``: of the crop in the recording in pixels, its
+    ``blur``: sigma of a Gaussian in pixels of ``REFERENCE``; of the share ``anisotropic`` the two axes have their own,
+    and the share ``defocus`` is blurred by a disc of equal variance instead (radius 2 sigma). ``motion``: length of the
+    way in pixels of ``REFERENCE``, of the share ``moving``. ``width``: of the crop in the recording in pixels, its
     reciprocal is uniform; None: the crop's own. ``gray``: the share that is recorded without colour. ``light``: the
-    share of the light that is left, in (0, 1], before noise; ``gain``: the share of the lost brightness that the
-    camera puts back after noise. ``noise``: standard deviation of Gaussian noise in gray levels (of 255), or, of the
-    ``photons`` share, ``shot``: that of Poisson noise at white. Of the ``gray_noise`` share all channels have the same
-    noise. ``jpeg``: quality, ``h264``: constant rate factor; None: not compressed by it.
+    share of the light that is left, in (0, 1], before noise; ``gain``: the share of the lost brightness, in stops, that
+    the camera puts back after it. ``jpeg``: quality, ``h264``: constant rate factor; None: not compressed by it.
+
+    Severity scales the ranges and the shares ``gray``, ``second.share`` and ``second.ringing``; the other shares choose
+    a kind.
     """
 
     name: str
@@ -73,10 +84,7 @@ class Preset:
     gray: float = 0.0
     light: Range = (1.0, 1.0)
     gain: Range = (0.0, 0.0)
-    noise: Range = (0.0, 0.0)
-    shot: Range = (0.0, 0.0)
-    photons: float = 0.0
-    gray_noise: float = 0.0
+    noise: NoiseRanges = NoiseRanges()
     jpeg: Range | None = None
     second: SecondPass | None = None
     h264: Range | None = None
@@ -98,7 +106,14 @@ class Preset:
 CLEAN = Preset("clean", "the crop as it is")
 
 # Real-ESRGAN's Poisson noise of scale s is s times that of 256 photons at white: there 255 s / 16 gray levels
-_SECOND = SecondPass(0.8, (0.2, 1.5), (0.3, 1.2), 0.8, (1.0, 25.0), (0.8, 40.0), (95.0, 30.0))
+_SECOND = SecondPass(
+    share=0.8,
+    blur=(0.2, 1.5),
+    resize=(0.3, 1.2),
+    ringing=0.8,
+    noise=NoiseRanges((1.0, 25.0), (0.8, 40.0), photons=0.5, one_channel=0.4),
+    jpeg=(95.0, 30.0),
+)
 
 _CCTV = Preset(
     "cctv_train",
@@ -111,11 +126,9 @@ _CCTV = Preset(
     moving=0.5,
     width=(56.0, 14.0),
     gray=0.25,
-    noise=(0.0, 20.0),
+    noise=NoiseRanges((0.0, 20.0)),
     jpeg=(80.0, 30.0),
     second=_SECOND,
-    photons=0.5,
-    gray_noise=0.4,
 )
 
 PRESETS: dict[str, Preset] = {
@@ -128,7 +141,7 @@ PRESETS: dict[str, Preset] = {
             blur=(0.1, 5.0),
             anisotropic=0.5,
             width=(512.0, 85.0),
-            noise=(0.0, 15.0),
+            noise=NoiseRanges((0.0, 15.0)),
             jpeg=(100.0, 60.0),
         ),
         Preset(
@@ -144,7 +157,7 @@ PRESETS: dict[str, Preset] = {
             anisotropic=0.5,
             width=(640.0, 64.0),
             gray=0.01,
-            noise=(0.0, 20.0),
+            noise=NoiseRanges((0.0, 20.0)),
             jpeg=(100.0, 60.0),
         ),
         _CCTV,
@@ -181,7 +194,7 @@ def robustness_cases() -> list[RobustnessCase]:
     levels: tuple[tuple[str, Callable[[Preset, Range], Preset], tuple[int, ...]], ...] = (
         ("jpeg", lambda preset, level: replace(preset, jpeg=level), (90, 70, 50, 30, 10)),
         ("h264", lambda preset, level: replace(preset, h264=level), (23, 30, 37, 45)),
-        ("noise", lambda preset, level: replace(preset, noise=level), (5, 10, 20)),
+        ("noise", lambda preset, level: replace(preset, noise=NoiseRanges(level)), (5, 10, 20)),
     )
     cases = []
     for family, at, steps in levels:

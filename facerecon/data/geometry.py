@@ -31,6 +31,10 @@ class Square:
         down = np.array([-self.right[1], self.right[0]])
         return (self.origin + np.stack([0 * down, self.right, self.right + down, down])).astype(np.float32)
 
+    def scaled(self, factor: float) -> "Square":
+        """The same square in a photo that is ``factor`` times as high and as wide."""
+        return Square(self.origin * factor, self.right * factor)
+
     def to_crop(self, points: Points, size: int) -> Points:
         """Photo points [K, >=2] in crop pixels [K, 2], for a crop of ``size``; (0, 0) is the corner."""
         down = np.array([-self.right[1], self.right[0]])
@@ -116,6 +120,7 @@ def cut_known(
 
 def cut_labels(labels: NDArray[np.uint8], scale: float, square: Square, size: int) -> NDArray[np.uint8]:
     """The crop [size, size] of a map of labels [H, W] that is ``scale`` times as large as the photo; 0 outside it."""
-    scaled = Square(square.origin * scale, square.right * scale)
-    turned = cv2.warpAffine(labels, scaled.matrix(size), (size, size), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
+    turned = cv2.warpAffine(
+        labels, square.scaled(scale).matrix(size), (size, size), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+    )
     return turned.astype(np.uint8, copy=False)

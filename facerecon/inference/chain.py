@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facerecon.data.geometry import Square
 from facerecon.errors import FaceReconError
 from facerecon.inference.frames import Edit, Frame, Image
 from facerecon.inference.stage import Runtime, Stage, StageRecord
@@ -20,8 +21,8 @@ AT_ONCE = 8
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """A frame after all stages. ``image`` uint8 [H, W, 3] has the edits in it; ``confidence`` float32 [H, W] in [0, 1]
-    is 1 where nothing was changed."""
+    """A frame after all stages. ``image`` uint8 [sH, sW, 3], s = ``frame.scale``, has the edits in it; ``confidence``
+    float32 [sH, sW] in [0, 1] is 1 where nothing was changed."""
 
     frame: Frame
     image: Image
@@ -71,29 +72,33 @@ class Chain:
 
 
 def composite(frame: Frame) -> Outcome:
-    """Put a frame's edits onto its picture, in their order; pixels that none covers stay as they are, bit for bit."""
-    image = frame.image.copy()
-    confidence = np.ones(frame.size, np.float32)
+    """Put a frame's edits onto its ground, in their order; pixels that none covers stay as they are, bit for bit."""
+    image = frame.ground.copy()
+    confidence = np.ones(image.shape[:2], np.float32)
     for edit in frame.edits:
         height, width = edit.alpha.shape
         window = np.s_[edit.top : edit.top + height, edit.left : edit.left + width]
-        pixels = _onto_frame(edit.pixels, edit, cv2.INTER_CUBIC)
-        # what is known in the crop is sure; at the rim of a hole that must not make what was filled look surer
-        reach = 2 * max(1, round(len(edit.pixels) / edit.square.side)) + 1
-        least = cv2.erode(np.where(edit.known == 1, np.float32(2), edit.confidence), np.ones((reach, reach), np.uint8))
-        sure = _onto_frame(least.astype(np.float32), edit, cv2.INTER_NEAREST).clip(0, 1)
+        square = edit.square.scaled(frame.scale)
+        pixels = _onto_frame(edit.pixels, edit, square, cv2.INTER_CUBIC)
+        least: NDArray[Any] = edit.confidence
+        if edit.known.any():
+            # what is known in the crop is sure; at the rim of a hole that must not make what was filled look surer
+            reach = 2 * max(1, round(len(edit.pixels) / square.side)) + 1
+            least = cv2.erode(np.where(edit.known == 1, np.float32(2), least), np.ones((reach, reach), np.uint8))
+        sure = _onto_frame(least.astype(np.float32), edit, square, cv2.INTER_NEAREST).clip(0, 1)
         alpha = edit.alpha[..., None]
         mixed = (image[window] * (1 - alpha) + pixels * alpha).round().clip(0, 255).astype(np.uint8)
         image[window] = np.where(alpha == 0, image[window], np.where(alpha == 1, pixels, mixed))
-        confidence[window] = np.where(edit.alpha == 0, confidence[window], np.minimum(confidence[window], sure))
+        confidence[window] = (1 - edit.alpha) * confidence[window] + edit.alpha * sure
     return Outcome(frame, image, confidence)
 
 
-def _onto_frame(crop: NDArray[Any], edit: Edit, interpolation: int) -> NDArray[Any]:
-    """A crop [S, S, ...] as it lies in the window of ``edit.alpha``; reduced ones are averaged, so as not to alias."""
-    size, side = crop.shape[0], max(1, round(edit.square.side))
+def _onto_frame(crop: NDArray[Any], edit: Edit, square: Square, interpolation: int) -> NDArray[Any]:
+    """A crop [S, S, ...] of ``square`` as it lies in the window of ``edit.alpha``; reduced ones are averaged, so as not
+    to alias."""
+    size, side = crop.shape[0], max(1, round(square.side))
     if side < size and interpolation != cv2.INTER_NEAREST:
         crop, size = cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA), side
-    matrix = edit.square.matrix(size) - [[0, 0, edit.left], [0, 0, edit.top]]
+    matrix = square.matrix(size) - [[0, 0, edit.left], [0, 0, edit.top]]
     height, width = edit.alpha.shape
     return cv2.warpAffine(crop, matrix, (width, height), flags=interpolation, borderMode=cv2.BORDER_REPLICATE)

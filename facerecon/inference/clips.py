@@ -11,7 +11,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
 from facerecon.inference.frames import Image
-from facerecon.marks import COMMENT
+from facerecon.marks import RECONSTRUCTED, Words, comment_of
 
 TICKS = 90_000
 """A second of a clip's time stamps."""
@@ -63,11 +63,11 @@ class ClipWriter:
 
 
 @contextmanager
-def clip_writer(path: Path, lossless: bool) -> Iterator[ClipWriter]:
-    """A writer of a marked clip at ``path``."""
+def clip_writer(path: Path, lossless: bool, words: Words = RECONSTRUCTED) -> Iterator[ClipWriter]:
+    """A writer of a clip at ``path`` that is marked with these words."""
     options = {} if lossless else {"movflags": "+faststart+use_metadata_tags"}
     with av.open(str(path), "w", format="matroska" if lossless else "mp4", options=options) as container:
-        container.metadata["comment"] = COMMENT
+        container.metadata["comment"] = comment_of(words)
         writer = ClipWriter(container, lossless)
         yield writer
         writer.finish()

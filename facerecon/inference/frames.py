@@ -9,6 +9,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar, cast
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,6 +46,9 @@ HIDDEN = "frame.hidden"
 EDITS = "frame.edits"
 """``Frame.edits``: pixels to be composited onto the frame."""
 
+SCALE = "frame.scale"
+"""``Frame.scale``: the result is so many times as large as the frame."""
+
 
 @dataclass(frozen=True, eq=False)
 class Face:
@@ -69,8 +73,9 @@ class Edit:
     """Pixels that take the place of some of a frame's.
 
     ``pixels`` uint8 [S, S, 3] and ``confidence`` float32 [S, S] in [0, 1] lie in ``square``. ``alpha`` float32 [h, w]
-    in [0, 1] has the frame's own pixels, from (``top``, ``left``) on: 0 leaves a pixel as it is, bit for bit, 1 takes
-    the new one. ``known`` uint8 [S, S] is 1 where ``pixels`` are the photograph's own. ``face`` is the face's number.
+    in [0, 1] has the pixels of ``Frame.ground``, from (``top``, ``left``) on: 0 leaves a pixel as it is, bit for bit, 1
+    takes the new one. ``known`` uint8 [S, S] is 1 where ``pixels`` are the photograph's own. ``face`` is the face's
+    number.
     """
 
     kind: str
@@ -89,7 +94,8 @@ class Frame:
     """A picture uint8 [H, W, 3], RGB: a photograph, or one of a clip's.
 
     ``number`` counts from 0, ``time`` is in seconds from the clip's first. ``hidden`` bool [H, W] is true where pixels
-    are missing, whatever stands there; None where nothing is known to be. ``remarks`` are warnings about this frame.
+    are missing, whatever stands there; None where nothing is known to be. The result is ``scale`` times as high and as
+    wide. ``remarks`` are warnings about this frame.
     """
 
     image: Image
@@ -98,6 +104,7 @@ class Frame:
     hidden: NDArray[np.bool_] | None = None
     faces: tuple[Face, ...] = ()
     edits: tuple[Edit, ...] = ()
+    scale: int = 1
     remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -116,6 +123,19 @@ class Frame:
         if self.hidden is None:
             return self.image
         return np.where(self.hidden[..., None], np.uint8(0), self.image)
+
+    @property
+    def result_size(self) -> tuple[int, int]:
+        """Height and width of the result in pixels."""
+        return self.image.shape[0] * self.scale, self.image.shape[1] * self.scale
+
+    @property
+    def ground(self) -> Image:
+        """What edits are composited onto: the picture, enlarged bicubically to the result's size."""
+        if self.scale == 1:
+            return self.image
+        size = self.result_size[::-1]
+        return cv2.resize(self.image, size, interpolation=cv2.INTER_CUBIC).astype(np.uint8, copy=False)
 
     def crop(self, square: Square, size: int) -> tuple[Image, NDArray[np.uint8], float]:
         """What lies in ``square`` of the original at ``size`` pixels: the picture [S, S, 3], its holes [S, S] (1 =

@@ -1,10 +1,11 @@
-"""Making reconstructions: what is asked for, and what comes out of a photo or a clip, with its signed record."""
+"""Using a model: what is asked for, and what comes out of a photo or a clip, with its signed record."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import av
 
@@ -36,6 +37,7 @@ from facerecon.inference.record import (
     request_digest,
 )
 from facerecon.inference.stage import Runtime, Stage, StageRecord, make_stage
+from facerecon.marks import RECONSTRUCTED, RESTORED, Words
 
 Steps = tuple[tuple[str, Mapping[str, Any]], ...]
 """Names of stages with their settings."""
@@ -62,46 +64,115 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Request:
-    """What is asked for.
+class Wanted(ABC):
+    """What is asked for, whatever the model is used for.
 
-    ``faces`` are those to take (see ``DetectSettings``), ``points`` one pointed out by hand, ``regions`` those to
-    hide by name; ``masked`` says that a mask comes with each photo or clip. ``case``, ``reason`` and ``operator`` are
-    what the record says of them. ``software`` is what is known of this program.
+    ``faces`` are those to take (see ``DetectSettings``), ``points`` one pointed out by hand. ``case``, ``reason`` and
+    ``operator`` are what the record says of them. ``software`` is what is known of this program.
     """
+
+    words: ClassVar[Words]
 
     model: Model
     faces: Literal["largest", "all"] | int = "largest"
     points: tuple[tuple[float, float], ...] | None = None
-    regions: tuple[str, ...] = ()
-    dilation: float | None = None
-    masked: bool = False
     lossless: bool = False
     case: str = ""
     reason: str = ""
     operator: str = ""
     software: Mapping[str, str] = field(default_factory=dict)
 
+    @abstractmethod
     def steps(self) -> Steps:
-        """The stages and their settings."""
-        detect: dict[str, Any] = {"faces": self.faces} | ({"points": self.points} if self.points else {})
+        """The stages and their settings, the network's last."""
+
+    @abstractmethod
+    def told(self, facts: FrameFacts, network: Mapping[str, str]) -> dict[str, str]:
+        """What the sheet says of a photo by name; ``network`` are the details of the network's stage."""
+
+    def given(self) -> frozenset[str]:
+        """What the frames bring, by its key.
+
+        Raises:
+            FaceReconError: what is asked for is impossible, whatever the picture.
+        """
+        return frozenset()
+
+    @property
+    def _detect(self) -> tuple[str, Mapping[str, Any]]:
+        return "detect", {"faces": self.faces} | ({"points": self.points} if self.points else {})
+
+
+@dataclass(frozen=True)
+class Request(Wanted):
+    """What is asked for of a reconstruction: ``regions`` are those to hide by name; ``masked`` says that a mask comes
+    with each photo or clip."""
+
+    words: ClassVar[Words] = RECONSTRUCTED
+
+    regions: tuple[str, ...] = ()
+    dilation: float | None = None
+    masked: bool = False
+
+    def steps(self) -> Steps:
+        """As ``Wanted`` says."""
         hide = {"regions": self.regions} | ({} if self.dilation is None else {"dilation": self.dilation})
         named = (("hide", hide),) if self.regions else ()
-        return (("detect", detect), *named, ("inpaint", {"model": self.model.digest}))
+        return (self._detect, *named, ("inpaint", {"model": self.model.digest}))
+
+    def told(self, facts: FrameFacts, network: Mapping[str, str]) -> dict[str, str]:
+        """As ``Wanted`` says."""
+        return {"Filled from": _from(facts, network), "Hidden": f"{facts.hidden:.1%} of the picture"}
+
+    def given(self) -> frozenset[str]:
+        """As ``Wanted`` says."""
+        if not self.regions and not self.masked:
+            raise FaceReconError("nothing is to be hidden: give a mask, or name a region")
+        return frozenset({HIDDEN} if self.masked else ())
+
+
+@dataclass(frozen=True)
+class RestorationRequest(Wanted):
+    """What is asked for of a restoration: the result is ``upscale`` times as high and as wide as the photo or clip."""
+
+    words: ClassVar[Words] = RESTORED
+
+    upscale: int = 1
+
+    def steps(self) -> Steps:
+        """As ``Wanted`` says."""
+        enlarge = () if self.upscale == 1 else (("enlarge", {"factor": self.upscale}),)
+        return (self._detect, *enlarge, ("restore", {"model": self.model.digest}))
+
+    def told(self, facts: FrameFacts, network: Mapping[str, str]) -> dict[str, str]:
+        """As ``Wanted`` says."""
+        said = {"Restored from": _from(facts, network)}
+        if (scale := network.get("scale")) is not None:
+            said["Network"] = f"draws faces {scale} times as large as it sees them"
+        if self.upscale != 1:
+            said["Enlarged"] = f"the whole picture {self.upscale} times: bicubically, but for the faces"
+        return said
+
+
+def _from(facts: FrameFacts, network: Mapping[str, str]) -> str:
+    """From pixels of what size the faces of a frame were made."""
+    factors = ", ".join(f"{face.enlarged:.2f} times" for face in facts.faces if face.filled)
+    return f"faces of {network['size']} x {network['size']} px; what the network drew is here enlarged {factors}"
 
 
 @dataclass(frozen=True)
 class Made:
-    """A reconstruction: its record, the same signed, and the bytes of its pictures by the end of their names."""
+    """A result: its record, the same signed, and the bytes of its pictures by the end of their names."""
 
     record: Record
     signed: dict[str, Any]
     pictures: dict[str, bytes] = field(repr=False)
+    words: Words
 
     def log(self) -> LogHead:
         """Tell the audit log, before anybody sees it."""
         facts = {"id": self.record.id, "record": sha256_bytes(dumps(self.signed).encode())}
-        return audit_log().append("reconstruction", **facts, model=network_of(self.record.stages).digests["model"])
+        return audit_log().append(self.words.result, **facts, model=network_of(self.record.stages).digests["model"])
 
 
 def stages_of(steps: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Stage]:
@@ -114,23 +185,20 @@ def stages_of(steps: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Stage]:
 
 
 @contextmanager
-def maker(request: Request, runtime: Runtime) -> Iterator["Maker"]:
+def maker(request: Wanted, runtime: Runtime) -> Iterator["Maker"]:
     """A maker whose chain is open; ``runtime`` must have the model.
 
     Raises:
         FaceReconError: what is asked for is impossible, whatever the picture.
     """
-    if not request.regions and not request.masked:
-        raise FaceReconError("nothing is to be hidden: give a mask, or name a region")
-    given = frozenset({HIDDEN} if request.masked else ())
-    with Chain(stages_of(request.steps()), runtime, given) as chain:
+    with Chain(stages_of(request.steps()), runtime, request.given()) as chain:
         yield Maker(request, chain, runtime.threads)
 
 
 class Maker:
-    """One request's open chain: makes a reconstruction of each photo or clip that it is given."""
+    """One request's open chain: makes a result of each photo or clip that it is given."""
 
-    def __init__(self, request: Request, chain: Chain, threads: int) -> None:
+    def __init__(self, request: Wanted, chain: Chain, threads: int) -> None:
         self._request, self._chain, self._threads = request, chain, threads
         self._key, self._stages = signing_key(), chain.describe()
 
@@ -148,16 +216,16 @@ class Maker:
         )
 
     def photo(self, image: Image, sha256: str, mask: Mask | None, name: str) -> Made:
-        """The reconstruction of a photo uint8 [H, W, 3] whose file has this SHA-256; errors begin with ``name``.
+        """What comes out of a photo uint8 [H, W, 3] whose file has this SHA-256; errors begin with ``name``.
 
         Raises:
-            FaceReconError: nothing can be filled, or the mask is of another size.
+            FaceReconError: nothing can be changed, or the mask is of another size.
         """
         if mask:
             media.check_size(mask, image.shape[:2], name)
         (outcome,) = self._chain.run([Frame(image, hidden=mask.hidden if mask else None)])
         facts = frame_facts(outcome)
-        _check_filled([facts], name)
+        _check_changed([facts], name, self._request.words)
         drawn = {PHOTO: outcome.image, CONFIDENCE: pictures.confidence_picture(outcome.confidence)}
         identity, made = new_id(), now()
         drawn[SHEET] = self._sheet(outcome, facts, identity, made, sha256)
@@ -174,22 +242,23 @@ class Maker:
         )
         signed = self._sign(record.model_dump(mode="json"))
         text = dumps(signed)
-        return Made(record, signed, {suffix: pictures.encode(pixels, text) for suffix, pixels in drawn.items()})
+        encoded = {suffix: pictures.encode(pixels, text) for suffix, pixels in drawn.items()}
+        return Made(record, signed, encoded, self._request.words)
 
     def clip(
         self, path: Path, sha256: str, mask: Mask | None, target: Path, told: Callable[[int], None] | None = None
     ) -> Made:
-        """The reconstruction of a clip, written to ``target``; ``told`` is called after each frame with how
+        """What comes out of a clip, written to ``target``; ``told`` is called after each frame with how
         many are done, and may raise to stop.
 
         Raises:
-            FaceReconError: it cannot be read or written, nothing can be filled, or its frames change their size.
+            FaceReconError: it cannot be read or written, nothing can be changed, or its frames change their size.
         """
         tally = Tally()
         facts: list[FrameFacts] = []
         shape: tuple[int, ...] = ()
         try:
-            with clip_writer(target, self._request.lossless) as writer:
+            with clip_writer(target, self._request.lossless, self._request.words) as writer:
                 for outcome in self._chain.run(media.read_clip(path, tally, mask)):
                     if shape and outcome.image.shape != shape:
                         raise FaceReconError(
@@ -202,7 +271,7 @@ class Maker:
                         told(len(facts))
         except av.FFmpegError as error:
             raise FaceReconError(f"{target}: the clip cannot be written ({error.strerror})") from error
-        _check_filled(facts, str(path))
+        _check_changed(facts, str(path), self._request.words)
         record = self._record(
             id=new_id(),
             made=now(),
@@ -212,9 +281,9 @@ class Maker:
             frames=tuple(facts),
             pictures={},
             encoding=LOSSLESS if self._request.lossless else LOSSY,
-            warnings=_clip_warnings(tally, facts, shape, self._request.lossless),
+            warnings=_clip_warnings(tally, facts, shape, self._request),
         )
-        return Made(record, self._sign(record.model_dump(mode="json")), {})
+        return Made(record, self._sign(record.model_dump(mode="json")), {}, self._request.words)
 
     def sidecar(self, made: Made, files: Mapping[str, str]) -> str:
         """What is written beside a result: its signed record and the SHA-256 of its ``files`` by name, signed again.
@@ -231,6 +300,7 @@ class Maker:
         model = request.model
         licence = network_of(self._stages).details["licence"]
         return Record(
+            statement=request.words.statement,
             case=request.case,
             reason=request.reason,
             operator=request.operator,
@@ -245,22 +315,21 @@ class Maker:
 
     def _sheet(self, outcome: Outcome, facts: FrameFacts, identity: str, made: str, sha256: str) -> Image:
         request, network = self._request, network_of(self._stages).details
-        filled = [face for face in facts.faces if face.filled]
-        side = network["size"]
+        changed = [face for face in facts.faces if face.filled]
         lines = {
             "Model": f"{request.model} ({network['family']}, SHA-256 {request.model.digest[:16]}…)",
-            "Filled from": f"faces of {side} x {side} px; here enlarged "
-            + ", ".join(f"{face.enlarged:.2f} times" for face in filled),
-            "Hidden": f"{facts.hidden:.1%} of the picture",
-            "Mean confidence of what was filled": ", ".join(f"{face.confidence_mean:.2f}" for face in filled)
-            + f" (probability that a pixel is within 16/255 of the truth, measured on faces of {side} px)",
+            **request.told(facts, network),
+            f"Mean confidence of what was {request.words.changed}": ", ".join(
+                f"{face.confidence_mean:.2f}" for face in changed
+            )
+            + f" (probability that a pixel is within 16/255 of the truth, measured on faces of {network['size']} px)",
             "Case": request.case,
             "Reason": request.reason,
             "Operator": request.operator,
             "Made": f"{made}, record {identity}, key {self._key.public}",
             "Original": f"SHA-256 {sha256}",
         }
-        return pictures.draw_sheet(outcome, lines, facts.remarks)
+        return pictures.draw_sheet(outcome, lines, facts.remarks, request.words)
 
 
 def network_of(stages: Iterable[StageRecord]) -> StageRecord:
@@ -272,29 +341,32 @@ def _mask_facts(mask: Mask | None) -> MaskFacts | None:
     return None if mask is None else MaskFacts(sha256=mask.sha256, pixels_sha256=pixels_digest(mask.hidden))
 
 
-def _check_filled(frames: list[FrameFacts], name: str) -> None:
-    """See that something was filled in one of the frames; else their remarks say why not."""
+def _check_changed(frames: list[FrameFacts], name: str, words: Words) -> None:
+    """See that something was changed in one of the frames; else their remarks say why not."""
     if any(face.filled for frame in frames for face in frame.faces):
         return
     remarks = "; ".join(dict.fromkeys(remark for frame in frames for remark in frame.remarks)) or "nothing was hidden"
     found = any(frame.faces for frame in frames)
     remedy = "give another mask or region, or take other faces" if found else "point a face out by five points"
-    raise FaceReconError(f"{name}: nothing was filled: {remarks}: {remedy}")
+    raise FaceReconError(f"{name}: nothing was {words.changed}: {remarks}: {remedy}")
 
 
-def _clip_warnings(tally: Tally, facts: list[FrameFacts], shape: tuple[int, ...], lossless: bool) -> tuple[str, ...]:
+def _clip_warnings(tally: Tally, facts: list[FrameFacts], shape: tuple[int, ...], request: Wanted) -> tuple[str, ...]:
     idle = sum(not any(face.filled for face in frame.faces) for frame in facts)
     said = ["sound, if there was any, is left out"]
     if idle:
-        said.append(f"{idle} of {len(facts)} frames are as they were: no face was found in them, or nothing hidden")
+        said.append(
+            f"{idle} of {len(facts)} frames are as they were: nothing to be {request.words.changed} was found in them"
+        )
     if tally.broken:
         said.append(f"{tally.broken} frames could not be decoded and are missing")
     if tally.passed_over:
         said.append(f"{tally.passed_over} frames were passed over: their time stamps repeat or go back")
     if tally.streams > 1:
         said.append(f"of {tally.streams} video streams the largest was taken")
-    if not lossless:
-        said.append("the encoding changes pixels: what was not hidden is only nearly what it was (--lossless keeps it)")
+    if not request.lossless:
+        kept = f"what was not {request.words.changed} is only nearly what it was (--lossless keeps it)"
+        said.append(f"the encoding changes pixels: {kept}")
         if shape[0] % 2 or shape[1] % 2:
             said.append("the last row or column is doubled: the encoding takes even sides only")
     return tuple(said)

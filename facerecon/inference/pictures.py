@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 from facerecon.errors import FaceReconError
 from facerecon.inference.chain import Outcome
 from facerecon.inference.frames import SQUARE, Image
-from facerecon.marks import PROGRAM, STATEMENT, XMP
+from facerecon.marks import PROGRAM, RECONSTRUCTED, XMP, Words
 
 RECORD = f"{PROGRAM}-record"
 """The keyword of the PNG text that holds the signed record."""
@@ -26,7 +26,7 @@ _INK, _PAPER, _WARNING = (20, 20, 20), (255, 255, 255), (170, 0, 0)
 
 
 def encode(pixels: NDArray[np.uint8], record: str) -> bytes:
-    """A PNG of uint8 [H, W, 3] or [H, W] that is marked as reconstructed and holds the signed ``record``."""
+    """A PNG of uint8 [H, W, 3] or [H, W] that is marked as made by a network and holds the signed ``record``."""
     about = PngInfo()
     about.add_itxt("XML:com.adobe.xmp", XMP)
     about.add_itxt(RECORD, record)
@@ -46,9 +46,7 @@ def decode(content: bytes, name: str) -> tuple[NDArray[np.uint8], str]:
             image.load()
             return np.array(image), str(getattr(image, "text", {}).get(RECORD, ""))
     except UnidentifiedImageError as error:
-        raise FaceReconError(
-            f"{name}: no PNG: give a picture or a record that `facerecon reconstruct` wrote"
-        ) from error
+        raise FaceReconError(f"{name}: no PNG: give a picture or a record that this project wrote") from error
     except (OSError, SyntaxError, ValueError) as error:
         raise FaceReconError(f"{name}: damaged, its pixels cannot be read ({error})") from error
 
@@ -58,29 +56,26 @@ def confidence_picture(confidence: NDArray[np.float32]) -> NDArray[np.uint8]:
     return (confidence * 255).round().astype(np.uint8)
 
 
-def draw_sheet(outcome: Outcome, lines: Mapping[str, str], warnings: tuple[str, ...]) -> Image:
+def draw_sheet(outcome: Outcome, lines: Mapping[str, str], warnings: tuple[str, ...], words: Words) -> Image:
     """A sheet uint8 [H, W, 3]: the original, what was hidden, the result and its confidence, named facts, warnings."""
-    frame = outcome.frame
-    hidden = np.zeros(frame.size, bool) if frame.hidden is None else frame.hidden
-    covered = np.where(hidden[..., None], np.array([255, 0, 255], np.uint8), frame.image)
-    heat = (colormaps["viridis"](outcome.confidence)[..., :3] * 255).astype(np.uint8)
+    frame, made = outcome.frame, words.done.upper()
+    heat = colormaps["viridis"](outcome.confidence, bytes=True)[..., :3]
     changed = np.any([outcome.confidence < 1, *_changed(outcome)], axis=0)
-    layer = np.where(changed[..., None], heat, (frame.image * 0.35).astype(np.uint8))
-    panels = {
-        "Original": _with_squares(outcome, frame.image),
-        "Hidden (magenta)": covered,
-        "RECONSTRUCTED": outcome.image,
-        "Confidence: 0 (dark) to 1 (yellow)": layer,
-    }
+    layer = np.where(changed[..., None], heat, (frame.ground * np.float32(0.35)).astype(np.uint8))
+    panels = {"Original": _with_squares(outcome, frame.image)}
+    if frame.hidden is not None:
+        covered = np.where(frame.hidden[..., None], np.array([255, 0, 255], np.uint8), frame.image)
+        panels["Hidden (magenta)"] = covered
+    panels |= {made: outcome.image, "Confidence: 0 (dark) to 1 (yellow)": layer}
     shown = [_fitted(picture) for picture in panels.values()]
     width = 2 * MARGIN + sum(picture.shape[1] for picture in shown) + MARGIN * (len(shown) - 1)
     width = max(width, 1100)
-    text = _wrapped(lines, warnings, width - 2 * MARGIN)
+    text = _wrapped(lines, warnings, width - 2 * MARGIN, words)
     top = MARGIN + 44
     height = top + LINE + 8 + max(picture.shape[0] for picture in shown) + MARGIN + LINE * len(text) + MARGIN
     sheet = Pillow.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(sheet)
-    draw.text((MARGIN, MARGIN - 6), "RECONSTRUCTED - not a photograph", _WARNING, font=_font(30))
+    draw.text((MARGIN, MARGIN - 6), f"{made} - not a photograph", _WARNING, font=_font(30))
     left = MARGIN
     for name, picture in zip(panels, shown, strict=True):
         draw.text((left, top), name, _WARNING if name.isupper() else _INK, font=_font(16))
@@ -97,7 +92,7 @@ def draw_pair(outcome: Outcome, lines: Mapping[str, str]) -> Image:
     """A frame and its reconstruction at their own size, uint8 [H, W, 3], over what is to be said about them."""
     height, width = outcome.frame.size
     across = max(2 * width + 3 * MARGIN, 640)
-    text = _wrapped(lines, outcome.frame.remarks, across - 2 * MARGIN)
+    text = _wrapped(lines, outcome.frame.remarks, across - 2 * MARGIN, RECONSTRUCTED)
     below = MARGIN + LINE + 8 + height + MARGIN
     pair = Pillow.new("RGB", (across, below + LINE * len(text) + MARGIN), _PAPER)
     draw = ImageDraw.Draw(pair)
@@ -113,7 +108,7 @@ def draw_pair(outcome: Outcome, lines: Mapping[str, str]) -> Image:
 def _changed(outcome: Outcome) -> list[NDArray[np.bool_]]:
     layers = []
     for edit in outcome.frame.edits:
-        layer = np.zeros(outcome.frame.size, bool)
+        layer = np.zeros(outcome.frame.result_size, bool)
         height, width = edit.alpha.shape
         layer[edit.top : edit.top + height, edit.left : edit.left + width] = edit.alpha > 0
         layers.append(layer)
@@ -137,9 +132,11 @@ def _fitted(picture: Image) -> Image:
     return cv2.resize(picture, size, interpolation=how).astype(np.uint8, copy=False)
 
 
-def _wrapped(lines: Mapping[str, str], warnings: tuple[str, ...], width: int) -> list[tuple[str, tuple[int, int, int]]]:
+def _wrapped(
+    lines: Mapping[str, str], warnings: tuple[str, ...], width: int, words: Words
+) -> list[tuple[str, tuple[int, int, int]]]:
     font = _font(15)
-    wanted = [(STATEMENT, _WARNING), *((f"{name}: {value}", _INK) for name, value in lines.items() if value)]
+    wanted = [(words.statement, _WARNING), *((f"{name}: {value}", _INK) for name, value in lines.items() if value)]
     wanted += [(f"Warning: {warning}", _WARNING) for warning in warnings]
     out = []
     for text, colour in wanted:

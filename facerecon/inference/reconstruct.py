@@ -1,4 +1,4 @@
-"""Reconstructing photographs, folders and clips: what comes out is written with its record.
+"""Using a model on photographs, folders and clips: what comes out is written with its record.
 
 A result is whole or absent: its record is written last, and whoever asks for the same again is told that it is there.
 The audit log knows of it before it can be seen.
@@ -19,7 +19,7 @@ from facerecon.custody.signed import loads
 from facerecon.errors import FaceReconError
 from facerecon.files import TEMPORARY, atomic_path, remove_temporary, sha256_bytes, sha256_file, sync_file, write_text
 from facerecon.inference import media
-from facerecon.inference.making import Made, Maker, Request, maker
+from facerecon.inference.making import Made, Maker, Request, RestorationRequest, Wanted, maker
 from facerecon.inference.media import Given, Mask
 from facerecon.inference.record import Record, new_id
 from facerecon.inference.stage import Runtime
@@ -50,7 +50,15 @@ def reconstruct(
     Raises:
         FaceReconError: what is asked for is impossible whatever the pictures are, or nothing can be written.
     """
-    request = replace(request, masked=mask is not None)
+    return _each(paths, replace(request, masked=mask is not None), out, mask, threads)
+
+
+def restore(paths: tuple[Path, ...], request: RestorationRequest, out: Path, threads: int = 1) -> Iterator[Result]:
+    """Restore all that lies at ``paths`` into the folder ``out``, as ``reconstruct`` does."""
+    return _each(paths, request, out, None, threads)
+
+
+def _each(paths: tuple[Path, ...], request: Wanted, out: Path, mask: Path | None, threads: int) -> Iterator[Result]:
     found = media.find_given(paths, out)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -74,7 +82,7 @@ class _Work:
         self._done = _requests_in(out)
 
     def do(self, given: Given) -> Result:
-        """Reconstruct one photo or clip, unless that was done before."""
+        """Make the result of one photo or clip, unless that was done before."""
         mask = self._mask_of(given)
         if given.clip:
             sha256 = media.clip_sha256(given.path)

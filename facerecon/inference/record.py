@@ -1,4 +1,4 @@
-"""The record of a reconstruction: what was done to which picture, by what, and what the result does not show."""
+"""The record of a result: what was done to which picture, by what, and what the result does not show."""
 
 import platform
 import uuid
@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from facerecon.files import digest_of, sha256_bytes
 from facerecon.inference.chain import Outcome
-from facerecon.inference.frames import BOX, FIVE, FOUND_BY, SQUARE, Edit, Face
+from facerecon.inference.frames import BOX, FIVE, FOUND_BY, SQUARE, Edit, Face, Frame
 from facerecon.inference.stage import StageRecord
 from facerecon.machine import cpu_model
-from facerecon.marks import STATEMENT
 from facerecon.settings import Settings
 
 Numbers = tuple[float, ...]
@@ -25,8 +24,9 @@ Numbers = tuple[float, ...]
 class FaceFacts(Settings):
     """A face that was taken. ``square`` is where it was cut out: its corner, and the whole upper edge, in pixels.
 
-    ``enlarged`` is how many pixels of the frame one of the network's became, along a side; ``hidden`` the share of the
-    network's picture that was a hole. Both and the confidences are null where nothing of the face was filled.
+    ``filled`` counts the pixels of the result that are the network's; ``enlarged`` is how many of them one of the
+    network's became, along a side; ``hidden`` the share of the network's picture that was a hole. These and the
+    confidences, which are of what is not the photograph's own, are null where nothing of the face was changed.
     """
 
     number: int
@@ -89,7 +89,7 @@ class Record(Settings):
 
     schema_version: Literal[1] = 1
     id: str
-    statement: str = STATEMENT
+    statement: str
     made: str
     request: str
     case: str
@@ -141,12 +141,12 @@ def frame_facts(outcome: Outcome) -> FrameFacts:
         original=pixels_digest(frame.image),
         result=pixels_digest(outcome.image),
         hidden=0.0 if frame.hidden is None else round(float(frame.hidden.mean()), 6),
-        faces=tuple(_face_facts(face, edits.get(face.number)) for face in frame.faces),
+        faces=tuple(_face_facts(frame, face, edits.get(face.number)) for face in frame.faces),
         remarks=frame.remarks,
     )
 
 
-def _face_facts(face: Face, edit: Edit | None) -> FaceFacts:
+def _face_facts(frame: Frame, face: Face, edit: Edit | None) -> FaceFacts:
     square = face[SQUARE]
     facts = FaceFacts(
         number=face.number,
@@ -158,14 +158,14 @@ def _face_facts(face: Face, edit: Edit | None) -> FaceFacts:
     )
     if edit is None:
         return facts
-    holes = edit.known == 0
+    made = edit.known == 0
     return facts.model_copy(
         update={
             "filled": int((edit.alpha > 0).sum()),
-            "enlarged": round(square.side / len(edit.pixels), 3),
-            "hidden": round(float(holes.mean()), 4),
-            "confidence_mean": round(float(edit.confidence[holes].mean()), 4),
-            "confidence_least": round(float(edit.confidence[holes].min()), 4),
+            "enlarged": round(square.side * frame.scale / len(edit.pixels), 3),
+            "hidden": 0.0 if frame.hidden is None else round(float(made.mean()), 4),
+            "confidence_mean": round(float(edit.confidence[made].mean()), 4),
+            "confidence_least": round(float(edit.confidence[made].min()), 4),
         }
     )
 

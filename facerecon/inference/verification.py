@@ -1,4 +1,4 @@
-"""Verifying a reconstruction: is it untouched, who signed it, and does it come out again?"""
+"""Verifying a result: is it untouched, who signed it, and does it come out again?"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -70,7 +70,7 @@ class Given:
 
 
 def verify(given: Given) -> Verdict:
-    """Look at a picture, a clip or a record that ``facerecon reconstruct`` wrote, and run it again if it can be.
+    """Look at a picture, a clip or a record that this project wrote, and run it again if it can be.
 
     Raises:
         FaceReconError: there is no record, or what was given cannot be read.
@@ -106,7 +106,7 @@ def _read(path: Path) -> tuple[Any, dict[str, str], Any, NDArray[np.uint8] | Non
     if side is not None:
         check(side)
         if not {"record", "files"} <= side["document"].keys():
-            raise FaceReconError(f"{beside}: no record of a reconstruction")
+            raise FaceReconError(f"{beside}: no record of a result")
     if suffix.endswith(".png"):
         pixels, text = pictures.decode(media.read_content(path), str(path))
         if not text:
@@ -252,7 +252,7 @@ def _compare(found: _Findings, outcomes: list[tuple[str, Image | None]], path: P
 
 
 def _kept_pixels(path: Path, record: Record) -> NDArray[np.uint8] | None:
-    """The pixels of the reconstructed photo itself, if it is there untouched."""
+    """The pixels of the resulting photo itself, if it is there untouched."""
     suffix = next(each for each in _SUFFIXES if path.name.endswith(each))
     photo = path.with_name(path.name.removesuffix(suffix) + ".png")
     if not photo.is_file():

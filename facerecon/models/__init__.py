@@ -29,6 +29,7 @@ __all__ = [
     "find_family",
     "list_models",
     "model_options",
+    "pretrained_weights",
     "register_model",
 ]
 
@@ -120,6 +121,15 @@ def model_options(family: str, options: Mapping[str, Any] | BaseModel, variant: 
         return found.options.model_validate(options)
     named = {} if variant is None else found.variants[variant].model_dump(exclude_unset=True)
     return found.options.model_validate({**named, **options})
+
+
+def pretrained_weights(options: BaseModel) -> tuple[str, ...]:
+    """The rows of ``facerecon.weights`` from which a new model with a family's ``options`` starts; () for none.
+
+    Options name them in a property ``pretrained_weights``; the model's ``load_pretrained`` reads them.
+    """
+    names: tuple[str, ...] = getattr(options, "pretrained_weights", ())
+    return names
 
 
 def build_model(family: str, options: Mapping[str, Any] | BaseModel) -> "nn.Module":

@@ -4,10 +4,10 @@ from abc import abstractmethod
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facerecon.models.base import pad_to_stride
+from facerecon.models.layers.enlargement import BicubicEnlargement
 
 
 class Restoration(NamedTuple):
@@ -35,12 +35,13 @@ class RestorationModel(nn.Module):
     """
 
     stride: int = 1
-    scale: int = 1
     confidence_scale: Tensor
     confidence_shift: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, scale: int = 1) -> None:
         super().__init__()
+        self.scale = scale
+        self.enlarge = nn.Identity() if scale == 1 else BicubicEnlargement(scale)
         # temperature and bias of the log-odds: buffers, set by the calibration after training
         self.register_buffer("confidence_scale", torch.ones(()))
         self.register_buffer("confidence_shift", torch.zeros(()))
@@ -53,17 +54,16 @@ class RestorationModel(nn.Module):
         """
 
     def load_pretrained(self) -> None:
-        """Put pretrained weights into the parts that have some; called once, before a training from scratch.
+        """Set the weights that the options' ``pretrained_weights`` name: called once, before a new training.
 
-        The default has none.
+        Not for a model whose own weights follow: they need no network connection. The default does nothing.
         """
 
     def forward(self, image: Tensor) -> Restoration:
         """Restore ``image`` [N, 3, H, W] in [-1, 1]: the network's residual is added to it, enlarged bicubically."""
         height, width = image.shape[2] * self.scale, image.shape[3] * self.scale
         residual, logits = self.predict(pad_to_stride(image, self.stride))
-        start = image if self.scale == 1 else F.interpolate(image, scale_factor=float(self.scale), mode="bicubic")
-        restoration = start + residual[..., :height, :width]
+        restoration = self.enlarge(image) + residual[..., :height, :width]
         if logits is not None:
             logits = self.confidence_scale * logits[..., :height, :width] + self.confidence_shift
         return Restoration(restoration if self.training else restoration.clamp(-1, 1), logits)

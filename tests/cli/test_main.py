@@ -53,6 +53,16 @@ def test_weights_lists_each_with_its_licence():
     assert "Apache-2.0" in done.stdout
 
 
+def test_weights_fetches_those_that_are_named_and_no_others(tmp_path):
+    done = facerecon("weights", "face_landmarker", COLUMNS="200", FACERECON_WEIGHTS=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert [file.name for file in tmp_path.glob("[!.]*")] == ["face_landmarker.task"]
+    assert "no, optional" in done.stdout
+    unknown = facerecon("weights", "sfase", FACERECON_WEIGHTS=str(tmp_path))
+    assert unknown.returncode == 1
+    assert "choose one of" in unknown.stderr
+
+
 @pytest.mark.parametrize("debug", [False, True])
 def test_what_a_user_can_mend_is_one_line_unless_debugging(tmp_path, debug):
     environment = {

@@ -50,6 +50,61 @@ def test_a_photo_is_filled_and_verified_by_a_file_without_any_registry(
     assert "holds no record" in changed.output
 
 
+@pytest.fixture
+def restoring(restoration_model: Model, tmp_path: Path) -> Path:
+    """The small network that restores, as a file."""
+    path = tmp_path / "small.onnx"
+    path.write_bytes(restoration_model.content)
+    return path
+
+
+def test_a_photo_is_restored_and_verified_by_a_file_without_any_registry(
+    photo: Path, restoring: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    asked = (photo, "--model", restoring, "--out", out, "--reason", "asked", "--upscale", "2", *POINTS)
+    made = run("restore", *asked)
+    assert made.exit_code == 0, made.output
+    assert f"{out / photo.stem}.png  1 face restored" in made.stdout
+    assert "Restored: " in made.stderr
+    assert "there already" in run("restore", *asked).stdout
+    with Image.open(out / f"{photo.stem}.png") as picture:
+        assert picture.size == (512, 512)
+    known = run("verify", out / f"{photo.stem}.png", "--original", photo, "--model", restoring)
+    assert known.exit_code == 0, known.output
+    assert "run again: the same pixels" in known.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("restore", "--mask", "x.png"), "--mask: restoration takes no mask"),
+        (("restore", "--hide", "nose"), "No such option"),
+        (("restore", "--upscale", "5"), "not in the range 1<=x<=4"),
+        (("restore", "--model", "tiny.onnx"), "a model of task 'inpainting'; expected one of task 'restoration'"),
+        (
+            ("reconstruct", "--hide", "nose", "--model", "small.onnx"),
+            "a model of task 'restoration'; expected one of task 'inpainting'",
+        ),
+    ],
+)
+def test_what_is_of_the_other_task_is_one_line(
+    arguments: tuple[str, ...],
+    said: str,
+    photo: Path,
+    model: Path,
+    restoring: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command, *rest = arguments
+    done = run(command, photo, "--out", "out", *([] if "--model" in rest else ["--model", "small.onnx"]), *rest)
+    assert done.exit_code != 0
+    assert said in done.output
+    assert not list((tmp_path / "out").rglob("*"))
+
+
 def test_what_cannot_be_used_is_a_line_and_status_1(photo: Path, mask: Path, model: Path, tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("no picture")
     both = (tmp_path / "text.jpg", photo)

@@ -32,7 +32,12 @@ def no_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
 
 
-@pytest.mark.parametrize("name", weights.names())
+OPTIONAL = {str(row["name"]) for row in weights.table() if row["optional"]}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in OPTIONAL)) for name in weights.names()]
+)
 def test_every_row_is_fetched_and_has_the_pinned_digest(name: str, empty_cache: Path) -> None:
     path = weights.weights_path(name)
 
@@ -278,6 +283,26 @@ def test_the_table_says_what_is_present(empty_cache: Path) -> None:
     assert not any(row["present"] for row in weights.table())
     weights.weights_path("sface")
     assert [row["name"] for row in weights.table() if row["present"]] == ["sface"]
+
+
+def test_optional_rows_are_fetched_by_name_only(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched: list[str] = []
+
+    def write(row: weights.Weights, path: Path) -> None:
+        fetched.append(row.name)
+        path.write_bytes(row.name.encode())
+
+    # the fetching itself is tried above
+    monkeypatch.setattr(weights, "_fetch", write)
+    monkeypatch.setattr(weights, "_check", lambda *_: None)
+    weights.fetch_all()
+    assert OPTIONAL
+    assert set(fetched) == set(weights.names()) - OPTIONAL
+
+    first = min(OPTIONAL)
+    path = weights.weights_path(first)
+    assert fetched[-1] == first
+    assert path in weights.fetch_all(), "one that is there is checked like the others"
 
 
 def test_no_address_stands_in_the_module() -> None:

@@ -1,9 +1,12 @@
-"""The doctor names a schedule that has not ended well for two periods."""
+"""The doctor names a schedule that has not ended well for two periods, and pretrained weights that are missing."""
 
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
 
+from facerecon import weights
+from facerecon.errors import FaceReconError
 from ops import doctor
 from ops.doctor import Finding
 from ops.schedule.record import Record
@@ -59,3 +62,20 @@ def test_one_that_has_not_for_two_periods_is_named(kept, said):
     assert found().seen.startswith("/a.yaml, 0 3 * * *: ")
     assert found().seen.endswith(said)
     assert "facerecon schedule show" in found().fix
+
+
+@pytest.mark.parametrize(("optional", "outcome"), [(True, "ok"), (False, "bad")])
+def test_weights_that_are_optional_are_not_missing(tmp_path, monkeypatch, optional, outcome):
+    monkeypatch.setenv("FACERECON_WEIGHTS", str(tmp_path))
+    row = weights._TABLE["face_landmarker"]
+    monkeypatch.setattr(weights, "_TABLE", {row.name: replace(row, optional=optional)})
+    assert doctor._weights().outcome == outcome
+
+
+def test_a_damaged_file_of_optional_weights_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("FACERECON_WEIGHTS", str(tmp_path))
+    row = weights._TABLE["face_landmarker"]
+    monkeypatch.setattr(weights, "_TABLE", {row.name: replace(row, optional=True)})
+    (tmp_path / row.file).write_bytes(b"not a network")
+    with pytest.raises(FaceReconError, match="facerecon weights face_landmarker"):
+        doctor._weights()

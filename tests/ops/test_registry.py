@@ -54,6 +54,24 @@ def test_what_names_no_version_is_told_what_there_is(offer, text, said):
         find_version(text)
 
 
+def test_of_several_models_those_of_the_task_count(offer):
+    offer(1, 20.0)
+    client = connect()
+    with pytest.raises(FaceReconError, match=r"no model of restoration is registered yet: train one, or name"):
+        find_version("@champion", "restoration")
+    client.create_registered_model("facerecon-sharp")
+    client.create_model_version("facerecon-sharp", "file:///nowhere", tags={"task": "restoration"})
+    client.set_registered_model_alias("facerecon-sharp", "champion", "1")
+    assert find_version("@champion", "restoration").name == "facerecon-sharp"
+    assert find_version("1", "inpainting").name == "facerecon-demo"
+    assert find_version("sharp", "inpainting").name == "facerecon-sharp"  # what is named is what is meant
+    # registered before there was a second task
+    client.create_registered_model("facerecon-old")
+    client.create_model_version("facerecon-old", "file:///nowhere")
+    with pytest.raises(FaceReconError, match="several models, say which: demo, old$"):
+        find_version("@champion", "inpainting")
+
+
 def test_with_no_model_at_all_the_way_to_one_is_told(state):
     with pytest.raises(FaceReconError, match="no model is registered yet: train one"):
         find_version("demo")

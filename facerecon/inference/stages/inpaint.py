@@ -6,27 +6,15 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from facerecon.contract import INPAINTING
-from facerecon.data.geometry import Square
-from facerecon.errors import FaceReconError
 from facerecon.inference.frames import EDITS, HIDDEN, SQUARE, Edit, Face, Frame, Image
 from facerecon.inference.inpainting import Inpainted, inpaint
 from facerecon.inference.predictor import Predictor
 from facerecon.inference.stage import Runtime, StageRecord, register_stage
-from facerecon.settings import Settings
+from facerecon.inference.stages.network import NetworkSettings, described, load, padding_remarks, place_in
 
 KIND = "inpainting"
-
-MAX_PADDING = 0.2
-"""From so large a share of a face's square beyond the picture on it is told: training leaves such faces out."""
-
-
-class InpaintSettings(Settings):
-    """``model`` is the SHA-256 of the ONNX file."""
-
-    model: str = Field(pattern="^[0-9a-f]{64}$")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,14 +29,14 @@ class _Cut:
     alpha: NDArray[np.float32]
 
 
-@register_stage("inpaint", InpaintSettings)
+@register_stage("inpaint", NetworkSettings)
 class Inpaint:
     """Each face that has a hole in its square is cut out at the network's size, filled, and told as an edit."""
 
     needs = frozenset({SQUARE, HIDDEN})
     gives = frozenset({EDITS})
 
-    def __init__(self, settings: InpaintSettings) -> None:
+    def __init__(self, settings: NetworkSettings) -> None:
         self.settings = settings
         self._predictor: Predictor | None = None
 
@@ -58,11 +46,7 @@ class Inpaint:
         Raises:
             FaceReconError: it is none, or of another task.
         """
-        model = self.settings.model
-        predictor = runtime.held(("model", model), lambda: Predictor.load(runtime.model(model), runtime.threads))
-        if predictor.about.task != INPAINTING.task:
-            raise FaceReconError(f"a model of task '{predictor.about.task}'; expected one of '{INPAINTING.task}'")
-        self._predictor = predictor
+        self._predictor = load(runtime, self.settings.model, INPAINTING)
 
     def close(self) -> None:
         """Let go of the network."""
@@ -76,16 +60,7 @@ class Inpaint:
     def describe(self) -> StageRecord:
         """Which network, with its digests."""
         assert self._predictor is not None
-        about = self._predictor.about
-        digests = {
-            "model": about.file_digest,
-            "weights": about.weights_digest,
-            "config": about.config_digest,
-            "data": about.data_digest,
-        }
-        details = {"family": about.family, "size": str(about.size), "licence": about.licence}
-        parameters = self.settings.model_dump(mode="json")
-        return StageRecord(name="inpaint", version=1, parameters=parameters, digests=digests, details=details)
+        return described("inpaint", 1, self.settings, self._predictor)
 
 
 Fill = Callable[[NDArray[np.uint8], NDArray[np.uint8]], Inpainted]
@@ -114,7 +89,8 @@ def _cuts(frame: Frame, size: int) -> tuple[list[_Cut], list[str]]:
     left = frame.hidden.copy()
     cuts, said = [], []
     for face in frame.faces:
-        top, begin, within = _within(face[SQUARE], frame.size)
+        top, begin, place = place_in(face[SQUARE], frame.size)
+        within = np.all((place >= 0) & (place < 1), axis=2)
         window = np.s_[top : top + within.shape[0], begin : begin + within.shape[1]]
         hole = within & left[window]
         if not hole.any():
@@ -122,25 +98,13 @@ def _cuts(frame: Frame, size: int) -> tuple[list[_Cut], list[str]]:
         left[window] &= ~hole  # where squares overlap the larger face's network fills
         image, crop_hole, padding = frame.crop(face[SQUARE], size)
         cuts.append(_Cut(face, image, crop_hole, top, begin, hole.astype(np.float32)))
-        if padding > MAX_PADDING:
-            said.append(f"face {face.number}: {padding:.0%} of its square lies beyond the picture")
+        said += padding_remarks(face, padding)
         if crop_hole.all():
             said.append(f"face {face.number}: nothing of it is known, all of it is made up")
     if (outside := int(left.sum())) and frame.faces:
         share = outside / int(frame.hidden.sum())
         said.append(f"{share:.1%} of what is hidden lies outside the squares of the faces taken: left as it is")
     return cuts, said
-
-
-def _within(square: Square, size: tuple[int, int]) -> tuple[int, int, NDArray[np.bool_]]:
-    """Which pixels of a frame of ``size`` have their centre in ``square``: top, left, and bool [h, w] from there on."""
-    corners = square.corners
-    low = np.floor(corners.min(0)).clip(0, [size[1], size[0]]).astype(int)
-    high = np.ceil(corners.max(0)).clip(low, [size[1], size[0]]).astype(int)
-    x, y = np.meshgrid(np.arange(low[0], high[0]) + 0.5, np.arange(low[1], high[1]) + 0.5)
-    place = square.to_crop(np.stack([x, y], -1).reshape(-1, 2).astype(np.float32), 1)
-    within: NDArray[np.bool_] = np.all((place >= 0) & (place < 1), axis=1).reshape(x.shape)
-    return int(low[1]), int(low[0]), within
 
 
 def _edit(cut: _Cut, image: Image, confidence: NDArray[np.float32]) -> Edit:

@@ -12,8 +12,8 @@ class ConfidenceHead(nn.Module):
 
     Its inputs are the network's input, an image [N, 3, H, W] or image and mask [N, 4, H, W], its prediction
     [N, 3, H, W] and the decoder's features, coarse to fine, with ``channels`` channels, each level twice as fine as the
-    one before, the finest at H / ``fold``. How deep a pixel lies inside its hole is seen by box filters of the mask:
-    coarse features know it only as well as their grid allows.
+    one before, the finest, which may be the only one, at H / ``fold``. How deep a pixel lies inside its hole is seen by
+    box filters of the mask: coarse features know it only as well as their grid allows.
     """
 
     WIDTH = 16
@@ -41,6 +41,8 @@ class ConfidenceHead(nn.Module):
         *coarse, fine = (features.detach() for features in decoded)
         hole_shares = [box_filter(inputs[:, 3:], size) for size in self.windows]
         finest = self.fine(fine) + self.pixels(torch.cat((inputs, prediction.detach(), *hole_shares), dim=1))
+        if not coarse:
+            return self.output(finest)
         # upsampled level by level and added on the way: upsampling each to the full size would cost three times as much
         hidden = self.coarse[0](coarse[0])
         for layer, features in zip(self.coarse[1:], coarse[1:], strict=True):

@@ -13,6 +13,7 @@ from facerecon.corruption.frozen_degradations import DegradedSet, freeze_degrada
 from facerecon.corruption.presets import find_preset
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
 from facerecon.data.manifest import Manifest
+from facerecon.files import digest_of
 from facerecon.models.settings import ModelSettings
 from facerecon.settings import Settings
 from facerecon.tasks.base import Cases
@@ -23,11 +24,12 @@ SHOWN = 6
 
 @dataclass(frozen=True)
 class DegradedCases(Cases):
-    """A set of frozen degraded faces."""
+    """A set of frozen degraded faces; of its ``presets`` the first one decides."""
 
     task = "restoration"
 
     degraded: DegradedSet
+    presets: tuple[str, ...]
 
     @property
     def folder(self) -> Path:
@@ -35,16 +37,11 @@ class DegradedCases(Cases):
 
     @property
     def digest(self) -> str:
-        return self.degraded.digest
+        return digest_of([self.degraded.digest, self.presets])
 
     @property
     def description(self) -> dict[str, Any]:
-        return self.degraded.description
-
-    @property
-    def presets(self) -> tuple[str, ...]:
-        """The degradations, the deciding one first."""
-        return self.degraded.presets
+        return {**self.degraded.description, "presets": list(self.presets)}
 
     @property
     def trained_presets(self) -> tuple[str, ...]:
@@ -53,12 +50,11 @@ class DegradedCases(Cases):
 
     def images(self, preset: str, faces: EvaluationFaces) -> NDArray[np.uint8]:
         """The degraded faces uint8 [N, h, w, 3]."""
-        return self.degraded.for_faces(preset, faces)
+        return self.degraded.for_faces(preset, faces.faces)
 
     def picture(self) -> NDArray[np.uint8]:
         """A row for each degradation, the same few faces in each."""
-        rows = [np.hstack(list(self.degraded.first(preset, SHOWN))) for preset in self.presets]
-        return np.vstack(rows)
+        return np.vstack([np.hstack(list(self.degraded.presets[name].pixels[:SHOWN])) for name in self.presets])
 
 
 class CasesPart(Settings):
@@ -72,15 +68,14 @@ def freeze(settings: CasesPart, faces: Manifest, folder: Path) -> DegradedCases:
     """The frozen faces of all splits but training, degraded into ``folder`` or verified there."""
     chosen = settings.degradations
     names = dict.fromkeys(("val", "gate", "test", *faces.face_sets))
-    sets = [evaluation_faces(faces, name, chosen.faces) for name in names]
-    return DegradedCases(
-        freeze_degradations(folder, sets, chosen.evaluation, faces.size, scale_of(settings.model), chosen.seed)
-    )
+    wanted = [face for name in names for face in evaluation_faces(faces, name, chosen.faces).faces]
+    about = (chosen.evaluation, faces.size, scale_of(settings.model), chosen.seed, wanted)
+    return DegradedCases(freeze_degradations(folder, faces, *about), chosen.evaluation)
 
 
 def load(folder: Path, description: dict[str, Any]) -> DegradedCases:
     """The cases of a description; FaceReconError if a file is missing or another."""
-    return DegradedCases(load_degradations(folder, description))
+    return DegradedCases(load_degradations(folder, description), tuple(description["presets"]))
 
 
 def scale_of(model: ModelSettings) -> int:

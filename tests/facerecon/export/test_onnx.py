@@ -21,14 +21,14 @@ from facerecon.export import onnx as export_module
 from facerecon.export.onnx import OPSET, export, open_session, psnr_of, to_onnx
 from facerecon.export.result import ExportedModel
 from facerecon.files import sha256_bytes
-from facerecon.models import ReconstructionModel, build_model, list_models
+from facerecon.models import ReconstructionModel, build_model, families_of
 from facerecon.models.trained import TrainedModel, save_model
 from facerecon.tasks import get_task
 from facerecon.tasks.inpainting.export import Contract
 
 ROOT = Path(__file__).parents[3]
 METADATA = {"licence": "MIT", "family": "unet_attention", "mask": "1 = hole", "weights_digest": "0123"}
-every_family = pytest.mark.parametrize("trained", list_models(), indirect=True)
+every_family = pytest.mark.parametrize("trained", families_of("inpainting"), indirect=True)
 Arrays = tuple[np.ndarray, np.ndarray]
 TASK = get_task("inpainting")
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -97,6 +98,22 @@ def test_pixels_that_no_edit_covers_stay_as_they_are_bit_for_bit(seed: int, top:
 def test_a_half_transparent_edit_is_mixed() -> None:
     outcome = composite(replace(Frame(np.zeros((40, 50, 3), np.uint8)), edits=(edit(np.full((20, 20), 0.5)),)))
     assert outcome.image[10, 12].tolist() == [128] * 3
+
+
+def test_where_an_edit_is_half_transparent_so_is_its_confidence() -> None:
+    outcome = composite(replace(Frame(picture()), edits=(edit(np.full((20, 20), 0.5)),)))
+    assert outcome.confidence[10, 12] == 0.625
+
+
+@given(seed=st.integers(0, 2**32 - 1), scale=st.integers(2, 4))
+def test_enlarged_what_no_edit_covers_is_bicubic_and_an_edit_has_its_place(seed: int, scale: int) -> None:
+    alpha = np.zeros((40 * scale, 50 * scale))
+    alpha[5 * scale : 29 * scale, 8 * scale : 32 * scale] = 1
+    frame = Frame(picture(seed), scale=scale, edits=(edit(alpha, 0, 0),))
+    outcome = composite(frame)
+    large = cv2.resize(frame.image, (50 * scale, 40 * scale), interpolation=cv2.INTER_CUBIC)
+    assert (outcome.image == np.where(alpha[..., None] == 1, 255, large)).all()
+    assert (outcome.confidence == np.where(alpha == 1, np.float32(0.25), np.float32(1))).all()
 
 
 def test_a_known_pixel_beside_a_hole_does_not_make_it_look_surer() -> None:

@@ -1,0 +1,83 @@
+"""Restoring faces by a network that is trained for it."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerecon.contract import RESTORATION
+from facerecon.data.geometry import Square
+from facerecon.inference.frames import EDITS, SQUARE, Edit, Face, Frame, Image
+from facerecon.inference.predictor import Predictor
+from facerecon.inference.restoration import restore
+from facerecon.inference.stage import Runtime, StageRecord, register_stage
+from facerecon.inference.stages.network import NetworkSettings, described, load, padding_remarks, place_in
+
+KIND = "restoration"
+
+FEATHER = 0.1
+"""Over this share of a square's side, from its edge inwards, a restored face passes into the picture around it."""
+
+
+@register_stage("restore", NetworkSettings)
+class Restore:
+    """Each face is cut out of the original at the network's size, restored, and told as an edit with a soft edge."""
+
+    needs = frozenset({SQUARE})
+    gives = frozenset({EDITS})
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        self.settings = settings
+        self._predictor: Predictor | None = None
+
+    def open(self, runtime: Runtime) -> None:
+        """Get the network.
+
+        Raises:
+            FaceReconError: it is none, or of another task.
+        """
+        self._predictor = load(runtime, self.settings.model, RESTORATION)
+
+    def close(self) -> None:
+        """Let go of the network."""
+        self._predictor = None
+
+    def run(self, frames: list[Frame]) -> list[Frame]:
+        """The same frames with an edit for each face."""
+        assert self._predictor is not None
+        size = self._predictor.about.size
+        crops = [frame.crop(face[SQUARE], size) for frame in frames for face in frame.faces]
+        if not crops:
+            return frames
+        restored = restore(self._predictor, np.stack([image for image, _, _ in crops]))
+        paddings = (padding for _, _, padding in crops)
+        made = zip(restored.images, restored.confidences, paddings, strict=True)
+        return [_restored(frame, [(face, *next(made)) for face in frame.faces], size) for frame in frames]
+
+    def describe(self) -> StageRecord:
+        """Which network, with its digests."""
+        assert self._predictor is not None
+        return described("restore", 1, self.settings, self._predictor)
+
+
+def _restored(frame: Frame, made: list[tuple[Face, Image, NDArray[np.float32], float]], size: int) -> Frame:
+    """The frame with the edits of its faces, and what is to be said of them."""
+    edits, said = [], []
+    for face, pixels, confidence, padding in made:
+        top, left, alpha = _feathered(face[SQUARE].scaled(frame.scale), frame.result_size)
+        known = np.zeros(confidence.shape, np.uint8)
+        edits.append(Edit(KIND, face.number, face[SQUARE], pixels, confidence, known, top, left, alpha))
+        said += padding_remarks(face, padding)
+        if (factor := size / face[SQUARE].side) > 1:
+            said.append(
+                f"face {face.number} is smaller than the network's {size} px: enlarged {factor:.2f} times first"
+            )
+    return replace(frame, edits=(*frame.edits, *edits)).remarked(*said)
+
+
+def _feathered(square: Square, size: tuple[int, int]) -> tuple[int, int, NDArray[np.float32]]:
+    """The alpha of a square in a picture of ``size`` (see ``Edit``): 0 at its edge, 1 from FEATHER of its side on."""
+    top, left, place = place_in(square, size)
+    inwards = np.minimum(place, 1 - place).min(2).clip(0, FEATHER) / FEATHER
+    alpha: NDArray[np.float32] = (inwards**2 * (3 - 2 * inwards)).astype(np.float32)
+    return top, left, alpha
