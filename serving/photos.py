@@ -159,7 +159,10 @@ def photo_routes(service: Service) -> APIRouter:
         "/reconstructions",
         summary="Fill what is hidden of the faces in a photo",
         response_class=Response,
-        responses={200: {"model": Reconstruction, "content": {PNG: {}}, "description": RECONSTRUCTED.statement}, **_OF_PHOTOS},
+        responses={
+            200: {"model": Reconstruction, "content": {PNG: {}}, "description": RECONSTRUCTED.statement},
+            **_OF_PHOTOS,
+        },
         openapi_extra=form_schema(
             PhotoForm, {"photo": "the photograph", "mask": "white is hidden; as large as the photo"}, "photo"
         ),

@@ -127,14 +127,14 @@ def blur(image: Pixels, kernel: Floats) -> Floats:
     return np.asarray(cv2.filter2D(image.astype(np.float32), -1, turned, borderType=cv2.BORDER_REFLECT), np.float32)
 
 
-def resize(image: Pixels, size: int) -> Floats:
-    """A square image [H, H, 3] at ``size`` pixels: areas are averaged where it shrinks, else it is enlarged linearly,
-    as in GFPGAN and CodeFormer."""
+def resize(image: Pixels, height: int, width: int) -> Floats:
+    """An image [H, W, 3] at another size of the same proportions: areas are averaged where it shrinks, else it is
+    enlarged linearly, as in GFPGAN and CodeFormer."""
     whole = image.astype(np.float32)
-    if size == len(whole):
+    if (height, width) == whole.shape[:2]:
         return whole
-    how = cv2.INTER_AREA if size < len(whole) else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(whole, (size, size), interpolation=how), np.float32)
+    how = cv2.INTER_AREA if height < len(whole) else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(whole, (width, height), interpolation=how), np.float32)
 
 
 def gray(image: Pixels) -> Floats:
@@ -344,10 +344,42 @@ def degrade(image: Pixels, drawn: Degradation, rng: np.random.Generator, scale: 
     size = drawn.size
     if image.shape != (size, size, 3) or size % scale:
         raise ValueError(f"a crop [{size}, {size}, 3] is needed, divisible by {scale}, not {list(image.shape)}")
+    return _degraded(image, drawn, rng, size // scale, drawn.kernel, size, (size // scale, size // scale))
+
+
+def degrade_photograph(
+    image: Pixels, drawn: Degradation, rng: np.random.Generator, side: float, scale: int = 1
+) -> Image:
+    """A photograph [H, W, 3] in which the crop is ``side`` pixels wide, recorded as ``degrade`` records the crop.
+
+    It is enlarged back to its own size: uint8 [H, W, 3]. The crop is smeared by the same share of itself, is recorded
+    as wide, and meets the same noise and codecs; what noise gives is drawn for the whole picture, so not the same.
+    """
+    factor = side / drawn.size
+    reach = max(0, round((len(drawn.kernel) * factor - 1) / 2))
+    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    kernel = np.asarray(cv2.resize(drawn.kernel, (2 * reach + 1, 2 * reach + 1), interpolation=how), np.float32)
+    kernel = kernel / kernel.sum()
+    return _degraded(image, drawn, rng, drawn.size // scale, kernel, side, (image.shape[0], image.shape[1]))
+
+
+def _degraded(
+    image: Pixels,
+    drawn: Degradation,
+    rng: np.random.Generator,
+    most: int,
+    kernel: Floats,
+    side: float,
+    out: tuple[int, int],
+) -> Image:
+    """A picture in which the crop is ``side`` pixels wide, and recorded ``most`` pixels wide at most."""
+
+    def recorded_at(width: int) -> tuple[int, int]:
+        height, length = (max(1, round(pixels * min(width, most) / side)) for pixels in image.shape[:2])
+        return height, length
+
     own = np.random.default_rng(int(rng.integers(2**63)))
-    out = size // scale
-    first_width, width = min(drawn.first_width, out), min(drawn.width, out)
-    picture = resize(blur(image, drawn.kernel), first_width)
+    picture = resize(blur(image, kernel), *recorded_at(drawn.first_width))
     if drawn.gray:
         picture = gray(picture)
     picture = dim(picture, drawn.light)
@@ -358,9 +390,9 @@ def degrade(image: Pixels, drawn: Degradation, rng: np.random.Generator, scale: 
         for left in reversed(range(frames))
     ]
     if drawn.second is not None:
-        clip = [_again(each, drawn.second, width, own) for each in clip]
+        clip = [_again(each, drawn.second, recorded_at(drawn.width), own) for each in clip]
     shown = clip[-1] if drawn.crf is None else h264(clip, drawn.crf)
-    return _shown(resize(shown, out))
+    return _shown(resize(shown, *out))
 
 
 def degrade_batch(
@@ -403,9 +435,9 @@ def _recorded(picture: Pixels, quality: int | None) -> Image:
     return shown if quality is None else jpeg(shown, quality)
 
 
-def _again(picture: Image, second: Rerecorded, width: int, rng: np.random.Generator) -> Image:
-    """A second pass over a recorded picture, to ``width`` pixels."""
-    smaller = resize(blur(picture, gaussian_kernel(second.blur)), width)
+def _again(picture: Image, second: Rerecorded, size: tuple[int, int], rng: np.random.Generator) -> Image:
+    """A second pass over a recorded picture, to ``size`` pixels (height, width)."""
+    smaller = resize(blur(picture, gaussian_kernel(second.blur)), *size)
     if second.ringing is not None:
         smaller = blur(smaller, ringing_kernel(second.ringing))
     return _recorded(_noisy(smaller, second.noise, rng), second.jpeg)

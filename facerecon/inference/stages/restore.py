@@ -1,6 +1,8 @@
 """Restoring faces by a network that is trained for it."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +11,7 @@ from facerecon.contract import RESTORATION
 from facerecon.data.geometry import Square
 from facerecon.inference.frames import EDITS, SQUARE, Edit, Face, Frame, Image
 from facerecon.inference.predictor import Predictor
-from facerecon.inference.restoration import restore
+from facerecon.inference.restoration import Restored, restore
 from facerecon.inference.stage import Runtime, StageRecord, register_stage
 from facerecon.inference.stages.network import NetworkSettings, described, load, padding_remarks, place_in
 
@@ -45,19 +47,23 @@ class Restore:
     def run(self, frames: list[Frame]) -> list[Frame]:
         """The same frames with an edit for each face."""
         assert self._predictor is not None
-        size = self._predictor.about.size
-        crops = [frame.crop(face[SQUARE], size) for frame in frames for face in frame.faces]
-        if not crops:
-            return frames
-        restored = restore(self._predictor, np.stack([image for image, _, _ in crops]))
-        paddings = (padding for _, _, padding in crops)
-        made = zip(restored.images, restored.confidences, paddings, strict=True)
-        return [_restored(frame, [(face, *next(made)) for face in frame.faces], size) for frame in frames]
+        return restore_faces(frames, self._predictor.about.size, partial(restore, self._predictor))
 
     def describe(self) -> StageRecord:
         """Which network, with its digests."""
         assert self._predictor is not None
         return described("restore", 1, self.settings, self._predictor)
+
+
+def restore_faces(frames: list[Frame], size: int, make: Callable[[NDArray[np.uint8]], Restored]) -> list[Frame]:
+    """The frames with an edit for each face: what is made of its crop, uint8 [N, size, size, 3]."""
+    crops = [frame.crop(face[SQUARE], size) for frame in frames for face in frame.faces]
+    if not crops:
+        return frames
+    restored = make(np.stack([image for image, _, _ in crops]))
+    paddings = (padding for _, _, padding in crops)
+    made = zip(restored.images, restored.confidences, paddings, strict=True)
+    return [_restored(frame, [(face, *next(made)) for face in frame.faces], size) for frame in frames]
 
 
 def _restored(frame: Frame, made: list[tuple[Face, Image, NDArray[np.float32], float]], size: int) -> Frame:

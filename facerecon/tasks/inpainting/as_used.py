@@ -6,19 +6,15 @@ frozen mask hides: in the same place as the figure of a face that was aligned be
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
-from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from facerecon.data.containers import read_bytes
 from facerecon.data.datasets import EvaluationFaces
-from facerecon.data.geometry import Square, cut, face_square
+from facerecon.data.geometry import Square, cut
 from facerecon.data.manifest import Manifest
 from facerecon.evaluation.bootstrap import paired_interval
 from facerecon.evaluation.comparison import CONFIDENCE, RESAMPLES, SEED
@@ -26,17 +22,14 @@ from facerecon.evaluation.image_metrics import CEILING
 from facerecon.evaluation.keys import MetricKey
 from facerecon.evaluation.metrics import channels_first, hole_psnr
 from facerecon.evaluation.scores import Scores
-from facerecon.files import sha256_bytes
-from facerecon.images import UnreadableImageError, read_rgb
-from facerecon.inference.chain import AT_ONCE, composite
-from facerecon.inference.frames import SQUARE, Frame
+from facerecon.inference.chain import composite
+from facerecon.inference.frames import Frame
 from facerecon.inference.inpainting import Inpainted
+from facerecon.inference.photographs import Photograph, at_true, note, photographs
 from facerecon.inference.stage import Runtime
 from facerecon.inference.stages.detect import Detect, DetectSettings
 from facerecon.inference.stages.inpaint import Fill as StageFill
 from facerecon.inference.stages.inpaint import fill_faces
-from facerecon.perception.landmarks import sixty_eight
-from facerecon.progress import track
 from facerecon.tasks.inpainting.details import AsUsed
 from facerecon.tasks.inpainting.evaluator import Fill, MaskCase, as_tensor
 from facerecon.tasks.inpainting.metrics import HOLE_PSNR, MAIN_CASE
@@ -46,25 +39,6 @@ USED_CASES = (MAIN_CASE, "features/left_eye", "features/mouth", "features/all")
 
 GRAY = 128
 """What is painted into a hole, as for the identity of a face whose holes are left gray."""
-
-LEAST_OVERLAP = 0.25
-"""A face that is found is the true one if their squares' intersection over union is at least this."""
-
-SAME_CROP = 1.0
-"""By so much of 255 two crops of the same photograph may differ on average: another processor rounds otherwise."""
-
-
-@dataclass(frozen=True)
-class _Photograph:
-    """The face ``index`` of those to measure: its photograph uint8 [H, W, 3], and its true square in there."""
-
-    index: int
-    image: NDArray[np.uint8]
-    square: Square
-
-
-class _UnfitError(Exception):
-    """Why a face cannot be measured as used."""
 
 
 @torch.inference_mode()
@@ -85,10 +59,10 @@ def measure_as_used(
     asked = Counter[tuple[str, int]]()
     detect = Detect(DetectSettings(faces="all"))
     with Runtime() as runtime, closing(detect):
-        for photographs in _photographs(faces, manifest, unfit):
+        for chosen in photographs(faces, manifest, unfit):
             detect.open(runtime)  # not before there is something to look at; what it loads is held
             for case in cases:
-                with_hole = [photo for photo in photographs if case.masks[photo.index].any()]
+                with_hole = [photo for photo in chosen if case.masks[photo.index].any()]
                 asked[case.case, case.level] += len(with_hole)
                 figures = _figures(methods, faces, case, with_hole, detect)
                 for method, values in figures.items():
@@ -100,7 +74,7 @@ def measure_as_used(
         if asked[key]
         for method in methods
     )
-    return rows, _note(unfit, len(faces))
+    return rows, note(unfit, len(faces))
 
 
 def paste_hole(mask: NDArray[np.uint8], square: Square, size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -128,54 +102,12 @@ def _mirrored(places: NDArray[np.int_], length: int) -> NDArray[np.int_]:
     return np.minimum(back, period - back)
 
 
-def _photographs(faces: EvaluationFaces, manifest: Manifest, unfit: Counter[str]) -> Iterator[list[_Photograph]]:
-    """The photographs, some at a time, as they do not fit into memory together; ``unfit`` counts who has none."""
-    ready: list[_Photograph] = []
-    for index in track(range(len(faces)), "evaluating as used"):
-        try:
-            ready.append(_photograph(index, faces, manifest))
-        except _UnfitError as reason:
-            unfit[str(reason)] += 1
-        if len(ready) == AT_ONCE:
-            yield ready
-            ready = []
-    if ready:
-        yield ready
-
-
-def _photograph(index: int, faces: EvaluationFaces, manifest: Manifest) -> _Photograph:
-    row = faces.rows.iloc[index]
-    source = manifest.sources.get(row["source"])
-    if source is None:
-        raise _UnfitError("the manifest names no place of the photographs")
-    if source.aligned:
-        raise _UnfitError("the source's pictures are aligned crops themselves")
-    root, uri = (manifest.frames, row["file"]) if row["file"] else (source.root, row["uri"])
-    try:
-        content = read_bytes(Path(root), uri)
-        if sha256_bytes(content) != row["sha256"]:
-            raise _UnfitError("the photograph has changed")
-        image = read_rgb(content)
-    except OSError as error:
-        raise _UnfitError("the photograph is gone") from error
-    except UnreadableImageError as error:
-        raise _UnfitError("the photograph cannot be read") from error
-    points = faces.points[index].all478
-    if not points.any():
-        raise _UnfitError("the points of the face are not kept")
-    square = face_square(sixty_eight(points))
-    crop, _ = cut(image, square, faces.images.shape[1])
-    if np.abs(crop.astype(np.int16) - faces.images[index]).mean() > SAME_CROP:
-        raise _UnfitError("the photograph does not give the crop that is kept")
-    return _Photograph(index, image, square)
-
-
 def _figures(
-    methods: Mapping[str, Fill], faces: EvaluationFaces, case: MaskCase, photographs: list[_Photograph], detect: Detect
+    methods: Mapping[str, Fill], faces: EvaluationFaces, case: MaskCase, chosen: list[Photograph], detect: Detect
 ) -> dict[str, dict[str, float]]:
     """By method the hole PSNR of each face that is found."""
-    damaged = [_damaged(photo, case.masks[photo.index]) for photo in photographs]
-    told = [(photo, _at_true(frame, photo)) for photo, frame in zip(photographs, detect.run(damaged), strict=True)]
+    damaged = [_damaged(photo, case.masks[photo.index]) for photo in chosen]
+    told = [(photo, at_true(frame, photo)) for photo, frame in zip(chosen, detect.run(damaged), strict=True)]
     found = [(photo, frame) for photo, frame in told if frame.faces]
     if not found:
         return {method: {} for method in methods}
@@ -191,23 +123,10 @@ def _figures(
     return figures
 
 
-def _damaged(photo: _Photograph, mask: NDArray[np.uint8]) -> Frame:
+def _damaged(photo: Photograph, mask: NDArray[np.uint8]) -> Frame:
     height, width = photo.image.shape[:2]
     hidden = paste_hole(mask, photo.square, (height, width))
     return Frame(np.where(hidden[..., None], np.uint8(GRAY), photo.image), hidden=hidden)
-
-
-def _at_true(frame: Frame, photo: _Photograph) -> Frame:
-    """The frame with, of the faces found, the one that lies where the true one does; with none if none does."""
-    overlaps = [(_overlap(face[SQUARE], photo.square), face) for face in frame.faces]
-    best = max(overlaps, key=lambda pair: pair[0], default=None)
-    return replace(frame, faces=() if best is None or best[0] < LEAST_OVERLAP else (best[1],))
-
-
-def _overlap(one: Square, other: Square) -> float:
-    """The intersection of two squares over their union."""
-    common = float(cv2.intersectConvexConvex(one.corners, other.corners)[0])
-    return common / (one.side**2 + other.side**2 - common)
 
 
 def _as_stage(fill: Fill) -> StageFill:
@@ -241,8 +160,3 @@ def _row(
         low=interval.low,
         high=interval.high,
     )
-
-
-def _note(unfit: Counter[str], faces: int) -> str:
-    """What could not be measured: ``3 of 50 faces: the photograph is gone``."""
-    return "; ".join(f"{count} of {faces} faces: {reason}" for reason, count in sorted(unfit.items()))

@@ -24,6 +24,7 @@ from facerecon.evaluation.scores import Scores
 from facerecon.models.base import RIGHT
 from facerecon.models.trained import TrainedModel
 from facerecon.settings import Settings
+from facerecon.tasks.restoration.as_used import measure_as_used
 from facerecon.tasks.restoration.baselines import (
     RidgeRegression,
     by,
@@ -121,6 +122,11 @@ def evaluate(
     for name, those in sets if able else ():
         found = measure(name, able, those, cases, metrics, judges, "evaluating other models", cases.presets[:1])
         scores |= found.without({method for key, method in found if np.isnan(found.values(key, method)).any()})
+    if settings.as_used:
+        few = evaluation_faces(manifest, first, min(settings.as_used, settings.max_faces))
+        used, note = measure_as_used(methods[MODEL], trained.size, few, cases, manifest, judges, scores, first)
+    else:
+        used, note = (), "evaluation.as_used = 0"
     gallery, probes = gallery_of(faces)
     people = faces.rows["identity"]
     return Evaluation(
@@ -143,6 +149,8 @@ def evaluate(
             recognised=int(people.iloc[probes].nunique()),
             gains=_gains(first, scores, metrics, cases.presets, faces),
             confidence=tuple(_confidence(preset, trust[preset]) for preset in cases.presets if preset in trust),
+            as_used=used,
+            as_used_note=note,
         ),
         samples=_samples(methods, faces, cases, first, scores, judges.lpips, settings.samples),
         face_sets=tuple(

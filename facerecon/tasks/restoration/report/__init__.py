@@ -8,10 +8,13 @@ from numpy.typing import NDArray
 
 from facerecon.corruption.presets import find_preset
 from facerecon.evaluation.evaluation import Evaluation
+from facerecon.evaluation.promotion import MODEL
+from facerecon.report import tables
 from facerecon.report.base import TaskReport
 from facerecon.report.formats import signed_text
 from facerecon.report.story import Story
 from facerecon.tasks.restoration.details import RestorationDetails
+from facerecon.tasks.restoration.gate_settings import INPUT
 from facerecon.tasks.restoration.report import pictures, plane
 
 LOADED_FILES = ("templates/*",)
@@ -28,6 +31,20 @@ LIMITS = (
 CONFIDENCE_LIMIT = (
     "Confidence is learned on training faces. On pictures unlike those it can be wrong and sure of itself."
 )
+
+
+@dataclass(frozen=True)
+class UsedRow:
+    """A method's figure degraded after aligning and as used, the difference, its interval, and who was not found."""
+
+    case: str
+    label: str
+    metric: str
+    before: str
+    used: str
+    difference: str
+    interval: str
+    not_found: str
 
 
 @dataclass(frozen=True)
@@ -55,7 +72,7 @@ class RestorationReport(TaskReport):
     package = "facerecon.tasks.restoration.report"
     sections: ClassVar[dict[str, tuple[str, ...]]] = {
         "faces": ("faces.html",),
-        "figures": ("gains.html", "plane.html", "recognition.html"),
+        "figures": ("as_used.html", "gains.html", "plane.html", "recognition.html"),
         "after_figures": ("confidence.html",),
         "compared": ("compared.html",),
         "card_use": ("card_use.md.j2",),
@@ -102,9 +119,9 @@ class RestorationReport(TaskReport):
                 continue
             unit = f" {metric.unit}" if metric.unit else ""
             said.append(f"{metric.label} {signed_text(row.mean, metric.digits)}{unit}{_range(row.low, row.high, 3)}")
-        return (
-            [f"Against the input, under {self.case_title(evaluation.headline[1])}: {'; '.join(said)}."] if said else []
-        )
+        under = self.case_title(evaluation.headline[1])
+        beside = [f"Against the input, under {under}: {'; '.join(said)}."] if said else []
+        return [*beside, used_sentence(evaluation)]
 
     def shortfalls(self, evaluation: Evaluation) -> list[str]:
         said = []
@@ -163,6 +180,7 @@ class RestorationReport(TaskReport):
         ]
         return {
             "gallery": pictures.gallery(evaluation.samples, story.comparison, details, champion),
+            "as_used": used_rows(evaluation, self),
             "gains": gain_rows(evaluation, self),
             "planes": [each for each in drawn if each is not None],
             "drawing": plane,
@@ -188,6 +206,44 @@ def gain_rows(evaluation: Evaluation, report: TaskReport) -> list[GainRow]:
             )
         )
     return rows
+
+
+def used_rows(evaluation: Evaluation, report: TaskReport) -> list[UsedRow]:
+    """The table of what was measured as used."""
+    rows = []
+    for row in details_of(evaluation).as_used:
+        metric = evaluation.metric(row.metric)
+        rows.append(
+            UsedRow(
+                case=report.case_title(row.case),
+                label=tables.method_label(evaluation, row.method),
+                metric=f"{metric.titled} {metric.arrow}",
+                before="–" if row.before is None else f"{row.before:.{metric.digits}f}",
+                used="–" if row.used is None else f"{row.used:.{metric.digits}f}",
+                difference="–" if row.difference is None else signed_text(row.difference, metric.digits),
+                interval=_range(row.low, row.high, 3).strip(" []") or "–",
+                not_found=f"{row.not_found} of {row.faces}",
+            )
+        )
+    return rows
+
+
+def used_sentence(evaluation: Evaluation) -> str:
+    """What the headline's figures become as used, in one sentence."""
+    details, (name, case) = details_of(evaluation), evaluation.headline
+    metric = evaluation.metric(name)
+    rows = {row.method: row for row in details.as_used if (row.case, row.metric) == (case, name)}
+    if MODEL not in rows:
+        return f"As used: not measured ({details.as_used_note})."
+    ours, theirs = rows[MODEL], rows[INPUT]
+    missing = f"{ours.not_found} of {ours.faces} faces were not found"
+    if ours.used is None or ours.before is None or theirs.used is None:
+        return f"As used, each photograph degraded before the face is found, {missing}."
+    return (
+        f"As used, each photograph degraded before the face is found, the model's {metric.label} under {case} is "
+        f"{ours.used:.{metric.digits}f} where it is {ours.before:.{metric.digits}f} (the input's "
+        f"{theirs.used:.{metric.digits}f}); {missing}."
+    )
 
 
 def _range(low: float | None, high: float | None, digits: int) -> str:
