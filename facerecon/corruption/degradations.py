@@ -45,6 +45,8 @@ def gaussian_kernel(sigma: float, other: float | None = None, angle: float = 0.0
     It is the density's mean over each pixel. A sigma below 0.1 px counts as 0.1 px, which blurs nothing.
     """
     along, across = max(sigma, 0.1), max(sigma if other is None else other, 0.1)
+    if along == across == 0.1:
+        return np.ones((1, 1), np.float32)
     x, y = _fine_grid(int(np.ceil(3 * max(along, across))))
     first, second = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
     return _pooled(np.exp(-0.5 * ((first / along) ** 2 + (second / across) ** 2)))
@@ -85,7 +87,7 @@ def curved_way(length: float, draws: NDArray[np.floating]) -> NDArray[np.float64
         velocity /= abs(velocity)
         position += velocity
         positions.append(position)
-    moments = np.linspace(0, _STEPS - 1, 8 * _STEPS)
+    moments = np.linspace(0, _STEPS - 1, 8 * (_STEPS - 1) + 1)
     way = np.interp(moments, np.arange(_STEPS), np.array(positions)) * (length / (_STEPS - 1))
     return np.stack([way.real, way.imag], axis=1)
 
@@ -105,7 +107,8 @@ def ringing_kernel(cutoff: float, radius: int = 6) -> Floats:
 
 def _fine_grid(reach: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """x and y in pixels, several a pixel, of a kernel that reaches so far from its middle pixel."""
-    axis = (np.arange((2 * reach + 1) * _OVERSAMPLING) + 0.5) / _OVERSAMPLING - reach - 0.5
+    count = (2 * reach + 1) * _OVERSAMPLING
+    axis = (2 * np.arange(count) + 1 - count) / (2 * _OVERSAMPLING)
     return axis[None, :], axis[:, None]
 
 

@@ -7,13 +7,13 @@ holds are taken over: their pixels do not change, and older descriptions stay re
 """
 
 import json
-import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -207,7 +207,7 @@ def _read(path: Path) -> FrozenDegradations:
         shape = (len(what["faces"]), side, side, 3)
     except FileNotFoundError:
         raise FaceReconError(f"the file of degraded faces {path} is missing: pull it, or freeze them again") from None
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError, EOFError, BadZipFile, zlib.error) as error:
         raise FaceReconError(f"{path} is not a whole file of degraded faces ({error}): remove it") from error
     if (pixels.dtype, pixels.shape) != (np.uint8, shape) or about != _about(what, pixels):
         raise FaceReconError(f"{path} holds other degraded faces than were written: remove it")
