@@ -68,7 +68,7 @@ def test_of_several_models_those_of_the_task_count(offer):
     # registered before there was a second task
     client.create_registered_model("facerecon-old")
     client.create_model_version("facerecon-old", "file:///nowhere")
-    with pytest.raises(FaceReconError, match="several models, say which: demo, old$"):
+    with pytest.raises(FaceReconError, match=r"several models, say which: demo, old$"):
         find_version("@champion", "inpainting")
 
 
