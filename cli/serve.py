@@ -5,6 +5,9 @@ import click
 
 @click.command()
 @click.option("--model", metavar="MODEL", help="demo@champion, demo/3 or a file.onnx [default: the one champion]")
+@click.option(
+    "--restore-model", metavar="MODEL", help="the same of restoration [default: its one champion, if there is one]"
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="another than this machine's needs a token first")
 @click.option("--port", type=click.IntRange(0, 65535), default=8100, show_default=True)
 @click.option("--name", "names", multiple=True, metavar="HOST", help="a name under which browsers reach it, too")

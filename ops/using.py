@@ -36,6 +36,18 @@ def model_in_use(text: str | None, task: str = INPAINTING.task) -> Model:
     return model_of_version(find_version(text or "@champion", task))
 
 
+def has_champion(task: str) -> bool:
+    """Whether a registered model of ``task`` has a champion.
+
+    Raises:
+        FaceReconError: the registry does not answer.
+    """
+    from ops.registry import CHAMPION, connect, registered_models, task_of
+
+    client = connect()
+    return any(CHAMPION in model.aliases and task_of(client, model.name) == task for model in registered_models(client))
+
+
 def is_file(text: str) -> bool:
     """Whether a model is meant that lies in a file, not in the registry."""
     return text.endswith(".onnx") or Path(text).is_file()

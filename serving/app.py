@@ -23,6 +23,7 @@ from serving.pages import docs_page, main_page, opened_page, refusal_page
 from serving.photos import ServedModel, photo_routes, refusals, served_model
 from serving.problems import MEDIA_TYPE as PROBLEM
 from serving.problems import UNEXPECTED, ClientGoneError, ProblemError
+from serving.served import Served
 from serving.service import Service
 from serving.videos import video_routes
 
@@ -31,13 +32,15 @@ _SMALL = 100_000
 
 
 class AboutModel(ServedModel):
-    """The model that is served: its network, the licence of its training data, and by which name it is followed.
+    """A model that is served: its task and network, the licence of its training data, and by which name it is followed.
 
     ``trouble`` says so if the registry does not answer, or no longer has it: the model that is loaded is served on.
     """
 
+    task: str
     family: str
     size: int
+    scale: int
     licence: str
     follows: str | None
     trouble: str
@@ -147,23 +150,12 @@ def _about(service: Service) -> APIRouter:
     routes = APIRouter(tags=["service"])
     refused = refusals(401, 421)
 
-    @routes.get("/v1/models", summary="The model that is served", responses=refused)
+    @routes.get("/v1/models", summary="The models that are served, one a task", responses=refused)
     async def models() -> Models:
-        """It follows the champion; each answer names the version that made it."""
-        served, settings = service.served, service.settings
-        loaded = served.current
-        details = loaded.facts.details
-        trouble = "the registry does not answer, or no longer has it: served on; the log says more"
-        about = AboutModel(
-            **served_model(loaded.model).model_dump(),
-            family=details["family"],
-            size=int(details["size"]),
-            licence=details["licence"],
-            follows=None if served.is_file else settings.model or "@champion",
-            trouble=trouble if served.trouble else "",
-        )
+        """Each follows its champion; each answer names the version that made it."""
+        settings = service.settings
         return Models(
-            models=[about],
+            models=[_about_model(served) for served in service.all_served],
             regions=list(REGIONS),
             dilation=DILATION,
             megapixels=settings.megapixels,
@@ -196,14 +188,31 @@ def _about(service: Service) -> APIRouter:
     return routes
 
 
+def _about_model(served: Served) -> AboutModel:
+    loaded = served.current
+    details = loaded.facts.details
+    trouble = "the registry does not answer, or no longer has it: served on; the log says more"
+    return AboutModel(
+        **served_model(loaded.model).model_dump(),
+        task=served.task,
+        family=details["family"],
+        size=int(details["size"]),
+        scale=int(details.get("scale", "1")),
+        licence=details["licence"],
+        follows=None if served.is_file else served.wanted or "@champion",
+        trouble=trouble if served.trouble else "",
+    )
+
+
 def _gauges(service: Service, videos: dict[str, int]) -> list[Gauge]:
-    pool, served = service.pool, service.served
-    model = served.current.model
+    pool, all_served = service.pool, service.all_served
+    models = [{**served_model(each.current.model).model_dump(), "task": each.task} for each in all_served]
+    trouble = any(each.trouble for each in all_served)
     return [
         *(("facerecon_videos", "Videos by state.", {"state": state}, count) for state, count in videos.items()),
         ("facerecon_requests_held", "Photos being made, uploaded or waiting.", {}, pool.held),
-        ("facerecon_model", "The model that is served.", served_model(model).model_dump(), 1),
-        ("facerecon_registry_answers", "Whether the champion can be followed.", {}, int(not served.trouble)),
+        *(("facerecon_model", "A model that is served.", model, 1) for model in models),
+        ("facerecon_registry_answers", "Whether the champions can be followed.", {}, int(not trouble)),
     ]
 
 
@@ -237,6 +246,7 @@ def _pages(service: Service, app: FastAPI) -> APIRouter:
     async def page() -> Response:
         about = {
             "model": str(service.served.current.model),
+            "restorer": None if service.restoring is None else str(service.restoring.current.model),
             "names": list(REGIONS),
             "statement": RECONSTRUCTED.statement,
             "photo_mb": f"{settings.photo_mb:g}",

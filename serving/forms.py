@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from facerecon.images import TooLargeImageError, UnreadableImageError, check_header
 from facerecon.inference.making import Request as Asked
+from facerecon.inference.making import RestorationRequest
 from facerecon.inference.regions import REGIONS, Regions
 from serving.problems import ClientGoneError, ProblemError
 
@@ -43,10 +44,21 @@ def _names(value: Any) -> Any:
     return [name.strip() for each in value for name in each.split(",") if name.strip()]
 
 
-class FaceForm(BaseModel):
-    """Which faces, and which regions of them."""
+class _Faces(BaseModel):
+    """Which faces."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    faces: Literal["largest", "all"] | Annotated[int, Field(ge=1, le=1000)] = Field(
+        "largest", description="largest, all, or a number from 1, the largest face's"
+    )
+    points: Annotated[tuple[Point, Point, Point, Point, Point] | None, BeforeValidator(_points)] = Field(
+        None, description='one face by hand: eyes, nose, mouth\'s corners, as "x,y x,y x,y x,y x,y" in pixels'
+    )
+
+
+class FaceForm(_Faces):
+    """Which faces, and which regions of them."""
 
     regions: Annotated[Regions, BeforeValidator(_names)] = Field(
         (),
@@ -54,12 +66,6 @@ class FaceForm(BaseModel):
         max_length=20,
     )
     dilation: float | None = Field(None, ge=0, le=1, description="enlarge regions by so many eye distances")
-    faces: Literal["largest", "all"] | Annotated[int, Field(ge=1, le=1000)] = Field(
-        "largest", description="largest, all, or a number from 1, the largest face's"
-    )
-    points: Annotated[tuple[Point, Point, Point, Point, Point] | None, BeforeValidator(_points)] = Field(
-        None, description='one face by hand: eyes, nose, mouth\'s corners, as "x,y x,y x,y x,y x,y" in pixels'
-    )
 
     @model_validator(mode="after")
     def _can_be(self) -> "FaceForm":
@@ -73,11 +79,24 @@ class FaceForm(BaseModel):
         return Asked(**about, **more)
 
 
-class PhotoForm(FaceForm):
-    """What is asked for of a photo."""
-
+class _ForRecord(BaseModel):
     case: Line = Field("", description="what the record calls the case")
     reason: Line = Field("", description="why; it goes into the record")
+
+
+class PhotoForm(_ForRecord, FaceForm):
+    """What is asked for of a photo."""
+
+
+class RestorationForm(_ForRecord, _Faces):
+    """What is asked for of a photo whose faces are to be restored."""
+
+    upscale: int = Field(1, ge=1, le=4, description="the whole picture comes out so many times as large")
+
+    def asked(self, **more: Any) -> RestorationRequest:
+        """As the library takes it."""
+        about = {name: getattr(self, name) for name in ("faces", "points", "upscale")}
+        return RestorationRequest(**about, **more)
 
 
 class VideoForm(PhotoForm):

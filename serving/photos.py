@@ -1,10 +1,11 @@
-"""Photos: reconstructions of them, and the regions of the faces in them."""
+"""Photos: reconstructions and restorations of them, and the regions of the faces in them."""
 
 import base64
 import json
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -21,13 +22,14 @@ from facerecon.files import sha256_bytes
 from facerecon.images import encode_png
 from facerecon.inference import media
 from facerecon.inference.chain import Chain
-from facerecon.inference.frames import BOX, FIVE, FOUND_BY, LANDMARKS68, SQUARE, Face, Frame
-from facerecon.inference.making import CONFIDENCE, PHOTO, SHEET, Made, Model, maker, stages_of
+from facerecon.inference.frames import BOX, FIVE, FOUND_BY, LANDMARKS68, SQUARE, Face, Frame, Image
+from facerecon.inference.making import CONFIDENCE, PHOTO, SHEET, Made, Model, Wanted, maker, stages_of
 from facerecon.inference.record import Record
-from facerecon.marks import RECONSTRUCTED
-from serving.forms import FaceForm, PhotoForm, check_picture, form_schema, read_form
+from facerecon.marks import RECONSTRUCTED, RESTORED
+from serving.forms import FaceForm, PhotoForm, RestorationForm, check_picture, form_schema, read_form
 from serving.guard import HOLDER
 from serving.problems import ProblemDetails, ProblemError, own_fault
+from serving.served import Served
 from serving.service import Service
 
 PNG = "image/png"
@@ -38,7 +40,7 @@ _REFUSALS = {
     403: "the request comes from another site",
     404: "there is no such thing",
     408: "the upload took too long",
-    409: "it is not ready",
+    409: "it is not ready, or no model of that task is served",
     413: "the body or a picture is too large",
     415: "no multipart form",
     421: "the Host is not the service's",
@@ -94,6 +96,10 @@ class Reconstruction(BaseModel):
     names: Names
 
 
+class Restoration(Reconstruction):
+    """The same of a photo whose faces were restored."""
+
+
 class FoundFace(BaseModel):
     """A face: ``number`` from 1, the largest first. All in pixels; ``box`` is left, top, right, bottom, ``five`` eyes,
     nose and mouth's corners, ``square`` the corner and the whole upper edge of what the network sees. A face that was
@@ -134,7 +140,7 @@ def photo_routes(service: Service) -> APIRouter:
 
     async def made(
         request: Request,
-        form: type[FaceForm],
+        form: type[FaceForm | RestorationForm],
         files: tuple[str, ...],
         make: Callable[[Any, bytes, bytes | None, str, bool], Answer],
     ) -> Response:
@@ -173,6 +179,27 @@ def photo_routes(service: Service) -> APIRouter:
         return await made(request, PhotoForm, ("photo", "mask"), reconstruct)
 
     @routes.post(
+        "/restorations",
+        summary="Restore the faces in a degraded photo",
+        response_class=Response,
+        responses={
+            200: {"model": Restoration, "content": {PNG: {}}, "description": RESTORED.statement},
+            **_OF_PHOTOS,
+            **refusals(409),
+        },
+        openapi_extra=form_schema(RestorationForm, {"photo": "the photograph"}, "photo"),
+    )
+    async def restorations(request: Request) -> Response:
+        """Needs a model of restoration beside that of inpainting: `/v1/models` lists both. The answer is JSON; with
+        `Accept: image/png` the picture alone, which holds its record."""
+        if service.restoring is None:
+            raise ProblemError(
+                HTTPStatus.CONFLICT,
+                "no model of restoration is served: give --restore-model, or start anew once one is promoted",
+            )
+        return await made(request, RestorationForm, ("photo",), restore)
+
+    @routes.post(
         "/regions",
         summary="The faces in a photo, and the mask that regions make of them",
         response_class=Response,
@@ -187,22 +214,48 @@ def photo_routes(service: Service) -> APIRouter:
         return await made(request, FaceForm, ("photo",), find)
 
     def reconstruct(form: PhotoForm, photo: bytes, mask: bytes | None, operator: str, only_picture: bool) -> Answer:
-        with usable_custody():
-            signing_key()
-            audit_log().head()
         with mendable():
             image = _decoded(photo, service.settings.most_pixels)
             if mask is not None:
                 check_picture(mask, "mask", service.settings.most_pixels)
             hides = None if mask is None else media.decode_mask(mask, "mask")
-            with service.served.runtime() as (model, runtime):
-                more = {"case": form.case, "reason": form.reason, "operator": operator, "software": service.software}
-                asked = form.asked(model=model, masked=hides is not None, **more)
-                with maker(asked, runtime) as making:
-                    result = making.photo(image, sha256_bytes(photo), hides, "photo")
-                    names = {what: f"reconstruction-{result.record.id[:12]}{end}" for what, end in _ENDS.items()}
-                    digests = {names[what]: sha256_bytes(result.pictures[end]) for what, end in _PICTURES.items()}
-                    side = making.sidecar(result, digests)
+        asked = partial(form.asked, masked=hides is not None, **about(form, operator))
+        return use(service.served, asked, image, sha256_bytes(photo), hides, only_picture)
+
+    def restore(form: RestorationForm, photo: bytes, _mask: bytes | None, operator: str, only_picture: bool) -> Answer:
+        assert service.restoring is not None
+        settings, factor = service.settings, form.upscale
+        with mendable():
+            image = _decoded(photo, settings.most_pixels)
+        if (pixels := image.shape[0] * image.shape[1] * factor**2) > settings.most_pixels:
+            raise ProblemError(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"photo: enlarged {factor} times it has {pixels / 1e6:.2f} megapixels; at most {settings.megapixels:g} "
+                "are made",
+            )
+        asked = partial(form.asked, **about(form, operator))
+        return use(service.restoring, asked, image, sha256_bytes(photo), None, only_picture)
+
+    def about(form: PhotoForm | RestorationForm, operator: str) -> dict[str, Any]:
+        return {"case": form.case, "reason": form.reason, "operator": operator, "software": service.software}
+
+    def use(
+        served: Served,
+        asked: Callable[..., Wanted],
+        image: Image,
+        sha256: str,
+        mask: media.Mask | None,
+        only_picture: bool,
+    ) -> Answer:
+        """What the model that is served makes of a photo whose file has this SHA-256."""
+        with usable_custody():
+            signing_key()
+            audit_log().head()
+        with mendable(), served.runtime() as (model, runtime), maker(asked(model=model), runtime) as making:
+            result = making.photo(image, sha256, mask, "photo")
+            names = {what: f"{result.words.result}-{result.record.id[:12]}{end}" for what, end in _ENDS.items()}
+            digests = {names[what]: sha256_bytes(result.pictures[end]) for what, end in _PICTURES.items()}
+            side = making.sidecar(result, digests)
         with usable_custody():
             result.log()
         headers = {**model_headers(model), "facerecon-record": result.record.id}
@@ -278,11 +331,11 @@ def _decoded(photo: bytes, most: int) -> Any:
 
 
 def _json(made: Made, model: Model, names: dict[str, str], side: str) -> bytes:
-    """A ``Reconstruction``, of which the pictures are not checked letter by letter."""
+    """A ``Reconstruction`` or a ``Restoration``, of which the pictures are not checked letter by letter."""
     pictures = {what: base64.b64encode(made.pictures[suffix]).decode() for what, suffix in _PICTURES.items()}
     whole = {
         "id": made.record.id,
-        "statement": RECONSTRUCTED.statement,
+        "statement": made.words.statement,
         "model": served_model(model).model_dump(),
         "record": made.signed["document"],
         "record_file": side,

@@ -1,17 +1,19 @@
-"""The model that is served, and following the champion: a new version is loaded and warm before it is used."""
+"""A model that is served, and following the champion: a new version is loaded and warm before it is used."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Event, Lock
 
 import numpy as np
 
+from facerecon.contract import INPAINTING, RESTORATION
 from facerecon.errors import FaceReconError
 from facerecon.inference.chain import Chain
 from facerecon.inference.frames import HIDDEN, Frame
-from facerecon.inference.making import Model, Request, stages_of
+from facerecon.inference.making import Model, Request, RestorationRequest, Wanted, stages_of
 from facerecon.inference.stage import Runtime, StageRecord
 from ops.using import is_file, model_in_use
 
@@ -32,20 +34,27 @@ class Loaded:
     free: list[Runtime] = field(default_factory=list)
 
 
+_WANTED: dict[str, Callable[..., Wanted]] = {
+    INPAINTING.task: partial(Request, masked=True),
+    RESTORATION.task: RestorationRequest,
+}
+"""What is asked for of the blank picture, by task."""
+
+
 class Served:
-    """The model that ``wanted`` names, for any number of threads; ``count`` runtimes are kept warm.
+    """The model of ``task`` that ``wanted`` names, for any number of threads; ``count`` runtimes are kept warm.
 
     Raises:
         FaceReconError: there is none.
     """
 
-    def __init__(self, wanted: str | None, threads: int, count: int) -> None:
-        self._wanted, self._threads, self._count = wanted, threads, count
+    def __init__(self, wanted: str | None, threads: int, count: int, task: str = INPAINTING.task) -> None:
+        self.wanted, self.task, self._threads, self._count = wanted, task, threads, count
         self._lock = Lock()
         self.is_file = wanted is not None and is_file(wanted)
         self.trouble = ""
         """Why the champion cannot be followed now; "" while it can."""
-        self._current = self._loaded(model_in_use(wanted))
+        self._current = self._loaded(model_in_use(wanted, task))
 
     @property
     def current(self) -> Loaded:
@@ -59,7 +68,7 @@ class Served:
             loaded = self._current
             runtime = loaded.free.pop() if loaded.free and not own else None
         if runtime is None:
-            runtime = _warm(loaded.model, self._threads)[0]
+            runtime = _warm(loaded.model, self._threads, self.task)[0]
         try:
             yield loaded.model, runtime
         finally:
@@ -96,7 +105,7 @@ class Served:
         from ops.registry import config_of, find_version
         from ops.using import model_of_version
 
-        version = find_version(self._wanted or "@champion")
+        version = find_version(self.wanted or "@champion", self.task)
         model = self._current.model
         if (config_of(version.name), str(version.version)) == (model.name, model.version):
             return
@@ -116,11 +125,11 @@ class Served:
             runtime.close()
 
     def _loaded(self, model: Model) -> Loaded:
-        made = [_warm(model, self._threads) for _ in range(self._count)]
+        made = [_warm(model, self._threads, self.task) for _ in range(self._count)]
         return Loaded(model, made[0][1], self._threads, [runtime for runtime, _ in made])
 
 
-def _warm(model: Model, threads: int) -> tuple[Runtime, StageRecord]:
+def _warm(model: Model, threads: int, task: str) -> tuple[Runtime, StageRecord]:
     """A runtime that holds all networks, each of which has run once, and what the model's stage says of itself."""
     runtime = Runtime(threads, {model.digest: model.content})
     image = np.full((_SIDE, _SIDE, 3), 127, np.uint8)
@@ -128,9 +137,10 @@ def _warm(model: Model, threads: int) -> tuple[Runtime, StageRecord]:
     hidden[60:80, 50:80] = True
     try:
         for points in (None, _POINTS):
-            stages = stages_of(Request(model, points=points, masked=True).steps())
-            with Chain(stages, runtime, frozenset({HIDDEN})) as chain:
-                list(chain.run([Frame(image, hidden=hidden)]))
+            request = _WANTED[task](model, points=points)
+            given = request.given()
+            with Chain(stages_of(request.steps()), runtime, given) as chain:
+                list(chain.run([Frame(image, hidden=hidden if HIDDEN in given else None)]))
                 facts = chain.describe()[-1]
     except BaseException:
         runtime.close()

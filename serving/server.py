@@ -12,8 +12,9 @@ from types import FrameType
 
 import uvicorn
 
+from facerecon.contract import RESTORATION
 from facerecon.errors import FaceReconError
-from ops.using import login_name, software
+from ops.using import has_champion, login_name, software
 from serving.access import Access
 from serving.app import make_app
 from serving.jobs import Jobs
@@ -67,21 +68,38 @@ def listen(settings: ServeSettings) -> socket.socket:
 def running(settings: ServeSettings) -> Iterator[Service]:
     """A service whose threads run."""
     served = Served(settings.model, settings.threads, settings.workers)
+    restoring = _restoring(settings, follows=not served.is_file)
+    all_served = [each for each in (served, restoring) if each is not None]
     pool, stop = Pool(settings.workers, settings.queue), Event()
     access = Access(login_name(), settings.session_hours * 3600)
-    following = Thread(target=served.follow, args=(stop, settings.follow_seconds), name="follow", daemon=True)
-    if not served.is_file:
-        following.start()
+    for each in all_served:
+        if not each.is_file:
+            Thread(target=each.follow, args=(stop, settings.follow_seconds), name="follow", daemon=True).start()
     jobs = Jobs(settings.keep_hours * 3600, settings.lease_seconds)
     videos = VideoWorker(jobs, served, software(), settings.lease_seconds)
     videos.start()
     try:
-        yield Service(settings, served, pool, access, Metrics(), software(), jobs, videos)
+        yield Service(settings, served, restoring, pool, access, Metrics(), software(), jobs, videos)
     finally:
         stop.set()
         videos.close()
         pool.close()
-        served.close()
+        for each in all_served:
+            each.close()
+
+
+def _restoring(settings: ServeSettings, follows: bool) -> Served | None:
+    """The model of restoration, if one is named, or, where the service ``follows`` a registry, has a champion.
+
+    Raises:
+        FaceReconError: what is named is not there, or several could be meant.
+    """
+    if settings.restore_model is None and not (follows and has_champion(RESTORATION.task)):
+        return None
+    try:
+        return Served(settings.restore_model, settings.threads, settings.workers, RESTORATION.task)
+    except FaceReconError as error:
+        raise FaceReconError(f"--restore-model: {error.message}") from error
 
 
 class Server(uvicorn.Server):

@@ -12,7 +12,7 @@ from facerecon.synthetic import write_dataset
 from serving.settings import ServeSettings
 from serving.tokens import add_token
 from tests.serving.client import Running, serving
-from tests.small_model import model_file
+from tests.small_model import model_file, restoration_file
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +20,14 @@ def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model's file."""
     path = tmp_path_factory.mktemp("model") / "tiny.onnx"
     path.write_bytes(model_file(seed=2))
+    return path
+
+
+@pytest.fixture(scope="session")
+def restoring_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a model of restoration."""
+    path = tmp_path_factory.mktemp("model") / "small.onnx"
+    path.write_bytes(restoration_file(seed=2))
     return path
 
 
@@ -63,10 +71,18 @@ def token(own_folders: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def settings(own_folders: Path, model_path: Path) -> ServeSettings:
+def settings(own_folders: Path, model_path: Path, restoring_path: Path) -> ServeSettings:
     """What the module's service is started with."""
     return ServeSettings(
-        model=str(model_path), port=0, workers=1, queue=2, photo_mb=2, megapixels=1, video_mb=5, upload_seconds=3
+        model=str(model_path),
+        restore_model=str(restoring_path),
+        port=0,
+        workers=1,
+        queue=2,
+        photo_mb=2,
+        megapixels=1,
+        video_mb=5,
+        upload_seconds=3,
     )
 
 

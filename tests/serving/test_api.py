@@ -26,6 +26,7 @@ OPERATIONS = (
     "GET /v1/videos/{job}/result",
     "POST /v1/reconstructions",
     "POST /v1/regions",
+    "POST /v1/restorations",
     "POST /v1/videos",
 )
 

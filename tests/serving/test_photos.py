@@ -15,7 +15,8 @@ from facerecon.custody.signed import check, loads
 from facerecon.images import read_rgb
 from facerecon.inference.media import decode_mask
 from facerecon.inference.verification import Given, verify
-from tests.serving.client import Running, multipart
+from facerecon.marks import RESTORED
+from tests.serving.client import Part, Running, multipart
 from tests.serving.conftest import png
 
 
@@ -63,6 +64,59 @@ def test_the_picture_alone_holds_its_record(service: Running, photo: bytes) -> N
     assert document["id"] == answer.headers["facerecon-record"]
     hide = next(stage for stage in document["stages"] if stage["name"] == "hide")
     assert hide["parameters"]["regions"] == ["glasses", "mouth"]
+
+
+@pytest.mark.parametrize("upscale", ["1", "2"])
+def test_a_restored_photo_has_a_record_that_verifies_without_a_mask(
+    upscale: str, service: Running, photo: bytes, restoring_path: Path, tmp_path: Path
+) -> None:
+    answer = service.post("/v1/restorations", photo=photo, case="2026/17", upscale=upscale)
+    assert answer.status == 200, answer.content
+    made = answer.json
+    assert (answer.headers["facerecon-model"], made["statement"]) == ("small.onnx", RESTORED.statement)
+    assert made["record"]["operator"] == "ada"
+    assert made["names"]["picture"] == f"restoration-{made['id'][:12]}.png"
+    for what, name in made["names"].items():
+        content = made["record_file"].encode() if what == "record" else base64.b64decode(made["pictures"][what])
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "photo").write_bytes(photo)
+    path = tmp_path / made["names"]["picture"]
+    verdict = verify(Given(path, tmp_path / "photo", None, None, lambda _: restoring_path.read_bytes()))
+    assert verdict.status == 0, verdict.findings
+    assert read_rgb(path).shape == (256 * int(upscale), 256 * int(upscale), 3)
+    assert [line.facts["id"] for line in audit_log().lines() if line.event == "restoration"][-1] == made["id"]
+    picture = service.post("/v1/restorations", "image/png", photo=photo, upscale=upscale)
+    assert (picture.status, picture.headers["content-type"]) == (200, "image/png")
+    assert (read_rgb(picture.content) == read_rgb(path)).all()
+
+
+@pytest.mark.parametrize(
+    ("parts", "status", "said"),
+    [
+        ({"mask": b"x"}, 400, "Too many files"),
+        ({"mask": "x"}, 422, "the field 'mask' is not known; expected: faces, points"),
+        ({"regions": "nose"}, 422, "the field 'regions' is not known"),
+        ({"upscale": "9"}, 422, "upscale:"),
+        ({"upscale": "4"}, 413, "photo: enlarged 4 times it has 1.05 megapixels; at most 1 are made"),
+        ({"faces": "2"}, 422, "no face 2: 1 found"),
+    ],
+    ids=["a mask", "a mask as text", "a region", "too much", "too large", "no such face"],
+)
+def test_what_restoration_does_not_take_is_one_line(
+    parts: dict[str, Part], status: int, said: str, service: Running, photo: bytes
+) -> None:
+    answer = service.post("/v1/restorations", photo=photo, **parts)
+    assert (answer.status, said in answer.detail) == (status, True), answer.detail
+
+
+def test_both_models_are_listed(service: Running) -> None:
+    listed = {model["task"]: model for model in service.get("/v1/models").json["models"]}
+    assert {task: model["name"] for task, model in listed.items()} == {
+        "inpainting": "tiny.onnx",
+        "restoration": "small.onnx",
+    }
+    assert listed["restoration"]["scale"] == 1
+    assert service.get("/metrics").content.decode().count("\nfacerecon_model{") == 2
 
 
 def test_a_region_is_seen_before_it_is_used(service: Running, photo: bytes) -> None:

@@ -13,9 +13,10 @@ from facerecon.errors import FaceReconError
 from ops.registry import CHAMPION
 from ops.stack.tracker import EXPERIMENT, create_experiment, local_uri
 from serving.served import Served
+from serving.server import running
 from serving.settings import ServeSettings
 from tests.serving.client import Answer, Running, serving
-from tests.small_model import model_file
+from tests.small_model import model_file, restoration_file
 
 NAME = "facerecon-demo"
 
@@ -44,7 +45,7 @@ def registry(own_folders: Path) -> Iterator[MlflowClient]:
 @pytest.fixture(scope="module")
 def settings(registry: MlflowClient, settings: ServeSettings) -> ServeSettings:
     """The champion is followed, and asked for often."""
-    return settings.model_copy(update={"model": None, "follow_seconds": 0.05})
+    return settings.model_copy(update={"model": None, "restore_model": None, "follow_seconds": 0.05})
 
 
 def wait_for(what: Callable[[], bool]) -> None:
@@ -112,6 +113,59 @@ def test_what_is_loaded_is_served_on_without_its_version_or_its_registry(
         assert (answer.status, answer.headers["facerecon-model"]) == (200, "demo/1")
         registry.set_registered_model_alias(NAME, CHAMPION, "2")
         wait_for(lambda: told(service) == ("2", False, True))
+
+
+def test_without_a_model_of_restoration_that_is_told_and_the_rest_is_served(
+    settings: ServeSettings, token: str, photo: bytes
+) -> None:
+    with serving(settings, token) as service:
+        answer = service.post("/v1/restorations", photo=photo)
+        assert (answer.status, "no model of restoration is served" in answer.detail) == (409, True)
+        assert [model["task"] for model in service.get("/v1/models").json["models"]] == ["inpainting"]
+        assert 'id="restore"' not in service.get("/").content.decode()
+
+
+@pytest.fixture
+def sharp(registry: MlflowClient, own_folders: Path) -> Iterator[None]:
+    """A model of restoration with versions 1, its champion, and 2, beside that of inpainting."""
+    name = "facerecon-sharp"
+    registry.create_registered_model(name)
+    for number in (1, 2):
+        run = registry.create_run(registry.get_experiment_by_name(EXPERIMENT).experiment_id)
+        path = own_folders / f"sharp{number}/model.onnx"
+        path.parent.mkdir()
+        path.write_bytes(restoration_file(seed=number))
+        registry.log_artifact(run.info.run_id, str(path), "published")
+        registry.create_model_version(name, path.parent.as_uri(), run.info.run_id, tags={"task": "restoration"})
+    registry.set_registered_model_alias(name, CHAMPION, "1")
+    yield
+    registry.delete_registered_model(name)
+
+
+@pytest.mark.usefixtures("sharp")
+def test_each_task_follows_its_own_champion(
+    settings: ServeSettings, token: str, photo: bytes, registry: MlflowClient
+) -> None:
+    registry.set_registered_model_alias(NAME, CHAMPION, "2")
+    with serving(settings, token) as service:
+
+        def made_by() -> tuple[str, str]:
+            return (
+                service.post("/v1/reconstructions", photo=photo, regions="nose").headers["facerecon-model"],
+                service.post("/v1/restorations", photo=photo).headers["facerecon-model"],
+            )
+
+        assert made_by() == ("demo/2", "sharp/1")
+        registry.set_registered_model_alias("facerecon-sharp", CHAMPION, "2")
+        wait_for(lambda: made_by() == ("demo/2", "sharp/2"))
+        listed = [(model["task"], model["version"]) for model in service.get("/v1/models").json["models"]]
+        assert listed == [("inpainting", "2"), ("restoration", "2")]
+
+
+def test_a_restore_model_that_cannot_be_used_is_told_by_its_option(settings: ServeSettings, model_path: Path) -> None:
+    wrong = settings.model_copy(update={"restore_model": str(model_path)})
+    with pytest.raises(FaceReconError, match="--restore-model: a model of task 'inpainting'; expected"), running(wrong):
+        pass
 
 
 def test_a_version_that_cannot_be_loaded_is_not_taken(

@@ -78,6 +78,10 @@ def _restored(frame: Frame, made: list[tuple[Face, Image, NDArray[np.float32], f
             said.append(
                 f"face {face.number} is smaller than the network's {size} px: enlarged {factor:.2f} times first"
             )
+        if face[SQUARE].side > len(pixels):
+            said.append(
+                f"face {face.number} is larger than the {len(pixels)} px that the network draws: detail is lost"
+            )
     return replace(frame, edits=(*frame.edits, *edits)).remarked(*said)
 
 
