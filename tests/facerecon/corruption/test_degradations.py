@@ -150,9 +150,9 @@ def test_blur_is_a_convolution() -> None:
 def test_downsampling_averages_areas() -> None:
     image = picture(64)
     means = image.reshape(16, 4, 16, 4, 3).astype(float).mean(axis=(1, 3))
-    np.testing.assert_allclose(resize(image, 16), means, atol=1e-2)
-    np.testing.assert_array_equal(resize(image, 64), image)
-    assert resize(image, 100).shape == (100, 100, 3)
+    np.testing.assert_allclose(resize(image, 16, 16), means, atol=1e-2)
+    np.testing.assert_array_equal(resize(image, 64, 64), image)
+    assert resize(image, 100, 100).shape == (100, 100, 3)
 
 
 @pytest.mark.parametrize("one_channel", [False, True])
@@ -334,7 +334,7 @@ def test_clean_stays_clean(seed: int, severity: float) -> None:
     drawn = draw(CLEAN, 48, rng, severity)
     np.testing.assert_array_equal(degrade(image, drawn, rng), image)
     np.testing.assert_array_equal(degrade(image.astype(np.float32), drawn, rng), image)
-    np.testing.assert_array_equal(degrade(image, drawn, rng, scale=2), np.rint(resize(image, 24)))
+    np.testing.assert_array_equal(degrade(image, drawn, rng, scale=2), np.rint(resize(image, 24, 24)))
 
 
 @pytest.mark.parametrize("name", ["mild", "motion", "cctv"])
