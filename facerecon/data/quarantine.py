@@ -47,7 +47,7 @@ class Code(StrEnum):
     BAD_TRUTH = "bad_truth", "what the source has beside the photo cannot be used"
     NOT_LISTED = "not_listed", "the source's lists do not say who it is"
     FORGOTTEN = "forgotten", "forgotten on request"
-    RECONSTRUCTED = "reconstructed", "marked as reconstructed: no photograph"
+    RECONSTRUCTED = "reconstructed", "marked as reconstructed or restored: no photograph"
     MAY_BE_KNOWN = "may_be_known", "may show somebody of another split"
     LEFT_EVALUATION = "left_evaluation", "shows somebody who is in an earlier split, too"
     DUPLICATE = "duplicate", "same bytes as another photo"

@@ -84,7 +84,7 @@ class Wanted(ABC):
 
     @abstractmethod
     def steps(self) -> Steps:
-        """The stages and their settings, the network's last."""
+        """The stages and their settings."""
 
     @abstractmethod
     def told(self, facts: FrameFacts, network: Mapping[str, str]) -> dict[str, str]:
@@ -115,7 +115,7 @@ class Request(Wanted):
     masked: bool = False
 
     def steps(self) -> Steps:
-        """As ``Wanted`` says."""
+        """As ``Wanted`` says; the network's stage is the last."""
         hide = {"regions": self.regions} | ({} if self.dilation is None else {"dilation": self.dilation})
         named = (("hide", hide),) if self.regions else ()
         return (self._detect, *named, ("inpaint", {"model": self.model.digest}))

@@ -320,17 +320,26 @@ at("photo-panel").addEventListener("submit", (event) => {
     fail(new Error("Nothing is hidden yet: paint over the photo, press a region, or upload a mask."));
     return;
   }
-  busy(at("make"), "Reconstructing…", async (current) => {
-    const asked = { photo: photo.file, mask: await mask.file(), case: at("case").value, reason: at("reason").value };
-    const made = await post("/v1/reconstructions", { ...asked, ...which() });
+  make(at("make"), "Reconstruct", "/v1/reconstructions", async () => ({ mask: await mask.file() }));
+});
+// the button is not there if no model of restoration is served
+at("restore")?.addEventListener("click", () =>
+  make(at("restore"), "Restor", "/v1/restorations", async () => ({ upscale: at("upscale").value })),
+);
+
+/** Have something made of the photo, and show it beside the original; ``word`` is its verb without its ending. */
+function make(button, word, path, more) {
+  return busy(button, `${word}ing…`, async (current) => {
+    const asked = { photo: photo.file, case: at("case").value, reason: at("reason").value, ...(await more()) };
+    const made = await post(path, { ...asked, ...which() });
     if (!current()) return;
-    await result.show(made, shown);
+    await result.show(made, shown, `${word}ed`);
     at("view-result").disabled = false;
     view("result");
-    tell("Reconstructed: a guess, shown beside the original.");
+    tell(`${word}ed: a guess, shown beside the original.`);
     at("result-view").scrollIntoView({ block: "nearest" });
   });
-});
+}
 
 takeFiles([at("mask-file")], [], (file) =>
   busy(at("mask-file").parentElement, "Reading the mask…", async () => {

@@ -34,13 +34,15 @@ export class Result {
     at("made").removeAttribute("src");
   }
 
-  /** Show what was made of a photo, which ``original`` shows. */
-  async show(made, original) {
+  /** Show what was made of a photo, which ``original`` shows; ``done`` says what was done to it. */
+  async show(made, original, done) {
     this.forget();
     this.made = made;
     const { pictures } = made;
     this.address = URL.createObjectURL(new Blob([bytes(pictures.picture)], { type: "image/png" }));
     at("made").src = this.address;
+    at("made").alt = `${done}: the result`;
+    at("made-name").textContent = done;
     const copy = at("original");
     copy.width = original.width;
     copy.height = original.height;
@@ -56,10 +58,12 @@ export class Result {
     at("warnings").replaceChildren(...said.map((text) => element("li", text)));
     const filled = frame.faces.filter((face) => face.filled);
     const network = made.record.stages.find((stage) => "model" in stage.digests).details;
+    const enlarge = made.record.stages.find((stage) => stage.name === "enlarge");
     const facts = {
       Model: made.model.version ? `${made.model.name}/${made.model.version}` : made.model.name,
-      Hidden: `${(100 * frame.hidden).toFixed(1)} % of the photo`,
-      "Filled from": `faces of ${network.size} px, enlarged ${filled.map((face) => `${face.enlarged.toFixed(2)} times`).join(", ")}`,
+      ...(frame.hidden ? { Hidden: `${(100 * frame.hidden).toFixed(1)} % of the photo` } : {}),
+      ...(enlarge ? { Photo: `${enlarge.parameters.factor} times as large: bicubically, but for the faces` } : {}),
+      "Made from": `faces of ${network.size} px, enlarged ${filled.map((face) => `${face.enlarged.toFixed(2)} times`).join(", ")}`,
       "Mean confidence": filled.map((face) => face.confidence_mean.toFixed(2)).join(", "),
       Record: made.id,
     };

@@ -241,6 +241,50 @@ def test_an_uploaded_mask_is_taken_as_it_is(page: Any, given: Path, mask: bytes,
     assert (hidden_of(page) == decode_mask(mask, "").hidden).all()
 
 
+def test_a_photo_is_restored_without_a_mask_by_keys_alone(page: Any, given: Path) -> None:
+    load(page, given)
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "restore":
+            break
+    page.keyboard.press("Enter")
+    page.locator("#result-view").wait_for()
+    says(page, "Restored: a guess")
+    assert page.locator("#made-name").text_content() == "Restored"
+    assert "Restored: faces were redrawn" in page.locator("#statement").text_content()
+    assert "Hidden" not in page.locator("#facts").text_content()
+    name, content = saved(page, "Save picture")
+    assert name.startswith("restoration-")
+    assert is_marked_picture(content)
+    original, made = read_rgb(given), read_rgb(content)
+    assert (made == original).all(-1).any()
+    assert (made != original).any(-1).mean() > 0.2
+    sheet, _ = saved(page, "Save sheet")
+    record, text = saved(page, "Save record")
+    assert check(loads(text.decode()))
+    assert sheet.removesuffix(".sheet.png") == record.removesuffix(".json") == name.removesuffix(".png")
+    page.locator("#layer").focus()
+    page.keyboard.press("End")
+    assert page.locator("#confidence").evaluate("each => each.style.opacity") == "1"
+
+
+def test_a_photo_is_restored_larger_and_reconstructed_after_that(page: Any, given: Path) -> None:
+    load(page, given)
+    page.locator("#upscale").select_option("4")
+    page.locator("#restore").click()
+    fails(page, "enlarged 4 times it has 1.05 megapixels; at most 1 are made")
+    page.locator("#upscale").select_option("2")
+    page.locator("#restore").click()
+    page.locator("#result-view").wait_for()
+    assert "2 times as large" in page.locator("#facts").text_content()
+    assert read_rgb(saved(page, "Save picture")[1]).shape == (512, 512, 3)
+    page.get_by_role("button", name="Mask", exact=True).click()
+    page.locator("#mask").focus()
+    page.keyboard.press("Space")
+    assert made_of(page).shape == (256, 256, 3)
+    assert page.locator("#made-name").text_content() == "Reconstructed"
+
+
 def test_an_error_is_told_and_nothing_is_lost_by_it(page: Any, given: Path, tmp_path: Path) -> None:
     load(page, given)
     page.locator("#mask").focus()

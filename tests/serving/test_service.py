@@ -105,12 +105,12 @@ def test_what_is_wrong_here_is_no_matter_of_the_clients(
 
 def test_it_says_what_it_serves(service: Running, model_path: Path) -> None:
     told = service.get("/v1/models").json
-    (model,) = told["models"]
+    (model,) = (model for model in told["models"] if model["task"] == "inpainting")
     assert (model["name"], model["version"], model["follows"], model["trouble"]) == ("tiny.onnx", "", None, "")
     assert (model["size"], model["family"], model["licence"]) == (64, "two_convolutions", "MIT")
     assert "glasses" in told["regions"]
     metrics = service.get("/metrics").content.decode()
-    assert f'facerecon_model{{name="tiny.onnx",version="",digest="{model["digest"]}"}} 1' in metrics
+    assert f'facerecon_model{{name="tiny.onnx",version="",digest="{model["digest"]}",task="inpainting"}} 1' in metrics
     assert 'facerecon_videos{state="queued"} 0' in metrics
 
 

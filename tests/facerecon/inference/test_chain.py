@@ -116,6 +116,30 @@ def test_enlarged_what_no_edit_covers_is_bicubic_and_an_edit_has_its_place(seed:
     assert (outcome.confidence == np.where(alpha == 1, np.float32(0.25), np.float32(1))).all()
 
 
+@pytest.mark.parametrize("scale", [1, 2, 4])
+def test_a_crop_that_was_not_changed_comes_back_to_its_place(scale: int) -> None:
+    smooth = cv2.GaussianBlur(picture(), (0, 0), 4)
+    frame = Frame(np.clip((smooth.astype(int) - 128) * 5 + 128, 0, 255).astype(np.uint8), scale=scale)
+    whole = edit(np.ones((24 * scale, 24 * scale)), 5 * scale, 8 * scale)
+    pixels, _, _ = frame.crop(whole.square, 96)
+    made = composite(replace(frame, edits=(replace(whole, pixels=pixels, confidence=np.ones((96, 96), np.float32)),)))
+    assert np.abs(made.image.astype(int) - frame.ground).max() <= 4
+    assert np.ptp(frame.ground[5 * scale : 29 * scale, 8 * scale : 32 * scale], axis=(0, 1)).min() > 60
+
+
+def test_where_nothing_is_known_each_pixel_has_its_own_confidence() -> None:
+    sure = np.full((24, 24), 0.75, np.float32)
+    sure[12, 12] = 0
+    told = replace(
+        edit(np.ones((24, 24))),
+        pixels=np.zeros((24, 24, 3), np.uint8),
+        confidence=sure,
+        known=np.zeros((24, 24), np.uint8),
+    )
+    confidence = composite(replace(Frame(picture()), edits=(told,))).confidence
+    assert (confidence[5:29, 8:32] == sure).all()
+
+
 def test_a_known_pixel_beside_a_hole_does_not_make_it_look_surer() -> None:
     known = np.ones((16, 16), np.uint8)
     known[:, 8:] = 0
