@@ -40,7 +40,7 @@ ANY_PRESET = st.sampled_from([*EVERY_PRESET, DARK])
 def picture(size: int, seed: int = 0) -> np.ndarray:
     """A smooth coloured picture with an edge and a grain, uint8 [size, size, 3]."""
     rng = np.random.default_rng(seed)
-    smooth = resize(rng.uniform(30, 220, (5, 5, 3)).astype(np.float32), size)
+    smooth = resize(rng.uniform(30, 220, (5, 5, 3)).astype(np.float32), size, size)
     smooth[size // 3 : size // 2, size // 4 : -size // 4] *= 0.4
     return np.clip(smooth + rng.normal(0, 8, (size, size, 3)), 0, 255).astype(np.uint8)
 
