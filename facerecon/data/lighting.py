@@ -20,9 +20,9 @@ def within(luma: Any, low: int, high: int) -> Any:
 
 
 def light_of(manifest: Manifest, faces: Sequence[str]) -> tuple[str, ...] | None:
-    """The light that each of ``faces`` is in, a name of ``Lighting``; "" where nobody knows, None if of none it is known.
+    """The light that each of ``faces`` is in, a name of ``Lighting``; "" for one of which it is not known.
 
-    It is known where the source has the truth ``light`` as one integer.
+    None where it is known of none. It is known where the source has the truth ``light`` as one integer.
 
     Raises:
         FaceReconError: a source's truth names no condition.

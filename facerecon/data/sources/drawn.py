@@ -1,4 +1,4 @@
-"""Sample faces as ``facerecon sample`` draws them: a folder a person, with what is known of the photos in truth.json."""
+"""Sample faces as ``facerecon sample`` draws them: a folder a person, with the truth about the photos beside them."""
 
 import json
 from collections.abc import Iterator, Mapping
