@@ -65,12 +65,13 @@ def stack(name: str, new_registry: bool) -> None:
 @click.option("--size", type=click.IntRange(64, 1024), default=256, show_default=True, help="pixels a side")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--workers", type=click.IntRange(1), default=os.cpu_count() or 1, show_default=True)
-def sample(folder: Path, identities: int, photos: int, size: int, seed: int, workers: int) -> None:
+@click.option("--lights", is_flag=True, help="each photo from the front, the side, above or behind, or in dim light")
+def sample(folder: Path, identities: int, photos: int, size: int, seed: int, workers: int, lights: bool) -> None:
     """Draw sample faces: people who do not exist, with known truth. What is there already is kept."""
     from facerecon.synthetic import write_dataset
     from facerecon.weights import weights_path
 
-    write_dataset(folder, weights_path("face_landmarker"), identities, photos, size, seed, workers)
+    write_dataset(folder, weights_path("face_landmarker"), identities, photos, size, seed, workers, lights)
     click.echo(f"{identities * photos} faces of {identities} people in {folder}")
 
 

@@ -247,17 +247,28 @@ class FaceStore:
         Raises:
             FaceReconError: the source has none for this photo.
         """
-        found = self._truth(face)
-        if name not in found:
-            held = ", ".join(sorted(found)) or "none"
+        if not self.has_truth(face, name):
+            held = ", ".join(sorted(self._truth_names(face))) or "none"
             raise FaceReconError(f"face {face} has no truth '{name}' beside it: its source gave {held}")
-        return found[name]
+        return self._truth_of(face, name)
+
+    def has_truth(self, face: str, name: str) -> bool:
+        """Whether a face's source has an array of that name beside its photo."""
+        return name in self._truth_names(face)
 
     def truth_sha256(self, face: str) -> str:
         """A digest of all truth beside a face; "" without any."""
         return truth_sha256(self._truth(face))
 
     def _truth(self, face: str) -> dict[str, NDArray[Any]]:
+        return {name: self._truth_of(face, name) for name in self._truth_names(face)}
+
+    def _truth_of(self, face: str, name: str) -> NDArray[Any]:
+        entry, place = self._place(face)
+        array: NDArray[Any] = self._reader(entry.shard).get_tensor(f"{_TRUTH}/{name}/{place}")
+        return array
+
+    def _truth_names(self, face: str) -> Sequence[str]:
         entry, place = self._place(face)
         if entry.shard not in self._named:
             keys = (key.split("/") for key in self._reader(entry.shard).keys() if key.startswith(f"{_TRUTH}/"))  # noqa: SIM118
@@ -265,8 +276,7 @@ class FaceStore:
             for _, name, row in keys:
                 named.setdefault(int(row), []).append(name)
             self._named[entry.shard] = named
-        names = self._named[entry.shard].get(place, ())
-        return {name: self._reader(entry.shard).get_tensor(f"{_TRUTH}/{name}/{place}") for name in names}
+        return self._named[entry.shard].get(place, ())
 
     def columns(self, faces: Sequence[str]) -> dict[str, list[Any]]:
         """What a table says of faces: ``crop_sha256`` and ``phash`` in hexadecimal digits, and each of ``MEASURES``."""

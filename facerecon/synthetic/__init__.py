@@ -4,9 +4,10 @@ A fresh clone has no photographs, so the project draws its own on MediaPipe's ca
 skin; hair, light, pose, expression and background change from photograph to photograph.
 """
 
+from facerecon.drawn import Lighting
 from facerecon.synthetic.dataset import write_dataset
 from facerecon.synthetic.mesh import CanonicalMesh
-from facerecon.synthetic.people import HairStyle, Identity, Lighting, Scene, draw_identity, draw_scene
+from facerecon.synthetic.people import HairStyle, Identity, Scene, draw_identity, draw_scene
 from facerecon.synthetic.render import Rendered, render
 
 __all__ = [

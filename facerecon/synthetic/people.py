@@ -6,21 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from facerecon.drawn import Lighting
 from facerecon.randomness import generator
 from facerecon.synthetic.modes import EXPRESSIONS, FIELD_SIZE, SHAPES
 
 Colour = tuple[float, float, float]
 """Linear RGB, 0 to 1 for reflectances."""
-
-
-class Lighting(StrEnum):
-    """The five lighting conditions."""
-
-    FRONTAL = "frontal"
-    SIDE = "side"
-    TOP = "top"
-    BACK = "back"
-    DIM = "dim"
 
 
 class HairStyle(StrEnum):
@@ -103,7 +94,8 @@ class Light:
     """One key light, one rim light and the light of the surroundings, in camera space (x right, y up, z to the camera).
 
     Directions point from the head to the light and have length 1; strengths are irradiance on a white surface over pi.
-    ``ambient`` are the surroundings from above, from below and from the camera's side (linear RGB).
+    ``ambient`` are the surroundings from above, from below and from the camera's side (linear RGB). ``backdrop`` is the
+    mean radiance of what is behind the person; None: as bright as that is drawn.
     """
 
     name: Lighting
@@ -113,6 +105,7 @@ class Light:
     rim_colour: Colour
     ambient: tuple[Colour, Colour, Colour]
     softness: float
+    backdrop: float | None = None
 
 
 @dataclass(frozen=True)
@@ -155,8 +148,10 @@ class Scene:
     backdrop: int
 
     def describe(self) -> dict[str, Any]:
-        """Everything as plain values for a JSON file."""
-        return asdict(self)
+        """Everything as plain values for a JSON file; of a light without ``backdrop`` nothing about that."""
+        described = asdict(self)
+        described["light"] = {name: value for name, value in described["light"].items() if value is not None}
+        return described
 
 
 def draw_identity(seed: int, number: int) -> Identity:
@@ -220,8 +215,8 @@ def _draw_skin(rng: np.random.Generator, masculinity: float) -> Skin:
         brow_height=float(np.clip(-0.2 + 0.12 * rng.standard_normal(), -0.42, 0.05)),
         brow_arch=float(np.clip(-0.08 * masculinity + 0.12 * rng.standard_normal(), -0.25, 0.22)),
         brow_density=float(rng.uniform(0.55, 1)),
-        brow_colour=_colour(brow),
-        iris=_colour(iris),
+        brow_colour=plain_colour(brow),
+        iris=plain_colour(iris),
         pattern=int(rng.integers(2**31)),
     )
 
@@ -261,7 +256,7 @@ def draw_scene(seed: int, identity_number: int, photo_number: int) -> Scene:
             read=0.0015 + (0.004 if dim else 0.001) * float(rng.uniform()),
             blur=float(rng.uniform(0.3, 0.6)),
         ),
-        cloth=_colour(cloth),
+        cloth=plain_colour(cloth),
         neckline=float(rng.uniform(-14.6, -12.0)),
         backdrop=int(rng.integers(2**31)),
     )
@@ -332,7 +327,7 @@ def _draw_hair(rng: np.random.Generator, person: Identity) -> Hair:
     colour = colour * (1 - grey) + np.array([0.26, 0.25, 0.24]) * grey
     return Hair(
         style=style,
-        colour=_colour(colour),
+        colour=plain_colour(colour),
         length=float(lengths[style] * rng.uniform(0.8, 1.2)),
         volume=float(volumes[style] * rng.uniform(0.7, 1.3)),
         curl=float(curls[style] * rng.uniform(0.6, 1.4)),
@@ -370,14 +365,14 @@ def _draw_light(rng: np.random.Generator, name: Lighting) -> tuple[Light, float]
     return (
         Light(
             name=name,
-            key=_direction(np.array(key) + wobble),
-            key_colour=_colour(np.array(warmth) * tint * strength),
-            rim=_direction(np.array(rim)),
-            rim_colour=_colour(np.array([1.0, 0.98, 0.95]) * rim_strength * rng.uniform(0.7, 1.3)),
+            key=unit_direction(np.array(key) + wobble),
+            key_colour=plain_colour(np.array(warmth) * tint * strength),
+            rim=unit_direction(np.array(rim)),
+            rim_colour=plain_colour(np.array([1.0, 0.98, 0.95]) * rim_strength * rng.uniform(0.7, 1.3)),
             ambient=(
-                _colour(np.array(sky) * around[0]),
-                _colour(ground * around[1]),
-                _colour((np.array(sky) + ground) * 0.5 * around[2]),
+                plain_colour(np.array(sky) * around[0]),
+                plain_colour(ground * around[1]),
+                plain_colour((np.array(sky) + ground) * 0.5 * around[2]),
             ),
             softness=softness,
         ),
@@ -385,11 +380,11 @@ def _draw_light(rng: np.random.Generator, name: Lighting) -> tuple[Light, float]
     )
 
 
-def _colour(values: np.ndarray) -> Colour:
+def plain_colour(values: np.ndarray) -> Colour:
     """Three plain floats."""
     return float(values[0]), float(values[1]), float(values[2])
 
 
-def _direction(vector: np.ndarray) -> Colour:
+def unit_direction(vector: np.ndarray) -> Colour:
     """The same direction with length 1."""
-    return _colour(vector / np.linalg.norm(vector))
+    return plain_colour(vector / np.linalg.norm(vector))

@@ -212,7 +212,10 @@ def backdrop(scene: Scene, size: int) -> Floats:
         else:
             cv2.circle(image, b.tolist(), int(rng.integers(3, 18)), tone, -1)
     image = blur(image, float(rng.uniform(2.0, 6.0)))
-    level = {"back": 1.9, "dim": 0.7, "frontal": 1.2}.get(scene.light.name.value, 1.0)
+    if scene.light.backdrop is None:
+        level = {"back": 1.9, "dim": 0.7, "frontal": 1.2}.get(scene.light.name.value, 1.0)
+    else:
+        level = scene.light.backdrop / float(image.mean())
     image = cv2.resize(image, (size, size), interpolation=cv2.INTER_CUBIC)
     return np.clip(image * level, 0.004, 1.5)
 

@@ -1,5 +1,6 @@
 """The facerecon command, as a user types it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -44,6 +45,15 @@ def test_sample_draws_what_was_asked_for_and_nothing_twice(tmp_path):
     assert len(pictures) == 2
     CliRunner().invoke(cli, arguments)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.jpg")} == pictures
+
+
+def test_sample_draws_under_plain_lights_if_asked(tmp_path):
+    sizes = ("--identities", "1", "--photos", "1", "--size", "64", "--workers", "1")
+    for folder, more in (("gentle", ()), ("plain", ("--lights",))):
+        done = CliRunner().invoke(cli, ["sample", "--folder", str(tmp_path / folder), *sizes, *more])
+        assert done.exit_code == 0, done.output
+        truth = json.loads((tmp_path / folder / "person_0000/truth.json").read_text())
+        assert ("lights" in truth) == bool(more)
 
 
 def test_weights_lists_each_with_its_licence():

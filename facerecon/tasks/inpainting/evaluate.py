@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from torch import Tensor
 from facerecon.corruption.frozen import MaskSet
 from facerecon.corruption.settings import MaskSettings
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
-from facerecon.data.lighting import LIGHTING, within
+from facerecon.data.lighting import light_of
 from facerecon.data.manifest import Manifest
 from facerecon.errors import FaceReconError
 from facerecon.evaluation.calibration import Reliability, rank_correlation, reliability
@@ -21,6 +20,7 @@ from facerecon.evaluation.evaluation import TEST, TEST_NEW, TEST_OLD, Evaluation
 from facerecon.evaluation.image_metrics import SSIM, WHOLE_PSNR, identity, lpips
 from facerecon.evaluation.judges import Judges, Truth
 from facerecon.evaluation.keys import Metric, MetricKey
+from facerecon.evaluation.lighting import scores_by_light, scores_by_luma
 from facerecon.evaluation.metrics import channels_first, from_uint8, hole_psnr
 from facerecon.evaluation.promotion import MODEL
 from facerecon.evaluation.scores import Scores
@@ -140,6 +140,8 @@ def evaluate(
         beside = Evaluator(name, lambda case, method: (HOLE_PSNR, *metrics[-2:]), judges)
         able = {label: other for label, other in (others or {}).items() if _comparable(other, trained)}
         scores |= _of_others(able, beside, those, masks)
+    by_luma = scores_by_luma(first, scores, faces.faces, faces.images, _in_lighting)
+    by_light = scores_by_light(first, scores, faces.faces, light_of(manifest, faces.faces), _in_lighting)
     details = _details(trained, model, cases, trust)
     if settings.as_used:
         few = evaluation_faces(manifest, first, min(settings.as_used, settings.max_faces))
@@ -161,7 +163,7 @@ def evaluate(
         baseline=BASELINE,
         methods=METHODS,
         judges=_judges(metrics[-2:], trained.teachers, judges.identity_network.same_person),
-        scores=scores | _by_lighting(first, scores, faces),
+        scores=scores | by_luma | by_light,
         details=details,
         samples=_samples(model, faces, _chosen(first, faces, masks, scores, settings.samples)),
         face_sets=tuple(
@@ -230,17 +232,9 @@ def _confidence(case: MaskCase, found: Trust) -> Confidence:
     )
 
 
-def _by_lighting(face_set: str, scores: Scores, faces: EvaluationFaces) -> Scores:
-    """Hole PSNR under brush masks of the model and of Telea, for the faces of each brightness: sets of their own."""
-    luma = np.array([cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).mean() for image in faces.images])
-    found = Scores()
-    for condition, low, high in LIGHTING:
-        chosen = {face for face, within_it in zip(faces.faces, within(luma, low, high), strict=True) if within_it}
-        lit = scores.subset(f"{face_set}_{condition}", chosen)
-        for key, method in lit:
-            if (key.metric, key.case) == (HOLE_PSNR.name, MAIN_CASE) and method in (MODEL, BASELINE):
-                found.add(key, method, lit.faces(key, method), lit.values(key, method))
-    return found
+def _in_lighting(key: MetricKey, method: str) -> bool:
+    """What is told by lighting: hole PSNR under brush masks of the model and of Telea."""
+    return (key.metric, key.case) == (HOLE_PSNR.name, MAIN_CASE) and method in (MODEL, BASELINE)
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,13 @@ def youtube_faces(root: Path) -> int:
     return 5
 
 
+def drawn(root: Path) -> int:
+    truth = json.dumps({"seed": 0, "identity_number": 1, "photos": {}}).encode()
+    photos = {f"person_0001/photo_{number}.png": png(number) for number in (1, 2, 3)}
+    write(root, photos | {"person_0001/truth.json": truth, "beside.png": png(9), "notes.txt": b""})
+    return 6
+
+
 def footage(root: Path) -> int:
     write(root, {f"door.frames/{number}.png": png(number) for number in range(3)})
     write(root, {"broken.mp4": b"", "beside.png": png(1), "notes.txt": b""})
@@ -110,7 +117,7 @@ def footage(root: Path) -> int:
 
 LAYOUTS: dict[str, Callable[[Path], int]] = {
     **{"folder": folder, "archive": archive, "lfw": lfw, "celeba": celeba, "celeba_hq": celeba_hq, "ffhq": ffhq},
-    **{"youtube_faces": youtube_faces, "footage": footage},
+    **{"youtube_faces": youtube_faces, "footage": footage, "drawn": drawn},
 }
 
 

@@ -16,11 +16,10 @@ from facerecon.evaluation.promotion import Check, Decision
 from facerecon.export.onnx import to_onnx
 from facerecon.models import build_model
 from facerecon.models.trained import TrainedModel
-from facerecon.report import Story
+from facerecon.report import Story, lighting
 from facerecon.report.model_card import code, escape_markdown, render_model_card
 from facerecon.report.story import LIMITS, RetrainingStory
 from facerecon.tasks import get_task
-from facerecon.tasks.inpainting import report as inpainting_report
 from facerecon.tasks.inpainting.report import ATTENTION_LIMIT, CONFIDENCE_LIMIT, PRIOR_LIMIT
 
 MakeStory = Callable[..., Story]
@@ -121,7 +120,7 @@ def test_every_table_is_a_table(
 ) -> None:
     """A row with another number of cells than its header is dropped or cut by Markdown."""
     evil = "a|b\n| c | `d` <script>alert(1)</script> *e* [f](g)"
-    monkeypatch.setattr(inpainting_report, "LIGHTING", ((evil, 0, 85),))
+    monkeypatch.setattr(lighting, "LIGHTING", ((evil, 0, 85),))
     evaluation = make_evaluation()
     lit = evaluation.scores.subset(f"test_{evil}", {"face 1"})
     evaluation = replace(evaluation, scores=evaluation.scores | lit)

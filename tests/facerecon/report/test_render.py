@@ -17,7 +17,7 @@ from facerecon.evaluation.evaluation import Evaluation, FaceSet
 from facerecon.evaluation.keys import Metric, MetricKey
 from facerecon.evaluation.promotion import Check, Decision
 from facerecon.evaluation.scores import Scores
-from facerecon.report import Story, render, render_report
+from facerecon.report import Story, lighting, render, render_report
 from facerecon.report.base import TaskReport
 from facerecon.report.story import LIMITS, RetrainingStory
 from facerecon.tasks.inpainting import report as inpainting_report
@@ -332,7 +332,7 @@ def test_everything_is_escaped(
     make_decision: Callable[..., Decision],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(inpainting_report, "LIGHTING", ((EVIL, 0, 85),))
+    monkeypatch.setattr(lighting, "LIGHTING", ((EVIL, 0, 85),))
     evaluation = make_evaluation(attention=(EVIL, "1/1"))
     lit = evaluation.scores.subset(f"test_{EVIL}", {"face 1"})
     judges = tuple(judge.model_copy(update={"network": EVIL, "note": EVIL}) for judge in evaluation.judges)

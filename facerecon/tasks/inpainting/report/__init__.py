@@ -1,18 +1,15 @@
 """How inpainting tells of an evaluation: faces, masks, confidence, lighting, and what a mask hides."""
 
-from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facerecon.corruption.masks import FAMILIES
-from facerecon.data.lighting import LIGHTING
-from facerecon.evaluation.evaluation import Evaluation, gain
-from facerecon.evaluation.promotion import MODEL
+from facerecon.evaluation.evaluation import Evaluation
 from facerecon.report import tables
 from facerecon.report.base import TaskReport
-from facerecon.report.formats import signed_text
+from facerecon.report.lighting import lighting_table
 from facerecon.report.story import Story
 from facerecon.tasks.inpainting.details import InpaintingDetails
 from facerecon.tasks.inpainting.metrics import HOLE_PSNR, MAIN_CASE
@@ -46,27 +43,6 @@ PART_CASES = ("features/", "parts/")
 """How the names begin of cases that hide a part of the face: by its points, or as its source labels it."""
 
 
-@dataclass(frozen=True)
-class LightingRow:
-    """Hole PSNR of the model and of the baseline on the ``faces`` of one brightness; ``luma`` is its range of 255."""
-
-    condition: str
-    luma: str
-    faces: int
-    model: str
-    telea: str
-    difference: str
-
-
-@dataclass(frozen=True)
-class LightingGroup:
-    """The lighting rows of one level, dark first."""
-
-    level: int
-    label: str
-    rows: tuple[LightingRow, ...]
-
-
 def details_of(evaluation: Evaluation) -> InpaintingDetails:
     """The evaluation's details as those of inpainting."""
     return cast(InpaintingDetails, evaluation.details)
@@ -84,7 +60,7 @@ class InpaintingReport(TaskReport):
         "compared": ("compared.html",),
         "after_promotion": ("masks.html",),
         "card_use": ("card_use.md.j2",),
-        "card_figures": ("card_figures.md.j2",),
+        "card_figures": ("card_figures.md.j2", "lighting.md.j2"),
     }
     floors: ClassVar[frozenset[str]] = frozenset({"masked_input"})
     disclaimer = "A reconstruction is a plausible guess. It is not evidence of who a person is."
@@ -205,42 +181,13 @@ class InpaintingReport(TaskReport):
         return {
             "confidence": reliability.confidence_blocks(evaluation, details, self),
             "as_used": as_used.used_groups(evaluation, details, self),
-            "lighting": lighting_groups(evaluation, self),
+            "lighting": lighting_table(evaluation, self, HOLE_PSNR, MAIN_CASE, "hidden"),
             "reliability": reliability.reliability_charts(details),
             "gallery": pictures.gallery(evaluation.samples, story.comparison, details, champion),
             "keys": pictures,
             "squares": reliability,
             "masks": pictures.mask_examples(tables.blocks(evaluation, self)),
         }
-
-
-def lighting_groups(evaluation: Evaluation, report: TaskReport) -> list[LightingGroup]:
-    """Hole PSNR by the faces' brightness, one group a level, dark before bright; none if it was not measured."""
-    groups = []
-    for level in evaluation.levels(MAIN_CASE):
-        rows = tuple(row for row in (_lighting_row(evaluation, level, *each) for each in LIGHTING) if row is not None)
-        if rows:
-            groups.append(LightingGroup(level, report.level_label(MAIN_CASE, level), rows))
-    return groups
-
-
-def _lighting_row(evaluation: Evaluation, level: int, condition: str, low: int, high: int) -> LightingRow | None:
-    found = [
-        evaluation.summary(HOLE_PSNR.name, MAIN_CASE, level, method, f"{evaluation.face_set}_{condition}")
-        for method in (MODEL, evaluation.baseline)
-    ]
-    ours, theirs = found
-    if ours is None or theirs is None:
-        return None
-    difference = gain(HOLE_PSNR, ours, theirs)
-    return LightingRow(
-        condition=condition,
-        luma=f"{low:g}-{high:g}",
-        faces=ours.n,
-        model=tables.cell_text(ours, HOLE_PSNR),
-        telea=tables.cell_text(theirs, HOLE_PSNR),
-        difference="–" if difference is None else signed_text(difference, 2),
-    )
 
 
 REPORT = InpaintingReport()

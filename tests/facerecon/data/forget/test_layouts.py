@@ -227,6 +227,32 @@ def test_the_last_maps_go_although_the_last_photo_went_before_a_kill(tmp_path):
     assert (layout.root / "Anno/identity_CelebA.txt").read_text() == ""
 
 
+def write_drawn(root: Path) -> None:
+    """Two people, three photos each, with the truth about them."""
+    for person in (1, 2):
+        told = {}
+        for number in range(3):
+            write(root / f"person_{person:04d}/photo_{number}.png", picture(10 * person + number))
+            told[f"photo_{number}.png"] = {"sha256": "0" * 64, "scene": {"light": {"name": "side"}}}
+        truth = {"identity_number": person, "photos": told, "seed": 7}
+        write(root / f"person_{person:04d}/truth.json", json.dumps(truth, separators=(",", ":")) + "\n")
+
+
+def test_drawn_faces_go_with_what_the_truth_says_of_them(tmp_path):
+    layout = Layout(tmp_path, "drawn")
+    write_drawn(layout.root)
+    before, other = layout.rows(), (layout.root / "person_0002/truth.json").read_bytes()
+    assert layout.forget(Target("file", "person_0001/photo_1.png")) == []
+    expected = before[before["uri"] != "person_0001/photo_1.png"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(layout.rows(), expected)
+    truth = json.loads((layout.root / "person_0001/truth.json").read_text())
+    assert list(truth["photos"]) == ["photo_0.png", "photo_2.png"]
+    assert layout.forget(Target("identity", "drawn-7-1")) == []
+    same_but(expected, layout, "drawn-7-1")
+    assert not (layout.root / "person_0001").exists()
+    assert (layout.root / "person_0002/truth.json").read_bytes() == other
+
+
 def entry(number: int, page: int, category: str = "training") -> dict:
     return {
         "category": category,

@@ -498,6 +498,31 @@ def test_lighting_groups_faces_by_their_mean_luma(
         assert both == pytest.approx(figure(result, method, "hole_psnr", "brush", level).mean)
 
 
+def test_faces_of_known_light_are_told_by_it_beside_their_brightness(
+    run: Evaluate, tiny_manifest: Manifest, tmp_path: Path
+) -> None:
+    names = evaluation_faces(tiny_manifest, "test", 3).rows["face"].tolist()
+    for name, light in zip(names, (1, 1, 4), strict=True):
+        photo = tiny_manifest.aligned_faces.photo(name)
+        FaceStore.write(tmp_path, [replace(photo, faces=[replace(photo.faces[0], truth={"light": np.array(light)})])])
+    manifest = replace(tiny_manifest, store=str(tmp_path), truth="some")
+    result, plain = (
+        run(Chosen(max_faces=3, lpips_backbone="alex"), manifest=each) for each in (manifest, tiny_manifest)
+    )
+    lit = {key.face_set: set() for key in result.scores.keys if "_light_" in key.face_set}
+    for key, method in result.scores:
+        if key.face_set in lit:
+            lit[key.face_set].add((key.metric, key.case, method, result.scores.faces(key, method)))
+    assert lit == {
+        "test_light_side": {("hole_psnr", "brush", method, tuple(names[:2])) for method in ("model", "telea")},
+        "test_light_dim": {("hole_psnr", "brush", method, (names[2],)) for method in ("model", "telea")},
+    }
+    figures = result.as_dict()["figures"]
+    assert {row["face_set"] for row in figures} >= set(lit)
+    # all else is as without
+    assert [row for row in figures if row["face_set"] not in lit] == plain.as_dict()["figures"]
+
+
 # ------------------------------------------------------------------------------------------------ reconstruction
 
 
