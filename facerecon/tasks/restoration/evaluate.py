@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from facerecon.corruption.degradation_settings import DegradationSettings
 from facerecon.corruption.presets import find_preset
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
+from facerecon.data.lighting import light_of
 from facerecon.data.manifest import Manifest
 from facerecon.errors import FaceReconError
 from facerecon.evaluation.bootstrap import paired_interval
@@ -19,6 +21,7 @@ from facerecon.evaluation.evaluation import TEST, TEST_NEW, TEST_OLD, Evaluation
 from facerecon.evaluation.image_metrics import SSIM, WHOLE_PSNR, identity, lpips
 from facerecon.evaluation.judges import Judges, Truth
 from facerecon.evaluation.keys import Metric, MetricKey
+from facerecon.evaluation.lighting import scores_by_light, scores_by_luma
 from facerecon.evaluation.promotion import MODEL
 from facerecon.evaluation.scores import Scores
 from facerecon.models.base import RIGHT
@@ -127,6 +130,9 @@ def evaluate(
         used, note = measure_as_used(methods[MODEL], trained.size, few, cases, manifest, judges, scores, first)
     else:
         used, note = (), "evaluation.as_used = 0"
+    about = (first, scores, faces.faces)
+    by_luma = scores_by_luma(*about, faces.images, partial(_in_lighting, cases.presets[0]))
+    by_light = scores_by_light(*about, light_of(manifest, faces.faces), partial(_in_lighting, cases.presets[0]))
     gallery, probes = gallery_of(faces)
     people = faces.rows["identity"]
     return Evaluation(
@@ -140,7 +146,7 @@ def evaluate(
         baseline=INPUT,
         methods={name: label for name, label in METHODS.items() if any(name in chosen for chosen in asked.values())},
         judges=_judges(judges, trained.teachers),
-        scores=scores,
+        scores=scores | by_luma | by_light,
         details=RestorationDetails(
             scale=model.scale,
             threshold=RIGHT,
@@ -159,6 +165,11 @@ def evaluate(
             if name != TEST
         ),
     )
+
+
+def _in_lighting(case: str, key: MetricKey, method: str) -> bool:
+    """What is told by lighting: PSNR under the deciding degradation of the model and of the input."""
+    return (key.metric, key.case) == (WHOLE_PSNR.name, case) and method in (MODEL, INPUT)
 
 
 def _judges(judges: Judges, teachers: tuple[str, ...]) -> tuple[Judge, ...]:

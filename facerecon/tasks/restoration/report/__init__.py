@@ -8,10 +8,12 @@ from numpy.typing import NDArray
 
 from facerecon.corruption.presets import find_preset
 from facerecon.evaluation.evaluation import Evaluation
+from facerecon.evaluation.image_metrics import WHOLE_PSNR
 from facerecon.evaluation.promotion import MODEL
 from facerecon.report import tables
 from facerecon.report.base import TaskReport
 from facerecon.report.formats import signed_text
+from facerecon.report.lighting import lighting_table
 from facerecon.report.story import Story
 from facerecon.tasks.restoration.details import RestorationDetails
 from facerecon.tasks.restoration.gate_settings import INPUT
@@ -72,11 +74,11 @@ class RestorationReport(TaskReport):
     package = "facerecon.tasks.restoration.report"
     sections: ClassVar[dict[str, tuple[str, ...]]] = {
         "faces": ("faces.html",),
-        "figures": ("as_used.html", "gains.html", "plane.html", "recognition.html"),
+        "figures": ("as_used.html", "gains.html", "lighting.html", "plane.html", "recognition.html"),
         "after_figures": ("confidence.html",),
         "compared": ("compared.html",),
         "card_use": ("card_use.md.j2",),
-        "card_figures": ("card_figures.md.j2",),
+        "card_figures": ("card_figures.md.j2", "lighting.md.j2"),
     }
     floors: ClassVar[frozenset[str]] = frozenset({"richardson_lucy"})
     disclaimer = "A restoration is a plausible guess. It is not evidence of who a person is."
@@ -182,6 +184,7 @@ class RestorationReport(TaskReport):
             "gallery": pictures.gallery(evaluation.samples, story.comparison, details, champion),
             "as_used": used_rows(evaluation, self),
             "gains": gain_rows(evaluation, self),
+            "lighting": lighting_table(evaluation, self, WHOLE_PSNR, evaluation.headline[1], "degradation"),
             "planes": [each for each in drawn if each is not None],
             "drawing": plane,
             "keys": pictures,
