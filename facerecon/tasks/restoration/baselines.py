@@ -33,8 +33,8 @@ DENOISE = 5
 FITTED_FACES, FITTED_SIDE, COMPONENTS, PENALTY = 1500, 64, 300, 1.0
 """Faces and side in pixels to which ridge regression is fitted at most, its components, and its penalty."""
 
-ITERATIONS = 30
-"""Of Richardson-Lucy deconvolution."""
+ITERATIONS = 20
+"""Of Richardson-Lucy deconvolution: more of them sharpen the rounding to whole gray levels."""
 
 
 def by(images: Callable[[Images], Images], size: int) -> Restore:

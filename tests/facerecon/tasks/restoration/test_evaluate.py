@@ -77,7 +77,7 @@ def test_the_true_kernel_undoes_much_of_a_blur(tiny_manifest: Manifest, cases: D
     truth, degraded = channels_first(faces.images), cases.images("motion", faces)
     before = whole_psnr(channels_first(degraded), truth)
     after = whole_psnr(deconvolution(cases, 64)("motion", faces.faces, degraded).images, truth)
-    assert float((after - before).mean()) > 1
+    assert float((after - before).mean()) > 0.5
     assert find_preset("motion").blurs_alone
     assert not find_preset("cctv").blurs_alone
     assert not find_preset("clean").blurs_alone
