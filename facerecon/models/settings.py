@@ -76,3 +76,8 @@ def _checked(family: str, options: dict[str, Any] | BaseModel, variant: str | No
         raise ValueError(first_problem(error, "options", find_family(family).options)) from error
     except FaceReconError as error:
         raise ValueError(error.message) from error
+
+
+def scale_of(model: ModelSettings) -> int:
+    """How many times as high and as wide a model makes its input."""
+    return int(getattr(model.options, "scale", 1))

@@ -18,6 +18,7 @@ from facerecon.corruption.degradation_settings import DegradationSettings
 from facerecon.corruption.training_degradations import TrainingDegradations
 from facerecon.data.manifest import Manifest
 from facerecon.evaluation.metrics import channels_first
+from facerecon.inference.upscaler import Upscaler
 from facerecon.randomness import generator, unit_interval
 from facerecon.tasks.restoration.cases import DegradedCases, enlarged
 from facerecon.tasks.restoration.evaluator import Restore, Restored
@@ -99,6 +100,17 @@ class RidgeRegression:
             side = (self._side, self._side)
             images = np.stack([cv2.resize(image, side, interpolation=cv2.INTER_AREA) for image in images])
         return images.reshape(len(images), -1).astype(np.float32)
+
+
+def x4plus() -> Restore:
+    """Real-ESRGAN x4plus, which knows no faces, for images that are to be four times as large."""
+    upscaler = Upscaler(torch.get_num_threads())
+
+    def restore(case: str, names: tuple[str, ...], degraded: Images) -> Restored:
+        made = channels_first(upscaler.upscale(degraded))
+        return Restored(made, torch.ones(len(made), dtype=torch.bool))
+
+    return restore
 
 
 def deconvolution(cases: DegradedCases, size: int) -> Restore:

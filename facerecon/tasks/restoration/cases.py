@@ -14,7 +14,7 @@ from facerecon.corruption.presets import find_preset
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
 from facerecon.data.manifest import Manifest
 from facerecon.files import digest_of
-from facerecon.models.settings import ModelSettings
+from facerecon.models.settings import ModelSettings, scale_of
 from facerecon.settings import Settings
 from facerecon.tasks.base import Cases
 
@@ -76,11 +76,6 @@ def freeze(settings: CasesPart, faces: Manifest, folder: Path) -> DegradedCases:
 def load(folder: Path, description: dict[str, Any]) -> DegradedCases:
     """The cases of a description; FaceReconError if a file is missing or another."""
     return DegradedCases(load_degradations(folder, description), tuple(description["presets"]))
-
-
-def scale_of(model: ModelSettings) -> int:
-    """How many times as high and as wide a model makes its input."""
-    return int(getattr(model.options, "scale", 1))
 
 
 def enlarged(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

@@ -5,7 +5,10 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from facerecon.corruption.degradation_settings import DegradationSettings
-from facerecon.models.settings import ModelSettings
+from facerecon.inference.upscaler import SCALE as UPSCALER_SCALE
+from facerecon.inference.upscaler import WEIGHTS as UPSCALER
+from facerecon.models import pretrained_weights
+from facerecon.models.settings import ModelSettings, scale_of
 from facerecon.tasks.restoration.evaluation_settings import RestorationEvaluationSettings
 from facerecon.tasks.restoration.gate_settings import RestorationPromotionSettings
 from facerecon.tasks.restoration.training_settings import TrainingSettings
@@ -55,8 +58,10 @@ class Settings(TaskSettings):
     def pretrained(self) -> dict[str, list[str]]:
         """The pretrained weights that training, evaluation and gate use, each with what it is used for."""
         losses, uses = self.training.losses, dict[str, list[str]]()
-        for network in getattr(self.model.options, "pretrained_weights", ()):
+        for network in pretrained_weights(self.model.options):
             uses.setdefault(network, []).append("encoder that training starts from")
+        if scale_of(self.model) == UPSCALER_SCALE:
+            uses.setdefault(UPSCALER, []).append("baseline of enlargement")
         if losses.perceptual:
             uses.setdefault(f"lpips_{losses.perceptual_backbone}", []).append("perceptual loss")
         if losses.identity:

@@ -19,12 +19,12 @@ from facerecon.evaluation.metrics import from_uint8
 from facerecon.evaluation.promotion import MODEL
 from facerecon.models import build_model, model_options
 from facerecon.models.restoration import RestorationModel
-from facerecon.models.settings import ModelSettings
+from facerecon.models.settings import ModelSettings, scale_of
 from facerecon.models.trained import Row, TrainedModel
 from facerecon.settings import Settings
 from facerecon.tasks.restoration.adversarial import Adversary
 from facerecon.tasks.restoration.calibrate import calibrated
-from facerecon.tasks.restoration.cases import DegradedCases, scale_of
+from facerecon.tasks.restoration.cases import DegradedCases
 from facerecon.tasks.restoration.dataset import Batch, TrainingFaces, collate
 from facerecon.tasks.restoration.evaluator import Restored, measure, restore_by_model
 from facerecon.tasks.restoration.objective import RestorationObjective
