@@ -73,7 +73,8 @@ class Adversary:
         self.settings, self.fabric = settings, fabric
         self.discriminator = Discriminator(size, settings.width, settings.whole_norm, settings.patch_norm)
         optimizer = torch.optim.Adam(self.discriminator.parameters(), settings.learning_rate, betas=BETAS)
-        self.network, self.optimizer = fabric.setup(self.discriminator, optimizer)
+        # called as it is: in one process the wrapper adds nothing but a check that hinders ``gradient_share``
+        _, self.optimizer = fabric.setup(self.discriminator, optimizer)
         self.modules: dict[str, nn.Module] = {"discriminator": self.discriminator}
         self.optimizers: dict[str, torch.optim.Optimizer] = {"adam_discriminator": self.optimizer}
 
@@ -85,8 +86,8 @@ class Adversary:
         """The weighted adversarial term of the generator's loss, with a graph to ``made``; the discriminator rests."""
         self.discriminator.requires_grad_(False)
         with torch.no_grad():
-            on_real = self.network(self._noisy(real, progress))
-        on_made = self.network(self._noisy(made, progress))
+            on_real = self.discriminator(self._noisy(real, progress))
+        on_made = self.discriminator(self._noisy(made, progress))
         self.discriminator.requires_grad_(True)
         terms = [
             generator_loss(self.settings.loss, real.float(), made.float())
@@ -105,7 +106,7 @@ class Adversary:
         penalised = settings.penalty != "none" and progress.step % settings.penalty_interval == 0
         for made, real in pairs:
             with self.fabric.autocast():
-                on_made, on_real = (self.network(self._noisy(images, progress)) for images in (made, real))
+                on_made, on_real = (self.discriminator(self._noisy(images, progress)) for images in (made, real))
             terms = [
                 discriminator_loss(settings.loss, real.float(), made.float())
                 for real, made in zip(on_real, on_made, strict=True)
@@ -172,6 +173,6 @@ def _right(made: Verdicts, real: Verdicts) -> Tensor:
 
 
 def gradient_share(adversarial: Tensor, other: Tensor, made: Tensor) -> Tensor:
-    """The share of the adversarial term in the gradient that reaches what was made, by norms, in [0, 1]."""
-    first, second = (torch.autograd.grad(loss, made, retain_graph=True)[0].norm() for loss in (adversarial, other))
+    """The share of the adversarial term in the gradient that reaches ``made``, a leaf, by norms, in [0, 1]."""
+    first, second = (torch.autograd.grad(loss, made)[0].norm() for loss in (adversarial, other))
     return first / (first + second)

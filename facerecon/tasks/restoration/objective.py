@@ -7,7 +7,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from facerecon.models.restoration import RestorationModel
+from facerecon.models.restoration import Restoration, RestorationModel
 from facerecon.tasks.restoration.adversarial import Adversary, gradient_share
 from facerecon.tasks.restoration.dataset import Batch
 from facerecon.tasks.restoration.losses import RestorationLoss
@@ -66,7 +66,7 @@ class RestorationObjective(Objective):
                         adversarial = self.adversary.generator_term(output.restoration, batch.image, progress)
                         terms = {**terms, "adversarial": adversarial.detach()}
                         if step % SHARE_INTERVAL == 0:
-                            terms["adversarial_share"] = gradient_share(adversarial, total, output.restoration)
+                            terms["adversarial_share"] = self._adversarial_share(output, batch, progress)
                         total = total + adversarial
                         pairs.append((output.restoration.detach(), batch.image))
                 check_finite("loss", total, terms, step)
@@ -84,3 +84,10 @@ class RestorationObjective(Objective):
             self.average.update_parameters(self.model)
         means = {name: torch.stack([each[name] for each in losses]).mean() for name in losses[0]}
         return means | self.adversary.step(pairs, progress) if self.adversary is not None and pairs else means
+
+    def _adversarial_share(self, output: Restoration, batch: Batch, progress: Progress) -> Tensor:
+        """The discriminator's share of the gradient that reaches the images made."""
+        assert self.adversary is not None
+        made = output.restoration.detach().requires_grad_(True)
+        pixels = self.criterion(Restoration(made, None), batch, progress.step).total
+        return gradient_share(self.adversary.generator_term(made, batch.image, progress), pixels, made)

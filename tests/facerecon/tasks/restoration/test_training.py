@@ -67,7 +67,11 @@ def test_curves_name_every_degradation(undisturbed: TrainingResult) -> None:
     assert undisturbed.best.task == "restoration"
 
 
-@pytest.mark.parametrize("training", [{}, ADVERSARIAL], ids=["pixels", "adversarial"])
+@pytest.mark.parametrize(
+    "training",
+    [{}, ADVERSARIAL, {**ADVERSARIAL, "precision": "bf16-mixed"}],
+    ids=["pixels", "adversarial", "adversarial in 16 bits"],
+)
 def test_a_killed_run_resumes_to_the_bit(train_blobs: Train, tmp_path: Path, training: dict[str, object]) -> None:
     whole = train_blobs(tmp_path / "whole", training)
     with pytest.raises(KilledError):
