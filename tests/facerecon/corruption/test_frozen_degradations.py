@@ -132,6 +132,7 @@ def test_what_was_done_is_known(tiny_manifest: Manifest, frozen: DegradedSet, fa
         drawn = frozen.degradation("motion", face)
         made = degrade(tiny_manifest.aligned_faces.crop(face), drawn, np.random.default_rng(0))
         np.testing.assert_array_equal(made, frozen.for_faces("motion", [face])[0])
+    assert len({frozen.degradation("motion", face).motion for face in faces}) == len(faces)
     with pytest.raises(FaceReconError, match="no preset mild"):
         frozen.degradation("mild", faces[0])
 
