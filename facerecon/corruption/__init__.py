@@ -1,1 +1,1 @@
-"""What hides a face: masks, their curriculum, the frozen evaluation sets."""
+"""What hides or degrades a face: masks, degradations, how they grow in training, the frozen evaluation sets."""

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -190,6 +191,10 @@ def test_ringing_overshoots_and_keeps_flat_pictures() -> None:
     kernel = ringing_kernel(np.pi / 3)
     assert kernel.sum() == pytest.approx(1, abs=1e-5)
     assert kernel.min() < 0
+    # what is slower than the cutoff of a sixth of a cycle passes, what is faster does not
+    spectrum = np.abs(np.fft.fft2(kernel, (64, 64)))[0]
+    assert spectrum[:8].min() > 0.85
+    assert spectrum[16:33].max() < 0.15
     edge = np.zeros((32, 32, 3), np.float32)
     edge[:, 16:] = 200
     assert blur(edge, kernel).max() > 205
@@ -376,6 +381,48 @@ def test_gray_recordings_stay_gray() -> None:
     preset = replace(PRESETS["cctv"], gray=1.0)
     for made in degraded(preset, picture(64), range(12)):
         assert np.ptp(made.astype(int), axis=2).max() <= 6
+
+
+NOTHING_TWICE = SecondPass(1.0, (0.0, 0.0), (1.0, 1.0), 0.0, NoiseRanges(), None)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"blur": (2.0, 2.0)},
+        {"resize": (0.3, 0.3)},
+        {"ringing": 1.0},
+        {"noise": NoiseRanges((20.0, 20.0))},
+        {"noise": NoiseRanges(shot=(20.0, 20.0), photons=1.0)},
+        {"jpeg": (20.0, 20.0)},
+    ],
+    ids=["blur", "resize", "ringing", "noise", "photons", "jpeg"],
+)
+def test_each_part_of_the_second_pass_is_done(change: dict[str, Any]) -> None:
+    image = picture(64)
+    once = Preset("x", "x", width=(24.0, 24.0), noise=NoiseRanges((4.0, 4.0)))
+
+    def made(second: SecondPass | None) -> np.ndarray:
+        return degrade(
+            image, draw(replace(once, second=second), 64, np.random.default_rng(1)), np.random.default_rng(2)
+        )
+
+    np.testing.assert_array_equal(made(NOTHING_TWICE), made(None))
+    assert error(made(replace(NOTHING_TWICE, **change)), made(None)) > 0.5
+
+
+def test_a_face_that_moves_in_a_clip_is_shown_where_it_is() -> None:
+    """Frames before the last show it elsewhere; it ends at its own place."""
+    image, places = picture(64), []
+    for seed in range(12):
+        drawn = draw(Preset("x", "x", h264=(20.0, 20.0)), 64, np.random.default_rng(seed))
+        made = degrade(image, drawn, np.random.default_rng(0))
+        shifts = [(x, y) for x in range(-3, 4) for y in range(-3, 4)]
+        moved = [np.roll(image, shift, axis=(1, 0))[4:-4, 4:-4] for shift in shifts]
+        errors = [error(made[4:-4, 4:-4], one) for one in moved]
+        assert shifts[int(np.argmin(errors))] == (0, 0)
+        places.append(drawn.drift)
+    assert len(set(places)) > 4
 
 
 def test_wrong_requests_are_refused() -> None:
