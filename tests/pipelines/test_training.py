@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
@@ -17,7 +18,7 @@ import pytest
 import yaml
 
 from facerecon.files import sha256_file
-from tests.pipelines.conftest import succeed
+from tests.pipelines.conftest import Forks, forks, succeed
 
 PROJECT = Path(__file__).resolve().parents[2]
 RUN = ("zenml", "pipeline", "run", "training", "-c", "configs/ci.yaml")
@@ -33,6 +34,13 @@ def error_of(clone, *command, **changed) -> str:
     lines = done.stderr.strip().splitlines()
     assert lines[-1].startswith("Error: "), lines[-3:]
     return lines[-1]
+
+
+@pytest.fixture(scope="module")
+def warm(clone) -> Iterator[Forks]:
+    """The clone, for commands that need not start from nothing."""
+    with forks(clone) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
@@ -183,14 +191,14 @@ def test_the_first_model_is_champion_and_its_weights_can_be_found(clone, first_r
     assert [f"runs:/{version.run_id}/{file.path}" for file in files] == [version.tags["decision_record"]]
 
 
-def test_models_are_listed_by_the_command(clone, first_run):
-    shown = clone.run("facerecon", "models", COLUMNS="200")
+def test_models_are_listed_by_the_command(warm, first_run):
+    shown = warm.run("facerecon", "models", COLUMNS="200")
     assert shown.returncode == 0, shown.stderr
     for wanted in ("ci/1", "champion", "hole PSNR, dB", "the first model"):
         assert wanted in shown.stdout
 
 
-def test_its_champion_fills_photographs_as_a_pipeline_and_what_came_out_is_verified(clone, first_run):
+def test_its_champion_fills_photographs_as_a_pipeline_and_what_came_out_is_verified(clone, warm, first_run):
     settings = {
         "name": "trial",
         "model": "ci@champion",
@@ -213,10 +221,10 @@ def test_its_champion_fills_photographs_as_a_pipeline_and_what_came_out_is_verif
     assert not api.list_artifacts(run.info.run_id)  # no picture of anybody
     made = clone.root / "outputs" / "trial" / "photo_0.png"
     photo = clone.root / "data" / "ci" / "person_0000" / "photo_0.jpg"
-    again = succeed(clone, "facerecon", "verify", str(made), "--original", str(photo), **own)
+    again = succeed(warm, "facerecon", "verify", str(made), "--original", str(photo), **own)
     assert "run again: the same pixels" in again
     assert "of this machine's audit log" in again
-    done = clone.run("facerecon", "verify", str(made), "--original", str(photo), "--model", "configs/ci.yaml", **own)
+    done = warm.run("facerecon", "verify", str(made), "--original", str(photo), "--model", "configs/ci.yaml", **own)
     assert done.returncode == 2
     assert "is another model file than the record names" in done.stdout
 
@@ -391,7 +399,7 @@ def test_a_missing_folder_is_named(clone, config_with):
     assert "data/nowhere does not exist" in error
 
 
-def test_a_folder_without_faces_is_named_and_leaves_nothing_published(clone, config_with, tmp_path):
+def test_a_folder_without_faces_is_named_and_leaves_nothing_published(warm, config_with, tmp_path):
     from PIL import Image
 
     for index, name in enumerate(("a", "b", "c", "d")):
@@ -399,25 +407,25 @@ def test_a_folder_without_faces_is_named_and_leaves_nothing_published(clone, con
         (tmp_path / name).mkdir()
         Image.fromarray(pixels).save(tmp_path / name / f"{index}.png")
     people = {"train": ["a"], "val": ["b"], "gate": ["c"], "test": ["d"]}
-    before = set((clone.root / "outputs").glob("*")) if (clone.root / "outputs").exists() else set()
-    error = error_of(clone, *RUN[:-1], config_with(data={"path": str(tmp_path), "splits": {"people": people}}))
+    before = set((warm.root / "outputs").glob("*")) if (warm.root / "outputs").exists() else set()
+    error = error_of(warm, *RUN[:-1], config_with(data={"path": str(tmp_path), "splits": {"people": people}}))
     assert "no usable face" in error
-    assert set((clone.root / "outputs").glob("*") if (clone.root / "outputs").exists() else set()) == before
+    assert set((warm.root / "outputs").glob("*") if (warm.root / "outputs").exists() else set()) == before
 
 
-def test_a_misspelt_key_is_named_with_what_is_allowed(clone, config_with):
-    error = error_of(clone, *RUN[:-1], config_with(training={"stepps": 5}))
+def test_a_misspelt_key_is_named_with_what_is_allowed(warm, config_with):
+    error = error_of(warm, *RUN[:-1], config_with(training={"stepps": 5}))
     assert "parameters.training.stepps: no such key" in error
     assert "steps" in error
 
 
-def test_a_task_that_is_not_there_is_named_with_those_that_are(clone, config_with):
-    error = error_of(clone, *RUN[:-1], config_with(task="nonsense"))
+def test_a_task_that_is_not_there_is_named_with_those_that_are(warm, config_with):
+    error = error_of(warm, *RUN[:-1], config_with(task="nonsense"))
     assert "parameters.task: task 'nonsense' not among inpainting" in error
 
 
-def test_weights_to_start_from_that_are_not_there_are_named(clone, config_with):
-    error = error_of(clone, *RUN[:-1], config_with(training={"init_from": "nowhere.safetensors"}))
+def test_weights_to_start_from_that_are_not_there_are_named(warm, config_with):
+    error = error_of(warm, *RUN[:-1], config_with(training={"init_from": "nowhere.safetensors"}))
     assert "training.init_from: " in error
     assert "nowhere.safetensors does not exist" in error
 
@@ -430,25 +438,25 @@ def suites_with(path, **entry):
     return {"suites": str(path)}
 
 
-def test_a_failed_expectation_is_named(clone, config_with, tmp_path):
+def test_a_failed_expectation_is_named(warm, config_with, tmp_path):
     suites = suites_with(tmp_path / "mine.yaml", column="brightness", min_value=254)
-    error = error_of(clone, *RUN[:-1], config_with(validation=suites))
+    error = error_of(warm, *RUN[:-1], config_with(validation=suites))
     assert "expect_column_values_to_be_between(brightness" in error
     assert "person_" in error
 
 
-def test_suites_that_cannot_be_used_are_named_before_anything_runs(clone, config_with, tmp_path):
-    before = len(runs(clone))
+def test_suites_that_cannot_be_used_are_named_before_anything_runs(warm, config_with, tmp_path):
+    before = len(runs(warm))
     suites = suites_with(tmp_path / "mine.yaml", column="brightnes", min_value=254)
-    error = error_of(clone, *RUN[:-1], config_with(validation=suites))
+    error = error_of(warm, *RUN[:-1], config_with(validation=suites))
     assert "mine.yaml: faces, entry" in error
     assert "faces has no column 'brightnes'; it has face, uri," in error
-    assert len(runs(clone)) == before
+    assert len(runs(warm)) == before
 
 
-def test_missing_weights_without_network_are_named(clone, config_with, tmp_path):
+def test_missing_weights_without_network_are_named(warm, config_with, tmp_path):
     error = error_of(
-        clone,
+        warm,
         *RUN[:-1],
         config_with(alignment={"max_padding": 0.19}),
         FACERECON_WEIGHTS=str(tmp_path / "none"),
@@ -458,9 +466,9 @@ def test_missing_weights_without_network_are_named(clone, config_with, tmp_path)
     assert "face_landmarker" in error
 
 
-def test_a_stack_without_tracker_is_named(clone):
-    assert clone.run("zenml", "stack", "set", "default").returncode == 0
+def test_a_stack_without_tracker_is_named(warm):
+    assert warm.run("zenml", "stack", "set", "default").returncode == 0
     try:
-        assert "has no experiment tracker: run `make stack`" in error_of(clone, *RUN)
+        assert "has no experiment tracker: run `make stack`" in error_of(warm, *RUN)
     finally:
-        assert clone.run("facerecon", "stack").returncode == 0
+        assert warm.run("facerecon", "stack").returncode == 0
