@@ -121,7 +121,7 @@ def deconvolution(cases: DegradedCases, size: int) -> Restore:
         for name, image in zip(names, enlarged(degraded, size), strict=True):
             kernel = cases.degraded.degradation(case, name).kernel
             margin = max(kernel.shape)
-            wide = np.pad(image / 255, ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
+            wide = np.pad(image / 255, ((margin, margin), (margin, margin), (0, 0)), mode="symmetric")
             channels = [richardson_lucy(wide[..., channel], kernel, ITERATIONS) for channel in range(3)]
             made.append(_bytes(np.stack(channels, axis=-1)[margin:-margin, margin:-margin] * 255))
         images = channels_first(np.stack(made))
