@@ -27,8 +27,8 @@ class Discriminator(nn.Module):
     """Says of crops [N, 3, size, size] in [-1, 1] how real they look, as a whole and patch by patch.
 
     Each branch halves the crop by 4x4 convolutions with leaky ReLU, the first one without normalisation: that of
-    patches ``patch_depth`` times (three: each logit sees 70 pixels, Isola et al., 2017), that of the whole down to
-    SMALLEST pixels. ``wins`` counts the steps in a row in which it had won; it is a buffer so that it is saved.
+    patches ``patch_depth`` times (each logit sees a square of 22 pixels after two, 46 after three), that of the whole
+    down to SMALLEST pixels. ``wins`` counts the steps in a row in which it had won; it is a buffer so that it is saved.
     """
 
     wins: Tensor

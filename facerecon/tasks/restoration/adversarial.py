@@ -1,13 +1,14 @@
 """A discriminator that teaches a generator: losses, penalties, noise, and when it has won."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from facerecon.errors import DivergedError, FaceReconError
+from facerecon.errors import DivergedError
 from facerecon.models.layers.discriminator import Discriminator, Verdicts
 from facerecon.tasks.restoration.adversarial_settings import AdversarialSettings
 from facerecon.training.objective import Progress
@@ -57,24 +58,24 @@ def _gradients(branch: nn.Module, images: Tensor) -> Tensor:
     return found.flatten(1)
 
 
+def noise_deviation(settings: AdversarialSettings, progress: Progress) -> float:
+    """The standard deviation of the noise at a step: it falls in a straight line, and to 0 exactly."""
+    until = settings.noise_until * progress.steps
+    return settings.noise * max(0.0, 1 - progress.step / until) if until else 0.0
+
+
 class Adversary:
     """Owns the discriminator and its optimizer, and gives the generator's adversarial term.
 
     A step: ``generator_term`` for each batch, and, when the generator has made its step, ``step`` with all of them.
+    Several processes share the discriminator: they average its gradients, and the loss by which it wins.
     """
 
     def __init__(self, settings: AdversarialSettings, fabric: Fabric, size: int) -> None:
-        """Raises FaceReconError in several processes: the penalty's second derivative does not go through DDP."""
-        if fabric.world_size > 1:
-            raise FaceReconError(
-                f"training.adversarial: {fabric.world_size} processes, and the penalty's second derivative does not go "
-                "through DistributedDataParallel: start one process"
-            )
         self.settings, self.fabric = settings, fabric
         self.discriminator = Discriminator(size, settings.width, settings.whole_norm, settings.patch_norm)
         optimizer = torch.optim.Adam(self.discriminator.parameters(), settings.learning_rate, betas=BETAS)
-        # called as it is: in one process the wrapper adds nothing but a check that hinders ``gradient_share``
-        _, self.optimizer = fabric.setup(self.discriminator, optimizer)
+        self.network, self.optimizer = fabric.setup(self.discriminator, optimizer)
         self.modules: dict[str, nn.Module] = {"discriminator": self.discriminator}
         self.optimizers: dict[str, torch.optim.Optimizer] = {"adam_discriminator": self.optimizer}
 
@@ -85,9 +86,12 @@ class Adversary:
     def generator_term(self, made: Tensor, real: Tensor, progress: Progress) -> Tensor:
         """The weighted adversarial term of the generator's loss, with a graph to ``made``; the discriminator rests."""
         self.discriminator.requires_grad_(False)
-        with torch.no_grad():
-            on_real = self.discriminator(self._noisy(real, progress))
-        on_made = self.discriminator(self._noisy(made, progress))
+        # as it is, without Fabric's wrapper: no gradient of its weights is to be averaged over processes here, and a
+        # check of the wrapper hinders ``gradient_share``
+        with self.fabric.autocast():
+            with torch.no_grad():
+                on_real = self.discriminator(self._noisy(real, progress))
+            on_made = self.discriminator(self._noisy(made, progress))
         self.discriminator.requires_grad_(True)
         terms = [
             generator_loss(self.settings.loss, real.float(), made.float())
@@ -101,30 +105,32 @@ class Adversary:
         Raises:
             DivergedError: its gradients are not finite, or it has won so often in a row that it teaches nothing.
         """
-        settings, losses, right = self.settings, [], []
-        found: dict[str, Tensor] = {}
+        settings, losses, penalties, right = self.settings, [], [], []
         penalised = settings.penalty != "none" and progress.step % settings.penalty_interval == 0
-        for made, real in pairs:
-            with self.fabric.autocast():
-                on_made, on_real = (self.discriminator(self._noisy(images, progress)) for images in (made, real))
-            terms = [
-                discriminator_loss(settings.loss, real.float(), made.float())
-                for real, made in zip(on_real, on_made, strict=True)
-            ]
-            loss = torch.stack(terms).mean()
-            losses.append(loss.detach())
-            right.append(_right(on_made, on_real))
-            if penalised:
-                penalty = self._penalty(made, real)
-                found["penalty"] = penalty.detach()
-                loss = loss + settings.penalty_weight * settings.penalty_interval * penalty
-            self.fabric.backward(loss / len(pairs))
+        for index, (made, real) in enumerate(pairs):
+            with self.fabric.no_backward_sync(self.network, enabled=index + 1 < len(pairs)):
+                with self.fabric.autocast():
+                    on_made, on_real = (self.network(self._noisy(images, progress)) for images in (made, real))
+                terms = [
+                    discriminator_loss(settings.loss, real.float(), made.float())
+                    for real, made in zip(on_real, on_made, strict=True)
+                ]
+                loss = torch.stack(terms).mean()
+                losses.append(loss.detach())
+                right.append(_right(on_made, on_real))
+                if penalised:
+                    penalty = self._penalty(made, real)
+                    penalties.append(penalty.detach())
+                    loss = loss + settings.penalty_weight * settings.penalty_interval * penalty
+                self.fabric.backward(loss / len(pairs))
         gradients = [weight.grad for weight in self.discriminator.parameters() if weight.grad is not None]
-        total = torch.stack(losses).mean()
+        # of all processes, so that all of them end here or none does
+        total = cast(Tensor, self.fabric.all_reduce(torch.stack(losses).mean(), reduce_op="mean"))
         self._check(total, all(bool(gradient.isfinite().all()) for gradient in gradients), progress)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return {**found, "discriminator": total, "discriminator_accuracy": torch.stack(right).mean()}
+        means = {"discriminator": total, "discriminator_accuracy": torch.stack(right).mean()}
+        return means | {"penalty": torch.stack(penalties).mean()} if penalised else means
 
     @torch.no_grad()
     def accuracy(self, made: Tensor, real: Tensor) -> float:
@@ -146,9 +152,7 @@ class Adversary:
 
     def _noisy(self, images: Tensor, progress: Progress) -> Tensor:
         """Images with noise that fades: real and made ones are harder to tell apart (Arjovsky and Bottou, 2017)."""
-        until = self.settings.noise_until * progress.steps
-        left = max(0.0, 1 - progress.step / until) if until else 0.0
-        deviation = self.settings.noise * left
+        deviation = noise_deviation(self.settings, progress)
         return images + deviation * torch.randn_like(images) if deviation else images
 
     def _check(self, loss: Tensor, finite: bool, progress: Progress) -> None:
