@@ -15,6 +15,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export DVC_NO_ANALYTICS = 1
 export GX_ANALYTICS_ENABLED = false
 export GRADIO_ANALYTICS_ENABLED = False
+export ORT_DISABLE_TELEMETRY = 1
 
 .DEFAULT_GOAL := help
 .PHONY: help install weights stack sample demo smoke ui test test-all lint format lock bench scenario gpu-kit clean \
@@ -36,7 +37,8 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m compileall -q cli facerecon ops pipelines serving steps training.py retraining.py reconstruction.py
 	@grep -q ZENML_ANALYTICS_OPT_IN $(BIN)/activate || printf '%s\n' \
 		'export ZENML_ANALYTICS_OPT_IN=false AUTO_OPEN_DASHBOARD=false MLFLOW_DISABLE_TELEMETRY=true' \
-		'export DVC_NO_ANALYTICS=1 GX_ANALYTICS_ENABLED=false GRADIO_ANALYTICS_ENABLED=False' >> $(BIN)/activate
+		'export DVC_NO_ANALYTICS=1 GX_ANALYTICS_ENABLED=false GRADIO_ANALYTICS_ENABLED=False' \
+		'export ORT_DISABLE_TELEMETRY=1' >> $(BIN)/activate
 	@touch $@
 
 weights: install  ## fetch the pretrained weights

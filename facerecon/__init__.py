@@ -27,3 +27,6 @@ def _others_running() -> int:
 # changes no sum; the number of threads would.
 if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys() and 2 * _others_running() >= (os.cpu_count() or 1):
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+
+# ONNX Runtime notes on the disk, and may send, what it is used for
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

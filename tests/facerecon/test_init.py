@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -51,3 +52,11 @@ def test_threads_spin_where_each_has_a_core_of_its_own() -> None:
 def test_pytorchs_library_goes_by_it_and_the_users_word_comes_first(chosen: dict[str, str], spins: str) -> None:
     said = said_by("import facerecon, torch", OMP_DISPLAY_ENV="verbose", **chosen)
     assert f"GOMP_SPINCOUNT = '{spins}'" in said
+
+
+def test_onnx_runtime_keeps_no_telemetry(tmp_path: Path) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
+    environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / ".cache")}
+    program = "import facerecon, onnxruntime; onnxruntime.SessionOptions()"
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
+    assert not list(tmp_path.rglob("*onnxruntime*"))

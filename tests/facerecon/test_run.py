@@ -296,7 +296,7 @@ def defaults() -> dict[str, Any]:
     """Every default of every task and model family, by the path of its key."""
     found = {}
     for task in list_tasks():
-        found |= flat(run_settings(task)().model_dump(mode="json"), task)
+        found |= flat(run_settings(task)(task=task).model_dump(mode="json"), task)
     for name in list_models():
         family = find_family(name)
         for variant in (None, *family.variants):

@@ -120,4 +120,4 @@ def test_what_is_written_into_the_onnx_file_does_not_change_by_itself():
     first, second = (lineage.onnx_metadata(parse_settings({}, "test")) for _ in range(2))
     assert first == second
     assert "1 = hole" in first["mask_polarity"]
-    assert (first["task"], first["family"], first["size"]) == ("inpainting", "unet_fill", "64")
+    assert (first["task"], first["family"]) == ("inpainting", "unet_fill")
