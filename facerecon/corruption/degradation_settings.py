@@ -4,7 +4,7 @@ from collections import Counter
 
 from pydantic import Field, model_validator
 
-from facerecon.corruption.presets import PRESETS, TRAINING_PRESETS
+from facerecon.corruption.presets import EVALUATION_PRESETS, TRAINING_PRESETS
 from facerecon.settings import Settings, Share
 
 
@@ -22,14 +22,14 @@ class DegradationSettings(Settings):
 
     @model_validator(mode="after")
     def _known_presets(self) -> "DegradationSettings":
-        for key, allowed in (("training", TRAINING_PRESETS), ("evaluation", tuple(PRESETS))):
+        for key, allowed in (("training", TRAINING_PRESETS), ("evaluation", EVALUATION_PRESETS)):
             chosen = getattr(self, key)
-            if unknown := [name for name in chosen if name not in PRESETS]:
+            if unknown := [name for name in chosen if name not in EVALUATION_PRESETS]:
                 raise ValueError(f"{key}: {', '.join(unknown)} not among {', '.join(allowed)}")
             if kept := [name for name in chosen if name not in allowed]:
                 raise ValueError(
-                    f"{key}: {', '.join(kept)} is for evaluation only, H.264 is never trained on, so that it measures "
-                    f"what was never seen: choose from {', '.join(allowed)}"
+                    f"{key}: {', '.join(kept)} is for evaluation only (H.264 is never trained on, so that it "
+                    f"measures what was never seen): choose from {', '.join(allowed)}"
                 )
             if twice := [name for name, count in Counter(chosen).items() if count > 1]:
                 raise ValueError(f"{key}: {', '.join(twice)} stands there more than once: name each once")

@@ -398,25 +398,6 @@ def _degraded(
     return _shown(resize(shown, *out))
 
 
-def degrade_batch(
-    images: Pixels,
-    preset: Preset,
-    rngs: Sequence[np.random.Generator],
-    severities: Sequence[float],
-    scale: int = 1,
-) -> Image:
-    """Crops [N, S, S, 3], each degraded by its own generator and severity: uint8 [N, S / scale, S / scale, 3].
-
-    Each is what ``draw`` and then ``degrade`` give with its generator.
-    """
-    made = [
-        degrade(image, draw(preset, len(image), rng, severity), rng, scale)
-        for image, rng, severity in zip(images, rngs, severities, strict=True)
-    ]
-    side = images.shape[1] // scale
-    return np.stack(made) if made else np.empty((0, side, side, 3), np.uint8)
-
-
 def _moved(picture: Floats, drift: tuple[int, int], steps: int) -> Floats:
     """The picture of some frames before: it moves by ``drift`` pixels (x, y) a frame."""
     if not steps or drift == (0, 0):

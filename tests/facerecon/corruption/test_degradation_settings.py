@@ -27,7 +27,8 @@ def test_what_is_for_evaluation_only_is_not_trained_on() -> None:
     assert "cctv is for evaluation only" in said
     assert "H.264 is never trained on" in said
     assert "\n" not in said
-    assert DegradationSettings(evaluation=("cctv",)).evaluation == ("cctv",)
+    assert "jpeg_10 is for evaluation only" in problem(training=["jpeg_10"])
+    assert DegradationSettings(evaluation=("cctv", "jpeg_10")).evaluation == ("cctv", "jpeg_10")
 
 
 @pytest.mark.parametrize("key", ["training", "evaluation"])

@@ -14,7 +14,6 @@ from facerecon.corruption.degradations import (
     blur,
     curved_way,
     degrade,
-    degrade_batch,
     dim,
     disc_kernel,
     draw,
@@ -322,7 +321,7 @@ def test_more_severity_is_more_error(name: str) -> None:
 
 def degraded(preset: Preset, image: np.ndarray, seeds: range, severity: float = 1.0) -> np.ndarray:
     rngs = [np.random.default_rng(seed) for seed in seeds]
-    return degrade_batch(np.stack([image] * len(seeds)), preset, rngs, [severity] * len(seeds))
+    return np.stack([degrade(image, draw(preset, len(image), rng, severity), rng) for rng in rngs])
 
 
 def test_presets_are_ordered_by_what_they_leave() -> None:
@@ -340,18 +339,6 @@ def test_clean_stays_clean(seed: int, severity: float) -> None:
     np.testing.assert_array_equal(degrade(image, drawn, rng), image)
     np.testing.assert_array_equal(degrade(image.astype(np.float32), drawn, rng), image)
     np.testing.assert_array_equal(degrade(image, drawn, rng, scale=2), np.rint(resize(image, 24, 24)))
-
-
-@pytest.mark.parametrize("name", ["mild", "motion", "cctv"])
-def test_a_batch_is_what_single_faces_are(name: str) -> None:
-    images, severities = np.stack([picture(32, seed) for seed in range(4)]), [0.0, 0.3, 0.7, 1.0]
-    batch = degrade_batch(images, PRESETS[name], [np.random.default_rng(seed) for seed in range(4)], severities, 2)
-    assert batch.shape == (4, 16, 16, 3)
-    for seed, (image, severity) in enumerate(zip(images, severities, strict=True)):
-        rng = np.random.default_rng(seed)
-        single = degrade(image, draw(PRESETS[name], 32, rng, severity), rng, 2)
-        np.testing.assert_array_equal(batch[seed], single)
-    assert degrade_batch(images[:0], PRESETS[name], [], [], 2).shape == (0, 16, 16, 3)
 
 
 def test_blur_is_the_same_share_of_the_face_at_any_size() -> None:
