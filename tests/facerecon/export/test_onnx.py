@@ -28,7 +28,16 @@ from facerecon.tasks.inpainting.export import Contract
 
 ROOT = Path(__file__).parents[3]
 METADATA = {"licence": "MIT", "family": "unet_attention", "mask": "1 = hole", "weights_digest": "0123"}
-every_family = pytest.mark.parametrize("trained", families_of("inpainting"), indirect=True)
+QUICK: dict[str, dict[str, Any]] = {"unet_fill": {"prior_iterations": 4}}
+"""Of families of which an export takes long, options that leave out only repetitions: the default is slow."""
+every_family = pytest.mark.parametrize(
+    "trained",
+    [
+        *(pytest.param((family, QUICK.get(family, {})), id=family) for family in families_of("inpainting")),
+        *(pytest.param((family, {}), id=f"{family}-default", marks=pytest.mark.slow) for family in QUICK),
+    ],
+    indirect=True,
+)
 Arrays = tuple[np.ndarray, np.ndarray]
 TASK = get_task("inpainting")
 
@@ -52,16 +61,17 @@ def exported(tiny_model: TrainedModel) -> bytes:
 
 @pytest.fixture(scope="module")
 def trained(request: pytest.FixtureRequest) -> TrainedModel:
-    """A family with its default options, statistics of its batch normalisations and of faces not a fresh network's."""
+    """A family with options, statistics of its batch normalisations and of faces not a fresh network's."""
+    family, options = request.param
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = build_model(request.param, {})
+        model = build_model(family, options)
         alike = F.interpolate(torch.randn(400, 3, 8, 8), size=(32, 32), mode="bilinear") / 2
         model.fit(torch.tanh(alike + torch.randn_like(alike) / 10).split(50))
         for name, value in model.named_buffers():
             if name.endswith(("running_mean", "running_var")):
                 value.copy_(torch.rand_like(value) + 0.5)
-    return TrainedModel(request.param, {}, 2 * model.stride, 1, dict(model.state_dict()))
+    return TrainedModel(family, options, 2 * model.stride, 1, dict(model.state_dict()))
 
 
 @pytest.fixture(scope="module")
@@ -257,7 +267,7 @@ def test_a_file_that_computes_something_else_is_not_exported(offset: float, monk
 
 @pytest.mark.parametrize(("output", "at"), [(0, None), (1, None), (1, 61)])
 def test_what_differs_in_any_output_or_at_a_size_off_the_stride_is_not_exported(
-    output: int, at: int | None, tiny_model: TrainedModel, monkeypatch: pytest.MonkeyPatch
+    output: int, at: int | None, tiny_model: TrainedModel, exported: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = export_module.open_session
 
@@ -274,6 +284,8 @@ def test_what_differs_in_any_output_or_at_a_size_off_the_stride_is_not_exported(
             return outputs
 
     monkeypatch.setattr(export_module, "open_session", Spoiled)
+    # the file that the exporter makes of this model; what is asked here comes after
+    monkeypatch.setattr(export_module, "to_onnx", lambda *arguments: exported)
     with pytest.raises(FaceReconError, match=r"differs from PyTorch, nan dB"):
         export_module_of(TASK.contract(tiny_model), 60)
 
