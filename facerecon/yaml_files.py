@@ -36,6 +36,10 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes what either version of YAML would take for a number, a truth value or null."""
+
+
 def _whole_number(loader: _Loader, node: yaml.ScalarNode) -> int:
     text = loader.construct_scalar(node)
     sign, digits = (text[0], text[1:]) if text[:1] in "+-" else ("", text)
@@ -56,8 +60,15 @@ for _name, _pattern, _first in (
     ("merge", r"<<", "<"),
 ):
     _tag = f"tag:yaml.org,2002:{_name}"
-    _Loader.add_implicit_resolver(_tag, re.compile(rf"(?:{_pattern})\Z"), ["" if c == "\0" else c for c in _first])
+    _rule = _tag, re.compile(rf"(?:{_pattern})\Z"), ["" if c == "\0" else c for c in _first]
+    _Loader.add_implicit_resolver(*_rule)
+    _Dumper.add_implicit_resolver(*_rule)
 _Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
+
+
+def to_yaml(value: Any) -> str:
+    """Text that ``read_yaml`` reads back as ``value``: mappings, lists, text, numbers, true, false and null."""
+    return yaml.dump(value, Dumper=_Dumper, allow_unicode=True)
 
 
 def read_yaml(path: Path, name: str = "", example: str = "configs/demo.yaml") -> Any:

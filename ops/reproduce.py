@@ -21,6 +21,7 @@ from facerecon.errors import FaceReconError
 from facerecon.files import sha256_file
 from facerecon.retraining.settings import COLLECTED
 from facerecon.workspace import PROJECT
+from facerecon.yaml_files import to_yaml
 from ops import QUIET
 from ops.collecting import NEW, OLD
 from ops.initial_weights import SUFFIX, find
@@ -143,7 +144,7 @@ def _link_data(run: Run, settings: dict[str, Any], checkout: Path) -> None:
         if known and name == COLLECTED:
             # a retraining writes it and leaves committing it to people
             out = {"md5": recorded, "hash": "md5", "path": name}
-            (checkout / f"{name}.dvc").write_text(yaml.safe_dump({"outs": [out]}), encoding="utf-8")
+            (checkout / f"{name}.dvc").write_text(to_yaml({"outs": [out]}), encoding="utf-8")
         if known and recorded != dvc_digest(PROJECT / f"{name}.dvc"):
             _check_out(name, recorded, checkout)
         elif not (checkout / name).exists():
@@ -179,7 +180,7 @@ def _run_again(run: Run, settings: dict[str, Any], checkout: Path, folder: Path)
         # the worktree's registry is empty, and an alias may stand for another version now
         settings["training"]["init_from"] = str(_copy_initial(digest, settings["training"]["init_from"], folder))
     file = folder / f"{settings['name']}.yaml"
-    file.write_text(yaml.safe_dump({"parameters": settings}), encoding="utf-8")
+    file.write_text(to_yaml({"parameters": settings}), encoding="utf-8")
     environment = _environment(checkout, folder)
     for command in (["facerecon", "stack"], ["zenml", "pipeline", "run", "training", "-c", str(file)]):
         done = subprocess.run([_program(command[0]), *command[1:]], cwd=checkout, env=environment, check=False)

@@ -205,14 +205,15 @@ def robustness_cases() -> list[RobustnessCase]:
     return cases
 
 
-_ALL = PRESETS | {case.preset.name: case.preset for case in robustness_cases()}
+_ALONE = {case.preset.name: case.preset for case in robustness_cases()}
 
-EVALUATION_PRESETS: tuple[str, ...] = tuple(_ALL)
+EVALUATION_PRESETS: tuple[str, ...] = (*PRESETS, *_ALONE)
 """What may be evaluated: every preset, and each step of the families of damage."""
 
 
 def find_preset(name: str) -> Preset:
     """The preset of that name, of ``PRESETS`` or of a robustness case; FaceReconError if there is none."""
-    if name not in _ALL:
-        raise FaceReconError(f"no preset of degradations is named {name!r}: choose from {', '.join(_ALL)}")
-    return _ALL[name]
+    known = PRESETS | _ALONE
+    if name not in known:
+        raise FaceReconError(f"no preset of degradations is named {name!r}: choose from {', '.join(known)}")
+    return known[name]
