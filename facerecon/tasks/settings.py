@@ -5,10 +5,10 @@ from typing import Self
 from pydantic import Field, SerializeAsAny
 
 from facerecon.evaluation.promotion import PromotionSettings
-from facerecon.evaluation.settings import EvaluationSettings
+from facerecon.evaluation.settings import EvaluationSettings, JudgeSettings
 from facerecon.models.settings import ModelSettings
 from facerecon.settings import Settings
-from facerecon.training.settings import LoopSettings
+from facerecon.training.settings import LoopSettings, TeacherSettings
 
 
 class TaskSettings(Settings):
@@ -35,3 +35,19 @@ class TaskSettings(Settings):
     def pretrained(self) -> dict[str, list[str]]:
         """The pretrained weights that training, evaluation and gate use, each with what it is used for."""
         return {}
+
+
+def check_judges(promotion: JudgeSettings, losses: TeacherSettings) -> None:
+    """Raise ValueError, which names the settings, if a network that teaches is to judge at the gate."""
+    if both := set(promotion.judges) & set(losses.networks):
+        taught = ", ".join(sorted(both))
+        raise ValueError(f"promotion: {taught} teaches in training.losses and must not judge: choose another there")
+
+
+def uses_of(losses: TeacherSettings, evaluation: JudgeSettings, promotion: JudgeSettings) -> dict[str, list[str]]:
+    """The pretrained weights that teach and judge, each with what it is used for."""
+    uses = losses.uses
+    for judges, where in ((evaluation.judges, ""), (promotion.judges, " at the gate")):
+        for network, label in zip(judges, ("LPIPS", "identity"), strict=True):
+            uses.setdefault(network, []).append(f"judge of {label}{where}")
+    return uses

@@ -1,6 +1,6 @@
 """How long and on what a network is trained: what the loop needs to know, whatever the task."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -92,3 +92,35 @@ class OptimizerSettings(LoopSettings):
         if self.warmup_steps > self.steps:
             raise ValueError(f"warmup_steps = {self.warmup_steps} goes beyond steps = {self.steps}: lower it")
         return self
+
+
+Weight = Annotated[float, Field(ge=0, le=1000)]
+
+
+class TeacherSettings(Settings):
+    """The pretrained networks in a loss and the weights of their terms, beside that of pixels and of the confidence.
+
+    An interval of k applies the term on every k-th step, k times as strong.
+    """
+
+    l1: Weight = 1.0
+    perceptual: Weight = 0.0
+    perceptual_backbone: Literal["alex", "vgg"] = "alex"
+    perceptual_interval: int = Field(1, ge=1, le=1000)
+    identity: Weight = 0.0
+    identity_interval: int = Field(1, ge=1, le=1000)
+    identity_network: Literal["sface", "facenet"] = "sface"
+    confidence: Weight = 0.1
+
+    @property
+    def networks(self) -> list[str]:
+        """The names of the pretrained weights that teach."""
+        perceptual = [f"lpips_{self.perceptual_backbone}"] if self.perceptual else []
+        return perceptual + ([self.identity_network] if self.identity else [])
+
+    @property
+    def uses(self) -> dict[str, list[str]]:
+        """These networks, each with what it is used for."""
+        what = ["perceptual loss"] if self.perceptual else []
+        what += ["identity loss"] if self.identity else []
+        return {network: [use] for network, use in zip(self.networks, what, strict=True)}

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from facerecon.contract import INPAINTING
 from facerecon.inference.frames import EDITS, HIDDEN, SQUARE, Edit, Face, Frame, Image
 from facerecon.inference.inpainting import Inpainted, inpaint
-from facerecon.inference.predictor import Predictor
-from facerecon.inference.stage import Runtime, StageRecord, register_stage
-from facerecon.inference.stages.network import NetworkSettings, described, load, padding_remarks, place_in
+from facerecon.inference.stage import register_stage
+from facerecon.inference.stages.network import NetworkSettings, NetworkStage, padding_remarks, place_in
 
 KIND = "inpainting"
 
@@ -30,37 +29,18 @@ class _Cut:
 
 
 @register_stage("inpaint", NetworkSettings)
-class Inpaint:
+class Inpaint(NetworkStage):
     """Each face that has a hole in its square is cut out at the network's size, filled, and told as an edit."""
 
+    name = "inpaint"
+    version = 1
+    signature = INPAINTING
     needs = frozenset({SQUARE, HIDDEN})
     gives = frozenset({EDITS})
 
-    def __init__(self, settings: NetworkSettings) -> None:
-        self.settings = settings
-        self._predictor: Predictor | None = None
-
-    def open(self, runtime: Runtime) -> None:
-        """Get the network.
-
-        Raises:
-            FaceReconError: it is none, or of another task.
-        """
-        self._predictor = load(runtime, self.settings.model, INPAINTING)
-
-    def close(self) -> None:
-        """Let go of the network."""
-        self._predictor = None
-
     def run(self, frames: list[Frame]) -> list[Frame]:
         """The same frames with an edit for each face that has a hole."""
-        assert self._predictor is not None
-        return fill_faces(frames, self._predictor.about.size, partial(inpaint, self._predictor))
-
-    def describe(self) -> StageRecord:
-        """Which network, with its digests."""
-        assert self._predictor is not None
-        return described("inpaint", 1, self.settings, self._predictor)
+        return fill_faces(frames, self.predictor.about.size, partial(inpaint, self.predictor))
 
 
 Fill = Callable[[NDArray[np.uint8], NDArray[np.uint8]], Inpainted]

@@ -1,5 +1,7 @@
 """What the stages that run a task's network have in common."""
 
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
@@ -22,35 +24,61 @@ class NetworkSettings(Settings):
     model: str = Field(pattern="^[0-9a-f]{64}$")
 
 
-def load(runtime: Runtime, model: str, signature: Signature) -> Predictor:
-    """The network of the file with this SHA-256, which the runtime holds.
+class NetworkStage:
+    """A stage that runs the network of one file; a subclass says of which task, and what it does with it.
 
-    Raises:
-        FaceReconError: it is none, or of another task than the signature's.
+    ``name`` and ``version`` are those of its record.
     """
-    predictor = runtime.held(("model", model), lambda: Predictor.load(runtime.model(model), runtime.threads))
-    if (task := predictor.about.task) != signature.task:
-        raise FaceReconError(
-            f"a model of task '{task}'; expected one of task '{signature.task}': `facerecon reconstruct` takes models "
-            "of inpainting, `facerecon restore` models of restoration"
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    signature: ClassVar[Signature]
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        self.settings = settings
+        self._predictor: Predictor | None = None
+
+    @property
+    def predictor(self) -> Predictor:
+        """The network; the stage must be open."""
+        assert self._predictor is not None
+        return self._predictor
+
+    def open(self, runtime: Runtime) -> None:
+        """Get the network, which the runtime holds.
+
+        Raises:
+            FaceReconError: it is none, or of another task.
+        """
+        model = self.settings.model
+        predictor = runtime.held(("model", model), lambda: Predictor.load(runtime.model(model), runtime.threads))
+        if (task := predictor.about.task) != self.signature.task:
+            raise FaceReconError(
+                f"a model of task '{task}'; expected one of task '{self.signature.task}': `facerecon reconstruct` "
+                "takes models of inpainting, `facerecon restore` models of restoration"
+            )
+        self._predictor = predictor
+
+    def close(self) -> None:
+        """Let go of the network."""
+        self._predictor = None
+
+    def describe(self) -> StageRecord:
+        """Which network, with its digests."""
+        about = self.predictor.about
+        digests = {
+            "model": about.file_digest,
+            "weights": about.weights_digest,
+            "config": about.config_digest,
+            "data": about.data_digest,
+        }
+        details = {"family": about.family, "size": str(about.size), "licence": about.licence}
+        if about.scale != 1:
+            details["scale"] = str(about.scale)
+        parameters = self.settings.model_dump(mode="json")
+        return StageRecord(
+            name=self.name, version=self.version, parameters=parameters, digests=digests, details=details
         )
-    return predictor
-
-
-def described(name: str, version: int, settings: NetworkSettings, predictor: Predictor) -> StageRecord:
-    """Which network a stage has, with its digests."""
-    about = predictor.about
-    digests = {
-        "model": about.file_digest,
-        "weights": about.weights_digest,
-        "config": about.config_digest,
-        "data": about.data_digest,
-    }
-    details = {"family": about.family, "size": str(about.size), "licence": about.licence}
-    if about.scale != 1:
-        details["scale"] = str(about.scale)
-    parameters = settings.model_dump(mode="json")
-    return StageRecord(name=name, version=version, parameters=parameters, digests=digests, details=details)
 
 
 def place_in(square: Square, size: tuple[int, int]) -> tuple[int, int, NDArray[np.float32]]:

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from facerecon.contract import RESTORATION
 from facerecon.data.geometry import Square
 from facerecon.inference.frames import EDITS, SQUARE, Edit, Face, Frame, Image
-from facerecon.inference.predictor import Predictor
 from facerecon.inference.restoration import Restored, restore
-from facerecon.inference.stage import Runtime, StageRecord, register_stage
-from facerecon.inference.stages.network import NetworkSettings, described, load, padding_remarks, place_in
+from facerecon.inference.stage import register_stage
+from facerecon.inference.stages.network import NetworkSettings, NetworkStage, padding_remarks, place_in
 
 KIND = "restoration"
 
@@ -22,37 +21,18 @@ FEATHER = 0.1
 
 
 @register_stage("restore", NetworkSettings)
-class Restore:
+class Restore(NetworkStage):
     """Each face is cut out of the original at the network's size, restored, and told as an edit with a soft edge."""
 
+    name = "restore"
+    version = 1
+    signature = RESTORATION
     needs = frozenset({SQUARE})
     gives = frozenset({EDITS})
 
-    def __init__(self, settings: NetworkSettings) -> None:
-        self.settings = settings
-        self._predictor: Predictor | None = None
-
-    def open(self, runtime: Runtime) -> None:
-        """Get the network.
-
-        Raises:
-            FaceReconError: it is none, or of another task.
-        """
-        self._predictor = load(runtime, self.settings.model, RESTORATION)
-
-    def close(self) -> None:
-        """Let go of the network."""
-        self._predictor = None
-
     def run(self, frames: list[Frame]) -> list[Frame]:
         """The same frames with an edit for each face."""
-        assert self._predictor is not None
-        return restore_faces(frames, self._predictor.about.size, partial(restore, self._predictor))
-
-    def describe(self) -> StageRecord:
-        """Which network, with its digests."""
-        assert self._predictor is not None
-        return described("restore", 1, self.settings, self._predictor)
+        return restore_faces(frames, self.predictor.about.size, partial(restore, self.predictor))
 
 
 def restore_faces(frames: list[Frame], size: int, make: Callable[[NDArray[np.uint8]], Restored]) -> list[Frame]:

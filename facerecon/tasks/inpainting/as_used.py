@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from facerecon.data.datasets import EvaluationFaces
 from facerecon.data.geometry import Square, cut
 from facerecon.data.manifest import Manifest
-from facerecon.evaluation.bootstrap import paired_interval
-from facerecon.evaluation.comparison import CONFIDENCE, RESAMPLES, SEED
+from facerecon.evaluation.as_used import paired
 from facerecon.evaluation.image_metrics import CEILING
 from facerecon.evaluation.keys import MetricKey
 from facerecon.evaluation.metrics import channels_first, hole_psnr
@@ -144,19 +143,6 @@ def _as_stage(fill: Fill) -> StageFill:
 def _row(
     key: MetricKey, method: str, asked: int, used: Mapping[str, float], scores: Scores, people: Mapping[str, str]
 ) -> AsUsed:
-    about = {"case": key.case, "level": key.level, "method": method, "faces": asked, "found": len(used)}
-    if not used:
-        return AsUsed(**about)
-    known = dict(zip(scores.faces(key, method), scores.values(key, method), strict=True))
-    after = np.array(list(used.values()))
-    before = np.minimum([known[face] for face in used], CEILING)
-    interval = paired_interval(after - before, [people[face] for face in used], RESAMPLES, CONFIDENCE, SEED)
-    return AsUsed(
-        **about,
-        identities=interval.identities,
-        before=float(before.mean()),
-        used=float(after.mean()),
-        difference=interval.mean,
-        low=interval.low,
-        high=interval.high,
-    )
+    known = zip(scores.faces(key, method), np.minimum(scores.values(key, method), CEILING), strict=True)
+    about = {"case": key.case, "level": key.level, "method": method, "faces": asked}
+    return AsUsed(**about, **paired(dict(known), used, people))

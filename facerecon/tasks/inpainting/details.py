@@ -1,5 +1,6 @@
 """What an evaluation of inpainting has beside scores: areas of holes, how far confidence can be trusted, use."""
 
+from facerecon.evaluation.as_used import Used
 from facerecon.evaluation.evaluation import Details
 from facerecon.evaluation.keys import MetricKey
 from facerecon.evaluation.promotion import MODEL
@@ -45,31 +46,10 @@ class HoleRatio(Settings):
     ratio: float
 
 
-class AsUsed(Settings):
-    """Hole PSNR of a method under one case and level, as used and as it is measured else, over the same faces.
+class AsUsed(Used):
+    """Hole PSNR in dB as used: with the hole pasted into the photographs."""
 
-    Of ``faces``, with the hole pasted into their photographs, ``found`` were found again. Over these are all means, in
-    dB: ``before`` aligned before hiding, ``used`` aligned with the hole in the face, and their ``difference`` with the
-    interval ``low`` to ``high`` of a bootstrap over ``identities`` people. None where no face was found, or, of the
-    interval, where too few people can tell.
-    """
-
-    case: str
     level: int
-    method: str
-    faces: int
-    found: int
-    identities: int = 0
-    before: float | None = None
-    used: float | None = None
-    difference: float | None = None
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def not_found(self) -> int:
-        """How many faces were not found again."""
-        return self.faces - self.found
 
 
 class InpaintingDetails(Details):
@@ -87,15 +67,12 @@ class InpaintingDetails(Details):
 
     def figures(self, face_set: str) -> dict[MetricKey, float]:
         """What the model reaches as used, by how much that differs, and the share of faces that were not found."""
-        found = {}
-        for row in self.as_used:
-            if row.method != MODEL:
-                continue
-            values = {"": row.used, "_difference": row.difference, "_not_found": row.not_found / row.faces}
-            for what, value in values.items():
-                if value is not None:
-                    found[MetricKey(face_set, f"{HOLE_PSNR.name}_as_used{what}", row.case, row.level)] = value
-        return found
+        return {
+            MetricKey(face_set, f"{HOLE_PSNR.name}{what}", row.case, row.level): value
+            for row in self.as_used
+            if row.method == MODEL
+            for what, value in row.figures.items()
+        }
 
     def hole_ratio(self, case: str, level: int) -> float:
         """The mean hole ratio of a case and level; KeyError if it was not measured."""

@@ -16,13 +16,14 @@ from facerecon.data.lighting import light_of
 from facerecon.data.manifest import Manifest
 from facerecon.errors import FaceReconError
 from facerecon.evaluation.calibration import Reliability, rank_correlation, reliability
-from facerecon.evaluation.evaluation import TEST, TEST_NEW, TEST_OLD, Evaluation, FaceSet, Judge, ModelFacts
+from facerecon.evaluation.evaluation import Evaluation, Judge, ModelFacts
 from facerecon.evaluation.image_metrics import SSIM, WHOLE_PSNR, identity, lpips
 from facerecon.evaluation.judges import Judges, Truth
 from facerecon.evaluation.keys import Metric, MetricKey
 from facerecon.evaluation.lighting import scores_by_light, scores_by_luma
 from facerecon.evaluation.metrics import channels_first, from_uint8, hole_psnr
 from facerecon.evaluation.promotion import MODEL
+from facerecon.evaluation.reported import described, reported_sets
 from facerecon.evaluation.scores import Scores
 from facerecon.models import ReconstructionModel
 from facerecon.models.base import RIGHT
@@ -108,11 +109,8 @@ def evaluate(
         FaceReconError: the test split has no face, or the model gives something that is not finite.
     """
     settings, masks, parts = part.evaluation, mask_set.masks, part.masks.evaluate_features
-    names = (TEST_OLD, TEST_NEW) if {TEST_OLD, TEST_NEW} <= manifest.face_sets.keys() else (TEST,)
-    measured = [(name, evaluation_faces(manifest, name, settings.max_faces)) for name in names]
-    sets = [(name, faces, mask_cases(faces, masks, parts=parts)) for name, faces in measured if len(faces)]
-    if not sets:
-        raise FaceReconError("the test split has no face: give more people, or raise data.splits.test")
+    reported = reported_sets(manifest, settings.max_faces)
+    sets = [(name, faces, mask_cases(faces, masks, parts=parts)) for name, faces in reported]
     (first, faces, cases), model = sets[0], network_of(trained)
     metrics = (WHOLE_PSNR, HOLE_PSNR, SSIM, lpips(settings.lpips_backbone), identity(settings.identity_network))
     judges = Judges(*metrics[-2:])
@@ -166,11 +164,7 @@ def evaluate(
         scores=scores | by_luma | by_light,
         details=details,
         samples=_samples(model, faces, _chosen(first, faces, masks, scores, settings.samples)),
-        face_sets=tuple(
-            FaceSet(name=name, faces=len(those), identities=int(those.rows["identity"].nunique()))
-            for name, those, _ in sets
-            if name != TEST
-        ),
+        face_sets=described(reported),
     )
 
 

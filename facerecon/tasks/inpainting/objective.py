@@ -3,18 +3,17 @@
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import cast
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 
 from facerecon.models import ReconstructionModel
 from facerecon.tasks.inpainting.dataset import Batch
 from facerecon.tasks.inpainting.losses import ReconstructionLoss
 from facerecon.tasks.inpainting.training_settings import TrainingSettings
-from facerecon.training.averaging import running_mean
-from facerecon.training.objective import Objective, Progress, check_finite
+from facerecon.training.network_objective import NetworkObjective
+from facerecon.training.objective import Progress, check_finite
 from facerecon.training.schedule import learning_rate
 
 
@@ -28,38 +27,17 @@ def work(steps: int, settings: TrainingSettings) -> float:
     return steps - 0.75 * min(steps, math.ceil(settings.coarse_share * settings.steps))
 
 
-class InpaintingObjective(Objective):
+class InpaintingObjective(NetworkObjective[ReconstructionModel, TrainingSettings]):
     """Trains ``model`` on the composite loss."""
 
     def __init__(self, model: ReconstructionModel, settings: TrainingSettings, fabric: Fabric) -> None:
-        self.settings, self.fabric, self.model = settings, fabric, model
+        super().__init__(model, settings, fabric)
         self.criterion = fabric.to_device(ReconstructionLoss(settings.losses))
-        optimizer = torch.optim.AdamW(
-            model.parameters(),
-            settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            # all weights in one pass; with a scaler of gradients Fabric could not clip them
-            fused=settings.precision != "16-mixed",
-        )
-        self.network, self.optimizer = fabric.setup(model, optimizer)
-        self.average = running_mean(model, settings.ema_decay) if settings.ema_decay else None
-        self.modules = {"model": model} if self.average is None else {"model": model, "average": self.average}
-        self.optimizers = {"adamw": self.optimizer}
-        self.rate = settings.learning_rate
-
-    @property
-    def module(self) -> nn.Module:
-        return self.model if self.average is None else cast(nn.Module, self.average.module)
-
-    def learning_rates(self) -> Mapping[str, float]:
-        return {"learning_rate": self.rate}
 
     def step(self, batches: Sequence[Batch], progress: Progress) -> Mapping[str, Tensor]:
         fabric, settings, step = self.fabric, self.settings, progress.step
         self.model.set_progress(work(step, settings) / work(settings.steps, settings))
-        self.rate = learning_rate(step, settings, partial(work, settings=settings))
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate
+        self.set_rate(learning_rate(step, settings, partial(work, settings=settings)))
         coarse = is_coarse(step, settings)
         losses = []
         for index, batch in enumerate(batches):
@@ -70,14 +48,5 @@ class InpaintingObjective(Objective):
                 check_finite("loss", loss.total, loss.terms, step)
                 fabric.backward(loss.total / len(batches))
             losses.append({"total": loss.total.detach(), **loss.terms})
-        norm = fabric.clip_gradients(
-            self.network, self.optimizer, max_norm=settings.clip_norm, error_if_nonfinite=False
-        )
-        if norm is not None and settings.precision != "16-mixed":
-            # in 16 bits an overflow is expected now and then: the scaler skips the step
-            check_finite("gradient", norm, loss.terms, step)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        if self.average is not None:
-            self.average.update_parameters(self.model)
+        self.update(loss.terms, step)
         return {name: torch.stack([each[name] for each in losses]).mean() for name in losses[0]}

@@ -18,12 +18,11 @@ from facerecon.corruption.degradations import degrade_photograph
 from facerecon.data.datasets import EvaluationFaces
 from facerecon.data.geometry import cut
 from facerecon.data.manifest import Manifest
-from facerecon.evaluation.bootstrap import paired_interval
-from facerecon.evaluation.comparison import CONFIDENCE, RESAMPLES, SEED
-from facerecon.evaluation.image_metrics import WHOLE_PSNR
+from facerecon.evaluation.as_used import paired
+from facerecon.evaluation.image_metrics import CEILING, WHOLE_PSNR
 from facerecon.evaluation.judges import Judges
 from facerecon.evaluation.keys import Metric, MetricKey
-from facerecon.evaluation.metrics import channels_first, whole_psnr
+from facerecon.evaluation.metrics import channels_first
 from facerecon.evaluation.promotion import MODEL
 from facerecon.evaluation.scores import Scores
 from facerecon.inference.chain import composite
@@ -36,7 +35,7 @@ from facerecon.inference.stages.restore import restore_faces
 from facerecon.randomness import generator
 from facerecon.tasks.restoration.cases import DegradedCases
 from facerecon.tasks.restoration.details import AsUsed
-from facerecon.tasks.restoration.evaluator import Restore
+from facerecon.tasks.restoration.evaluator import Restore, value_of
 from facerecon.tasks.restoration.gate_settings import INPUT
 
 Values = dict[str, dict[str, dict[str, float]]]
@@ -115,12 +114,7 @@ def _measure(setup: _Setup, preset: str, chosen: list[Photograph], into: Values)
         ]
         images = channels_first(np.stack(cuts))
         for metric in _metrics(setup.judges):
-            if metric == WHOLE_PSNR:
-                values = whole_psnr(images, channels_first(truth.images))
-            elif metric == setup.judges.lpips:
-                values = setup.judges.distance(images, truth)
-            else:
-                values = setup.judges.cosine(images, truth)
+            values = value_of(metric, images, truth, setup.judges)
             into[method].setdefault(metric.name, {}).update(zip(names, values.tolist(), strict=True))
 
 
@@ -143,18 +137,9 @@ def _as_stage(restore: Restore, preset: str) -> Callable[[NDArray[np.uint8]], Re
 def _row(
     key: MetricKey, method: str, asked: int, used: Mapping[str, float], scores: Scores, people: Mapping[str, str]
 ) -> AsUsed:
-    about = {"case": key.case, "method": method, "metric": key.metric, "faces": asked, "found": len(used)}
-    if not used:
-        return AsUsed(**about)
-    known = dict(zip(scores.faces(key, method), scores.values(key, method), strict=True))
-    before, after = np.array([known[face] for face in used]), np.array(list(used.values()))
-    interval = paired_interval(after - before, [people[face] for face in used], RESAMPLES, CONFIDENCE, SEED)
-    return AsUsed(
-        **about,
-        identities=interval.identities,
-        before=float(before.mean()),
-        used=float(after.mean()),
-        difference=interval.mean,
-        low=interval.low,
-        high=interval.high,
-    )
+    # equal images have no finite PSNR, and the difference of two such none at all
+    most = CEILING if key.metric == WHOLE_PSNR.name else np.inf
+    known = zip(scores.faces(key, method), np.minimum(scores.values(key, method), most), strict=True)
+    capped = {face: min(value, most) for face, value in used.items()}
+    about = {"case": key.case, "method": method, "metric": key.metric, "faces": asked}
+    return AsUsed(**about, **paired(dict(known), capped, people))

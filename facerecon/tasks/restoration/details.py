@@ -1,35 +1,16 @@
 """What an evaluation of restoration has beside scores: who is recognised, how far confidence is trusted, use."""
 
+from facerecon.evaluation.as_used import Used
 from facerecon.evaluation.evaluation import Details
 from facerecon.evaluation.keys import MetricKey
 from facerecon.evaluation.promotion import MODEL
 from facerecon.settings import Settings
 
 
-class AsUsed(Settings):
-    """Of a method under one degradation, means as used and as measured else, over the same faces.
+class AsUsed(Used):
+    """A ``metric`` as used: with the photographs degraded."""
 
-    Of ``faces``, with their photographs degraded, ``found`` were found again. ``before`` and ``used`` are in the
-    metric's unit, ``difference`` with the interval ``low`` to ``high`` of a bootstrap over ``identities`` people; None
-    where no face was found, or, of the interval, where too few people can tell.
-    """
-
-    case: str
-    method: str
     metric: str
-    faces: int
-    found: int
-    identities: int = 0
-    before: float | None = None
-    used: float | None = None
-    difference: float | None = None
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def not_found(self) -> int:
-        """How many faces were not found again."""
-        return self.faces - self.found
 
 
 class Gain(Settings):
@@ -75,15 +56,12 @@ class RestorationDetails(Details):
 
     def figures(self, face_set: str) -> dict[MetricKey, float]:
         """What the model reaches as used, by how much that differs, and the share of faces that were not found."""
-        found = {}
-        for row in self.as_used:
-            if row.method != MODEL:
-                continue
-            values = {"": row.used, "_difference": row.difference, "_not_found": row.not_found / row.faces}
-            for what, value in values.items():
-                if value is not None:
-                    found[MetricKey(face_set, f"{row.metric}_as_used{what}", row.case)] = value
-        return found
+        return {
+            MetricKey(face_set, f"{row.metric}{what}", row.case): value
+            for row in self.as_used
+            if row.method == MODEL
+            for what, value in row.figures.items()
+        }
 
 
 DETAILS = RestorationDetails

@@ -17,15 +17,17 @@ from facerecon.errors import FaceReconError
 from facerecon.evaluation.bootstrap import paired_interval
 from facerecon.evaluation.calibration import Reliability, reliability
 from facerecon.evaluation.comparison import CONFIDENCE, RESAMPLES, SEED
-from facerecon.evaluation.evaluation import TEST, TEST_NEW, TEST_OLD, Evaluation, FaceSet, Judge, ModelFacts
+from facerecon.evaluation.evaluation import Evaluation, Judge, ModelFacts
 from facerecon.evaluation.image_metrics import SSIM, WHOLE_PSNR, identity, lpips
 from facerecon.evaluation.judges import Judges, Truth
 from facerecon.evaluation.keys import Metric, MetricKey
 from facerecon.evaluation.lighting import scores_by_light, scores_by_luma
 from facerecon.evaluation.promotion import MODEL
+from facerecon.evaluation.reported import described, reported_sets
 from facerecon.evaluation.scores import Scores
 from facerecon.inference.upscaler import SCALE as UPSCALER_SCALE
 from facerecon.models.base import RIGHT
+from facerecon.models.restoration import RestorationModel
 from facerecon.models.trained import TrainedModel
 from facerecon.settings import Settings
 from facerecon.tasks.restoration.as_used import measure_as_used
@@ -84,26 +86,12 @@ def evaluate(
         FaceReconError: the test split has no face, or the model gives something that is not finite.
     """
     settings = part.evaluation
-    names = (TEST_OLD, TEST_NEW) if {TEST_OLD, TEST_NEW} <= manifest.face_sets.keys() else (TEST,)
-    measured = [(name, evaluation_faces(manifest, name, settings.max_faces)) for name in names]
-    sets = [(name, faces) for name, faces in measured if len(faces)]
-    if not sets:
-        raise FaceReconError("the test split has no face: give more people, or raise data.splits.test")
-    (first, faces), model, size = sets[0], network_of(trained), manifest.size
-    judges = Judges(lpips(settings.lpips_backbone), identity(settings.identity_network))
-    assert judges.identity is not None
-    metrics = (WHOLE_PSNR, SSIM, judges.lpips, judges.identity, rank_one(settings.identity_network))
-    methods: dict[str, Restore] = {
-        MODEL: restore_by_model(model),
-        INPUT: by(unchanged, size),
-        "unsharp": by(unsharp, size),
-        "non_local_means": by(non_local_means, size),
-        "ridge": by(RidgeRegression(manifest, part.degradations, model.scale), size),
-        ORACLE: deconvolution(cases, size),
-    }
-    if model.scale == UPSCALER_SCALE:
-        methods[X4PLUS] = x4plus()
-    asked = {preset: _methods_under(preset, methods, cases) for preset in cases.presets}
+    sets = reported_sets(manifest, settings.max_faces)
+    (first, faces), model = sets[0], network_of(trained)
+    judges = Judges(lpips(settings.lpips_backbone), cosine := identity(settings.identity_network))
+    metrics = (WHOLE_PSNR, SSIM, judges.lpips, cosine, rank_one(settings.identity_network))
+    methods = _methods(model, part.degradations, manifest, cases)
+    plan = {preset: _under(preset, methods, cases) for preset in cases.presets}
     trust: dict[str, list[Reliability]] = defaultdict(list)
 
     def observe(case: str, method: str, restored: Restored, truth: Truth) -> None:
@@ -114,27 +102,21 @@ def evaluate(
     scores = Scores()
     for name, those in sets:
         watching = observe if name == first else None
-        scores |= measure(name, methods, those, cases, metrics, judges, "evaluating", observe=watching, asked=asked)
+        scores |= measure(name, plan, those, cases, metrics, judges, "evaluating", watching)
     if any(np.isnan(scores.values(*column)).any() for column in scores):
         raise FaceReconError(
             "the model gives values that are not finite: train it again with a lower training.learning_rate"
         )
-    able = {
-        label: restore_by_model(network_of(other))
-        for label, other in (others or {}).items()
-        if (other.task, other.size) == (trained.task, trained.size)
-    }
-    for name, those in sets if able else ():
-        found = measure(name, able, those, cases, metrics, judges, "evaluating other models", cases.presets[:1])
-        scores |= found.without({method for key, method in found if np.isnan(found.values(key, method)).any()})
+    for name, those in sets:
+        scores |= _of_others(others or {}, trained, name, those, cases, metrics, judges)
     if settings.as_used:
         few = evaluation_faces(manifest, first, min(settings.as_used, settings.max_faces))
         used, note = measure_as_used(methods[MODEL], trained.size, few, cases, manifest, judges, scores, first)
     else:
         used, note = (), "evaluation.as_used = 0"
-    about = (first, scores, faces.faces)
-    by_luma = scores_by_luma(*about, faces.images, partial(_in_lighting, cases.presets[0]))
-    by_light = scores_by_light(*about, light_of(manifest, faces.faces), partial(_in_lighting, cases.presets[0]))
+    about, wanted = (first, scores, faces.faces), partial(_in_lighting, cases.presets[0])
+    by_luma = scores_by_luma(*about, faces.images, wanted)
+    by_light = scores_by_light(*about, light_of(manifest, faces.faces), wanted)
     gallery, probes = gallery_of(faces)
     people = faces.rows["identity"]
     return Evaluation(
@@ -146,7 +128,7 @@ def evaluate(
         metrics=metrics,
         headline=(judges.lpips.name, cases.presets[0]),
         baseline=INPUT,
-        methods={name: label for name, label in METHODS.items() if any(name in chosen for chosen in asked.values())},
+        methods={name: label for name, label in METHODS.items() if any(name in under for under in plan.values())},
         judges=_judges(judges, trained.teachers),
         scores=scores | by_luma | by_light,
         details=RestorationDetails(
@@ -161,20 +143,56 @@ def evaluate(
             as_used_note=note,
         ),
         samples=_samples(methods, faces, cases, first, scores, judges.lpips, settings.samples),
-        face_sets=tuple(
-            FaceSet(name=name, faces=len(those), identities=int(those.rows["identity"].nunique()))
-            for name, those in sets
-            if name != TEST
-        ),
+        face_sets=described(sets),
     )
 
 
-def _methods_under(preset: str, methods: Mapping[str, Restore], cases: DegradedCases) -> list[str]:
+def _methods(
+    model: RestorationModel, degradations: DegradationSettings, manifest: Manifest, cases: DegradedCases
+) -> dict[str, Restore]:
+    """The model and all baselines."""
+    size = manifest.size
+    methods: dict[str, Restore] = {
+        MODEL: restore_by_model(model),
+        INPUT: by(unchanged, size),
+        "unsharp": by(unsharp, size),
+        "non_local_means": by(non_local_means, size),
+        "ridge": by(RidgeRegression(manifest, degradations, model.scale), size),
+        ORACLE: deconvolution(cases, size),
+    }
+    if model.scale == UPSCALER_SCALE:
+        methods[X4PLUS] = x4plus()
+    return methods
+
+
+def _under(preset: str, methods: Mapping[str, Restore], cases: DegradedCases) -> dict[str, Restore]:
     """The methods that are measured under a degradation: the oracle where blur is all there is, and x4plus, which takes
     a third of a second a face, under the deciding one."""
     left_out = set() if find_preset(preset).blurs_alone else {ORACLE}
     left_out |= set() if preset == cases.presets[0] else {X4PLUS}
-    return [name for name in methods if name not in left_out]
+    return {name: method for name, method in methods.items() if name not in left_out}
+
+
+def _of_others(
+    others: Mapping[str, TrainedModel],
+    trained: TrainedModel,
+    face_set: str,
+    faces: EvaluationFaces,
+    cases: DegradedCases,
+    metrics: Sequence[Metric],
+    judges: Judges,
+) -> Scores:
+    """The scores of comparable models under the deciding degradation; of one that gives no finite ones none."""
+    able = {
+        label: restore_by_model(network_of(other))
+        for label, other in others.items()
+        if (other.task, other.size) == (trained.task, trained.size)
+    }
+    if not able:
+        return Scores()
+    plan = {cases.presets[0]: able}
+    found = measure(face_set, plan, faces, cases, metrics, judges, "evaluating other models")
+    return found.without({method for key, method in found if np.isnan(found.values(key, method)).any()})
 
 
 def _in_lighting(case: str, key: MetricKey, method: str) -> bool:

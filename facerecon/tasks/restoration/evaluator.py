@@ -63,46 +63,45 @@ Observe = Callable[[str, str, Restored, Truth], None]
 """Is given each batch: degradation, method, what it made, truth."""
 
 
+Plan = Mapping[str, Mapping[str, Restore]]
+"""By degradation the methods that are measured under it, by name."""
+
+
 @torch.inference_mode()
 def measure(
     face_set: str,
-    methods: Mapping[str, Restore],
+    plan: Plan,
     faces: EvaluationFaces,
     cases: DegradedCases,
     metrics: Sequence[Metric],
     judges: Judges,
-    what: str,
-    presets: Sequence[str] | None = None,
+    what: str = "",
     observe: Observe | None = None,
-    asked: Mapping[str, Sequence[str]] | None = None,
 ) -> Scores:
-    """The figures of all methods under the degradations ``presets`` (all by default); NaN of what is not finite.
+    """The figures of the methods of a plan; NaN of what is not finite. A metric's ceiling holds.
 
-    ``what`` names the work where its progress is shown; ``asked`` names the only methods of some presets. With rank 1
-    among the metrics the gallery has one true face of each of the people, chosen by hash; the others of people with
-    two or more are looked up in it, and have this figure alone.
+    ``what`` names the work where its progress is shown. With rank 1 among the metrics a gallery holds one true face of
+    each of the people, chosen by hash, in which all other faces are looked up: it is measured of these alone.
     """
-    scores, first = Scores(), next((metric for metric in metrics if metric == _rank_one(judges)), None)
+    scores = Scores()
     seen: dict[tuple[str, str], list[Tensor]] = defaultdict(list)
     true_embeddings: list[Tensor] = []
-    degraded = {preset: cases.images(preset, faces) for preset in presets or cases.presets}
+    degraded = {preset: cases.images(preset, faces) for preset in plan}
     points, names = faces.points5(), faces.faces
+    ranks = [metric for metric in metrics if judges.identity is not None and metric == rank_one(judges.identity.judge)]
+    by_face = [metric for metric in metrics if metric not in ranks]
     for start in track(range(0, len(faces), BATCH), what) if what else range(0, len(faces), BATCH):
         part = slice(start, start + BATCH)
         truth = judges.look(names[part], faces.images[part], points[part])
         true_embeddings.append(truth.embeddings)
-        for preset, images in degraded.items():
+        for preset, methods in plan.items():
             for method, restore in methods.items():
-                if asked is not None and method not in asked.get(preset, methods):
-                    continue
-                restored = restore(preset, truth.faces, images[part])
+                restored = restore(preset, truth.faces, degraded[preset][part])
                 embeddings = None if judges.identity is None else judges.embed(restored.images, truth.points)
                 if embeddings is not None:
                     seen[preset, method].append(embeddings.where(restored.finite[:, None], torch.nan))
-                for metric in metrics:
-                    if metric == first:
-                        continue
-                    values = _value(metric, restored, truth, judges, embeddings)
+                for metric in by_face:
+                    values = value_of(metric, restored.images, truth, judges, embeddings)
                     if metric.ceiling is not None:
                         values = values.clamp(max=metric.ceiling)
                     values = values.where(restored.finite, torch.nan)
@@ -110,31 +109,26 @@ def measure(
                     scores.add(key, method, truth.faces, values.double().cpu().numpy())
                 if observe is not None:
                     observe(preset, method, restored, truth)
-    if first is not None:
-        gallery, probes = gallery_of(faces)
-        if probes:
-            people = faces.rows["identity"].tolist()
-            known = torch.cat(true_embeddings)[gallery]
-            for (preset, method), parts in seen.items():
-                found = rank_one_of(
-                    torch.cat(parts)[probes], known, [people[i] for i in probes], [people[i] for i in gallery]
-                )
-                scores.add(MetricKey(face_set, first.name, preset), method, [names[i] for i in probes], found)
+    gallery, probes = gallery_of(faces)
+    if ranks and probes:
+        people = faces.rows["identity"].tolist()
+        of = [people[index] for index in probes], [people[index] for index in gallery]
+        known = torch.cat(true_embeddings)[gallery]
+        for (preset, method), parts in seen.items():
+            found = rank_one_of(torch.cat(parts)[probes], known, *of)
+            scores.add(MetricKey(face_set, ranks[0].name, preset), method, [names[index] for index in probes], found)
     return scores
 
 
-def _rank_one(judges: Judges) -> Metric | None:
-    return None if judges.identity is None else rank_one(judges.identity.judge)
-
-
-def _value(metric: Metric, restored: Restored, truth: Truth, judges: Judges, embeddings: Tensor | None) -> Tensor:
+def value_of(metric: Metric, images: Tensor, truth: Truth, judges: Judges, embeddings: Tensor | None = None) -> Tensor:
+    """A figure of each image uint8 [N, 3, H, W]; ``embeddings`` are the identity judge's where they are known."""
     if metric == judges.lpips:
-        return judges.distance(restored.images, truth)
+        return judges.distance(images, truth)
     if metric == judges.identity:
-        assert embeddings is not None
-        return (embeddings * truth.embeddings).sum(dim=1)
-    true_images = channels_first(truth.images).to(restored.images.device)
-    return {WHOLE_PSNR.name: whole_psnr, SSIM.name: ssim}[metric.name](restored.images, true_images)
+        seen = judges.embed(images, truth.points) if embeddings is None else embeddings
+        return (seen * truth.embeddings).sum(dim=1)
+    true_images = channels_first(truth.images).to(images.device)
+    return {WHOLE_PSNR.name: whole_psnr, SSIM.name: ssim}[metric.name](images, true_images)
 
 
 def gallery_of(faces: EvaluationFaces) -> tuple[list[int], list[int]]:

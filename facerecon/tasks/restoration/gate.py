@@ -62,16 +62,16 @@ class RestorationGate(Gate):
         """
         restore, scores = restore_by_model(network_of(trained)), self._input
         for name, faces in self._faces.items():
-            about = (faces, self._cases, self.metrics, self._judges, "measuring at the gate", [self._case])
-            scores |= measure(name, {MODEL: restore}, *about)
+            about = (faces, self._cases, self.metrics, self._judges, "measuring at the gate")
+            scores |= measure(name, {self._case: {MODEL: restore}}, *about)
         return scores
 
     @cached_property
     def _input(self) -> Scores:
         """The figures of the degraded faces themselves: of all models the same."""
-        scores, method = Scores(), {INPUT: by(unchanged, self._size)}
+        scores, plan = Scores(), {self._case: {INPUT: by(unchanged, self._size)}}
         for name, faces in self._faces.items():
-            scores |= measure(name, method, faces, self._cases, self.metrics, self._judges, "", [self._case])
+            scores |= measure(name, plan, faces, self._cases, self.metrics, self._judges)
         return scores
 
     @torch.inference_mode()

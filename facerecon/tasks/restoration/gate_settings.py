@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from facerecon.evaluation.image_metrics import WHOLE_PSNR, identity, lpips
+from facerecon.evaluation.image_metrics import CEILING, WHOLE_PSNR, identity, lpips
 from facerecon.evaluation.keys import Metric
 from facerecon.evaluation.promotion import Guard, PromotionSettings, Rule
 from facerecon.evaluation.settings import JudgeSettings
@@ -30,7 +30,8 @@ class RestorationPromotionSettings(JudgeSettings, PromotionSettings):
     def metrics(self) -> tuple[Metric, Metric, Metric, Metric]:
         """What is measured at the gate: LPIPS, PSNR, identity, rank 1."""
         network = self.identity_network
-        return lpips(self.lpips_backbone), WHOLE_PSNR, identity(network), rank_one(network)
+        psnr = WHOLE_PSNR.model_copy(update={"ceiling": CEILING})
+        return lpips(self.lpips_backbone), psnr, identity(network), rank_one(network)
 
     def rule(self, case: str, recognised: bool) -> Rule:
         """The gate key and the guards under the deciding ``case``; ``recognised``: whether rank 1 can be measured."""

@@ -12,7 +12,7 @@ from facerecon.models.settings import ModelSettings, scale_of
 from facerecon.tasks.restoration.evaluation_settings import RestorationEvaluationSettings
 from facerecon.tasks.restoration.gate_settings import RestorationPromotionSettings
 from facerecon.tasks.restoration.training_settings import TrainingSettings
-from facerecon.tasks.settings import TaskSettings
+from facerecon.tasks.settings import TaskSettings, check_judges, uses_of
 
 FAMILY = "unet"
 
@@ -49,24 +49,15 @@ class Settings(TaskSettings):
 
     @model_validator(mode="after")
     def _the_gate_is_not_the_teacher(self) -> Self:
-        if both := set(self.promotion.judges) & set(self.training.losses.networks):
-            taught = ", ".join(sorted(both))
-            raise ValueError(f"promotion: {taught} teaches in training.losses and must not judge: choose another there")
+        check_judges(self.promotion, self.training.losses)
         return self
 
     @property
     def pretrained(self) -> dict[str, list[str]]:
         """The pretrained weights that training, evaluation and gate use, each with what it is used for."""
-        losses, uses = self.training.losses, dict[str, list[str]]()
+        uses = uses_of(self.training.losses, self.evaluation, self.promotion)
         for network in pretrained_weights(self.model.options):
             uses.setdefault(network, []).append("encoder that training starts from")
         if scale_of(self.model) == UPSCALER_SCALE:
             uses.setdefault(UPSCALER, []).append("baseline of enlargement")
-        if losses.perceptual:
-            uses.setdefault(f"lpips_{losses.perceptual_backbone}", []).append("perceptual loss")
-        if losses.identity:
-            uses.setdefault(losses.identity_network, []).append("identity loss")
-        for judges, where in ((self.evaluation.judges, ""), (self.promotion.judges, " at the gate")):
-            for network, label in zip(judges, ("LPIPS", "identity"), strict=True):
-                uses.setdefault(network, []).append(f"judge of {label}{where}")
         return uses

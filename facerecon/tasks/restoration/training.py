@@ -111,7 +111,8 @@ class RestorationProblem:
                 made, real = restored.images.float() / 127.5 - 1, from_uint8(truth.images)
                 told.append(self.adversary.accuracy(made.to(device), real.to(device)))
 
-        scores = measure(VAL, {MODEL: restore}, self.val_faces, self.cases, metrics, self.judges, "", observe=observe)
+        plan = {preset: {MODEL: restore} for preset in self.cases.presets}
+        scores = measure(VAL, plan, self.val_faces, self.cases, metrics, self.judges, observe=observe)
         module.train()
         row: Row = {}
         for preset in self.cases.presets:

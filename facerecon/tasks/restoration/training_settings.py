@@ -1,34 +1,20 @@
 """How a restoration network is trained. Imports no torch."""
 
-from typing import Annotated, Literal, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
 from facerecon.data.augmentation import AugmentationSettings
-from facerecon.settings import Settings
 from facerecon.tasks.restoration.adversarial_settings import AdversarialSettings
-from facerecon.training.settings import OptimizerSettings
-
-Weight = Annotated[float, Field(ge=0, le=1000)]
+from facerecon.training.settings import OptimizerSettings, TeacherSettings, Weight
 
 
-class LossSettings(Settings):
-    """Weights of the terms; an interval of k applies the term on every k-th step, k times as strong."""
+class LossSettings(TeacherSettings):
+    """Weights of the terms."""
 
-    l1: Weight = 1.0
     perceptual: Weight = 0.1
-    perceptual_backbone: Literal["alex", "vgg"] = "alex"
-    perceptual_interval: int = Field(1, ge=1, le=1000)
     identity: Weight = 0.02
     identity_interval: int = Field(8, ge=1, le=1000)
-    identity_network: Literal["sface", "facenet"] = "sface"
-    confidence: Weight = 0.1
-
-    @property
-    def networks(self) -> list[str]:
-        """The names of the pretrained weights that teach."""
-        perceptual = [f"lpips_{self.perceptual_backbone}"] if self.perceptual else []
-        return perceptual + ([self.identity_network] if self.identity else [])
 
 
 class TrainingSettings(OptimizerSettings):

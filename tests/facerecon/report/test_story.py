@@ -38,7 +38,7 @@ def test_a_loss_that_weighs_nothing_is_not_named(make_story: MakeStory) -> None:
     story = make_story()
     story.settings["training"]["losses"] |= {"perceptual": 0.0, "perceptual_interval": 4}
     facts = dict(story.report.training_facts(story))
-    assert facts["loss"] == "l1 × 1, hole × 6, identity × 0.1, confidence × 0.1"
+    assert facts["loss"] == "l1 × 1, identity × 0.1, confidence × 0.1, hole × 6"
 
 
 def test_limits_of_what_the_model_has(make_story: MakeStory, bare_story: Story) -> None:

@@ -48,7 +48,7 @@ def cases(aligned: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Degrad
 def scores(faces: EvaluationFaces, cases: DegradedCases) -> Scores:
     methods: dict[str, Restore] = {MODEL: by(unchanged, 64), INPUT: by(unchanged, 64)}
     metrics = (WHOLE_PSNR, JUDGES.lpips, identity("sface"))
-    return measure("test", methods, faces, cases, metrics, JUDGES, "")
+    return measure("test", dict.fromkeys(cases.presets, methods), faces, cases, metrics, JUDGES)
 
 
 @pytest.mark.parametrize("preset", ["motion", "mild", "cctv"])
