@@ -74,7 +74,14 @@ class RestorationReport(TaskReport):
     package = "facerecon.tasks.restoration.report"
     sections: ClassVar[dict[str, tuple[str, ...]]] = {
         "faces": ("faces.html",),
-        "figures": ("as_used.html", "gains.html", "lighting.html", "plane.html", "recognition.html"),
+        "figures": (
+            "degradations.html",
+            "as_used.html",
+            "gains.html",
+            "lighting.html",
+            "plane.html",
+            "recognition.html",
+        ),
         "after_figures": ("confidence.html",),
         "compared": ("compared.html",),
         "card_use": ("card_use.md.j2",),
@@ -107,9 +114,6 @@ class RestorationReport(TaskReport):
     def case_title(self, case: str) -> str:
         return case.replace("_", " ")
 
-    def row_note(self, evaluation: Evaluation, case: str, level: int) -> str:
-        return find_preset(case).source
-
     def case_tag(self, story: Story, case: str) -> str:
         return "" if case in story.settings["degradations"]["training"] else "never trained on"
 
@@ -131,6 +135,13 @@ class RestorationReport(TaskReport):
             metric = evaluation.metric(row.metric)
             if metric.gain(row.mean, 0) < 0:
                 said.append(f"{metric.label} is worse than the input's under {self.case_title(row.case)}")
+        useless = [
+            self.case_title(row.case)
+            for row in details_of(evaluation).confidence
+            if round(row.brier, 3) >= round(row.brier_constant, 3)
+        ]
+        if useless:
+            said.append(f"confidence is no better than one constant guess (Brier score) under {', '.join(useless)}")
         return said
 
     def limits(self, story: Story) -> list[str]:
@@ -182,6 +193,10 @@ class RestorationReport(TaskReport):
         ]
         return {
             "gallery": pictures.gallery(evaluation.samples, story.comparison, details, champion),
+            "degradations": [
+                (self.case_title(case), find_preset(case).source)
+                for case in dict.fromkeys(case for case, _ in evaluation.split_cases)
+            ],
             "as_used": used_rows(evaluation, self),
             "gains": gain_rows(evaluation, self),
             "lighting": lighting_table(evaluation, self, WHOLE_PSNR, evaluation.headline[1], "degradation"),

@@ -162,8 +162,21 @@ def test_the_report_tells_of_it(
     page, card = render_report(story), render_model_card(story)
     for text in ("Identity against LPIPS", "ridge regression", "motion", "deconvolution, true kernel", "Not measured"):
         assert text in page, text
+    assert find_preset("cctv").source.replace("'", "&#39;") in page
     assert "output | `restoration`" in card
     assert "`mask`" not in card
+
+
+def test_confidence_that_is_worth_nothing_is_told(evaluation: Evaluation) -> None:
+    details: Any = evaluation.details
+    report = get_task("restoration").report
+    sure = details.confidence[0].model_copy(update={"brier": 0.3, "brier_constant": 0.2})
+    fine = details.confidence[1].model_copy(update={"brier": 0.1, "brier_constant": 0.2})
+    told = replace(evaluation, details=details.model_copy(update={"confidence": (sure, fine)}))
+    (said,) = (each for each in report.shortfalls(told) if "confidence" in each)
+    assert said == "confidence is no better than one constant guess (Brier score) under motion"
+    told = replace(evaluation, details=details.model_copy(update={"confidence": (fine, fine)}))
+    assert not [each for each in report.shortfalls(told) if "confidence" in each]
 
 
 def test_parity_inputs_are_under_all_degradations(tiny_manifest: Manifest, cases: DegradedCases) -> None:
