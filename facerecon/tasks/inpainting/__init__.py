@@ -8,7 +8,7 @@ register_task(
         name="inpainting",
         module=__name__,
         fields={
-            "cases": ("masks",),
+            "cases": ("evaluation", "masks"),
             "training": ("masks", "model", "training", "seed"),
             "evaluation": ("masks", "evaluation"),
             "gate": ("promotion",),

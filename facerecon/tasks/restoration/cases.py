@@ -7,16 +7,20 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from facerecon.corruption.degradation_settings import DegradationSettings
 from facerecon.corruption.frozen_degradations import DegradedSet, freeze_degradations, load_degradations
 from facerecon.corruption.presets import find_preset
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
 from facerecon.data.manifest import Manifest
+from facerecon.evaluation.reported import reported_sets
+from facerecon.evaluation.robustness import FROZEN_PRESETS
 from facerecon.files import digest_of
 from facerecon.models.settings import ModelSettings, scale_of
 from facerecon.settings import Settings
 from facerecon.tasks.base import Cases
+from facerecon.tasks.restoration.evaluation_settings import RestorationEvaluationSettings
 
 SHOWN = 6
 """So many faces stand in the overview."""
@@ -24,12 +28,17 @@ SHOWN = 6
 
 @dataclass(frozen=True)
 class DegradedCases(Cases):
-    """A set of frozen degraded faces; of its ``presets`` the first one decides."""
+    """A set of frozen degraded faces; of its ``presets`` the first one decides.
+
+    ``robustness`` has the test faces under FROZEN_PRESETS, None where that is not asked for. Nothing is trained on or
+    decided by them: they have a digest of their own, and the one of these cases stays.
+    """
 
     task = "restoration"
 
     degraded: DegradedSet
     presets: tuple[str, ...]
+    robustness: DegradedSet | None = None
 
     @property
     def folder(self) -> Path:
@@ -41,7 +50,8 @@ class DegradedCases(Cases):
 
     @property
     def description(self) -> dict[str, Any]:
-        return {**self.degraded.description, "presets": list(self.presets)}
+        more = {} if self.robustness is None else {"robustness": self.robustness.description}
+        return {**self.degraded.description, "presets": list(self.presets), **more}
 
     @property
     def trained_presets(self) -> tuple[str, ...]:
@@ -62,6 +72,7 @@ class CasesPart(Settings):
 
     degradations: DegradationSettings
     model: ModelSettings
+    evaluation: RestorationEvaluationSettings = Field(default_factory=RestorationEvaluationSettings)
 
 
 def freeze(settings: CasesPart, faces: Manifest, folder: Path) -> DegradedCases:
@@ -69,13 +80,20 @@ def freeze(settings: CasesPart, faces: Manifest, folder: Path) -> DegradedCases:
     chosen = settings.degradations
     names = dict.fromkeys(("val", "gate", "test", *faces.face_sets))
     wanted = [face for name in names for face in evaluation_faces(faces, name, chosen.faces).faces]
-    about = (chosen.evaluation, faces.size, scale_of(settings.model), chosen.seed, wanted)
-    return DegradedCases(freeze_degradations(folder, faces, *about), chosen.evaluation)
+    about = (faces.size, scale_of(settings.model), chosen.seed)
+    robustness = None
+    if settings.evaluation.robustness:
+        _, measured = reported_sets(faces, settings.evaluation.max_faces)[0]
+        robustness = freeze_degradations(folder, faces, FROZEN_PRESETS, *about, measured.faces)
+    return DegradedCases(
+        freeze_degradations(folder, faces, chosen.evaluation, *about, wanted), chosen.evaluation, robustness
+    )
 
 
 def load(folder: Path, description: dict[str, Any]) -> DegradedCases:
     """The cases of a description; FaceReconError if a file is missing or another."""
-    return DegradedCases(load_degradations(folder, description), tuple(description["presets"]))
+    robustness = load_degradations(folder, description["robustness"]) if "robustness" in description else None
+    return DegradedCases(load_degradations(folder, description), tuple(description["presets"]), robustness)
 
 
 def enlarged(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
