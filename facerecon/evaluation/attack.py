@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from facerecon.evaluation.metrics import DATA_RANGE, channels_first
-from facerecon.evaluation.robustness import EPSILONS, PGD, UNIFORM, Step
+from facerecon.evaluation.robustness import EPSILONS, PGD, UNDISTURBED, UNIFORM, Step
 from facerecon.progress import track
 from facerecon.randomness import generator
 
@@ -34,11 +34,11 @@ BATCH = 16
 def attacks(
     loss_of: Callable[[slice], Loss], images: Images, faces: Sequence[str], known: Known | None = None
 ) -> dict[str, Images]:
-    """The ``images`` after an attack, and with random noise of the same amplitude, by the case of each of ATTACKS.
+    """The ``images`` by case: UNDISTURBED, as they are; then each of ATTACKS, attacked or with noise as large.
 
     ``loss_of`` gives the loss of some of the images; the rest as in ``projected_gradient``.
     """
-    found = {}
+    found = {UNDISTURBED: images}
     for epsilon in EPSILONS:
         made = []
         for start in track(range(0, len(images), BATCH), f"attacking with {epsilon} of {DATA_RANGE}"):

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from facerecon.corruption.frozen_degradations import DegradedSet
 from facerecon.corruption.presets import CLEAN, robustness_cases
 from facerecon.errors import FaceReconError
 from facerecon.evaluation.keys import Metric, MetricKey
@@ -21,6 +23,9 @@ EPSILONS = (1, 2, 4)
 
 ATTACKED_FACES = 50
 """So many faces are attacked at most."""
+
+UNDISTURBED = "undisturbed"
+"""The case that a step is compared with."""
 
 
 @dataclass(frozen=True)
@@ -87,15 +92,26 @@ class Robustness(Settings):
         }
 
 
+def frozen_images(pixels: DegradedSet | None, faces: Sequence[str]) -> dict[str, NDArray[np.uint8]]:
+    """The frozen images uint8 [N, h, w, 3] of some ``faces`` (names), by case: UNDISTURBED, then FROZEN_STEPS.
+
+    Raises:
+        FaceReconError: there are none.
+    """
+    if pixels is None:
+        raise FaceReconError("evaluation.robustness is on, but its pixels are not frozen: run the pipeline again")
+    cases = {UNDISTURBED: CLEAN.name, **{step.case: step.case for step in FROZEN_STEPS}}
+    return {case: pixels.for_faces(preset, faces) for case, preset in cases.items()}
+
+
 def disturbed_rows(
     scores: Scores,
     face_set: str,
     steps: Sequence[Step],
-    undisturbed: str,
     metrics: Sequence[Metric],
     people: Mapping[str, str],
 ) -> tuple[Disturbed, ...]:
-    """A row for each step, metric and method of ``scores``, against the case ``undisturbed``.
+    """A row for each step, metric and method of ``scores``, against UNDISTURBED; their cases have no levels.
 
     A metric's ceiling holds: equal images have no finite PSNR. ``people`` names each face's person.
 
@@ -105,7 +121,7 @@ def disturbed_rows(
     rows: list[Disturbed] = []
     for step in steps:
         for metric in metrics:
-            first, second = (MetricKey(face_set, metric.name, case) for case in (undisturbed, step.case))
+            first, second = (MetricKey(face_set, metric.name, case) for case in (UNDISTURBED, step.case))
             for method in scores.methods(second):
                 before, after = (_by_face(scores, key, method, metric) for key in (first, second))
                 if not np.isfinite([*before.values(), *after.values()]).all():

@@ -8,7 +8,7 @@ register_task(
         name="inpainting",
         module=__name__,
         fields={
-            "cases": ("evaluation", "masks"),
+            "cases": ("masks", "evaluation"),
             "training": ("masks", "model", "training", "seed"),
             "evaluation": ("masks", "evaluation"),
             "gate": ("promotion",),

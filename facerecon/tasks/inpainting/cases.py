@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from facerecon.corruption.degradation_settings import DegradationSettings
 from facerecon.corruption.frozen import MaskSet, build_mask_set, load_mask_set
@@ -15,19 +16,24 @@ from facerecon.data.manifest import Manifest
 from facerecon.files import digest_of
 from facerecon.settings import Settings
 from facerecon.tasks.base import Cases
+from facerecon.tasks.inpainting.evaluation_settings import InpaintingEvaluationSettings
 
 
 @dataclass(frozen=True)
 class MaskCases(Cases):
     """A set of frozen masks, and if wanted frozen degraded faces of the same size, which are hidden by them, too.
 
-    The files of both lie in one folder. Without degraded faces digest and description are those of the masks.
+    All files lie in one folder. Without degraded faces digest and description are those of the masks.
+
+    ``robustness`` has the test faces under FROZEN_PRESETS, None where that is not asked for. Nothing is trained on or
+    decided by them: they have a digest of their own, and the one of these cases stays.
     """
 
     task = "inpainting"
 
     masks: MaskSet
     degraded: DegradedSet | None = None
+    robustness: DegradedSet | None = None
 
     @property
     def folder(self) -> Path:
@@ -39,7 +45,8 @@ class MaskCases(Cases):
 
     @property
     def description(self) -> dict[str, Any]:
-        more = {} if self.degraded is None else {"degraded": self.degraded.description}
+        beside = {"degraded": self.degraded, "robustness": self.robustness}
+        more = {name: pixels.description for name, pixels in beside.items() if pixels is not None}
         return {**self.masks.description, **more}
 
     def picture(self) -> NDArray[np.uint8]:
@@ -58,6 +65,7 @@ class CasesPart(Settings):
 
     masks: MaskSettings
     degradations: DegradationSettings | None = None
+    evaluation: InpaintingEvaluationSettings = Field(default_factory=InpaintingEvaluationSettings)
 
 
 def freeze(settings: CasesPart, faces: Manifest, folder: Path) -> MaskCases:
@@ -67,7 +75,14 @@ def freeze(settings: CasesPart, faces: Manifest, folder: Path) -> MaskCases:
     """
     chosen = settings.masks
     about = (faces.size, chosen.evaluation_families, chosen.levels, chosen.count, chosen.seed)
-    return MaskCases(build_mask_set(folder, *about), _degraded(settings.degradations, faces, folder))
+    robustness = None
+    if settings.evaluation.robustness:
+        # imports torch, which masks do not need
+        from facerecon.evaluation.reported import freeze_robustness
+
+        robustness = freeze_robustness(folder, faces, settings.evaluation.max_faces, scale=1, seed=chosen.seed)
+    degraded = _degraded(settings.degradations, faces, folder)
+    return MaskCases(build_mask_set(folder, *about), degraded, robustness)
 
 
 def _degraded(settings: DegradationSettings | None, faces: Manifest, folder: Path) -> DegradedSet | None:
@@ -83,7 +98,8 @@ def _degraded(settings: DegradationSettings | None, faces: Manifest, folder: Pat
 
 def load(folder: Path, description: dict[str, Any]) -> MaskCases:
     """The cases of a description; FaceReconError if a file is missing or another."""
-    degraded = description.get("degraded")
-    return MaskCases(
-        load_mask_set(folder, description), None if degraded is None else load_degradations(folder, degraded)
+    degraded, robustness = (
+        None if (of := description.get(name)) is None else load_degradations(folder, of)
+        for name in ("degraded", "robustness")
     )
+    return MaskCases(load_mask_set(folder, description), degraded, robustness)

@@ -46,6 +46,7 @@ from facerecon.tasks.inpainting.evaluator import (
 )
 from facerecon.tasks.inpainting.metrics import HOLE_PSNR, MAIN_CASE
 from facerecon.tasks.inpainting.network import network_of
+from facerecon.tasks.inpainting.robustness import measure_robustness
 
 HIDDEN = "masked_input"
 """What is hidden and not filled, as if it were a method: how much of the identity shows without any."""
@@ -141,14 +142,17 @@ def evaluate(
     by_luma = scores_by_luma(first, scores, faces.faces, faces.images, _in_lighting)
     by_light = scores_by_light(first, scores, faces.faces, light_of(manifest, faces.faces), _in_lighting)
     details = _details(trained, model, cases, trust)
+    fills = {name: methods[name] for name in (MODEL, BASELINE)}
     if settings.as_used:
         few = evaluation_faces(manifest, first, min(settings.as_used, settings.max_faces))
         few_cases = [case for case in mask_cases(few, masks, parts=parts) if case.case in USED_CASES]
-        fills = {name: methods[name] for name in (MODEL, BASELINE)}
         rows, note = measure_as_used(fills, few, few_cases, manifest, scores, first)
     else:
         rows, note = (), "evaluation.as_used = 0"
-    details = details.model_copy(update={"as_used": rows, "as_used_note": note})
+    robustness = None
+    if settings.robustness:
+        robustness = measure_robustness(trained, fills, faces, mask_set, manifest, judges, first)
+    details = details.model_copy(update={"as_used": rows, "as_used_note": note, "robustness": robustness})
     prior = [module for module in model.modules() if isinstance(module, FacePrior)]
     return Evaluation(
         model=ModelFacts.of(trained, model, sum(values.numel() for each in prior for values in each.buffers())),

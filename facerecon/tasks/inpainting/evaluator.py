@@ -30,12 +30,14 @@ class MaskCase:
     """One way of hiding all faces: a mask family at a level, or (level -1) a part of the face, by its points
     ("features/...") or as its source labels it ("parts/..."); ``masks`` uint8 [N, H, W], 1 = hole.
 
-    The mask of a face that has no such part inside its image is empty: the case leaves that face out.
+    The mask of a face that has no such part inside its image is empty: the case leaves that face out. ``seen`` uint8
+    [N, H, W, 3] is what of a face is known where that is not the true face itself.
     """
 
     case: str
     level: int
     masks: NDArray[np.uint8]
+    seen: NDArray[np.uint8] | None = None
 
 
 def mask_cases(
@@ -191,8 +193,9 @@ def measure(
             if not chosen.any():
                 continue
             truth, masks = batch.take(chosen), case.masks[part][chosen]
+            seen = truth.images if case.seen is None else case.seen[part][chosen]
             for method, fill in methods.items():
-                filled = fill(truth.images, masks)
+                filled = fill(seen, masks)
                 evaluator.update(case, method, filled, truth, masks)
                 if observe is not None:
                     observe(case, method, filled, truth, masks)

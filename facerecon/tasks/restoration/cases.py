@@ -14,8 +14,7 @@ from facerecon.corruption.frozen_degradations import DegradedSet, freeze_degrada
 from facerecon.corruption.presets import find_preset
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
 from facerecon.data.manifest import Manifest
-from facerecon.evaluation.reported import reported_sets
-from facerecon.evaluation.robustness import FROZEN_PRESETS
+from facerecon.evaluation.reported import freeze_robustness
 from facerecon.files import digest_of
 from facerecon.models.settings import ModelSettings, scale_of
 from facerecon.settings import Settings
@@ -80,14 +79,12 @@ def freeze(settings: CasesPart, faces: Manifest, folder: Path) -> DegradedCases:
     chosen = settings.degradations
     names = dict.fromkeys(("val", "gate", "test", *faces.face_sets))
     wanted = [face for name in names for face in evaluation_faces(faces, name, chosen.faces).faces]
-    about = (faces.size, scale_of(settings.model), chosen.seed)
+    scale, asked = scale_of(settings.model), settings.evaluation
     robustness = None
-    if settings.evaluation.robustness:
-        _, measured = reported_sets(faces, settings.evaluation.max_faces)[0]
-        robustness = freeze_degradations(folder, faces, FROZEN_PRESETS, *about, measured.faces)
-    return DegradedCases(
-        freeze_degradations(folder, faces, chosen.evaluation, *about, wanted), chosen.evaluation, robustness
-    )
+    if asked.robustness:
+        robustness = freeze_robustness(folder, faces, asked.max_faces, scale, chosen.seed)
+    about = (chosen.evaluation, faces.size, scale, chosen.seed, wanted)
+    return DegradedCases(freeze_degradations(folder, faces, *about), chosen.evaluation, robustness)
 
 
 def load(folder: Path, description: dict[str, Any]) -> DegradedCases:

@@ -117,7 +117,8 @@ def evaluate(
         used, note = (), "evaluation.as_used = 0"
     robustness = None
     if settings.robustness:
-        robustness = measure_robustness(trained, faces, cases, manifest, judges, first)
+        both = {name: methods[name] for name in (MODEL, INPUT)}
+        robustness = measure_robustness(trained, both, faces, cases, manifest, judges, first)
     about, wanted = (first, scores, faces.faces), partial(_in_lighting, cases.presets[0])
     by_luma = scores_by_luma(*about, faces.images, wanted)
     by_light = scores_by_light(*about, light_of(manifest, faces.faces), wanted)

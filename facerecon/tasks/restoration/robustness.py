@@ -5,7 +5,7 @@ face itself: so it is told what the network makes of the step, and what it does 
 and the noise beside it are on the face under the deciding degradation, as it would be given.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,33 +13,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facerecon.corruption.presets import CLEAN
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
 from facerecon.data.manifest import Manifest
-from facerecon.errors import FaceReconError
 from facerecon.evaluation.attack import Loss, attacks
 from facerecon.evaluation.image_metrics import CEILING, WHOLE_PSNR
 from facerecon.evaluation.judges import Judges
 from facerecon.evaluation.metrics import from_uint8
-from facerecon.evaluation.promotion import MODEL
 from facerecon.evaluation.robustness import (
     ATTACKED_FACES,
     ATTACKS,
-    FROZEN_PRESETS,
     FROZEN_STEPS,
     Disturbed,
     Robustness,
     disturbed_rows,
+    frozen_images,
 )
 from facerecon.models.trained import TrainedModel
-from facerecon.tasks.restoration.baselines import by, unchanged
 from facerecon.tasks.restoration.cases import DegradedCases
-from facerecon.tasks.restoration.evaluator import measure, restore_by_model
-from facerecon.tasks.restoration.gate_settings import INPUT
+from facerecon.tasks.restoration.evaluator import Restore, measure
 from facerecon.tasks.restoration.network import network_of
-
-UNDISTURBED = "undisturbed"
-"""The case of the faces that are attacked, before they are."""
 
 
 @dataclass(frozen=True)
@@ -54,39 +46,32 @@ class _Made:
 
 def measure_robustness(
     trained: TrainedModel,
+    methods: Mapping[str, Restore],
     faces: EvaluationFaces,
     cases: DegradedCases,
     manifest: Manifest,
     judges: Judges,
     face_set: str,
 ) -> Robustness:
-    """PSNR, LPIPS and identity against the true ``faces`` of ``face_set``, of model and input, under every step.
+    """PSNR, LPIPS and identity of ``methods`` against the true ``faces`` of ``face_set``, under every step.
 
-    The first ATTACKED_FACES of the set are attacked.
+    The first ATTACKED_FACES of the set are attacked, and what is found for the ``trained`` network is given to all.
 
     Raises:
         FaceReconError: the cases have no such pixels, or the model gives something that is not finite.
     """
-    if cases.robustness is None:
-        raise FaceReconError(
-            "evaluation.robustness is asked for, but its pixels are not frozen: run the pipeline again"
-        )
     assert judges.identity is not None
     metrics = (WHOLE_PSNR.model_copy(update={"ceiling": CEILING}), judges.lpips, judges.identity)
-    methods = {MODEL: restore_by_model(network_of(trained)), INPUT: by(unchanged, faces.images.shape[1])}
     people = dict(zip(faces.faces, faces.rows["identity"].tolist(), strict=True))
-    frozen = DegradedCases(cases.robustness, FROZEN_PRESETS)
+    frozen = frozen_images(cases.robustness, faces.faces)
     few = evaluation_faces(manifest, face_set, min(ATTACKED_FACES, len(faces)))
-    given = cases.images(cases.presets[0], few)
-    made = _Made({UNDISTURBED: given, **attacks(_loss(trained, few), given, few.faces)})
+    attacked = attacks(_loss(trained, few), cases.images(cases.presets[0], few), few.faces)
     rows: list[Disturbed] = []
-    for seen, of, steps, undisturbed in (
-        (frozen, faces, FROZEN_STEPS, CLEAN.name),
-        (made, few, ATTACKS, UNDISTURBED),
-    ):
-        plan = dict.fromkeys((undisturbed, *(step.case for step in steps)), methods)
-        scores = measure(face_set, plan, of, seen, metrics, judges, "measuring robustness")
-        rows += disturbed_rows(scores, face_set, steps, undisturbed, metrics, people)
+    for images, of, steps in ((frozen, faces, FROZEN_STEPS), (attacked, few, ATTACKS)):
+        plan = dict.fromkeys(images, methods)
+        scores = measure(face_set, plan, of, _Made(images), metrics, judges, "measuring robustness")
+        rows += disturbed_rows(scores, face_set, steps, metrics, people)
+    assert cases.robustness is not None
     return Robustness(pixels=cases.robustness.digest, rows=tuple(rows))
 
 

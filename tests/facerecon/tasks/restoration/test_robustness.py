@@ -97,7 +97,7 @@ def test_the_test_faces_are_frozen_under_every_step(tiny_manifest: Manifest, ste
 def test_the_switch_without_frozen_pixels_is_refused(
     undisturbed: TrainingResult, tiny_manifest: Manifest, tmp_path: Path
 ) -> None:
-    with pytest.raises(FaceReconError, match="not frozen: run the pipeline again"):
+    with pytest.raises(FaceReconError, match="not frozen: run"):
         evaluated(undisturbed.best, tiny_manifest, frozen(tiny_manifest, tmp_path), robustness=True)
 
 
