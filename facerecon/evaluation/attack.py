@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from facerecon.evaluation.metrics import DATA_RANGE, channels_first
-from facerecon.evaluation.robustness import EPSILONS, PGD, UNDISTURBED, UNIFORM, Step
+from facerecon.evaluation.robustness import ATTACKS, UNDISTURBED, UNIFORM
 from facerecon.progress import track
 from facerecon.randomness import generator
 
@@ -39,7 +39,11 @@ def attacks(
     ``loss_of`` gives the loss of some of the images; the rest as in ``projected_gradient``.
     """
     found = {UNDISTURBED: images}
-    for epsilon in EPSILONS:
+    for step in ATTACKS:
+        epsilon = step.level
+        if step.family == UNIFORM:
+            found[step.case] = random_signs(images, faces, epsilon, known)
+            continue
         made = []
         for start in track(range(0, len(images), BATCH), f"attacking with {epsilon} of {DATA_RANGE}"):
             part = slice(start, start + BATCH)
@@ -47,8 +51,7 @@ def attacks(
                 loss = loss_of(part)
             free = None if known is None else known[part]
             made.append(projected_gradient(loss, images[part], faces[part], epsilon, STEPS, STEP_SIZE * epsilon, free))
-        found[Step(PGD, epsilon).case] = np.concatenate(made)
-        found[Step(UNIFORM, epsilon).case] = random_signs(images, faces, epsilon, known)
+        found[step.case] = np.concatenate(made)
     return found
 
 

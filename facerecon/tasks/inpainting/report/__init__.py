@@ -10,6 +10,7 @@ from facerecon.evaluation.evaluation import Evaluation
 from facerecon.report import tables
 from facerecon.report.base import TaskReport
 from facerecon.report.lighting import lighting_table
+from facerecon.report.robustness import robustness_section
 from facerecon.report.story import Story
 from facerecon.tasks.inpainting.details import InpaintingDetails
 from facerecon.tasks.inpainting.metrics import HOLE_PSNR, MAIN_CASE
@@ -39,6 +40,12 @@ ATTENTION_LIMIT = (
     "it paints."
 )
 
+ROBUSTNESS_NOTE = (
+    "Brush masks of the middle level hide the faces, and what is known comes from the damaged picture. LPIPS and "
+    "identity are of the whole composite, whose known pixels are damaged, too."
+)
+"""What is given to the network where its input is disturbed."""
+
 PART_CASES = ("features/", "parts/")
 """How the names begin of cases that hide a part of the face: by its points, or as its source labels it."""
 
@@ -55,7 +62,7 @@ class InpaintingReport(TaskReport):
     package = "facerecon.tasks.inpainting.report"
     sections: ClassVar[dict[str, tuple[str, ...]]] = {
         "faces": ("faces.html",),
-        "figures": ("as_used.html", "lighting.html"),
+        "figures": ("as_used.html", "robustness.html", "lighting.html"),
         "after_figures": ("confidence.html",),
         "compared": ("compared.html",),
         "after_promotion": ("masks.html",),
@@ -181,6 +188,7 @@ class InpaintingReport(TaskReport):
         return {
             "confidence": reliability.confidence_blocks(evaluation, details, self),
             "as_used": as_used.used_groups(evaluation, details, self),
+            "robustness": robustness_section(evaluation, details.robustness, ROBUSTNESS_NOTE),
             "lighting": lighting_table(evaluation, self, HOLE_PSNR, MAIN_CASE, "hidden"),
             "reliability": reliability.reliability_charts(details),
             "gallery": pictures.gallery(evaluation.samples, story.comparison, details, champion),
