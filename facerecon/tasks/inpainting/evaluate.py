@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from facerecon.corruption.degradation_settings import DegradationSettings
 from facerecon.corruption.frozen import MaskSet
 from facerecon.corruption.settings import MaskSettings
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
@@ -40,6 +41,7 @@ from facerecon.tasks.inpainting.evaluator import (
     Filled,
     MaskCase,
     as_tensor,
+    degraded_case,
     fill_by_model,
     mask_cases,
     measure,
@@ -90,6 +92,7 @@ class EvaluationPart(Settings):
     """What the evaluation on the test split needs."""
 
     masks: MaskSettings
+    degradations: DegradationSettings | None = None
     evaluation: InpaintingEvaluationSettings
 
 
@@ -102,6 +105,8 @@ def evaluate(
     others: Mapping[str, TrainedModel] | None = None,
 ) -> Evaluation:
     """Figures on the test split of the model, Telea and mean fill, and sample images.
+
+    With degradations, brush masks over degraded faces are cases besides: there the degraded face is the truth.
 
     Where the manifest has TEST_OLD and TEST_NEW, each is measured in its place, at most ``max_faces`` of each; details
     and sample images are of the first. Of ``others`` hole PSNR, LPIPS and identity are measured under brush masks.
@@ -131,6 +136,12 @@ def evaluate(
     for name, those, their_cases in sets:
         evaluator, watching = Evaluator(name, asked, judges), observe if name == first else None
         scores |= measure(evaluator, methods, those, their_cases, "evaluating", watching)
+        for preset in () if part.degradations is None else part.degradations.evaluation:
+            assert mask_set.degraded is not None
+            seen, case = degraded_case(those, masks, mask_set.degraded, preset)
+            scores |= measure(evaluator, methods, seen, [case], f"evaluating under {preset}", watching)
+            if name == first:
+                cases.append(case)
     if any(np.isnan(scores.values(*column)).any() for column in scores):
         raise FaceReconError(
             "the model gives values that are not finite: train it again with a lower training.learning_rate"
@@ -159,7 +170,7 @@ def evaluate(
         faces=len(faces),
         identities=int(faces.rows["identity"].nunique()),
         data=manifest.digest,
-        cases=masks.digest,
+        cases=mask_set.digest,
         metrics=metrics,
         headline=(HOLE_PSNR.name, MAIN_CASE),
         baseline=BASELINE,

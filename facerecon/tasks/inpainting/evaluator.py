@@ -1,7 +1,7 @@
 """Measuring whatever fills holes, face by face: every figure is of composites under one way of hiding the faces."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from facerecon.corruption.frozen import MaskSet
+from facerecon.corruption.frozen_degradations import DegradedSet
 from facerecon.corruption.masks import FEATURE_PARTS, PART_GROUPS, draw_feature_mask, draw_part_mask
 from facerecon.data.datasets import EvaluationFaces
 from facerecon.evaluation.image_metrics import SSIM, WHOLE_PSNR
@@ -20,7 +21,7 @@ from facerecon.evaluation.scores import Scores
 from facerecon.models import ReconstructionModel
 from facerecon.progress import track
 from facerecon.tasks.inpainting.losses import hole_l1
-from facerecon.tasks.inpainting.metrics import HOLE_L1, HOLE_PSNR
+from facerecon.tasks.inpainting.metrics import DEGRADED, HOLE_L1, HOLE_PSNR, MAIN_CASE
 
 BATCH = 16
 
@@ -58,6 +59,19 @@ def mask_cases(
             drawn = [_group_mask(group, labels, size) for labels in faces.parts]
             cases.append(MaskCase(f"parts/{group}", -1, np.stack(drawn)))
     return [case for case in cases if case.masks.any()]
+
+
+def degraded_case(
+    faces: EvaluationFaces, masks: MaskSet, degraded: DegradedSet, preset: str
+) -> tuple[EvaluationFaces, MaskCase]:
+    """These faces as ``preset`` has degraded them, which is then the truth, and their brush masks of the middle level.
+
+    Raises:
+        FaceReconError: the preset, or one of the faces, is not among the ``degraded`` ones.
+    """
+    levels = mask_cases(faces, masks, MAIN_CASE)
+    case = replace(levels[len(levels) // 2], case=f"{DEGRADED}{preset}")
+    return replace(faces, images=degraded.for_faces(preset, faces.faces)), case
 
 
 def _part_mask(part: str, points68: NDArray[np.float32], size: int) -> NDArray[np.uint8]:
