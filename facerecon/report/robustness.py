@@ -14,8 +14,8 @@ FAMILIES = {
     "jpeg": ("JPEG", "quality {}"),
     "h264": ("H.264", "CRF {}"),
     "noise": ("Gaussian noise", "sigma {}"),
-    PGD: ("Attack (PGD)", "±{}"),
-    UNIFORM: ("Random noise of the attack’s size", "±{}"),
+    PGD: ("Attack (PGD)", "±{} of 255"),
+    UNIFORM: ("Random noise of the attack’s size", "±{} of 255"),
 }
 """How each family is called, and its steps."""
 
@@ -77,17 +77,24 @@ def robustness_section(evaluation: Evaluation, robustness: Robustness | None, no
 
 
 def robustness_sentence(evaluation: Evaluation, robustness: Robustness) -> str:
-    """What the strongest step of each family does to the model's headline figure, and what the attack costs."""
-    metric = evaluation.headline_metric
-    ours = [row for row in robustness.rows if (row.method, row.metric) == (MODEL, metric.name)]
+    """What the strongest step of each family does to the headline figure of model and baseline; and the attack."""
+    metric, other = evaluation.headline_metric, tables.method_label(evaluation, evaluation.baseline)
+    found = [(row.family, row) for row in robustness.rows if row.metric == metric.name]
     # the last of each family is its strongest
-    strongest = {row.family: row for row in ours}
-    attack, noise = strongest.pop(PGD), strongest.pop(UNIFORM)
-    *most, last = (f"{_worse(row, metric)} under {_named(row)}" for row in strongest.values())
+    ours, theirs = (
+        {family: row for family, row in found if row.method == method} for method in (MODEL, evaluation.baseline)
+    )
+
+    def both(family: str) -> str:
+        return f"{_worse(ours[family], metric)} ({other} {_worse(theirs[family], metric)})"
+
+    *most, last = (
+        f"{both(family)} under {_named(row)}" for family, row in ours.items() if family not in (PGD, UNIFORM)
+    )
     return (
         f"At the strongest step the model’s {metric.label} is {', '.join(most)} and {last}; an attack that changes no "
-        f"value by more than {attack.level} of 255 makes it {_worse(attack, metric)}, random noise of the same size "
-        f"{_worse(noise, metric)}."
+        f"value by more than {ours[PGD].level} of 255 makes it {both(PGD)}, random noise of the same size "
+        f"{both(UNIFORM)}."
     )
 
 

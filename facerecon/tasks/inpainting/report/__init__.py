@@ -41,8 +41,9 @@ ATTENTION_LIMIT = (
 )
 
 ROBUSTNESS_NOTE = (
-    "Brush masks of the middle level hide the faces, and what is known comes from the damaged picture. LPIPS and "
-    "identity are of the whole composite, whose known pixels are damaged, too."
+    "Brush masks of the middle level hide the faces, and what is known comes from the damaged picture. JPEG, H.264 and "
+    "noise are each alone, with frozen pixels. LPIPS and identity are of the whole composite, whose known pixels are "
+    "damaged, too."
 )
 """What is given to the network where its input is disturbed."""
 

@@ -212,9 +212,9 @@ class RestorationReport(TaskReport):
 def robustness_note(evaluation: Evaluation, report: TaskReport) -> str:
     """What is given to the network where its input is disturbed."""
     return (
-        "Under JPEG, H.264 and noise the clear face is given, damaged by that step alone, and undisturbed as it is: so "
-        "the tables also tell what the model does to a face that needs nothing; PSNR of equal pictures counts as "
-        f"{CEILING:.2f} dB. The attack is on faces under {report.case_title(evaluation.headline[1])}."
+        "JPEG, H.264 and noise are each done alone to the clear face, with frozen pixels; undisturbed it is given as "
+        f"it is, and PSNR of equal pictures counts as {CEILING:.2f} dB. The attack and the noise beside it are on faces "
+        f"under {report.case_title(evaluation.headline[1])}."
     )
 
 
