@@ -4,6 +4,7 @@ Only numbers and digests go to the tracker: pictures and names of files stay in 
 nobody has to be forgotten there.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import mlflow
 from mlflow import MlflowClient
 
+from facerecon.contract import INPAINTING, RESTORATION
 from facerecon.errors import FaceReconError
 from facerecon.files import digest_of
 from facerecon.inference.making import Model, Request
@@ -23,16 +25,23 @@ from ops.using import login_name, model_in_use, software
 
 EXPERIMENT = "facerecon-reconstructions"
 
+_TASKS = (INPAINTING.task, RESTORATION.task)
 
-def resolved(settings: ReconstructionSettings) -> tuple[str, str]:
-    """The model that is meant now, as a version (demo/3) or a path, and the SHA-256 of its file.
 
-    Both are parameters of the step, so that a run says which champion it has used. MLflow gets the runs' experiment.
+Resolved = list[tuple[str, str]]
+"""The version (demo/3) or path of each model and the SHA-256 of its file: what fills first, then what restores."""
+
+
+def resolved(settings: ReconstructionSettings) -> Resolved:
+    """The models that are meant now.
+
+    They are a parameter of the step, so that a run says which champions it has used. MLflow gets the runs' experiment.
     """
     uri = mlflow.get_tracking_uri()
     create_experiment(MlflowClient() if uri.startswith(SERVER) else None, EXPERIMENT)
-    model = model_in_use(_model(settings.model))
-    return str(model) if model.version else _model(settings.model), model.digest
+    asked = [_model(settings.model), *([] if settings.restore is None else [_model(settings.restore)])]
+    models = [model_in_use(text, task) for text, task in zip(asked, _TASKS, strict=False)]
+    return [(str(model) if model.version else text, model.digest) for text, model in zip(asked, models, strict=True)]
 
 
 def fingerprint(settings: ReconstructionSettings) -> str:
@@ -46,17 +55,19 @@ def fingerprint(settings: ReconstructionSettings) -> str:
     return digest_of(states)
 
 
-def reconstruct_all(settings: ReconstructionSettings, version: str, digest: str) -> list[dict[str, Any]]:
+def reconstruct_all(settings: ReconstructionSettings, chosen: Resolved) -> list[dict[str, Any]]:
     """Reconstruct, tell MLflow, and list what came out: a row for each photo or clip, without its name.
 
     Raises:
-        FaceReconError: the model is another than was resolved, or nothing at all could be reconstructed.
+        FaceReconError: a model is another than was resolved, or nothing at all could be reconstructed.
     """
-    model = model_in_use(version)
-    if model.digest != digest:
-        raise FaceReconError(f"{version} is no longer the file that this run began with: start it anew")
+    models = [model_in_use(version, task) for (version, _), task in zip(chosen, _TASKS, strict=False)]
+    for model, (version, digest) in zip(models, chosen, strict=True):
+        if model.digest != digest:
+            raise FaceReconError(f"{version} is no longer the file that this run began with: start it anew")
     request = Request(
-        model=model,
+        model=models[0],
+        restorer=models[1] if models[1:] else None,
         faces=settings.face,
         regions=settings.hide,
         dilation=settings.dilation if settings.hide else None,
@@ -74,15 +85,17 @@ def reconstruct_all(settings: ReconstructionSettings, version: str, digest: str)
         print(f"Error: {result.error}")
     if len(failed) == len(results):
         raise FaceReconError(f"nothing could be reconstructed, the first of {len(failed)}: {failed[0].error}")
-    _tell(settings, model, results)
+    _tell(settings, request.models, results)
     print(f"{len(results) - len(failed)} reconstructed in {out}, {len(failed)} could not be")
     return [_row(result) for result in results]
 
 
-def _tell(settings: ReconstructionSettings, model: Model, results: list[Result]) -> None:
+def _tell(settings: ReconstructionSettings, models: Sequence[Model], results: list[Result]) -> None:
     asked = settings.model_dump(mode="json", exclude={"inputs", "out", "mask", "case", "reason", "operator"})
     mlflow.log_params({**asked, "hide": ",".join(settings.hide), "masked": settings.mask is not None})
-    mlflow.set_tags({"model_version": str(model), "model_digest": model.digest, **software()})
+    for name, model in zip(("model", "restorer"), models, strict=False):
+        mlflow.set_tags({f"{name}_version": str(model), f"{name}_digest": model.digest})
+    mlflow.set_tags(software())
     new = [result.record for result in results if result.record is not None]
     faces = [face for record in new for frame in record.frames for face in frame.faces if face.filled]
     figures: dict[str, float] = {

@@ -15,6 +15,9 @@ class ReconstructionSettings(NamedSettings):
     """
 
     model: str = Field("@champion", min_length=1, description="demo/3, demo@champion, or a file.onnx")
+    restore: str | None = Field(
+        None, min_length=1, description="each face is restored by this model, too: restoration@champion, or a file.onnx"
+    )
     inputs: tuple[str, ...] = Field(min_length=1)
     out: str = Field(min_length=1, description="folder for the results")
     mask: str | None = None
