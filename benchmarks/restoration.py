@@ -83,6 +83,7 @@ SCRATCH_ROWS = (
     Row("perceptual 1", SCRATCH, {"training.losses.perceptual": 1.0}),
     Row("identity 0", SCRATCH, {"training.losses.identity": 0}),
     Row("no curriculum", SCRATCH, {"degradations.curriculum": 0}),
+    Row("not trained on cctv_train", SCRATCH, {"degradations.training": ["mild", "motion", "gfpgan"]}),
 )
 NO_ADVERSARY, ADVERSARY = "no adversary", "adversary"
 ON_ROWS = (

@@ -6,7 +6,7 @@ import click
 @click.command()
 @click.option("--model", metavar="MODEL", help="demo@champion, demo/3 or a file.onnx [default: the one champion]")
 @click.option(
-    "--restore-model", metavar="MODEL", help="the same of restoration [default: its one champion, if there is one]"
+    "--restore-model", metavar="MODEL", help="the same of restoration [default: its one champion, once there is one]"
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="another than this machine's needs a token first")
 @click.option("--port", type=click.IntRange(0, 65535), default=8100, show_default=True)

@@ -14,6 +14,7 @@ from facerecon.errors import FaceReconError
 from facerecon.export.settings import OnnxSettings
 from facerecon.files import digest_of
 from facerecon.models import families_of, find_family
+from facerecon.models.settings import check_size
 from facerecon.settings import NamedSettings, first_problem
 from facerecon.tasks import get_task
 from facerecon.tasks.settings import TaskSettings
@@ -67,6 +68,11 @@ class RunSettings(TaskSettings, NamedSettings):
                 f"model.family: '{self.model.family}' is for the task {task}, and this is {self.task}: "
                 f"choose from {allowed}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _crops_are_large_enough(self) -> Self:
+        check_size(self.model, self.alignment.size)
         return self
 
     def values(self, *fields: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from facerecon.evaluation.evaluation import Evaluation, gain
 from facerecon.evaluation.keys import MetricKey
 from facerecon.evaluation.promotion import MODEL, Decision
 from facerecon.files import digest_of
-from facerecon.models.trained import Row, TrainingResult
+from facerecon.models.trained import Row, TrainingResult, images_per_second
 from facerecon.report import tables
 from facerecon.report.base import TaskReport
 from facerecon.report.decision import standing
@@ -130,8 +130,8 @@ def headline_metrics(evaluation: Evaluation, history: list[Row]) -> dict[str, fl
     known = [value for value in gains if value is not None]
     if known and len(known) == len(gains):
         found[gain_name(evaluation)] = statistics.fmean(known)
-    speeds = [row["images_per_second"] for row in history if "images_per_second" in row]
-    return found | ({"images_per_second": statistics.median(speeds)} if speeds else {})
+    speed = images_per_second(history)
+    return found | ({} if speed is None else {"images_per_second": speed})
 
 
 def best_metrics(result: TrainingResult) -> dict[str, float]:

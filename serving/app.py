@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from facerecon.contract import INPAINTING, RESTORATION
 from facerecon.inference.regions import DILATION, REGIONS
 from facerecon.marks import RECONSTRUCTED
 from serving.guard import OPEN, Guard
@@ -155,7 +156,7 @@ def _about(service: Service) -> APIRouter:
         """Each follows its champion; each answer names the version that made it."""
         settings = service.settings
         return Models(
-            models=[_about_model(served) for served in service.all_served],
+            models=[_about_model(served) for served in service.all_served if served.loaded is not None],
             regions=list(REGIONS),
             dilation=DILATION,
             megapixels=settings.megapixels,
@@ -206,7 +207,7 @@ def _about_model(served: Served) -> AboutModel:
 
 def _gauges(service: Service, videos: dict[str, int]) -> list[Gauge]:
     pool, all_served = service.pool, service.all_served
-    models = [{**served_model(each.current.model).model_dump(), "task": each.task} for each in all_served]
+    models = [{**served_model(each.loaded.model).model_dump(), "task": each.task} for each in all_served if each.loaded]
     trouble = any(each.trouble for each in all_served)
     return [
         *(("facerecon_videos", "Videos by state.", {"state": state}, count) for state, count in videos.items()),
@@ -244,9 +245,12 @@ def _pages(service: Service, app: FastAPI) -> APIRouter:
 
     @routes.get("/")
     async def page() -> Response:
+        loaded = {each.task: str(each.loaded.model) for each in service.all_served if each.loaded}
         about = {
-            "model": str(service.served.current.model),
-            "restorer": None if service.restoring is None else str(service.restoring.current.model),
+            "model": loaded.get(INPAINTING.task),
+            "restorer": loaded.get(RESTORATION.task),
+            "not_reconstructing": service.served.missing,
+            "not_restoring": service.not_restoring,
             "names": list(REGIONS),
             "statement": RECONSTRUCTED.statement,
             "photo_mb": f"{settings.photo_mb:g}",

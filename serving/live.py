@@ -35,7 +35,7 @@ from facerecon.inference.making import Model, Request, stages_of
 from facerecon.inference.stage import Runtime
 from facerecon.marks import XMP
 from serving.photos import FoundFace, found_face
-from serving.problems import own_fault
+from serving.problems import ProblemError, own_fault
 from serving.service import Service
 
 MOST_ASKED = 3
@@ -158,6 +158,8 @@ def live_routes(service: Service) -> APIRouter:
             pass
         except _EndedError as error:
             await _refuse(websocket, error.code, error.detail)
+        except ProblemError as error:
+            await _refuse(websocket, _LATER, error.detail)
         except FaceReconError as error:
             await _refuse(websocket, _BAD_DATA, error.message)
         except Exception as error:

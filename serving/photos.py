@@ -46,7 +46,7 @@ _REFUSALS = {
     421: "the Host is not the service's",
     422: "a field or a picture cannot be used; the detail says why",
     500: "something went wrong in the service",
-    503: "the service is about to end, or too many requests; Retry-After says when to try again",
+    503: "the service is about to end, too many requests, or no champion yet; Retry-After says when to try again",
     507: "no space is left on the service's disk",
 }
 
@@ -176,6 +176,7 @@ def photo_routes(service: Service) -> APIRouter:
     async def reconstructions(request: Request) -> Response:
         """Something must be hidden: by a mask, by regions, or by both. The answer is JSON; with `Accept: image/png` the
         picture alone, which holds its record."""
+        service.served.check()
         return await made(request, PhotoForm, ("photo", "mask"), reconstruct)
 
     @routes.post(
@@ -193,10 +194,8 @@ def photo_routes(service: Service) -> APIRouter:
         """Needs a model of restoration beside that of inpainting: `/v1/models` lists both. The answer is JSON; with
         `Accept: image/png` the picture alone, which holds its record."""
         if service.restoring is None:
-            raise ProblemError(
-                HTTPStatus.CONFLICT,
-                "no model of restoration is served: give --restore-model, or start anew once one is promoted",
-            )
+            raise ProblemError(HTTPStatus.CONFLICT, service.not_restoring)
+        service.restoring.check()
         return await made(request, RestorationForm, ("photo",), restore)
 
     @routes.post(
@@ -268,7 +267,7 @@ def photo_routes(service: Service) -> APIRouter:
             if only_picture and not form.regions:
                 raise FaceReconError("regions: name at least one for a mask")
             image = _decoded(photo, service.settings.most_pixels)
-            with service.served.runtime() as (model, runtime):
+            with service.any_loaded.runtime() as (model, runtime):
                 steps = form.asked(model=model).steps()[:-1]
                 with Chain(stages_of(steps), runtime) as chain:
                     (outcome,) = chain.run([Frame(image)])

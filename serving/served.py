@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from http import HTTPStatus
 from threading import Event, Lock
 
 import numpy as np
@@ -15,7 +16,8 @@ from facerecon.inference.chain import Chain
 from facerecon.inference.frames import HIDDEN, Frame
 from facerecon.inference.making import Model, Request, RestorationRequest, Wanted, networks_of, stages_of
 from facerecon.inference.stage import Runtime, StageRecord
-from ops.using import is_file, model_in_use
+from ops.using import has_champion, is_file, model_in_use
+from serving.problems import ProblemError
 
 LOG = logging.getLogger(__name__)
 
@@ -44,8 +46,10 @@ _WANTED: dict[str, Callable[..., Wanted]] = {
 class Served:
     """The model of ``task`` that ``wanted`` names, for any number of threads; ``count`` runtimes are kept warm.
 
+    None as ``wanted`` is the task's one champion: as long as there is none, nothing is served, and ``follow`` waits.
+
     Raises:
-        FaceReconError: there is none.
+        FaceReconError: what is named is not there, several could be meant, or the registry does not answer.
     """
 
     def __init__(self, wanted: str | None, threads: int, count: int, task: str = INPAINTING.task) -> None:
@@ -54,18 +58,47 @@ class Served:
         self.is_file = wanted is not None and is_file(wanted)
         self.trouble = ""
         """Why the champion cannot be followed now; "" while it can."""
-        self._current = self._loaded(model_in_use(wanted, task))
+        is_there = wanted is not None or has_champion(task)
+        self._current = self._load(model_in_use(wanted, task)) if is_there else None
+
+    @property
+    def loaded(self) -> Loaded | None:
+        """What is served now; None as long as the task has no champion."""
+        return self._current
 
     @property
     def current(self) -> Loaded:
-        """What is served now."""
+        """What is served now; raises as ``check``."""
+        self.check()
+        assert self._current is not None
         return self._current
+
+    def check(self) -> None:
+        """See that something is served: what is loaded once is there for good.
+
+        Raises:
+            ProblemError: nothing yet.
+        """
+        if self._current is None:
+            raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, self.missing, {"retry-after": "10"})
+
+    @property
+    def missing(self) -> str:
+        """What is said as long as nothing is served."""
+        if self.trouble:
+            return f"no model of {self.task} is served yet, and the champion cannot be followed: the log says more"
+        remedy = "once `facerecon promote CONFIG/VERSION` makes one, it is served"
+        return f"no model of {self.task} has a champion yet: {remedy}"
 
     @contextmanager
     def runtime(self, own: bool = False) -> Iterator[tuple[Model, Runtime]]:
-        """The model, and a runtime with its networks for the block: a warm one, or one of its ``own`` for long work."""
+        """The model, and a runtime with its networks for the block: a warm one, or one of its ``own`` for long work.
+
+        Raises:
+            ProblemError: nothing is served yet.
+        """
         with self._lock:
-            loaded = self._current
+            loaded = self.current
             runtime = loaded.free.pop() if loaded.free and not own else None
         if runtime is None:
             runtime = _warm(loaded.model, self._threads, self.task)[0]
@@ -91,42 +124,59 @@ class Served:
             except Exception as error:
                 said = f"{type(error).__name__}: {error}"
             if said and said != self.trouble:
-                LOG.warning("%s is served on: %s", self._current.model, said)
+                LOG.warning("%s is served meanwhile: %s", self._now, said)
             elif self.trouble and not said:
                 LOG.warning("the registry answers again")
             self.trouble = said
 
     def look(self) -> None:
-        """Take what the registry names now.
+        """Take what the registry names now, if it names anything yet.
 
         Raises:
-            FaceReconError: it does not answer, names nothing, or what cannot be used.
+            FaceReconError: it does not answer, names nothing any more, or what cannot be used.
         """
         from ops.registry import config_of, find_version
         from ops.using import model_of_version
 
-        version = find_version(self.wanted or "@champion", self.task)
-        model = self._current.model
-        if (config_of(version.name), str(version.version)) == (model.name, model.version):
+        before = self._current
+        if before is None and not has_champion(self.task):
             return
-        loaded = self._loaded(model_of_version(version))
+        version = find_version(self.wanted or "@champion", self.task)
+        found = (config_of(version.name), str(version.version))
+        if before is not None and found == (before.model.name, before.model.version):
+            return
+        was, loaded = self._now, self._load(model_of_version(version))
         with self._lock:
-            before, self._current = self._current, loaded
-            left, before.free = before.free, []
+            self._current = loaded
+            left = _taken(before)
         for runtime in left:
             runtime.close()
-        LOG.warning("%s is served now, before %s", loaded.model, before.model)
+        LOG.warning("%s is served now, before it %s", loaded.model, was)
 
     def close(self) -> None:
         """Free what is not used."""
         with self._lock:
-            left, self._current.free = self._current.free, []
+            left = _taken(self._current)
         for runtime in left:
             runtime.close()
 
-    def _loaded(self, model: Model) -> Loaded:
+    @property
+    def _now(self) -> str:
+        """What is served, as the log calls it."""
+        loaded = self._current
+        return f"no model of {self.task}" if loaded is None else str(loaded.model)
+
+    def _load(self, model: Model) -> Loaded:
         made = [_warm(model, self._threads, self.task) for _ in range(self._count)]
         return Loaded(model, made[0][1], self._threads, [runtime for runtime, _ in made])
+
+
+def _taken(loaded: Loaded | None) -> list[Runtime]:
+    """What nobody uses of a model, which keeps nothing of it."""
+    if loaded is None:
+        return []
+    left, loaded.free = loaded.free, []
+    return left
 
 
 def _warm(model: Model, threads: int, task: str) -> tuple[Runtime, StageRecord]:

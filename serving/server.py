@@ -14,7 +14,7 @@ import uvicorn
 
 from facerecon.contract import RESTORATION
 from facerecon.errors import FaceReconError
-from ops.using import has_champion, login_name, software
+from ops.using import login_name, model_in_use, software
 from serving.access import Access
 from serving.app import make_app
 from serving.jobs import Jobs
@@ -70,6 +70,8 @@ def running(settings: ServeSettings) -> Iterator[Service]:
     served = Served(settings.model, settings.threads, settings.workers)
     restoring = _restoring(settings, follows=not served.is_file)
     all_served = [each for each in (served, restoring) if each is not None]
+    if not any(each.loaded for each in all_served):
+        model_in_use(None)  # says why there is none
     pool, stop = Pool(settings.workers, settings.queue), Event()
     access = Access(login_name(), settings.session_hours * 3600)
     for each in all_served:
@@ -89,12 +91,12 @@ def running(settings: ServeSettings) -> Iterator[Service]:
 
 
 def _restoring(settings: ServeSettings, follows: bool) -> Served | None:
-    """The model of restoration, if one is named, or, where the service ``follows`` a registry, has a champion.
+    """The model of restoration that is named, else the champion where the service ``follows`` a registry.
 
     Raises:
         FaceReconError: what is named is not there, or several could be meant.
     """
-    if settings.restore_model is None and not (follows and has_champion(RESTORATION.task)):
+    if settings.restore_model is None and not follows:
         return None
     try:
         return Served(settings.restore_model, settings.threads, settings.workers, RESTORATION.task)

@@ -14,7 +14,7 @@ from serving.worker import VideoWorker
 @dataclass(frozen=True)
 class Service:
     """All that outlives a request. ``served`` is the model of inpainting, ``restoring`` that of restoration, None if
-    there is none. ``software`` is what records say of this program."""
+    none is named and no registry is followed. ``software`` is what records say of this program."""
 
     settings: ServeSettings
     served: Served
@@ -28,5 +28,17 @@ class Service:
 
     @property
     def all_served(self) -> tuple[Served, ...]:
-        """What is served of all tasks."""
+        """What is served of all tasks, or will be once it has a champion."""
         return (self.served,) if self.restoring is None else (self.served, self.restoring)
+
+    @property
+    def any_loaded(self) -> Served:
+        """One with a model, whatever its task: there always is one."""
+        return next(each for each in self.all_served if each.loaded is not None)
+
+    @property
+    def not_restoring(self) -> str:
+        """What is said as long as nothing can be restored."""
+        if self.restoring is None:
+            return "no model of restoration is served: start `facerecon serve` with --restore-model"
+        return self.restoring.missing

@@ -16,7 +16,7 @@ class ServeSettings(Settings):
     model: str | None = Field(None, description="as `facerecon reconstruct --model` takes it; None: the one champion")
     restore_model: str | None = Field(
         None,
-        description="as `facerecon restore --model` takes it; None: the one champion of restoration, if there is one",
+        description="as `facerecon restore --model` takes it; None: the one champion of restoration, once there is one",
     )
     host: str = "127.0.0.1"
     port: int = Field(8100, ge=0, le=65535)

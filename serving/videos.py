@@ -62,6 +62,7 @@ def video_routes(service: Service) -> APIRouter:
     async def accept(request: Request, response: Response) -> Video:
         """Accepted once it is on the disk; where to look for it says Location."""
         settings = service.settings
+        service.served.check()
         if service.pool.draining or (await asyncio.to_thread(service.jobs.counts))["queued"] >= settings.queue:
             raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "too many videos wait; try later", {"retry-after": "60"})
         memory = int(settings.photo_mb * 1e6)

@@ -65,7 +65,8 @@ class VideoWorker:
                 if time.monotonic() - expired > _EXPIRE_SECONDS:
                     self._jobs.expire()
                     expired = time.monotonic()
-                job = self._jobs.claim(self._name)
+                # what a former service has accepted waits for a model
+                job = self._jobs.claim(self._name) if self._served.loaded is not None else None
                 if job is not None:
                     self._do(job)
                     continue

@@ -25,6 +25,7 @@ def train(
     """The best model and its curves; a killed training with the same settings, data and code resumes where it was."""
     from facerecon.experiment import Experiment
     from facerecon.files import digest_of
+    from facerecon.models.trained import epoch_cost
     from ops.curves import log_row, name_predecessor, system_metrics
     from ops.machine import cpu_seconds, machine
 
@@ -38,6 +39,7 @@ def train(
     log_metadata(
         {
             **{"mlflow_run": run, "resumed at": result.resumed_at, "cpu seconds": round(cpu_seconds() - used, 1)},
+            **{"speed": epoch_cost(result.history, len(faces.split("train")))},
             **machine(experiment.problem.training),
             **provenance,
         }

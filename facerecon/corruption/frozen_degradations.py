@@ -4,16 +4,22 @@ One file holds the faces of one preset, crop size and scale; it is known by a di
 What is done to a face follows from (seed, preset, face), so it depends neither on the other faces nor on their order,
 and is the same at every crop size. When faces come or go a new file is written, into which the faces that an older one
 holds are taken over: their pixels do not change, and older descriptions stay readable.
+
+The files of a set are verified, block by block, when it is loaded. Their pixels are read, and verified again, when they
+are asked for, and no more than ``KEPT_BYTES`` of them stay in memory.
 """
 
+import hashlib
 import json
+import math
 import zlib
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
+from typing import IO, Any
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,17 +28,50 @@ from facerecon.corruption.degradations import Degradation, degrade, draw
 from facerecon.corruption.presets import find_preset
 from facerecon.data.manifest import SPLITS, Manifest
 from facerecon.errors import FaceReconError
-from facerecon.files import atomic_path, digest_of, sha256_bytes
+from facerecon.files import atomic_path, digest_of
 from facerecon.randomness import generator
+
+KEPT_BYTES = 256 << 20
+"""So many bytes of a set's pixels stay in memory; and one preset's, however many they are."""
+
+_WHAT = ("preset", "size", "scale", "seed", "definition", "faces", "crops")
+"""What a file says of its faces, beside the SHA-256 of their pixels."""
+
+_BROKEN = (OSError, ValueError, KeyError, TypeError, ZeroDivisionError, EOFError, RuntimeError, BadZipFile, zlib.error)
+"""What reading raises of a file that is not whole; RuntimeError where a flag says that it is encrypted."""
+
+_BLOCK = 1 << 20
+"""Pixels are verified in blocks of so many bytes."""
+
+
+class _Kept:
+    """The pixels of a set that were asked for last."""
+
+    def __init__(self) -> None:
+        self._pixels: OrderedDict[str, NDArray[np.uint8]] = OrderedDict()
+
+    def pixels(self, frozen: "FrozenDegradations") -> NDArray[np.uint8]:
+        """Those of a preset."""
+        found = self._pixels.pop(frozen.sha256, None)
+        if found is None:
+            while self._pixels and sum(each.nbytes for each in self._pixels.values()) + frozen.nbytes > KEPT_BYTES:
+                self._pixels.popitem(last=False)
+            path = frozen.folder / frozen.file
+            about, found = _read(path, keep=True)
+            if digest_of(about) != frozen.sha256:
+                raise FaceReconError(f"{path} was changed while it was in use: run the pipeline again")
+            assert found is not None
+        self._pixels[frozen.sha256] = found
+        return found
 
 
 @dataclass(frozen=True)
 class FrozenDegradations:
     """The degraded faces of one preset, crop size and scale.
 
-    ``faces`` are their names in order, ``crops`` the SHA-256 of the pixels that they were made of, ``pixels`` uint8 [N,
-    size / scale, size / scale, 3]. ``definition`` is the preset's digest. ``sha256`` is over all of it and over the
-    seed; ``file`` is the file's name without the folder.
+    ``faces`` are their names in order, ``crops`` the SHA-256 of the pixels that they were made of. ``definition`` is
+    the preset's digest. ``sha256`` is over all of it, over the pixels and the seed; ``file`` is the file's name in
+    ``folder``.
     """
 
     preset: str
@@ -44,7 +83,27 @@ class FrozenDegradations:
     crops: tuple[str, ...]
     file: str
     sha256: str
-    pixels: NDArray[np.uint8] = field(repr=False, compare=False)
+    folder: Path = field(compare=False)
+    kept: _Kept = field(repr=False, compare=False)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Of ``pixels``."""
+        return _shape(len(self.faces), self.size, self.scale)
+
+    @property
+    def nbytes(self) -> int:
+        """Of ``pixels``."""
+        return math.prod(self.shape)
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """The faces uint8 [N, size / scale, size / scale, 3], from the file unless they were asked for shortly before.
+
+        Raises:
+            FaceReconError: the file is missing, or is another than when the set was loaded.
+        """
+        return self.kept.pixels(self)
 
     @cached_property
     def rows(self) -> dict[str, int]:
@@ -152,7 +211,8 @@ def freeze_degradations(
         raise FaceReconError(f"{len(unknown)} faces are not in the manifest (first: {unknown[0]}): name some of it")
     wanted = {face: crops[face] for face in chosen}
     asked = {"size": size, "scale": scale, "seed": seed}
-    frozen = {name: _freeze(Path(folder), manifest, name, asked, wanted) for name in names}
+    kept = _Kept()
+    frozen = {name: _freeze(Path(folder), manifest, name, asked, wanted, kept) for name in names}
     return DegradedSet(size, scale, seed, frozen, Path(folder))
 
 
@@ -161,58 +221,88 @@ def _generator(seed: int, preset: str, face: str) -> np.random.Generator:
 
 
 def _freeze(
-    folder: Path, manifest: Manifest, name: str, asked: dict[str, int], crops: dict[str, str]
+    folder: Path, manifest: Manifest, name: str, asked: dict[str, int], crops: dict[str, str], kept: _Kept
 ) -> FrozenDegradations:
     preset = find_preset(name)
     what = {"preset": name, **asked, "definition": preset.digest, "faces": list(crops), "crops": list(crops.values())}
     begin = f"{name}-{asked['size']}px-x{asked['scale']}-seed{asked['seed']}-"
     path = folder / f"{begin}{digest_of(what)[:16]}.npz"
     if path.exists():
-        frozen = _read(path)
+        frozen = _verified(path, kept)
         if any(
             getattr(frozen, key) != (tuple(value) if isinstance(value, list) else value) for key, value in what.items()
         ):
             raise FaceReconError(f"{path} holds other degraded faces than its name says: remove it")
         return frozen
-    kept: dict[tuple[str, str], NDArray[np.uint8]] = {}
-    for older in (_read(each) for each in sorted(folder.glob(f"{begin}*.npz"))):
+    row = {face: index for index, face in enumerate(crops)}
+    pixels, there = np.empty(_shape(len(crops), asked["size"], asked["scale"]), np.uint8), set[str]()
+    for older in (_verified(each, _Kept()) for each in sorted(folder.glob(f"{begin}*.npz"))):
         if (older.preset, older.definition) == (name, preset.digest):
-            kept |= zip(zip(older.faces, older.crops, strict=True), older.pixels, strict=True)
-    store, rows = manifest.aligned_faces, []
-    for face, crop in crops.items():
-        pixels = kept.get((face, crop))
-        if pixels is None:
+            same = [face for face, crop in zip(older.faces, older.crops, strict=True) if crops.get(face) == crop]
+            if same:
+                pixels[[row[face] for face in same]] = older.pixels[[older.rows[face] for face in same]]
+            there.update(same)
+    store = manifest.aligned_faces
+    for face in crops:
+        if face not in there:
             rng = _generator(asked["seed"], name, face)
-            pixels = degrade(store.crop(face), draw(preset, asked["size"], rng), rng, asked["scale"])
-        rows.append(pixels)
-    stacked = np.stack(rows)
+            drawn = draw(preset, asked["size"], rng)
+            pixels[row[face]] = degrade(store.crop(face), drawn, rng, asked["scale"])
+    about = {**what, "pixels_sha256": hashlib.sha256(pixels.data).hexdigest()}
     with atomic_path(path) as temporary:
-        about = json.dumps(_about(what, stacked), sort_keys=True)
-        np.savez_compressed(temporary, about=np.array(about), pixels=stacked)
-    return _read(path)
+        np.savez_compressed(temporary, about=np.array(json.dumps(about, sort_keys=True)), pixels=pixels)
+    return _verified(path, kept)
 
 
-def _about(what: dict[str, Any], pixels: NDArray[np.uint8]) -> dict[str, Any]:
-    """What a file says of its faces; the SHA-256 over this identifies them."""
-    return {**what, "pixels_sha256": sha256_bytes(pixels.tobytes())}
+def _shape(count: int, size: int, scale: int) -> tuple[int, int, int, int]:
+    """Of ``count`` degraded faces."""
+    return count, size // scale, size // scale, 3
 
 
-def _read(path: Path) -> FrozenDegradations:
-    """Read a file of degraded faces; raises FaceReconError unless it is whole and holds what it says."""
+def _verified(path: Path, kept: _Kept) -> FrozenDegradations:
+    """The faces of a file; raises as ``_read``."""
+    about, _ = _read(path)
+    what = {key: about[key] for key in _WHAT} | {key: tuple(about[key]) for key in ("faces", "crops")}
+    return FrozenDegradations(**what, file=path.name, sha256=digest_of(about), folder=path.parent, kept=kept)
+
+
+def _read(path: Path, keep: bool = False) -> tuple[dict[str, Any], NDArray[np.uint8] | None]:
+    """What a file of degraded faces says of them, and the pixels if they are to be kept.
+
+    Raises:
+        FaceReconError: it is missing, not whole, or does not hold what it says.
+    """
     try:
-        with np.load(path, allow_pickle=False) as content:
-            about, pixels = json.loads(str(content["about"])), content["pixels"]
-        what = {key: about[key] for key in ("preset", "size", "scale", "seed", "definition", "faces", "crops")}
-        side = what["size"] // what["scale"]
-        shape = (len(what["faces"]), side, side, 3)
+        with ZipFile(path) as archive:
+            with archive.open("about.npy") as stream:
+                about = json.loads(str(np.lib.format.read_array(stream, allow_pickle=False)))
+            what = {key: about[key] for key in _WHAT}
+            shape = _shape(len(what["faces"]), what["size"], what["scale"])
+            with archive.open("pixels.npy") as stream:
+                np.lib.format.read_magic(stream)
+                is_so = np.lib.format.read_array_header_1_0(stream) == (shape, False, np.dtype(np.uint8))
+                sha256, pixels = _read_pixels(stream, shape, keep) if is_so else ("", None)
     except FileNotFoundError:
         raise FaceReconError(f"the file of degraded faces {path} is missing: pull it, or freeze them again") from None
-    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError, EOFError, BadZipFile, zlib.error) as error:
+    except _BROKEN as error:
         raise FaceReconError(f"{path} is not a whole file of degraded faces ({error}): remove it") from error
-    if (pixels.dtype, pixels.shape) != (np.uint8, shape) or about != _about(what, pixels):
+    if about != {**what, "pixels_sha256": sha256}:
         raise FaceReconError(f"{path} holds other degraded faces than were written: remove it")
-    held = what | {"faces": tuple(what["faces"]), "crops": tuple(what["crops"])}
-    return FrozenDegradations(**held, file=path.name, sha256=digest_of(about), pixels=pixels)
+    return about, pixels
+
+
+def _read_pixels(stream: IO[bytes], shape: tuple[int, ...], keep: bool) -> tuple[str, NDArray[np.uint8] | None]:
+    """The SHA-256 of the bytes of pixels, and, if they are to be kept, the pixels."""
+    digest, size, read = hashlib.sha256(), math.prod(shape), 0
+    pixels = np.empty(size if keep else 0, np.uint8)
+    while block := stream.read(_BLOCK):
+        if keep:
+            pixels[read : read + len(block)] = np.frombuffer(block, np.uint8)
+        digest.update(block)
+        read += len(block)
+    if read != size:
+        raise ValueError(f"{read} bytes of pixels, expected {size}")
+    return digest.hexdigest(), pixels.reshape(shape) if keep else None
 
 
 def load_degradations(folder: Path, description: dict[str, Any]) -> DegradedSet:
@@ -220,10 +310,10 @@ def load_degradations(folder: Path, description: dict[str, Any]) -> DegradedSet:
 
     A missing file, or one whose SHA-256 is not the described one, raises FaceReconError: nothing is made anew.
     """
-    frozen = {}
+    frozen, kept = {}, _Kept()
     for entry in description["files"]:
         path = Path(folder) / Path(entry["file"]).name
-        read = _read(path)
+        read = _verified(path, kept)
         if read.describe() != entry or any(entry[key] != description[key] for key in ("size", "scale", "seed")):
             raise FaceReconError(
                 f"{path} does not hold the described degraded faces: their SHA-256, size, scale or seed differs: run "

@@ -78,6 +78,16 @@ def _checked(family: str, options: dict[str, Any] | BaseModel, variant: str | No
         raise ValueError(error.message) from error
 
 
+def check_size(model: ModelSettings, size: int) -> None:
+    """See that a model can be trained to make images of ``size`` x ``size`` pixels, if its options know a limit.
+
+    Raises:
+        ValueError: its input would be too small.
+    """
+    if (check := getattr(model.options, "check_size", None)) is not None:
+        check(size // scale_of(model))
+
+
 def scale_of(model: ModelSettings) -> int:
     """How many times as high and as wide a model makes its input."""
     return int(getattr(model.options, "scale", 1))

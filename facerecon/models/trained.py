@@ -1,6 +1,7 @@
 """Trained models as safetensors files, and what a training ends with. Imports torch only to use the weights."""
 
 import json
+import statistics
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,6 +127,22 @@ def save_model(path: Path, model: TrainedModel) -> None:
 
 Row = dict[str, float]
 """One point of the curves: ``step`` and figures by name (``loss/total``, ``val/hole_l1/brush``, ``learning_rate``)."""
+
+
+def images_per_second(history: list[Row]) -> float | None:
+    """A training's speed, validation left out: the median over the curves' points, None if none of them tells it."""
+    speeds = [row["images_per_second"] for row in history if "images_per_second" in row]
+    return statistics.median(speeds) if speeds else None
+
+
+def epoch_cost(history: list[Row], faces: int) -> str:
+    """What a pass over the training's ``faces`` takes at its speed, in words; "" if the speed is not known."""
+    speed = images_per_second(history)
+    if not speed:
+        return ""
+    seconds = faces / speed
+    takes = f"{seconds:.0f} seconds" if seconds < 60 else f"{seconds / 60:,.1f} minutes"
+    return f"an epoch of {faces:,} faces takes {takes} on the machine of this training, at {speed:.3g} images a second"
 
 
 @dataclass(frozen=True)

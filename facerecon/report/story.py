@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from facerecon.evaluation.comparison import Comparison
 from facerecon.evaluation.evaluation import Evaluation
 from facerecon.evaluation.promotion import Decision
-from facerecon.models.trained import Row
+from facerecon.models.trained import Row, epoch_cost
 from facerecon.report.base import TaskReport
 
 LIMITS = (
@@ -74,6 +74,11 @@ class Story:
     def limits(self) -> list[str]:
         """What the figures do not say."""
         return [*self.report.limits(self), *LIMITS]
+
+    @property
+    def epoch_cost(self) -> str:
+        """What an epoch takes, in words; "" if the curves do not tell."""
+        return epoch_cost(self.history, self.counts["train"])
 
     @property
     def used_weights(self) -> list[dict[str, str]]:

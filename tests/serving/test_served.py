@@ -1,7 +1,11 @@
 """The champion is followed, without a failed request, and what is loaded is served whatever becomes of the registry."""
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
 
@@ -16,6 +20,8 @@ from serving.served import Served
 from serving.server import running
 from serving.settings import ServeSettings
 from tests.serving.client import Answer, Running, serving
+from tests.serving.test_live import live
+from tests.serving.test_videos import KILLED
 from tests.small_model import model_file, restoration_file
 
 NAME = "facerecon-demo"
@@ -115,14 +121,79 @@ def test_what_is_loaded_is_served_on_without_its_version_or_its_registry(
         wait_for(lambda: told(service) == ("2", False, True))
 
 
-def test_without_a_model_of_restoration_that_is_told_and_the_rest_is_served(
-    settings: ServeSettings, token: str, photo: bytes
+def test_files_alone_follow_nothing_and_what_is_not_given_is_told(
+    settings: ServeSettings, token: str, photo: bytes, model_path: Path
 ) -> None:
-    with serving(settings, token) as service:
+    with serving(settings.model_copy(update={"model": str(model_path)}), token) as service:
         answer = service.post("/v1/restorations", photo=photo)
-        assert (answer.status, "no model of restoration is served" in answer.detail) == (409, True)
+        assert (answer.status, "start `facerecon serve` with --restore-model" in answer.detail) == (409, True)
         assert [model["task"] for model in service.get("/v1/models").json["models"]] == ["inpainting"]
-        assert 'id="restore"' not in service.get("/").content.decode()
+        page = service.get("/").content.decode()
+        assert ('id="restore"' in page, "with --restore-model" in page) == (False, True)
+
+
+@contextmanager
+def process(settings: ServeSettings, token: str) -> Iterator[Running]:
+    """A service in a process of its own, which ends with the block."""
+    started = subprocess.Popen(
+        [sys.executable, "-c", KILLED, settings.model_dump_json()],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"MLFLOW_TRACKING_URI": local_uri()},
+    )
+    try:
+        assert started.stdout
+        port = int(started.stdout.readline().partition("/open")[0].rpartition(":")[2])
+        yield Running(None, port, token)  # type: ignore[arg-type]
+    finally:
+        started.kill()
+        started.communicate()
+
+
+@pytest.mark.parametrize("lacks", ["restoration", "inpainting"])
+@pytest.mark.usefixtures("sharp")
+def test_a_task_without_a_champion_is_waited_for_and_its_first_is_served_by_the_same_process(
+    lacks: str, settings: ServeSettings, token: str, photo: bytes, registry: MlflowClient
+) -> None:
+    path, more, button, name, model = {
+        "restoration": ("/v1/restorations", {}, 'id="restore"', "facerecon-sharp", "sharp/1"),
+        "inpainting": ("/v1/reconstructions", {"regions": "nose"}, 'id="make">', NAME, "demo/2"),
+    }[lacks]
+    registry.set_registered_model_alias(NAME, CHAMPION, "2")
+    registry.delete_registered_model_alias(name, CHAMPION)
+    with process(settings, token) as service:
+        answer = service.post(path, photo=photo, **more)
+        said = f"no model of {lacks} has a champion yet: once `facerecon promote CONFIG/VERSION` makes one"
+        assert (answer.status, int(answer.headers["retry-after"]) > 0) == (503, True)
+        assert said in answer.detail
+        page = service.get("/").content.decode()
+        assert (button in page, said in page) == (False, True)
+        assert [each["task"] for each in service.get("/v1/models").json["models"]] == [
+            task for task in ("inpainting", "restoration") if task != lacks
+        ]
+        assert "facerecon_registry_answers 1" in service.get("/metrics").content.decode()
+        assert len(service.post("/v1/regions", photo=photo).json["faces"]) == 1
+        if lacks == "inpainting":
+            assert service.post("/v1/videos", video=b"x", regions="nose").status == 503
+            with live(service) as socket:
+                socket.load(b"x")
+                assert said in socket.refused()
+        registry.set_registered_model_alias(name, CHAMPION, model.rpartition("/")[2])
+        wait_for(lambda: len(service.get("/v1/models").json["models"]) == 2)
+        answer = service.post(path, photo=photo, **more)
+        assert (answer.status, answer.headers["facerecon-model"]) == (200, model)
+        page = service.get("/").content.decode()
+        assert (button in page, said in page) == (True, False)
+
+
+@pytest.mark.usefixtures("sharp")
+def test_without_any_champion_nothing_is_started(settings: ServeSettings, registry: MlflowClient) -> None:
+    for name in (NAME, "facerecon-sharp"):
+        registry.delete_registered_model_alias(name, CHAMPION)
+    with pytest.raises(FaceReconError, match="demo has no champion"), running(settings):
+        pass
+    registry.set_registered_model_alias(NAME, CHAMPION, "2")
 
 
 @pytest.fixture
@@ -133,7 +204,7 @@ def sharp(registry: MlflowClient, own_folders: Path) -> Iterator[None]:
     for number in (1, 2):
         run = registry.create_run(registry.get_experiment_by_name(EXPERIMENT).experiment_id)
         path = own_folders / f"sharp{number}/model.onnx"
-        path.parent.mkdir()
+        path.parent.mkdir(exist_ok=True)
         path.write_bytes(restoration_file(seed=number))
         registry.log_artifact(run.info.run_id, str(path), "published")
         registry.create_model_version(name, path.parent.as_uri(), run.info.run_id, tags={"task": "restoration"})

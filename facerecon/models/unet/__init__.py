@@ -20,6 +20,23 @@ class UNetOptions(Settings):
     norm: Literal["batch", "instance"] = Field("batch", description="of batches, or of each image by itself")
     confidence: bool = Field(True, description="with a confidence head")
 
+    @property
+    def stride(self) -> int:
+        """Pixels of the image along a side of one pixel of the bottleneck."""
+        return self.fold * 2 ** (len(self.features) - 1)
+
+    def check_size(self, size: int) -> None:
+        """See that the network can be trained on images of ``size`` x ``size`` pixels.
+
+        Raises:
+            ValueError: a single pixel is left at the bottleneck, which instance normalisation sets to a constant.
+        """
+        if self.norm == "instance" and size <= self.stride:
+            raise ValueError(
+                f"model.options.norm: instance, and of {size} px one pixel is left at the bottleneck, which has no "
+                f"variance: expected more than {self.stride} px; take fewer features, a smaller fold, or norm: batch"
+            )
+
 
 LARGE = UNetOptions(fold=1, features=(32, 64, 128, 256, 512))
 """Without folding, as published: for a GPU."""

@@ -21,7 +21,7 @@ class UNet(RestorationModel):
     def __init__(self, options: UNetOptions) -> None:
         super().__init__()
         widths, self.fold, norm = options.features, options.fold, options.norm
-        self.stride = self.fold * 2 ** (len(widths) - 1)
+        self.stride = options.stride
         self.encoders = nn.ModuleList([double_convolution(3, widths[0], self.fold, norm)])
         self.encoders.extend(double_convolution(*pair, norm=norm) for pair in pairwise(widths))
         self.pool = nn.MaxPool2d(2)

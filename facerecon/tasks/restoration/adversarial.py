@@ -1,6 +1,7 @@
 """A discriminator that teaches a generator: losses, penalties, noise, and when it has won."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import cast
 
 import torch
@@ -31,10 +32,11 @@ def discriminator_loss(loss: str, real: Tensor, made: Tensor) -> Tensor:
     return ((real - made.mean() - 1).square().mean() + (made - real.mean() + 1).square().mean()) / 2
 
 
-def generator_loss(loss: str, real: Tensor, made: Tensor) -> Tensor:
-    """What the generator minimises against these logits, a scalar."""
+def generator_loss(loss: str, real: Tensor | None, made: Tensor) -> Tensor:
+    """What the generator minimises against these logits, a scalar; ``hinge`` takes none of real images."""
     if loss == "hinge":
         return -made.mean()
+    assert real is not None
     return ((real - made.mean() + 1).square().mean() + (made - real.mean() - 1).square().mean()) / 2
 
 
@@ -89,13 +91,18 @@ class Adversary:
         # as it is, without Fabric's wrapper: no gradient of its weights is to be averaged over processes here, and a
         # check of the wrapper hinders ``gradient_share``
         with self.fabric.autocast():
-            with torch.no_grad():
-                on_real = self.discriminator(self._noisy(real, progress))
-            on_made = self.discriminator(self._noisy(made, progress))
+            if self.settings.loss == "hinge":
+                on_real = [None] * len(Verdicts._fields)
+                # made images alone would draw the running statistics to their side
+                with _fixed_statistics(self.discriminator):
+                    on_made = self.discriminator(self._noisy(made, progress))
+            else:
+                with torch.no_grad():
+                    on_real = [logits.float() for logits in self.discriminator(self._noisy(real, progress))]
+                on_made = self.discriminator(self._noisy(made, progress))
         self.discriminator.requires_grad_(True)
         terms = [
-            generator_loss(self.settings.loss, real.float(), made.float())
-            for real, made in zip(on_real, on_made, strict=True)
+            generator_loss(self.settings.loss, real, made.float()) for real, made in zip(on_real, on_made, strict=True)
         ]
         return self.settings.weight * torch.stack(terms).mean()
 
@@ -168,6 +175,19 @@ class Adversary:
             f"training: the discriminator has won at step {progress.step + 1}, {why}: "
             "lower training.adversarial.learning_rate, or raise training.adversarial.noise"
         )
+
+
+@contextmanager
+def _fixed_statistics(network: nn.Module) -> Iterator[None]:
+    """Batch normalisations go by their batch in the block, and their running statistics stay what they are."""
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
 
 
 def _right(made: Verdicts, real: Verdicts) -> Tensor:

@@ -6,6 +6,7 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -171,6 +172,8 @@ def test_every_tampered_file_is_told(tiny_manifest: Manifest, frozen: DegradedSe
     whole = path.read_bytes()
     rng = np.random.default_rng(0)
     places = rng.integers(0, len(whole), 40).tolist()
+    # the flag that says that the last member is encrypted, too
+    places.append(whole.rindex(b"PK\1\2") + 8)
     changed = [whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for at in places]
     said: list[str] = []
     for broken in (*changed, whole[: len(whole) // 2], b"", b"not faces"):
@@ -263,6 +266,76 @@ def test_a_half_written_file_is_not_read(tiny_manifest: Manifest, frozen: Degrad
     name = frozen.presets["motion"].file
     (frozen.folder / f"{TEMPORARY}{name}").write_bytes(b"half")
     assert freeze_degradations(frozen.folder, tiny_manifest, NAMES, SIZE) == frozen
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The presets whose pixels are read to be kept, in order."""
+    real, kept = frozen_degradations._read, []
+
+    def noted(path: Path, keep: bool = False) -> Any:
+        if keep:
+            kept.append(path.name.partition("-")[0])
+        return real(path, keep)
+
+    monkeypatch.setattr(frozen_degradations, "_read", noted)
+    return kept
+
+
+@pytest.mark.parametrize(
+    ("room", "expected"),
+    [(2, ["cctv", "motion"]), (1, ["cctv", "motion", "cctv"]), (0, ["cctv", "motion", "cctv"])],
+    ids=["both", "one", "none"],
+)
+def test_pixels_are_read_when_they_are_asked_for_and_stay_as_far_as_there_is_room(
+    room: int,
+    expected: list[str],
+    frozen: DegradedSet,
+    faces: list[str],
+    read: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    size = len(faces) * SIZE * SIZE * 3
+    monkeypatch.setattr(frozen_degradations, "KEPT_BYTES", room * size)
+    loaded = load_degradations(frozen.folder, frozen.description)
+    assert (read, loaded.presets["cctv"].nbytes) == ([], size)
+    first = loaded.for_faces("cctv", faces)
+    for name in ("cctv", "motion", "motion", "cctv"):
+        again = loaded.for_faces(name, faces)
+    np.testing.assert_array_equal(again, first)
+    assert read == expected
+    held = {id(each.kept): each.kept for each in loaded.presets.values()}
+    assert [len(each._pixels) for each in held.values()] == [max(1, room)]
+
+
+def test_a_file_that_is_changed_or_gone_after_it_was_loaded_is_told(frozen: DegradedSet, faces: list[str]) -> None:
+    loaded = load_degradations(frozen.folder, frozen.description)
+    path = frozen.folder / frozen.presets["motion"].file
+    with np.load(path) as content:
+        about, pixels = json.loads(str(content["about"])), content["pixels"]
+    np.savez(path, about=np.array(json.dumps(about)), pixels=pixels[::-1])
+    with pytest.raises(FaceReconError, match="other degraded faces"):
+        loaded.for_faces("motion", faces)
+    forged = about | {"pixels_sha256": sha256_bytes(pixels[::-1].tobytes())}
+    np.savez(path, about=np.array(json.dumps(forged)), pixels=pixels[::-1])
+    with pytest.raises(FaceReconError, match="changed while it was in use: run the pipeline again"):
+        loaded.for_faces("motion", faces)
+    path.unlink()
+    with pytest.raises(FaceReconError, match="missing"):
+        loaded.for_faces("motion", faces)
+    assert loaded.for_faces("cctv", faces).shape == (len(faces), SIZE, SIZE, 3)
+
+
+def test_pixels_too_many_or_too_few_for_their_header_are_told(tiny_manifest: Manifest, frozen: DegradedSet) -> None:
+    path = frozen.folder / frozen.presets["motion"].file
+    with ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    for content in (parts["pixels.npy"] + b"more", parts["pixels.npy"][:-1]):
+        with ZipFile(path, "w") as archive:
+            archive.writestr("about.npy", parts["about.npy"])
+            archive.writestr("pixels.npy", content)
+        with pytest.raises(FaceReconError, match=r"not a whole file .* bytes of pixels, expected .*: remove it"):
+            freeze_degradations(frozen.folder, tiny_manifest, ["motion"], SIZE)
 
 
 def test_wrong_requests_are_refused(tiny_manifest: Manifest, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from facerecon.models import (
     register_model,
 )
 from facerecon.models.restoration import RestorationModel
+from facerecon.models.unet import UNetOptions
 from facerecon.sessions import open_session
 
 every_family = pytest.mark.parametrize("family", families_of("restoration"))
@@ -167,6 +168,23 @@ def test_with_instance_normalisation_it_does_not_in_training_either(family: str,
     with torch.no_grad():
         together, alone = model(image).restoration, model(image[1:2]).restoration
     assert torch.allclose(together[1:2], alone, rtol=0, atol=1e-5) == (norm == "instance")
+
+
+@pytest.mark.parametrize("features", [(4, 8), (4, 8, 8)], ids=len)
+@pytest.mark.parametrize("fold", [1, 2])
+def test_the_smallest_size_for_a_unet_with_instance_normalisation_is_the_smallest_it_can_be_trained_on(
+    features: tuple[int, ...], fold: int
+) -> None:
+    options = UNetOptions(features=features, fold=fold, norm="instance")
+    model = build("unet", **options.model_dump()).train()
+    for size in range(1, 2 * model.stride + 1):
+        try:
+            model(images(size, size))
+        except ValueError:
+            with pytest.raises(ValueError, match=f"expected more than {model.stride} px"):
+                options.check_size(size)
+        else:
+            options.check_size(size)
 
 
 @every_family

@@ -380,6 +380,18 @@ def test_large_faces_are_shown_smaller_and_the_page_stays_small(
     assert "stored with slight loss" in html
 
 
+def test_what_an_epoch_takes_follows_from_the_speed_that_was_measured(make_story: MakeStory) -> None:
+    def said(*speeds: float) -> str:
+        history = [{"step": step, "images_per_second": speed} for step, speed in enumerate(speeds)]
+        return Page(render_report(make_story(history=history))).said
+
+    assert "an epoch of 1,234 faces takes 2.1 minutes on the machine of this training, at 10 images a second" in said(
+        10.0, 1000.0, 9.0
+    )
+    assert "an epoch of 1,234 faces takes 31 seconds" in said(40.0)
+    assert "an epoch" not in said()
+
+
 def test_no_curves(make_story: MakeStory) -> None:
     page = Page(render_report(make_story(history=[])))
     assert "No curves were recorded" in page.said

@@ -186,6 +186,40 @@ def test_the_generator_learns_and_the_discriminator_rests_meanwhile(loss: str) -
     assert float(twice) == pytest.approx(2 * float(term.detach()), rel=1e-5)
 
 
+def statistics(of: Adversary) -> dict[str, Tensor]:
+    """Those of the batch normalisations."""
+    return {name: value.clone() for name, value in of.discriminator.named_buffers() if name != "wins"}
+
+
+def test_hinge_asks_the_generators_discriminator_of_made_images_alone_and_moves_no_statistics() -> None:
+    seen: list[Tensor] = []
+    of = adversary(loss="hinge", noise=0.0)
+    of.discriminator.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    made, before = noise(4), statistics(of)
+    term = of.generator_term(made, torch.full_like(made, torch.nan), Progress(0, 10))
+    assert [torch.equal(each, made) for each in seen] == [True]
+    assert before
+    assert all(torch.equal(value, before[name]) for name, value in statistics(of).items())
+    # by the statistics of the batch, as ever, which are those that the discriminator's own step moves
+    expected = [-float(logits.detach().mean()) for logits in of.discriminator(made)]
+    assert float(term) == pytest.approx(of.settings.weight * sum(expected) / 2, rel=1e-5)
+    assert not all(torch.equal(value, before[name]) for name, value in statistics(of).items())
+
+
+def test_rals_asks_it_of_real_images_first_with_noise_of_their_own() -> None:
+    of, other = adversary(noise=0.4, penalty="none"), adversary(noise=0.4, penalty="none")
+    made, real = noise(4), stripes(4)
+    torch.manual_seed(5)
+    term = of.generator_term(made, real, Progress(0, 10))
+    torch.manual_seed(5)
+    with torch.no_grad():
+        on_real, on_made = (other.discriminator(each + 0.4 * torch.randn_like(each)) for each in (real, made))
+    losses = [generator_loss("rals", *logits) for logits in zip(on_real, on_made, strict=True)]
+    assert torch.equal(term, of.settings.weight * torch.stack(losses).mean())
+    there = statistics(other)
+    assert all(torch.equal(value, there[name]) for name, value in statistics(of).items())
+
+
 def test_the_share_of_the_gradient_is_that_of_norms() -> None:
     made = noise(2).requires_grad_()
     assert float(gradient_share(made.sum(), -3 * made.sum(), made)) == pytest.approx(0.25)

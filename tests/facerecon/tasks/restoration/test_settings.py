@@ -32,6 +32,11 @@ def test_the_default_is_a_unet_of_the_task() -> None:
             {"training": {"adversarial": {"penalty_on": "whole"}}},
             "whole_norm is batch: a penalty on single images is not defined under batch normalisation",
         ),
+        (
+            {"model": {"family": "unet", "options": {"norm": "instance", "fold": 8}}, "alignment": {"size": 64}},
+            "model.options.norm: instance, and of 64 px one pixel is left at the bottleneck, which has no variance: "
+            "expected more than 64 px; take fewer features, a smaller fold, or norm: batch",
+        ),
         ({"training": {"adversarial": {}, "precision": "16-mixed"}}, "one scaler cannot serve two losses"),
     ],
     ids=lambda value: "" if isinstance(value, str) else next(iter(value)),
@@ -46,6 +51,11 @@ def test_what_cannot_be_meant_is_one_line(given: dict[str, Any], said: str) -> N
 def test_a_restoration_family_is_refused_for_inpainting() -> None:
     with pytest.raises(FaceReconError, match="'unet' is for the task restoration, and this is inpainting"):
         parse_settings({"model": {"family": "unet"}}, "configs/r.yaml")
+
+
+@pytest.mark.parametrize("options", [{"norm": "instance", "fold": 4}, {"fold": 8}], ids=["smaller", "batch"])
+def test_a_bottleneck_of_several_pixels_or_under_batch_normalisation_is_taken(options: dict[str, Any]) -> None:
+    assert parsed(model={"family": "unet", "options": options}, alignment={"size": 64}).model.options.fold
 
 
 def test_as_published_allows_the_undefined_penalty() -> None:
