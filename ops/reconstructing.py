@@ -1,4 +1,4 @@
-"""Reconstruction as a pipeline: the model is resolved before the run, what came out is told to MLflow.
+"""Reconstruction and restoration as a pipeline: the model is resolved before the run, what came out is told to MLflow.
 
 Only numbers and digests go to the tracker: pictures and names of files stay in the folder that was asked for, so that
 nobody has to be forgotten there.
@@ -13,10 +13,11 @@ from mlflow import MlflowClient
 
 from facerecon.errors import FaceReconError
 from facerecon.files import digest_of
-from facerecon.inference.making import Model, Request
+from facerecon.inference.making import Model, Request, RestorationRequest, Wanted
 from facerecon.inference.media import find_given
-from facerecon.inference.reconstruct import Result, reconstruct
-from facerecon.inference.settings import ReconstructionSettings
+from facerecon.inference.reconstruct import Result, reconstruct, restore
+from facerecon.inference.settings import ReconstructionSettings, RestorationSettings, UseSettings
+from facerecon.marks import Words
 from facerecon.workspace import PROJECT
 from ops.stack.tracker import SERVER, create_experiment
 from ops.using import login_name, model_in_use, software
@@ -24,19 +25,19 @@ from ops.using import login_name, model_in_use, software
 EXPERIMENT = "facerecon-reconstructions"
 
 
-def resolved(settings: ReconstructionSettings) -> tuple[str, str]:
+def resolved(settings: UseSettings) -> tuple[str, str]:
     """The model that is meant now, as a version (demo/3) or a path, and the SHA-256 of its file.
 
     Both are parameters of the step, so that a run says which champion it has used. MLflow gets the runs' experiment.
     """
     uri = mlflow.get_tracking_uri()
     create_experiment(MlflowClient() if uri.startswith(SERVER) else None, EXPERIMENT)
-    model = model_in_use(_model(settings.model))
+    model = model_in_use(_model(settings.model), settings.task)
     return str(model) if model.version else _model(settings.model), model.digest
 
 
-def fingerprint(settings: ReconstructionSettings) -> str:
-    """A digest of names, sizes and times of what is to be reconstructed.
+def fingerprint(settings: UseSettings) -> str:
+    """A digest of names, sizes and times of what is to be reconstructed or restored.
 
     Raises:
         FaceReconError: something is not there, or holds no photo and no clip.
@@ -46,63 +47,74 @@ def fingerprint(settings: ReconstructionSettings) -> str:
     return digest_of(states)
 
 
-def reconstruct_all(settings: ReconstructionSettings, version: str, digest: str) -> list[dict[str, Any]]:
-    """Reconstruct, tell MLflow, and list what came out: a row for each photo or clip, without its name.
+def reconstruct_all(
+    settings: ReconstructionSettings | RestorationSettings, version: str, digest: str
+) -> list[dict[str, Any]]:
+    """Reconstruct or restore, tell MLflow, and list what came out: a row for each photo or clip, without its name.
 
     Raises:
-        FaceReconError: the model is another than was resolved, or nothing at all could be reconstructed.
+        FaceReconError: the model is another than was resolved, or nothing at all came out.
     """
     model = model_in_use(version)
     if model.digest != digest:
         raise FaceReconError(f"{version} is no longer the file that this run began with: start it anew")
-    request = Request(
-        model=model,
-        faces=settings.face,
-        regions=settings.hide,
-        dilation=settings.dilation if settings.hide else None,
-        lossless=settings.lossless,
-        case=settings.case,
-        reason=settings.reason,
-        operator=settings.operator or login_name(),
-        software=software(),
-    )
-    mask = None if settings.mask is None else PROJECT / Path(settings.mask).expanduser()
-    out = PROJECT / Path(settings.out).expanduser()
-    results = list(reconstruct(_paths(settings.inputs), request, out, mask, settings.threads))
-    failed = [result for result in results if result.error]
+    about: dict[str, Any] = {
+        "model": model,
+        "faces": settings.face,
+        "lossless": settings.lossless,
+        "case": settings.case,
+        "reason": settings.reason,
+        "operator": settings.operator or login_name(),
+        "software": software(),
+    }
+    paths, out = _paths(settings.inputs), PROJECT / Path(settings.out).expanduser()
+    request: Wanted
+    if isinstance(settings, RestorationSettings):
+        request = RestorationRequest(**about, upscale=settings.upscale)
+        results = list(restore(paths, request, out, settings.threads))
+    else:
+        request = Request(**about, regions=settings.hide, dilation=settings.dilation if settings.hide else None)
+        mask = None if settings.mask is None else PROJECT / Path(settings.mask).expanduser()
+        results = list(reconstruct(paths, request, out, mask, settings.threads))
+    done, failed = request.words.done, [result for result in results if result.error]
     for result in failed:
         print(f"Error: {result.error}")
     if len(failed) == len(results):
-        raise FaceReconError(f"nothing could be reconstructed, the first of {len(failed)}: {failed[0].error}")
-    _tell(settings, model, results)
-    print(f"{len(results) - len(failed)} reconstructed in {out}, {len(failed)} could not be")
-    return [_row(result) for result in results]
+        raise FaceReconError(f"nothing could be {done}, the first of {len(failed)}: {failed[0].error}")
+    _tell(settings, model, results, request.words)
+    print(f"{len(results) - len(failed)} {done} in {out}, {len(failed)} could not be")
+    return [_row(result, done) for result in results]
 
 
-def _tell(settings: ReconstructionSettings, model: Model, results: list[Result]) -> None:
+def _tell(
+    settings: ReconstructionSettings | RestorationSettings, model: Model, results: list[Result], words: Words
+) -> None:
     asked = settings.model_dump(mode="json", exclude={"inputs", "out", "mask", "case", "reason", "operator"})
-    mlflow.log_params({**asked, "hide": ",".join(settings.hide), "masked": settings.mask is not None})
+    if isinstance(settings, ReconstructionSettings):
+        asked |= {"hide": ",".join(settings.hide), "masked": settings.mask is not None}
+    mlflow.log_params(asked)
     mlflow.set_tags({"model_version": str(model), "model_digest": model.digest, **software()})
     new = [result.record for result in results if result.record is not None]
     faces = [face for record in new for frame in record.frames for face in frame.faces if face.filled]
     figures: dict[str, float] = {
         "inputs": len(results),
-        "reconstructed": len(new),
+        words.done: len(new),
         "there_already": sum(result.already for result in results),
         "refused": sum(bool(result.error) for result in results),
-        "faces_filled": len(faces),
+        f"faces_{words.changed}": len(faces),
     }
     if faces:
         figures["confidence_mean"] = fmean(face.confidence_mean or 0.0 for face in faces)
         figures["enlarged_mean"] = fmean(face.enlarged or 0.0 for face in faces)
+    if faces and isinstance(settings, ReconstructionSettings):
         figures["hidden_mean"] = fmean(face.hidden or 0.0 for face in faces)
     mlflow.log_metrics(figures)
 
 
-def _row(result: Result) -> dict[str, Any]:
+def _row(result: Result, done: str) -> dict[str, Any]:
     if result.record is None:
         return {"record": "", "state": "refused" if result.error else "there already"}
-    return {"record": result.record.id, "state": "reconstructed"}
+    return {"record": result.record.id, "state": done}
 
 
 def _model(text: str) -> str:
