@@ -135,6 +135,7 @@ ifdef LONG
 	$(BIN)/python -m benchmarks.overhead pipeline --repeats 3
 	$(BIN)/python -m benchmarks.overhead waiting --repeats 3
 	$(BIN)/python -m benchmarks.ablations --photos $(PHOTOS) --source lfw --at-once 2
+	$(BIN)/python -m benchmarks.restoration --photos $(PHOTOS) --source lfw --at-once 2
 else
 	$(BIN)/python -m benchmarks.masks
 	$(BIN)/python -m benchmarks.data speed
@@ -150,6 +151,8 @@ else
 	$(BIN)/python -m benchmarks.ablations --rows "as it is,smooth fill for the prior" --minutes 0.5 --seeds 1 --faces 16 \
 		$(SHORT_STATE) --out $(SHORT)/ablations.json
 	$(BIN)/python -m benchmarks.quality --minutes 0.5 --faces 16 $(SHORT_STATE) --out $(SHORT)/quality.json
+	$(BIN)/python -m benchmarks.restoration --rows "U-Net,instance norm" --minutes 0.5 --faces 16 $(SHORT_STATE) \
+		--out $(SHORT)/restoration.json
 endif
 
 # people of PHOTOS, where there are some in LFW's layout; else a few drawn ones

@@ -8,23 +8,21 @@ conditions are not trained again (``--rows`` names some rows). Writes JSON and M
 
 import argparse
 import json
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 
-from benchmarks.command import as_command, write_result
+from benchmarks import side_by_side
+from benchmarks.command import as_command
 from benchmarks.inpainting import measured
 from benchmarks.machine import describe_machine
 from benchmarks.recipes import FEATURES, Recipe, code, evaluation_masks, faces_of, gmac, train_for, train_ours
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
 from facerecon.data.settings import SplitShares
-from facerecon.errors import DivergedError
 from facerecon.files import digest_of, write_text
 from facerecon.models.trained import TrainedModel
 from facerecon.tasks.inpainting.evaluator import MaskCase, fill_by_model, mask_cases
@@ -36,10 +34,9 @@ U_NET = {"family": "unet_attention", "options": {"features": FEATURES}}
 
 
 @dataclass(frozen=True)
-class Row:
+class Row(side_by_side.Row):
     """What is changed: family and options of the model, settings by dotted name, coarse share, curriculum, seeds."""
 
-    name: str
     model: dict[str, Any] = field(default_factory=dict)
     changes: dict[str, Any] = field(default_factory=dict)
     coarse: float | None = None
@@ -161,32 +158,12 @@ def main() -> None:
         "at_once": args.at_once,
         "machine": {**describe_machine(), "threads": threads},
     }
-    result = continued(args.out, conditions)
-    known = {(row["name"], run["seed"]) for row in result["rows"] for run in row["runs"]}
     tasks = [(row, seed) for row in chosen for seed in range(min(row.seeds, args.seeds))]
-    tasks = [(row, seed) for row, seed in tasks if (row.name, seed) not in known]
-    with ProcessPoolExecutor(args.at_once, get_context("spawn"), _set_threads, (threads,)) as pool:
-        started = {pool.submit(trained_and_measured, row, seed, args): (row, seed) for row, seed in tasks}
-        try:
-            for done in as_completed(started):
-                row, seed = started[done]
-                try:
-                    run = done.result()
-                except DivergedError as error:  # the other rows go on
-                    print(json.dumps({row.name: seed, "diverged": error.message}), flush=True)
-                    continue
-                add(result, row, run)
-                print(json.dumps({row.name: seed, **run["figures"]["brush 2"]}), flush=True)
-                write_result(args.out, result)
-                write_text(args.out.with_suffix(".md"), table(result))
-        finally:
-            pool.shutdown(cancel_futures=True)
+    work = partial(trained_and_measured, args=args)
+    for result, row, run in side_by_side.train_rows(args.out, conditions, ROWS, tasks, work, args.at_once, threads):
+        print(json.dumps({row.name: run["seed"], **run["figures"]["brush 2"]}), flush=True)
+        write_text(args.out.with_suffix(".md"), table(result))
     print(args.out)
-
-
-def _set_threads(threads: int) -> None:
-    torch.set_num_threads(threads)
-    cv2.setNumThreads(threads)
 
 
 def trained_and_measured(row: Row, seed: int, args: argparse.Namespace) -> dict[str, Any]:
@@ -207,32 +184,6 @@ def trained_and_measured(row: Row, seed: int, args: argparse.Namespace) -> dict[
     cases = [case for case in mask_cases(faces, masks) if case.case in ("brush", "held_out")]
     found = figures(trained, faces, cases)
     return {"seed": seed, **record, "gmac": gmac(trained), "figures": found}
-
-
-def continued(file: Path, conditions: dict[str, Any]) -> dict[str, Any]:
-    """The table in ``file``; without rows if there is none.
-
-    A table made under other conditions is renamed to ``.before`` and a new one started.
-    """
-    try:
-        before: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {"conditions": conditions, "rows": []}
-    if before["conditions"] != conditions:
-        differ = ", ".join(key for key in conditions if before["conditions"].get(key) != conditions[key])
-        aside = file.with_suffix(f".before{file.suffix}")
-        file.replace(aside)
-        print(f"{file} was made under other conditions ({differ}): renamed to {aside}", flush=True)
-        return {"conditions": conditions, "rows": []}
-    return before
-
-
-def add(result: dict[str, Any], row: Row, run: dict[str, Any]) -> None:
-    """Add a run to its row: rows in the order of ``ROWS``, runs in the order of their seeds."""
-    rows = {known["name"]: known for known in result["rows"]}
-    own = rows.setdefault(row.name, {**asdict(row), "runs": []})
-    own["runs"] = sorted([*own["runs"], run], key=lambda one: one["seed"])
-    result["rows"] = [rows[each.name] for each in ROWS if each.name in rows]
 
 
 if __name__ == "__main__":

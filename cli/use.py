@@ -95,19 +95,28 @@ def _of_use(*own: Callable[[Command], Command]) -> Callable[[Command], Command]:
     click.option(
         "--dilation", type=click.FloatRange(0, 1), help="enlarge regions by so many eye distances [default: 0.08]"
     ),
+    click.option("--restore", "restorer", metavar="MODEL", help="then restore each face by this model of restoration"),
 )
 def reconstruct(
-    inputs: tuple[Path, ...], out: Path, mask: Path | None, model: str | None, threads: int, **asked: Any
+    inputs: tuple[Path, ...],
+    out: Path,
+    mask: Path | None,
+    model: str | None,
+    restorer: str | None,
+    threads: int,
+    **asked: Any,
 ) -> None:
     """Fill what is hidden of faces in photos, clips and folders of them; each result has a signed record.
 
     Exit status 1 if one of INPUTS cannot be used; the others are done all the same.
     """
-    from facerecon.contract import INPAINTING
+    from facerecon.contract import INPAINTING, RESTORATION
     from facerecon.inference.making import Request
     from facerecon.inference.reconstruct import reconstruct as run
+    from ops.using import model_in_use
 
-    request = Request(**_about(model, INPAINTING.task, asked))
+    chosen = None if restorer is None else model_in_use(restorer, RESTORATION.task)
+    request = Request(**_about(model, INPAINTING.task, asked), restorer=chosen)
     _tell(run(inputs, request, out, mask, threads), request.words)
 
 
@@ -171,9 +180,15 @@ def _tell(results: Iterator["Result"], words: "Words") -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--original", type=click.Path(path_type=Path), help="the photo or clip, to run it again")
 @click.option("--mask", type=click.Path(path_type=Path), help="the mask, if one was given")
-@click.option("--model", metavar="MODEL", help="the model, if its version is no longer registered: a file.onnx")
+@click.option(
+    "--model",
+    "models",
+    metavar="MODEL",
+    multiple=True,
+    help="the model, if its version is no longer registered: a file.onnx; of two models give each",
+)
 @click.option("--key", type=click.Path(path_type=Path), help="a public key to trust, as `facerecon key show` prints it")
-def verify(file: Path, original: Path | None, mask: Path | None, model: str | None, key: Path | None) -> None:
+def verify(file: Path, original: Path | None, mask: Path | None, models: tuple[str, ...], key: Path | None) -> None:
     """Say whether a reconstruction or a restoration is untouched, who signed it, and if it comes out again.
 
     FILE is a picture, a clip or the record beside it. Exit status 0 if all is as it was made, 1 if something is not, 2
@@ -182,10 +197,10 @@ def verify(file: Path, original: Path | None, mask: Path | None, model: str | No
     from facerecon.custody.keys import read_public_key
     from facerecon.inference.verification import Given
     from facerecon.inference.verification import verify as look
-    from ops.using import model_of
+    from ops.using import models_of
 
     trusted = None if key is None else read_public_key(key)
-    verdict = look(Given(file, original, mask, trusted, lambda record: model_of(record, model)))
+    verdict = look(Given(file, original, mask, trusted, lambda record: models_of(record, models)))
     colours = {"ok": "green", "note": "yellow", "bad": "red"}
     for finding in verdict.findings:
         click.echo(f"{click.style(f'{finding.mark:4}', colours[finding.mark])}  {finding.text}")

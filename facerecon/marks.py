@@ -37,6 +37,15 @@ RESTORED = Words(
     "what is plausible, not a record of what was there, and must not be taken for evidence of a person's looks.",
 )
 
+BOTH = Words(
+    "reconstruction",
+    "reconstructed and restored",
+    "filled and restored",
+    "Reconstructed and restored: what was hidden was filled in by a network, and faces were then redrawn by another "
+    "from a picture that shows less than what is drawn. It is a guess of what is plausible, not a record of what was "
+    "there, and must not be taken for evidence of a person's looks.",
+)
+
 _SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 _TOKEN = f'xmp:CreatorTool="{PROGRAM}"'
 

@@ -4,6 +4,7 @@ Only numbers and digests go to the tracker: pictures and names of files stay in 
 nobody has to be forgotten there.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -11,29 +12,40 @@ from typing import Any
 import mlflow
 from mlflow import MlflowClient
 
+from facerecon.contract import INPAINTING, RESTORATION
 from facerecon.errors import FaceReconError
 from facerecon.files import digest_of
 from facerecon.inference.making import Model, Request, RestorationRequest, Wanted
 from facerecon.inference.media import find_given
 from facerecon.inference.reconstruct import Result, reconstruct, restore
 from facerecon.inference.settings import ReconstructionSettings, RestorationSettings, UseSettings
-from facerecon.marks import Words
 from facerecon.workspace import PROJECT
 from ops.stack.tracker import SERVER, create_experiment
 from ops.using import login_name, model_in_use, software
 
 EXPERIMENT = "facerecon-reconstructions"
 
+Asked = ReconstructionSettings | RestorationSettings
 
-def resolved(settings: UseSettings) -> tuple[str, str]:
-    """The model that is meant now, as a version (demo/3) or a path, and the SHA-256 of its file.
+Resolved = list[tuple[str, str]]
+"""The version (demo/3) or path of each model and the SHA-256 of its file: what fills first, then what restores."""
 
-    Both are parameters of the step, so that a run says which champion it has used. MLflow gets the runs' experiment.
+_DONE = {INPAINTING.task: ("reconstructed", "filled"), RESTORATION.task: ("restored", "restored")}
+"""What is said of results and of faces, by the task of the first model."""
+
+
+def resolved(settings: Asked) -> Resolved:
+    """The models that are meant now.
+
+    They are a parameter of the step, so that a run says which champions it has used. MLflow gets the runs' experiment.
     """
     uri = mlflow.get_tracking_uri()
     create_experiment(MlflowClient() if uri.startswith(SERVER) else None, EXPERIMENT)
-    model = model_in_use(_model(settings.model), settings.task)
-    return str(model) if model.version else _model(settings.model), model.digest
+    asked = [_model(settings.model)]
+    if isinstance(settings, ReconstructionSettings) and settings.restore is not None:
+        asked.append(_model(settings.restore))
+    models = [model_in_use(text, task) for text, task in zip(asked, _tasks(settings), strict=False)]
+    return [(str(model) if model.version else text, model.digest) for text, model in zip(asked, models, strict=True)]
 
 
 def fingerprint(settings: UseSettings) -> str:
@@ -47,19 +59,18 @@ def fingerprint(settings: UseSettings) -> str:
     return digest_of(states)
 
 
-def reconstruct_all(
-    settings: ReconstructionSettings | RestorationSettings, version: str, digest: str
-) -> list[dict[str, Any]]:
+def reconstruct_all(settings: Asked, chosen: Resolved) -> list[dict[str, Any]]:
     """Reconstruct or restore, tell MLflow, and list what came out: a row for each photo or clip, without its name.
 
     Raises:
-        FaceReconError: the model is another than was resolved, or nothing at all came out.
+        FaceReconError: a model is another than was resolved, or nothing at all came out.
     """
-    model = model_in_use(version)
-    if model.digest != digest:
-        raise FaceReconError(f"{version} is no longer the file that this run began with: start it anew")
+    models = [model_in_use(version, task) for (version, _), task in zip(chosen, _tasks(settings), strict=False)]
+    for model, (version, digest) in zip(models, chosen, strict=True):
+        if model.digest != digest:
+            raise FaceReconError(f"{version} is no longer the file that this run began with: start it anew")
     about: dict[str, Any] = {
-        "model": model,
+        "model": models[0],
         "faces": settings.face,
         "lossless": settings.lossless,
         "case": settings.case,
@@ -73,35 +84,43 @@ def reconstruct_all(
         request = RestorationRequest(**about, upscale=settings.upscale)
         results = list(restore(paths, request, out, settings.threads))
     else:
-        request = Request(**about, regions=settings.hide, dilation=settings.dilation if settings.hide else None)
+        hidden: dict[str, Any] = {"regions": settings.hide, "dilation": settings.dilation if settings.hide else None}
+        request = Request(**about, **hidden, restorer=models[1] if models[1:] else None)
         mask = None if settings.mask is None else PROJECT / Path(settings.mask).expanduser()
         results = list(reconstruct(paths, request, out, mask, settings.threads))
-    done, failed = request.words.done, [result for result in results if result.error]
+    done, _ = _DONE[settings.task]
+    failed = [result for result in results if result.error]
     for result in failed:
         print(f"Error: {result.error}")
     if len(failed) == len(results):
         raise FaceReconError(f"nothing could be {done}, the first of {len(failed)}: {failed[0].error}")
-    _tell(settings, model, results, request.words)
+    _tell(settings, request.models, results)
     print(f"{len(results) - len(failed)} {done} in {out}, {len(failed)} could not be")
     return [_row(result, done) for result in results]
 
 
-def _tell(
-    settings: ReconstructionSettings | RestorationSettings, model: Model, results: list[Result], words: Words
-) -> None:
+def _tasks(settings: Asked) -> tuple[str, ...]:
+    """Of the models in their order."""
+    return (settings.task, RESTORATION.task)
+
+
+def _tell(settings: Asked, models: Sequence[Model], results: list[Result]) -> None:
     asked = settings.model_dump(mode="json", exclude={"inputs", "out", "mask", "case", "reason", "operator"})
     if isinstance(settings, ReconstructionSettings):
         asked |= {"hide": ",".join(settings.hide), "masked": settings.mask is not None}
     mlflow.log_params(asked)
-    mlflow.set_tags({"model_version": str(model), "model_digest": model.digest, **software()})
+    for name, model in zip(("model", "restorer"), models, strict=False):
+        mlflow.set_tags({f"{name}_version": str(model), f"{name}_digest": model.digest})
+    mlflow.set_tags(software())
     new = [result.record for result in results if result.record is not None]
     faces = [face for record in new for frame in record.frames for face in frame.faces if face.filled]
+    done, changed = _DONE[settings.task]
     figures: dict[str, float] = {
         "inputs": len(results),
-        words.done: len(new),
+        done: len(new),
         "there_already": sum(result.already for result in results),
         "refused": sum(bool(result.error) for result in results),
-        f"faces_{words.changed}": len(faces),
+        f"faces_{changed}": len(faces),
     }
     if faces:
         figures["confidence_mean"] = fmean(face.confidence_mean or 0.0 for face in faces)

@@ -1,6 +1,7 @@
 """Models in use: from what a user calls a model to the bytes of its ONNX file."""
 
 import tempfile
+from collections.abc import Sequence
 from functools import lru_cache
 from getpass import getuser
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from facerecon.contract import INPAINTING
 from facerecon.errors import FaceReconError
 from facerecon.files import sha256_bytes, sha256_file
-from facerecon.inference.making import Model, network_of
+from facerecon.inference.making import Model, networks_of
 from facerecon.inference.record import Record
 from ops.code import LOCK
 
@@ -70,22 +71,32 @@ def model_of_version(version: "ModelVersion") -> Model:
         return Model(path.read_bytes(), config, str(version.version))
 
 
-def model_of(record: Record, given: str | None) -> bytes:
-    """The bytes of the model file that a record names: ``given`` by the user, else from the registry.
+def models_of(record: Record, given: Sequence[str]) -> list[bytes]:
+    """The bytes of the model files that a record names: those ``given`` by the user, the others from the registry.
 
     Raises:
-        FaceReconError: it is another file, or not to be had.
+        FaceReconError: one that is given is another file than the record names, or one is not to be had.
     """
-    wanted = network_of(record.stages).digests["model"]
-    name, version = record.model.name, record.model.version
-    if given is None and not version:
-        raise FaceReconError(f"its model is the file {name} (SHA-256 {wanted[:12]}…): name it by --model")
-    model = model_in_use(given or f"{name}/{version}")
-    if model.digest != wanted:
-        raise FaceReconError(
-            f"{given or f'{name}/{version}'} is another model file than the record names (SHA-256 {wanted[:12]}…)"
-        )
-    return model.content
+    facts = [each for each in (record.model, record.restorer) if each is not None]
+    wanted = [stage.digests["model"] for stage in networks_of(record.stages)]
+    found = {}
+    for text in given:
+        model = model_in_use(text)
+        if model.digest not in wanted:
+            named = " and ".join(f"{digest[:12]}…" for digest in wanted)
+            raise FaceReconError(f"{text} is another model file than the record names (SHA-256 {named})")
+        found[model.digest] = model.content
+    for fact, digest in zip(facts, wanted, strict=True):
+        if digest in found:
+            continue
+        if not fact.version:
+            raise FaceReconError(f"its model is the file {fact.name} (SHA-256 {digest[:12]}…): name it by --model")
+        text = f"{fact.name}/{fact.version}"
+        model = model_in_use(text)
+        if model.digest != digest:
+            raise FaceReconError(f"{text} is another model file than the record names (SHA-256 {digest[:12]}…)")
+        found[digest] = model.content
+    return list(found.values())
 
 
 def login_name() -> str:

@@ -15,10 +15,9 @@ DEFAULT_FILE = PROJECT / "configs" / "reconstruction.yaml"
 
 
 def run_reconstruction(settings: dict[str, Any]) -> None:
-    """One step; which version is the champion is found out here, before the run, and is a parameter of it."""
+    """One step; which versions are the champions is found out here, before the run, and is a parameter of it."""
     wanted = parse_as(use_settings, settings, "settings")
-    model, digest = resolved(wanted)
-    reconstruct(settings=wanted, model=model, digest=digest, fingerprint=fingerprint(wanted))
+    reconstruct(settings=wanted, models=resolved(wanted), fingerprint=fingerprint(wanted))
 
 
 reconstruction = CheckedPipeline(

@@ -14,7 +14,7 @@ from facerecon.contract import INPAINTING, RESTORATION
 from facerecon.errors import FaceReconError
 from facerecon.inference.chain import Chain
 from facerecon.inference.frames import HIDDEN, Frame
-from facerecon.inference.making import Model, Request, RestorationRequest, Wanted, network_of, stages_of
+from facerecon.inference.making import Model, Request, RestorationRequest, Wanted, networks_of, stages_of
 from facerecon.inference.stage import Runtime, StageRecord
 from ops.using import has_champion, is_file, model_in_use
 from serving.problems import ProblemError
@@ -191,7 +191,7 @@ def _warm(model: Model, threads: int, task: str) -> tuple[Runtime, StageRecord]:
             given = request.given()
             with Chain(stages_of(request.steps()), runtime, given) as chain:
                 list(chain.run([Frame(image, hidden=hidden if HIDDEN in given else None)]))
-                facts = network_of(chain.describe())
+                (facts,) = networks_of(chain.describe())
     except BaseException:
         runtime.close()
         raise

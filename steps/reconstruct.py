@@ -9,12 +9,12 @@ from facerecon.inference.settings import ReconstructionSettings, RestorationSett
 
 @step(enable_cache=False, experiment_tracker=True)
 def reconstruct(
-    settings: ReconstructionSettings | RestorationSettings, model: str, digest: str, fingerprint: str
+    settings: ReconstructionSettings | RestorationSettings, models: list[tuple[str, str]], fingerprint: str
 ) -> Annotated[list[dict[str, Any]], "reconstructions"]:
-    """``model`` is the version that was champion when the run began, ``digest`` its file's, ``fingerprint`` that of
-    what is to be reconstructed or restored."""
+    """``models`` are the versions that were champions when the run began, with their files' digests, ``fingerprint``
+    is that of what is to be reconstructed or restored."""
     from ops.reconstructing import reconstruct_all
 
-    rows = reconstruct_all(settings, model, digest)
-    log_metadata({"model": model, "digest": digest, "fingerprint": fingerprint, "reconstructions": len(rows)})
+    rows = reconstruct_all(settings, models)
+    log_metadata({"models": dict(models), "fingerprint": fingerprint, "reconstructions": len(rows)})
     return rows

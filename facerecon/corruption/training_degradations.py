@@ -1,11 +1,16 @@
 """The degradations of a training run: presets by chance, along the curriculum."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from facerecon.corruption.degradation_settings import DegradationSettings
 from facerecon.corruption.degradations import degrade, draw
 from facerecon.corruption.presets import CLEAN, PRESETS
+
+Degrader = Callable[[float, np.random.Generator, NDArray[np.uint8]], NDArray[np.uint8]]
+"""(progress of the run, generator, image uint8 [sH, sW, 3]) -> degraded image uint8 [H, W, 3]."""
 
 
 class TrainingDegradations:

@@ -3,10 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from facerecon.evaluation.bootstrap import paired_interval
-from facerecon.evaluation.comparison import CONFIDENCE, RESAMPLES, SEED
+from facerecon.evaluation.paired import change
 from facerecon.settings import Settings
 
 
@@ -49,9 +46,8 @@ def paired(before: Mapping[str, float], used: Mapping[str, float], people: Mappi
     """
     if not used:
         return {"found": 0}
-    first, second = np.array([before[face] for face in used]), np.array(list(used.values()))
-    interval = paired_interval(second - first, [people[face] for face in used], RESAMPLES, CONFIDENCE, SEED)
+    found = change(before, used, people)
     return {
-        **{"found": len(used), "identities": interval.identities, "difference": interval.mean},
-        **{"before": float(first.mean()), "used": float(second.mean()), "low": interval.low, "high": interval.high},
+        **{"found": found.faces, "identities": found.identities, "difference": found.difference},
+        **{"before": found.before, "used": found.after, "low": found.low, "high": found.high},
     }

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -91,6 +91,20 @@ def composite(frame: Frame) -> Outcome:
         image[window] = np.where(alpha == 0, image[window], np.where(alpha == 1, pixels, mixed))
         confidence[window] = (1 - edit.alpha) * confidence[window] + edit.alpha * sure
     return Outcome(frame, image, confidence)
+
+
+def so_far(frame: Frame) -> tuple[Frame, NDArray[np.float32]]:
+    """The frame with its edits in it, as large as its result, for a stage that goes on from what others have made; and
+    the confidence float32 [sH, sW] of ``Outcome``. What edits cover wholly is hidden no longer."""
+    outcome = composite(frame)
+    hidden = None
+    if frame.hidden is not None:
+        hidden = frame.hidden.repeat(frame.scale, axis=0).repeat(frame.scale, axis=1)
+        for edit in frame.edits:
+            height, width = edit.alpha.shape
+            hidden[edit.top : edit.top + height, edit.left : edit.left + width] &= edit.alpha < 1
+        hidden = hidden if hidden.any() else None
+    return replace(frame, image=outcome.image, hidden=hidden, edits=(), scale=1), outcome.confidence
 
 
 def _onto_frame(crop: NDArray[Any], edit: Edit, square: Square, interpolation: int) -> NDArray[Any]:

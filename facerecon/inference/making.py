@@ -1,11 +1,11 @@
 """Using a model: what is asked for, and what comes out of a photo or a clip, with its signed record."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import av
 
@@ -37,7 +37,7 @@ from facerecon.inference.record import (
     request_digest,
 )
 from facerecon.inference.stage import Runtime, Stage, StageRecord, make_stage
-from facerecon.marks import RECONSTRUCTED, RESTORED, Words
+from facerecon.marks import BOTH, RECONSTRUCTED, RESTORED, Words
 
 Steps = tuple[tuple[str, Mapping[str, Any]], ...]
 """Names of stages with their settings."""
@@ -71,8 +71,6 @@ class Wanted(ABC):
     ``operator`` are what the record says of them. ``software`` is what is known of this program.
     """
 
-    words: ClassVar[Words]
-
     model: Model
     faces: Literal["largest", "all"] | int = "largest"
     points: tuple[tuple[float, float], ...] | None = None
@@ -82,13 +80,23 @@ class Wanted(ABC):
     operator: str = ""
     software: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    @abstractmethod
+    def words(self) -> Words:
+        """How the results are spoken of."""
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """The models in the order of their stages; ``model`` is the first."""
+        return (self.model,)
+
     @abstractmethod
     def steps(self) -> Steps:
         """The stages and their settings."""
 
     @abstractmethod
-    def told(self, facts: FrameFacts, network: Mapping[str, str]) -> dict[str, str]:
-        """What the sheet says of a photo by name; ``network`` are the details of the network's stage."""
+    def told(self, facts: FrameFacts, networks: Sequence[Mapping[str, str]]) -> dict[str, str]:
+        """What the sheet says of a photo by name; ``networks`` are the details of the networks' stages."""
 
     def given(self) -> frozenset[str]:
         """What the frames bring, by its key.
@@ -106,23 +114,36 @@ class Wanted(ABC):
 @dataclass(frozen=True)
 class Request(Wanted):
     """What is asked for of a reconstruction: ``regions`` are those to hide by name; ``masked`` says that a mask comes
-    with each photo or clip."""
-
-    words: ClassVar[Words] = RECONSTRUCTED
+    with each photo or clip. With a ``restorer`` each face is restored by that model after it was filled."""
 
     regions: tuple[str, ...] = ()
     dilation: float | None = None
     masked: bool = False
+    restorer: Model | None = None
+
+    @property
+    def words(self) -> Words:
+        """As ``Wanted`` says."""
+        return RECONSTRUCTED if self.restorer is None else BOTH
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """As ``Wanted`` says."""
+        return (self.model,) if self.restorer is None else (self.model, self.restorer)
 
     def steps(self) -> Steps:
-        """As ``Wanted`` says; the network's stage is the last."""
+        """As ``Wanted`` says; the networks' stages are the last."""
         hide = {"regions": self.regions} | ({} if self.dilation is None else {"dilation": self.dilation})
         named = (("hide", hide),) if self.regions else ()
-        return (self._detect, *named, ("inpaint", {"model": self.model.digest}))
+        restored = () if self.restorer is None else (("restore", {"model": self.restorer.digest}),)
+        return (self._detect, *named, ("inpaint", {"model": self.model.digest}), *restored)
 
-    def told(self, facts: FrameFacts, network: Mapping[str, str]) -> dict[str, str]:
+    def told(self, facts: FrameFacts, networks: Sequence[Mapping[str, str]]) -> dict[str, str]:
         """As ``Wanted`` says."""
-        return {"Filled from": _from(facts, network), "Hidden": f"{facts.hidden:.1%} of the picture"}
+        said = {"Filled from": _from(facts, networks[0])}
+        if self.restorer is not None:
+            said = {"Filled from": _faces_of(networks[0]), "Then restored from": _from(facts, networks[1])}
+        return {**said, "Hidden": f"{facts.hidden:.1%} of the picture"}
 
     def given(self) -> frozenset[str]:
         """As ``Wanted`` says."""
@@ -135,17 +156,21 @@ class Request(Wanted):
 class RestorationRequest(Wanted):
     """What is asked for of a restoration: the result is ``upscale`` times as high and as wide as the photo or clip."""
 
-    words: ClassVar[Words] = RESTORED
-
     upscale: int = 1
+
+    @property
+    def words(self) -> Words:
+        """As ``Wanted`` says."""
+        return RESTORED
 
     def steps(self) -> Steps:
         """As ``Wanted`` says."""
         enlarge = () if self.upscale == 1 else (("enlarge", {"factor": self.upscale}),)
         return (self._detect, *enlarge, ("restore", {"model": self.model.digest}))
 
-    def told(self, facts: FrameFacts, network: Mapping[str, str]) -> dict[str, str]:
+    def told(self, facts: FrameFacts, networks: Sequence[Mapping[str, str]]) -> dict[str, str]:
         """As ``Wanted`` says."""
+        (network,) = networks
         said = {"Restored from": _from(facts, network)}
         if (scale := network.get("scale")) is not None:
             said["Network"] = f"draws faces {scale} times as large as it sees them"
@@ -157,7 +182,11 @@ class RestorationRequest(Wanted):
 def _from(facts: FrameFacts, network: Mapping[str, str]) -> str:
     """From pixels of what size the faces of a frame were made."""
     factors = ", ".join(f"{face.enlarged:.2f} times" for face in facts.faces if face.filled)
-    return f"faces of {network['size']} x {network['size']} px; what the network drew is here enlarged {factors}"
+    return f"{_faces_of(network)}; what the network drew is here enlarged {factors}"
+
+
+def _faces_of(network: Mapping[str, str]) -> str:
+    return f"faces of {network['size']} x {network['size']} px"
 
 
 @dataclass(frozen=True)
@@ -172,7 +201,8 @@ class Made:
     def log(self) -> LogHead:
         """Tell the audit log, before anybody sees it."""
         facts = {"id": self.record.id, "record": sha256_bytes(dumps(self.signed).encode())}
-        return audit_log().append(self.words.result, **facts, model=network_of(self.record.stages).digests["model"])
+        models = [stage.digests["model"] for stage in networks_of(self.record.stages)]
+        return audit_log().append(self.words.result, **facts, **dict(zip(("model", "restorer"), models, strict=False)))
 
 
 def stages_of(steps: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Stage]:
@@ -186,7 +216,7 @@ def stages_of(steps: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Stage]:
 
 @contextmanager
 def maker(request: Wanted, runtime: Runtime) -> Iterator["Maker"]:
-    """A maker whose chain is open; ``runtime`` must have the model.
+    """A maker whose chain is open; ``runtime`` must have the models.
 
     Raises:
         FaceReconError: what is asked for is impossible, whatever the picture.
@@ -297,15 +327,18 @@ class Maker:
 
     def _record(self, **facts: Any) -> Record:
         request, head = self._request, audit_log().head()
-        model = request.model
-        licence = network_of(self._stages).details["licence"]
+        model, *restorer = (
+            ModelFacts(name=model.name, version=model.version, licence=stage.details["licence"])
+            for model, stage in zip(request.models, networks_of(self._stages), strict=True)
+        )
         return Record(
             statement=request.words.statement,
             case=request.case,
             reason=request.reason,
             operator=request.operator,
             stages=self._stages,
-            model=ModelFacts(name=model.name, version=model.version, licence=licence),
+            model=model,
+            restorer=restorer[0] if restorer else None,
             software=dict(request.software),
             machine=machine_facts(),
             threads=self._threads,
@@ -314,15 +347,19 @@ class Maker:
         )
 
     def _sheet(self, outcome: Outcome, facts: FrameFacts, identity: str, made: str, sha256: str) -> Image:
-        request, network = self._request, network_of(self._stages).details
-        changed = [face for face in facts.faces if face.filled]
+        request, networks = self._request, [stage.details for stage in networks_of(self._stages)]
+        models = (
+            f"{model} ({network['family']}, SHA-256 {model.digest[:16]}…)"
+            for model, network in zip(request.models, networks, strict=True)
+        )
+        changed, size = [face for face in facts.faces if face.filled], networks[-1]["size"]
         lines = {
-            "Model": f"{request.model} ({network['family']}, SHA-256 {request.model.digest[:16]}…)",
-            **request.told(facts, network),
+            "Model": "; then ".join(models),
+            **request.told(facts, networks),
             f"Mean confidence of what was {request.words.changed}": ", ".join(
                 f"{face.confidence_mean:.2f}" for face in changed
             )
-            + f" (probability that a pixel is within 16/255 of the truth, measured on faces of {network['size']} px)",
+            + f" (probability that a pixel is within 16/255 of the truth, measured on faces of {size} px)",
             "Case": request.case,
             "Reason": request.reason,
             "Operator": request.operator,
@@ -332,9 +369,9 @@ class Maker:
         return pictures.draw_sheet(outcome, lines, facts.remarks, request.words)
 
 
-def network_of(stages: Iterable[StageRecord]) -> StageRecord:
-    """The stage that has the model."""
-    return next(stage for stage in stages if "model" in stage.digests)
+def networks_of(stages: Iterable[StageRecord]) -> list[StageRecord]:
+    """The stages that have a model."""
+    return [stage for stage in stages if "model" in stage.digests]
 
 
 def _mask_facts(mask: Mask | None) -> MaskFacts | None:

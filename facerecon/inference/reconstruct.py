@@ -64,7 +64,7 @@ def _each(paths: tuple[Path, ...], request: Wanted, out: Path, mask: Path | None
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FaceReconError(f"{out}: cannot be made ({error.strerror}): give another folder by --out") from error
-    runtime = Runtime(threads, {request.model.digest: request.model.content})
+    runtime = Runtime(threads, {model.digest: model.content for model in request.models})
     with _present(out), runtime, maker(request, runtime) as making:
         work = _Work(making, out, mask, ".mkv" if request.lossless else ".mp4")
         for given in found:

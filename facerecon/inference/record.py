@@ -11,9 +11,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from facerecon.contract import INPAINTING
 from facerecon.files import digest_of, sha256_bytes
 from facerecon.inference.chain import Outcome
-from facerecon.inference.frames import BOX, FIVE, FOUND_BY, SQUARE, Edit, Face, Frame
+from facerecon.inference.frames import BOX, FIVE, FOUND_BY, SQUARE, Face, Frame
 from facerecon.inference.stage import StageRecord
 from facerecon.machine import cpu_model
 from facerecon.settings import Settings
@@ -26,7 +27,8 @@ class FaceFacts(Settings):
 
     ``filled`` counts the pixels of the result that are the network's; ``enlarged`` is how many of them one of the
     network's became, along a side; ``hidden`` the share of the network's picture that was a hole. These and the
-    confidences, which are of what is not the photograph's own, are null where nothing of the face was changed.
+    confidences, which are of what is not the photograph's own, are null where nothing of the face was changed. Of a
+    face that was filled and then restored ``hidden`` is of the first network, all else of the last.
     """
 
     number: int
@@ -70,7 +72,7 @@ class MaskFacts(Settings):
 
 
 class ModelFacts(Settings):
-    """The registered version, or the file, that the network came from; ``licence`` is that of its training data."""
+    """The registered version, or the file, that a network came from; ``licence`` is that of its training data."""
 
     name: str
     version: str
@@ -85,7 +87,10 @@ class Head(Settings):
 
 
 class Record(Settings):
-    """All of it. Pixel digests are ``pixels_digest``; ``pictures`` are those of the files that belong to a photo."""
+    """All of it. Pixel digests are ``pixels_digest``; ``pictures`` are those of the files that belong to a photo.
+
+    ``restorer`` is the model that has restored what ``model`` had filled, null without one.
+    """
 
     schema_version: Literal[1] = 1
     id: str
@@ -102,6 +107,7 @@ class Record(Settings):
     encoding: str
     stages: tuple[StageRecord, ...]
     model: ModelFacts
+    restorer: ModelFacts | None = None
     software: dict[str, str]
     machine: dict[str, str]
     threads: int
@@ -134,20 +140,19 @@ def request_digest(original: str, mask: str | None, stages: Iterable[StageRecord
 def frame_facts(outcome: Outcome) -> FrameFacts:
     """What happened to one frame."""
     frame = outcome.frame
-    edits = {edit.face: edit for edit in frame.edits}
     return FrameFacts(
         number=frame.number,
         time=round(frame.time, 6),
         original=pixels_digest(frame.image),
         result=pixels_digest(outcome.image),
         hidden=0.0 if frame.hidden is None else round(float(frame.hidden.mean()), 6),
-        faces=tuple(_face_facts(frame, face, edits.get(face.number)) for face in frame.faces),
+        faces=tuple(_face_facts(frame, face) for face in frame.faces),
         remarks=frame.remarks,
     )
 
 
-def _face_facts(frame: Frame, face: Face, edit: Edit | None) -> FaceFacts:
-    square = face[SQUARE]
+def _face_facts(frame: Frame, face: Face) -> FaceFacts:
+    square, edits = face[SQUARE], [edit for edit in frame.edits if edit.face == face.number]
     facts = FaceFacts(
         number=face.number,
         found_by=face[FOUND_BY],
@@ -156,14 +161,15 @@ def _face_facts(frame: Frame, face: Face, edit: Edit | None) -> FaceFacts:
         square=(_numbers(square.origin), _numbers(square.right)),
         filled=0,
     )
-    if edit is None:
+    if not edits:
         return facts
+    edit, holes = edits[-1], [each.known == 0 for each in edits if each.kind == INPAINTING.task]
     made = edit.known == 0
     return facts.model_copy(
         update={
             "filled": int((edit.alpha > 0).sum()),
             "enlarged": round(square.side * frame.scale / len(edit.pixels), 3),
-            "hidden": 0.0 if frame.hidden is None else round(float(made.mean()), 4),
+            "hidden": round(float(holes[0].mean()), 4) if holes else 0.0,
             "confidence_mean": round(float(edit.confidence[made].mean()), 4),
             "confidence_least": round(float(edit.confidence[made].min()), 4),
         }

@@ -31,6 +31,9 @@ class ReconstructionSettings(UseSettings):
     """Fill what is hidden; ``mask`` is a mask's file or a folder of masks."""
 
     task: Literal["inpainting"] = "inpainting"
+    restore: str | None = Field(
+        None, min_length=1, description="each face is restored by this model, too: restoration@champion, or a file.onnx"
+    )
     mask: str | None = None
     hide: Regions = Field((), description="regions of each face, by name")
     dilation: float = Field(DILATION, ge=0, le=1, description="of regions, in eye distances")

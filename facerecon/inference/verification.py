@@ -1,6 +1,6 @@
 """Verifying a result: is it untouched, who signed it, and does it come out again?"""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -60,13 +60,13 @@ class Verdict:
 @dataclass(frozen=True)
 class Given:
     """What is verified, and what was given beside: the original, the mask, a key to trust, and a function that finds
-    the model of a record."""
+    the models of a record."""
 
     path: Path
     original: Path | None
     mask: Path | None
     trusted: PublicKey | None
-    find_model: Callable[[Record], bytes]
+    find_models: Callable[[Record], Sequence[bytes]]
 
 
 def verify(given: Given) -> Verdict:
@@ -196,7 +196,7 @@ def _run_again(found: _Findings, given: Given, record: Record) -> bool:
         found.say(False, f"{given.mask}: not the mask that the record names")
         return False
     try:
-        outcomes = _outcomes(given.original, mask, record, given.find_model(record), found)
+        outcomes = _outcomes(given.original, mask, record, given.find_models(record), found)
     except FaceReconError as error:
         found.say(None, f"not run again: {error.message}")
         return False
@@ -205,10 +205,10 @@ def _run_again(found: _Findings, given: Given, record: Record) -> bool:
 
 
 def _outcomes(
-    original: Path, mask: Mask | None, record: Record, model: bytes, found: _Findings
+    original: Path, mask: Mask | None, record: Record, models: Sequence[bytes], found: _Findings
 ) -> list[tuple[str, Image | None]]:
     """Of each frame, run again, the digest of its pixels; of a photo the pixels, too."""
-    runtime = Runtime(record.threads, {sha256_bytes(model): model})
+    runtime = Runtime(record.threads, {sha256_bytes(model): model for model in models})
     stages = [make_stage(stage.name, stage.parameters) for stage in record.stages]
     with runtime, Chain(stages, runtime, frozenset({HIDDEN} if mask else ())) as chain:
         for then, now in zip(record.stages, chain.describe(), strict=True):

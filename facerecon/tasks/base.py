@@ -54,7 +54,11 @@ class Cases(ABC):
     @property
     @abstractmethod
     def digest(self) -> str:
-        """One SHA-256 for all cases: equal digests, equal cases for every face."""
+        """One SHA-256 for all cases: equal digests, equal cases for every face.
+
+        What is neither trained on nor decided by, and only measured where it is asked for, is no part of it: asking for
+        it trains nothing anew.
+        """
 
     @property
     @abstractmethod

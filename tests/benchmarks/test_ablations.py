@@ -1,13 +1,9 @@
 """The table of one change at a time."""
 
 from dataclasses import asdict
-from pathlib import Path
 
-import pytest
-
-from benchmarks.ablations import ROWS, Row, add, continued, table
+from benchmarks.ablations import ROWS, Row, table
 from benchmarks.recipes import Recipe, settings_of
-from facerecon.files import write_json
 
 
 def run(psnr: float, held_out: float) -> dict[str, object]:
@@ -33,30 +29,6 @@ def test_without_the_unchanged_row_there_is_no_difference() -> None:
         .splitlines()[2]
         .startswith("| other | 1 | 19.00 | 0.1000 |")
     )
-
-
-def test_a_table_is_continued_under_the_same_conditions_only(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file, conditions = tmp_path / "ablations.json", {"minutes": 5.0, "code": "1f"}
-    assert continued(file, conditions) == {"conditions": conditions, "rows": []}
-    result = continued(file, conditions)
-    add(result, ROWS[0], run(20.0, 18.0) | {"seed": 0})
-    write_json(file, result)
-    assert continued(file, conditions)["rows"][0]["runs"][0]["seed"] == 0
-    before = file.read_bytes()
-    assert continued(file, conditions | {"code": "2e"})["rows"] == []
-    assert "under other conditions (code)" in capsys.readouterr().out
-    assert (tmp_path / "ablations.before.json").read_bytes() == before, "nothing is lost"
-    assert continued(file, conditions)["rows"] == []
-
-
-def test_rows_stand_in_their_order_whichever_was_done_first() -> None:
-    result: dict[str, object] = {"rows": []}
-    for row, seed in ((ROWS[3], 0), (ROWS[0], 1), (ROWS[1], 0), (ROWS[0], 0)):
-        add(result, row, {"seed": seed})
-    order = [(row["name"], [run["seed"] for run in row["runs"]]) for row in result["rows"]]
-    assert order == [(ROWS[0].name, [0, 1]), (ROWS[1].name, [0]), (ROWS[3].name, [0])]
 
 
 def test_every_row_is_a_run_that_settings_allow() -> None:

@@ -75,6 +75,29 @@ def test_a_photo_is_restored_and_verified_by_a_file_without_any_registry(
     assert "run again: the same pixels" in known.stdout
 
 
+def test_a_photo_is_filled_and_then_restored_by_one_command(
+    photo: Path, mask: Path, model: Path, restoring: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    asked = (photo, "--mask", mask, "--model", model, "--restore", restoring, "--out", out, *POINTS)
+    made = run("reconstruct", *asked)
+    assert made.exit_code == 0, made.output
+    assert f"{out / photo.stem}.png  1 face filled and restored" in made.stdout
+    assert "Reconstructed and restored: " in made.stderr
+    assert "there already" in run("reconstruct", *asked).stdout
+    look = ("verify", out / f"{photo.stem}.png", "--original", photo, "--mask", mask)
+    known = run(*look, "--model", restoring, "--model", model)
+    assert known.exit_code == 0, known.output
+    assert "run again: the same pixels" in known.stdout
+    one = run(*look, "--model", model)
+    assert one.exit_code == 2
+    assert "its model is the file small.onnx" in one.stdout
+    Path(tmp_path / "other.onnx").write_bytes(model.read_bytes()[:-1])
+    other = run(*look, "--model", restoring, "--model", tmp_path / "other.onnx")
+    assert other.exit_code == 2
+    assert "other.onnx is another model file than the record names" in other.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -85,6 +108,10 @@ def test_a_photo_is_restored_and_verified_by_a_file_without_any_registry(
         (
             ("reconstruct", "--hide", "nose", "--model", "small.onnx"),
             "a model of task 'restoration'; expected one of task 'inpainting'",
+        ),
+        (
+            ("reconstruct", "--hide", "nose", "--model", "tiny.onnx", "--restore", "tiny.onnx"),
+            "a model of task 'inpainting'; expected one of task 'restoration'",
         ),
     ],
 )

@@ -135,12 +135,13 @@ def train_blobs(tiny_manifest: Manifest, tiny_masks: MaskSet) -> Callable[..., T
         model: dict[str, Any] = TINY,
         seed: int = 0,
         masks: dict[str, Any] | None = None,
+        degradations: dict[str, Any] | None = None,
         initial: TrainedModel | None = None,
         log: Callable[[Row], None] = lambda row: None,
     ) -> TrainingResult:
         asked = few | (training or {})
         asked["warmup_steps"] = min(asked["warmup_steps"], asked["steps"])
-        given = {"model": model, "training": asked, "masks": masks or {}, "seed": seed}
+        given = {"model": model, "training": asked, "masks": masks or {}, "degradations": degradations, "seed": seed}
         values = parse_settings(given, "test").values(*get_task("inpainting").fields["training"])
         experiment = Experiment("inpainting", values, manifest, MaskCases(tiny_masks), initial)
         return experiment.train(folder, experiment.provenance, log)

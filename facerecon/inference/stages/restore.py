@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from facerecon.contract import RESTORATION
 from facerecon.data.geometry import Square
+from facerecon.inference.chain import so_far
 from facerecon.inference.frames import EDITS, SQUARE, Edit, Face, Frame, Image
 from facerecon.inference.restoration import Restored, restore
 from facerecon.inference.stage import register_stage
@@ -22,7 +25,10 @@ FEATHER = 0.1
 
 @register_stage("restore", NetworkSettings)
 class Restore(NetworkStage):
-    """Each face is cut out of the original at the network's size, restored, and told as an edit with a soft edge."""
+    """Each face is cut out at the network's size, restored, and told as an edit with a soft edge.
+
+    It is cut out of the original, or of what stages before have made of it: a face that was filled is restored as such.
+    """
 
     name = "restore"
     version = 1
@@ -36,24 +42,54 @@ class Restore(NetworkStage):
 
 
 def restore_faces(frames: list[Frame], size: int, make: Callable[[NDArray[np.uint8]], Restored]) -> list[Frame]:
-    """The frames with an edit for each face: what is made of its crop, uint8 [N, size, size, 3]."""
-    crops = [frame.crop(face[SQUARE], size) for frame in frames for face in frame.faces]
+    """The frames with an edit for each face: what is made of its crop, uint8 [N, size, size, 3].
+
+    What is made of pixels that a stage before has made up is no surer than these.
+    """
+    crops = [crop for frame in frames for crop in _crops(frame, size)]
     if not crops:
         return frames
-    restored = make(np.stack([image for image, _, _ in crops]))
-    paddings = (padding for _, _, padding in crops)
-    made = zip(restored.images, restored.confidences, paddings, strict=True)
+    restored = make(np.stack([crop.image for crop in crops]))
+    made = zip(crops, restored.images, restored.confidences, strict=True)
     return [_restored(frame, [(face, *next(made)) for face in frame.faces], size) for frame in frames]
 
 
-def _restored(frame: Frame, made: list[tuple[Face, Image, NDArray[np.float32], float]], size: int) -> Frame:
+class _Crop(NamedTuple):
+    """What the network sees of a face, and the share of it beyond the picture's borders; ``sure`` float32 [H, W] is the
+    confidence of the whole frame so far, None where no stage before has made anything."""
+
+    image: Image
+    padding: float
+    sure: NDArray[np.float32] | None
+
+
+def _crops(frame: Frame, size: int) -> list[_Crop]:
+    """The crops of a frame's faces."""
+    seen, sure = so_far(frame) if frame.edits else (frame, None)
+    scale = frame.scale if frame.edits else 1
+    cuts = (seen.crop(face[SQUARE].scaled(scale), size) for face in frame.faces)
+    return [_Crop(image, padding, sure) for image, _, padding in cuts]
+
+
+def _least(sure: NDArray[np.float32], square: Square, size: int) -> NDArray[np.float32]:
+    """The least confidence that enters each pixel of a square's crop, float32 [size, size]."""
+    reach = 2 * int(np.ceil(square.side / size)) + 1
+    least = cv2.erode(sure, np.ones((reach, reach), np.uint8))
+    how = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+    cropped = cv2.warpAffine(least, square.matrix(size), (size, size), flags=how, borderMode=cv2.BORDER_REPLICATE)
+    return cropped.astype(np.float32, copy=False)
+
+
+def _restored(frame: Frame, made: list[tuple[Face, _Crop, Image, NDArray[np.float32]]], size: int) -> Frame:
     """The frame with the edits of its faces, and what is to be said of them."""
     edits, said = [], []
-    for face, pixels, confidence, padding in made:
-        top, left, alpha = _feathered(face[SQUARE].scaled(frame.scale), frame.result_size)
+    for face, crop, pixels, own in made:
+        placed = face[SQUARE].scaled(frame.scale)
+        confidence = own if crop.sure is None else np.minimum(own, _least(crop.sure, placed, len(own)))
+        top, left, alpha = _feathered(placed, frame.result_size)
         known = np.zeros(confidence.shape, np.uint8)
         edits.append(Edit(KIND, face.number, face[SQUARE], pixels, confidence, known, top, left, alpha))
-        said += padding_remarks(face, padding)
+        said += [remark for remark in padding_remarks(face, crop.padding) if remark not in frame.remarks]
         if (factor := size / face[SQUARE].side) > 1:
             said.append(
                 f"face {face.number} is smaller than the network's {size} px: enlarged {factor:.2f} times first"

@@ -8,9 +8,9 @@ register_task(
         name="inpainting",
         module=__name__,
         fields={
-            "cases": ("masks",),
-            "training": ("masks", "model", "training", "seed"),
-            "evaluation": ("masks", "evaluation"),
+            "cases": ("masks", "degradations", "evaluation"),
+            "training": ("masks", "degradations", "model", "training", "seed"),
+            "evaluation": ("masks", "degradations", "evaluation"),
             "gate": ("promotion",),
             "probe": ("promotion",),
         },

@@ -1,4 +1,4 @@
-"""Training faces with masks drawn for them, and their batches."""
+"""Training faces with masks drawn for them, degraded first if wanted, and their batches."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from facerecon.corruption.training_degradations import Degrader
 from facerecon.data.augmentation import AugmentationSettings, augment
 from facerecon.data.datasets import Draw, to_tensor
 from facerecon.data.manifest import Manifest
@@ -46,11 +47,21 @@ MaskDrawer = Callable[[float, np.random.Generator, NDArray[np.float32], NDArray[
 
 
 class TrainingFaces(Dataset[tuple[Tensor, Tensor, Tensor]]):
-    """Faces of the train split, augmented, each with a mask drawn for it. Indexed by ``Draw``."""
+    """Faces of the train split, augmented, each with a mask drawn for it. Indexed by ``Draw``.
 
-    def __init__(self, manifest: Manifest, augmentation: AugmentationSettings, draw_mask: MaskDrawer, seed: int):
+    ``degrade`` gives the face that is to be hidden in part and put back: the same degraded image is input and target.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        augmentation: AugmentationSettings,
+        draw_mask: MaskDrawer,
+        seed: int,
+        degrade: Degrader | None = None,
+    ) -> None:
         rows = manifest.split("train")
-        self.augmentation, self.draw_mask, self.seed = augmentation, draw_mask, seed
+        self.augmentation, self.draw_mask, self.seed, self.degrade = augmentation, draw_mask, seed, degrade
         self.faces, self.store = rows["face"].tolist(), manifest.aligned_faces
         self.sources: list[str] = rows["source"].tolist()
         # frames of one track are seen under one mask: it would tell the network nothing new to hide them differently
@@ -65,6 +76,11 @@ class TrainingFaces(Dataset[tuple[Tensor, Tensor, Tensor]]):
         rng = generator(self.seed, draw.epoch, face, "augmentation")
         crop, parts = self.store.crop(face), self.store.parts(face)
         image, points5, points68, parts = augment(crop, points5, points68, self.augmentation, rng, parts)
+        if self.degrade is not None:
+            # as a camera would give it: rounded before it is degraded
+            whole = np.rint(image).astype(np.uint8)
+            degraded = self.degrade(draw.progress, generator(self.seed, draw.epoch, face, "degradation"), whole)
+            image = degraded.astype(np.float32)
         mask_rng = generator(self.seed, draw.epoch, self.mask_keys[draw.index], "mask")
         mask = self.draw_mask(draw.progress, mask_rng, points68, parts)
         return to_tensor(image), torch.from_numpy(mask[None].astype(np.float32)), torch.from_numpy(points5)

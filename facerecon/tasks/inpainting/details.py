@@ -1,9 +1,12 @@
 """What an evaluation of inpainting has beside scores: areas of holes, how far confidence can be trusted, use."""
 
+from pydantic import Field
+
 from facerecon.evaluation.as_used import Used
 from facerecon.evaluation.evaluation import Details
 from facerecon.evaluation.keys import MetricKey
 from facerecon.evaluation.promotion import MODEL
+from facerecon.evaluation.robustness import Robustness
 from facerecon.settings import Settings
 from facerecon.tasks.inpainting.metrics import HOLE_PSNR
 
@@ -55,7 +58,7 @@ class AsUsed(Used):
 class InpaintingDetails(Details):
     """``threshold``: the error, of 255, up to which a pixel is right for the confidence; ``confidence`` is empty for a
     model without that head. ``attention`` names the scales of its attention maps. ``as_used_note`` says what was not
-    measured as used, and why; "" if all was.
+    measured as used, and why; "" if all was. ``robustness`` is None where it was not asked for.
     """
 
     threshold: int
@@ -64,15 +67,18 @@ class InpaintingDetails(Details):
     confidence: tuple[Confidence, ...]
     as_used: tuple[AsUsed, ...] = ()
     as_used_note: str = "the evaluation is of before there was this figure"
+    robustness: Robustness | None = Field(None, exclude_if=lambda value: value is None)
 
     def figures(self, face_set: str) -> dict[MetricKey, float]:
-        """What the model reaches as used, by how much that differs, and the share of faces that were not found."""
-        return {
+        """What the model reaches as used, by how much that differs, the share of faces that were not found; and what it
+        reaches with its input disturbed."""
+        used = {
             MetricKey(face_set, f"{HOLE_PSNR.name}{what}", row.case, row.level): value
             for row in self.as_used
             if row.method == MODEL
             for what, value in row.figures.items()
         }
+        return used | ({} if self.robustness is None else self.robustness.figures(face_set))
 
     def hole_ratio(self, case: str, level: int) -> float:
         """The mean hole ratio of a case and level; KeyError if it was not measured."""

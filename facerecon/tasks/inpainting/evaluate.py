@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from facerecon.corruption.degradation_settings import DegradationSettings
 from facerecon.corruption.frozen import MaskSet
 from facerecon.corruption.settings import MaskSettings
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
@@ -40,12 +41,14 @@ from facerecon.tasks.inpainting.evaluator import (
     Filled,
     MaskCase,
     as_tensor,
+    degraded_case,
     fill_by_model,
     mask_cases,
     measure,
 )
 from facerecon.tasks.inpainting.metrics import HOLE_PSNR, MAIN_CASE
 from facerecon.tasks.inpainting.network import network_of
+from facerecon.tasks.inpainting.robustness import measure_robustness
 
 HIDDEN = "masked_input"
 """What is hidden and not filled, as if it were a method: how much of the identity shows without any."""
@@ -89,6 +92,7 @@ class EvaluationPart(Settings):
     """What the evaluation on the test split needs."""
 
     masks: MaskSettings
+    degradations: DegradationSettings | None = None
     evaluation: InpaintingEvaluationSettings
 
 
@@ -101,6 +105,8 @@ def evaluate(
     others: Mapping[str, TrainedModel] | None = None,
 ) -> Evaluation:
     """Figures on the test split of the model, Telea and mean fill, and sample images.
+
+    With degradations, brush masks over degraded faces are cases besides: there the degraded face is the truth.
 
     Where the manifest has TEST_OLD and TEST_NEW, each is measured in its place, at most ``max_faces`` of each; details
     and sample images are of the first. Of ``others`` hole PSNR, LPIPS and identity are measured under brush masks.
@@ -130,6 +136,12 @@ def evaluate(
     for name, those, their_cases in sets:
         evaluator, watching = Evaluator(name, asked, judges), observe if name == first else None
         scores |= measure(evaluator, methods, those, their_cases, "evaluating", watching)
+        for preset in () if part.degradations is None else part.degradations.evaluation:
+            assert mask_set.degraded is not None
+            seen, case = degraded_case(those, masks, mask_set.degraded, preset)
+            scores |= measure(evaluator, methods, seen, [case], f"evaluating under {preset}", watching)
+            if name == first:
+                cases.append(case)
     if any(np.isnan(scores.values(*column)).any() for column in scores):
         raise FaceReconError(
             "the model gives values that are not finite: train it again with a lower training.learning_rate"
@@ -141,21 +153,24 @@ def evaluate(
     by_luma = scores_by_luma(first, scores, faces.faces, faces.images, _in_lighting)
     by_light = scores_by_light(first, scores, faces.faces, light_of(manifest, faces.faces), _in_lighting)
     details = _details(trained, model, cases, trust)
+    fills = {name: methods[name] for name in (MODEL, BASELINE)}
     if settings.as_used:
         few = evaluation_faces(manifest, first, min(settings.as_used, settings.max_faces))
         few_cases = [case for case in mask_cases(few, masks, parts=parts) if case.case in USED_CASES]
-        fills = {name: methods[name] for name in (MODEL, BASELINE)}
         rows, note = measure_as_used(fills, few, few_cases, manifest, scores, first)
     else:
         rows, note = (), "evaluation.as_used = 0"
-    details = details.model_copy(update={"as_used": rows, "as_used_note": note})
+    robustness = None
+    if settings.robustness:
+        robustness = measure_robustness(trained, fills, faces, mask_set, manifest, judges, first)
+    details = details.model_copy(update={"as_used": rows, "as_used_note": note, "robustness": robustness})
     prior = [module for module in model.modules() if isinstance(module, FacePrior)]
     return Evaluation(
         model=ModelFacts.of(trained, model, sum(values.numel() for each in prior for values in each.buffers())),
         faces=len(faces),
         identities=int(faces.rows["identity"].nunique()),
         data=manifest.digest,
-        cases=masks.digest,
+        cases=mask_set.digest,
         metrics=metrics,
         headline=(HOLE_PSNR.name, MAIN_CASE),
         baseline=BASELINE,

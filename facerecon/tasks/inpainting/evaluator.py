@@ -1,7 +1,7 @@
 """Measuring whatever fills holes, face by face: every figure is of composites under one way of hiding the faces."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from facerecon.corruption.frozen import MaskSet
+from facerecon.corruption.frozen_degradations import DegradedSet
 from facerecon.corruption.masks import FEATURE_PARTS, PART_GROUPS, draw_feature_mask, draw_part_mask
 from facerecon.data.datasets import EvaluationFaces
 from facerecon.evaluation.image_metrics import SSIM, WHOLE_PSNR
@@ -20,7 +21,7 @@ from facerecon.evaluation.scores import Scores
 from facerecon.models import ReconstructionModel
 from facerecon.progress import track
 from facerecon.tasks.inpainting.losses import hole_l1
-from facerecon.tasks.inpainting.metrics import HOLE_L1, HOLE_PSNR
+from facerecon.tasks.inpainting.metrics import DEGRADED, HOLE_L1, HOLE_PSNR, MAIN_CASE
 
 BATCH = 16
 
@@ -30,12 +31,14 @@ class MaskCase:
     """One way of hiding all faces: a mask family at a level, or (level -1) a part of the face, by its points
     ("features/...") or as its source labels it ("parts/..."); ``masks`` uint8 [N, H, W], 1 = hole.
 
-    The mask of a face that has no such part inside its image is empty: the case leaves that face out.
+    The mask of a face that has no such part inside its image is empty: the case leaves that face out. ``seen`` uint8
+    [N, H, W, 3] is what of a face is known where that is not the true face itself.
     """
 
     case: str
     level: int
     masks: NDArray[np.uint8]
+    seen: NDArray[np.uint8] | None = None
 
 
 def mask_cases(
@@ -56,6 +59,19 @@ def mask_cases(
             drawn = [_group_mask(group, labels, size) for labels in faces.parts]
             cases.append(MaskCase(f"parts/{group}", -1, np.stack(drawn)))
     return [case for case in cases if case.masks.any()]
+
+
+def degraded_case(
+    faces: EvaluationFaces, masks: MaskSet, degraded: DegradedSet, preset: str
+) -> tuple[EvaluationFaces, MaskCase]:
+    """These faces as ``preset`` has degraded them, which is then the truth, and their brush masks of the middle level.
+
+    Raises:
+        FaceReconError: the preset, or one of the faces, is not among the ``degraded`` ones.
+    """
+    levels = mask_cases(faces, masks, MAIN_CASE)
+    case = replace(levels[len(levels) // 2], case=f"{DEGRADED}{preset}")
+    return replace(faces, images=degraded.for_faces(preset, faces.faces)), case
 
 
 def _part_mask(part: str, points68: NDArray[np.float32], size: int) -> NDArray[np.uint8]:
@@ -191,8 +207,9 @@ def measure(
             if not chosen.any():
                 continue
             truth, masks = batch.take(chosen), case.masks[part][chosen]
+            seen = truth.images if case.seen is None else case.seen[part][chosen]
             for method, fill in methods.items():
-                filled = fill(truth.images, masks)
+                filled = fill(seen, masks)
                 evaluator.update(case, method, filled, truth, masks)
                 if observe is not None:
                     observe(case, method, filled, truth, masks)

@@ -8,7 +8,9 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from facerecon.corruption.degradation_settings import DegradationSettings
 from facerecon.corruption.settings import MaskSettings
+from facerecon.corruption.training_degradations import TrainingDegradations
 from facerecon.corruption.training_masks import TrainingMasks
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
 from facerecon.data.manifest import Manifest
@@ -39,6 +41,7 @@ class TrainingPart(Settings):
     """What a training needs."""
 
     masks: MaskSettings
+    degradations: DegradationSettings | None = None
     model: ModelSettings
     training: TrainingSettings
     seed: int
@@ -62,7 +65,9 @@ class InpaintingProblem:
         self.training, self.seed = settings.training, settings.seed
         training = settings.training
         draw = TrainingMasks(settings.masks, faces.size)
-        self.faces = TrainingFaces(faces, training.augmentation, draw, settings.seed)
+        chosen = settings.degradations
+        degrade = None if chosen is None else TrainingDegradations(chosen, faces.size)
+        self.faces = TrainingFaces(faces, training.augmentation, draw, settings.seed, degrade)
         self.val_faces: EvaluationFaces = evaluation_faces(faces, VAL, training.validation_faces)
         for split, count in (("train", len(self.faces)), (VAL, len(self.val_faces))):
             if not count:

@@ -8,7 +8,7 @@ register_task(
         name="restoration",
         module=__name__,
         fields={
-            "cases": ("degradations", "model"),
+            "cases": ("degradations", "model", "evaluation"),
             "training": ("degradations", "model", "training", "seed"),
             "evaluation": ("degradations", "evaluation"),
             "gate": ("promotion",),

@@ -7,16 +7,19 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from facerecon.corruption.degradation_settings import DegradationSettings
 from facerecon.corruption.frozen_degradations import DegradedSet, freeze_degradations, load_degradations
 from facerecon.corruption.presets import find_preset
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
 from facerecon.data.manifest import Manifest
+from facerecon.evaluation.reported import freeze_robustness
 from facerecon.files import digest_of
 from facerecon.models.settings import ModelSettings, scale_of
 from facerecon.settings import Settings
 from facerecon.tasks.base import Cases
+from facerecon.tasks.restoration.evaluation_settings import RestorationEvaluationSettings
 
 SHOWN = 6
 """So many faces stand in the overview."""
@@ -24,12 +27,17 @@ SHOWN = 6
 
 @dataclass(frozen=True)
 class DegradedCases(Cases):
-    """A set of frozen degraded faces; of its ``presets`` the first one decides."""
+    """A set of frozen degraded faces; of its ``presets`` the first one decides.
+
+    ``robustness`` has the test faces under FROZEN_PRESETS, None where that is not asked for. Nothing is trained on or
+    decided by them: they have a digest of their own, and the one of these cases stays.
+    """
 
     task = "restoration"
 
     degraded: DegradedSet
     presets: tuple[str, ...]
+    robustness: DegradedSet | None = None
 
     @property
     def folder(self) -> Path:
@@ -41,7 +49,8 @@ class DegradedCases(Cases):
 
     @property
     def description(self) -> dict[str, Any]:
-        return {**self.degraded.description, "presets": list(self.presets)}
+        more = {} if self.robustness is None else {"robustness": self.robustness.description}
+        return {**self.degraded.description, "presets": list(self.presets), **more}
 
     @property
     def trained_presets(self) -> tuple[str, ...]:
@@ -62,6 +71,7 @@ class CasesPart(Settings):
 
     degradations: DegradationSettings
     model: ModelSettings
+    evaluation: RestorationEvaluationSettings = Field(default_factory=RestorationEvaluationSettings)
 
 
 def freeze(settings: CasesPart, faces: Manifest, folder: Path) -> DegradedCases:
@@ -69,13 +79,18 @@ def freeze(settings: CasesPart, faces: Manifest, folder: Path) -> DegradedCases:
     chosen = settings.degradations
     names = dict.fromkeys(("val", "gate", "test", *faces.face_sets))
     wanted = [face for name in names for face in evaluation_faces(faces, name, chosen.faces).faces]
-    about = (chosen.evaluation, faces.size, scale_of(settings.model), chosen.seed, wanted)
-    return DegradedCases(freeze_degradations(folder, faces, *about), chosen.evaluation)
+    scale, asked = scale_of(settings.model), settings.evaluation
+    robustness = None
+    if asked.robustness:
+        robustness = freeze_robustness(folder, faces, asked.max_faces, scale, chosen.seed)
+    about = (chosen.evaluation, faces.size, scale, chosen.seed, wanted)
+    return DegradedCases(freeze_degradations(folder, faces, *about), chosen.evaluation, robustness)
 
 
 def load(folder: Path, description: dict[str, Any]) -> DegradedCases:
     """The cases of a description; FaceReconError if a file is missing or another."""
-    return DegradedCases(load_degradations(folder, description), tuple(description["presets"]))
+    robustness = load_degradations(folder, description["robustness"]) if "robustness" in description else None
+    return DegradedCases(load_degradations(folder, description), tuple(description["presets"]), robustness)
 
 
 def enlarged(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

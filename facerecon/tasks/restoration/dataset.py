@@ -1,14 +1,14 @@
 """Training faces with a degradation drawn for each, and their batches."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from facerecon.corruption.training_degradations import Degrader
 from facerecon.data.augmentation import AugmentationSettings, augment
 from facerecon.data.datasets import Draw, to_tensor
 from facerecon.data.manifest import Manifest
@@ -33,10 +33,6 @@ class Batch:
     def pin_memory(self) -> "Batch":
         """The batch in page-locked memory, as DataLoader asks for on a GPU."""
         return Batch(*(tensor.pin_memory() for tensor in (self.image, self.degraded, self.points)))
-
-
-Degrader = Callable[[float, np.random.Generator, NDArray[np.uint8]], NDArray[np.uint8]]
-"""(progress of the run, generator, image uint8 [sH, sW, 3]) -> degraded image uint8 [H, W, 3]."""
 
 
 class TrainingFaces(Dataset[tuple[Tensor, Tensor, Tensor]]):

@@ -47,6 +47,7 @@ from facerecon.tasks.restoration.evaluator import Restore, Restored, gallery_of,
 from facerecon.tasks.restoration.gate_settings import INPUT
 from facerecon.tasks.restoration.metrics import rank_one
 from facerecon.tasks.restoration.network import network_of
+from facerecon.tasks.restoration.robustness import measure_robustness
 
 ORACLE, X4PLUS = "richardson_lucy", "x4plus"
 
@@ -114,6 +115,10 @@ def evaluate(
         used, note = measure_as_used(methods[MODEL], trained.size, few, cases, manifest, judges, scores, first)
     else:
         used, note = (), "evaluation.as_used = 0"
+    robustness = None
+    if settings.robustness:
+        both = {name: methods[name] for name in (MODEL, INPUT)}
+        robustness = measure_robustness(trained, both, faces, cases, manifest, judges, first)
     about, wanted = (first, scores, faces.faces), partial(_in_lighting, cases.presets[0])
     by_luma = scores_by_luma(*about, faces.images, wanted)
     by_light = scores_by_light(*about, light_of(manifest, faces.faces), wanted)
@@ -141,6 +146,7 @@ def evaluate(
             confidence=tuple(_confidence(preset, trust[preset]) for preset in cases.presets if preset in trust),
             as_used=used,
             as_used_note=note,
+            robustness=robustness,
         ),
         samples=_samples(methods, faces, cases, first, scores, judges.lpips, settings.samples),
         face_sets=described(sets),

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -18,7 +18,6 @@ from facerecon.evaluation.scores import Scores
 from facerecon.models.restoration import RestorationModel
 from facerecon.progress import track
 from facerecon.randomness import unit_interval
-from facerecon.tasks.restoration.cases import DegradedCases
 from facerecon.tasks.restoration.metrics import rank_one
 
 BATCH = 16
@@ -67,12 +66,20 @@ Plan = Mapping[str, Mapping[str, Restore]]
 """By degradation the methods that are measured under it, by name."""
 
 
+class Degraded(Protocol):
+    """What has the degraded faces: ``DegradedCases``, or images that are made for the moment."""
+
+    def images(self, preset: str, faces: EvaluationFaces) -> NDArray[np.uint8]:
+        """The degraded faces uint8 [N, h, w, 3]."""
+        ...
+
+
 @torch.inference_mode()
 def measure(
     face_set: str,
     plan: Plan,
     faces: EvaluationFaces,
-    cases: DegradedCases,
+    cases: Degraded,
     metrics: Sequence[Metric],
     judges: Judges,
     what: str = "",

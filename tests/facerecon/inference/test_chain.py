@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from facerecon.data.geometry import Square
 from facerecon.errors import FaceReconError
-from facerecon.inference.chain import Chain, composite
+from facerecon.inference.chain import Chain, composite, so_far
 from facerecon.inference.frames import HIDDEN, Edit, Frame
 from facerecon.inference.stage import Runtime, StageRecord
 
@@ -114,6 +114,26 @@ def test_enlarged_what_no_edit_covers_is_bicubic_and_an_edit_has_its_place(seed:
     large = cv2.resize(frame.image, (50 * scale, 40 * scale), interpolation=cv2.INTER_CUBIC)
     assert (outcome.image == np.where(alpha[..., None] == 1, 255, large)).all()
     assert (outcome.confidence == np.where(alpha == 1, np.float32(0.25), np.float32(1))).all()
+
+
+@pytest.mark.parametrize("scale", [1, 3])
+def test_so_far_a_frame_is_as_its_result_and_hidden_where_no_edit_covers_it_wholly(scale: int) -> None:
+    hidden = np.zeros((40, 50), bool)
+    hidden[5:29, 4:20] = True
+    alpha = np.ones((24 * scale, 24 * scale))
+    alpha[:, : 2 * scale] = 0.5
+    frame = Frame(picture(), hidden=hidden, scale=scale, edits=(edit(alpha, 5 * scale, 8 * scale),))
+    seen, confidence = so_far(frame)
+    outcome = composite(frame)
+    assert (seen.image == outcome.image).all()
+    assert (confidence == outcome.confidence).all()
+    expected = hidden.copy()
+    expected[:, 10:] = False
+    assert seen.hidden is not None
+    assert (seen.hidden == np.kron(expected, np.ones((scale, scale), bool))).all()
+    assert frame.hidden is not None
+    assert (frame.hidden == hidden).all(), "the frame itself stays"
+    assert so_far(replace(frame, hidden=None))[0].hidden is None
 
 
 @pytest.mark.parametrize("scale", [1, 2, 4])

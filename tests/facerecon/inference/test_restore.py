@@ -214,7 +214,7 @@ def test_a_clip_comes_out_whole_and_all_of_it_as_large(
 def look(path: Path | None, original: Path | None, model: Model) -> Verdict:
     """The verdict over a result."""
     assert path
-    return verify(Given(path, original, None, None, lambda record: model.content))
+    return verify(Given(path, original, None, None, lambda record: [model.content]))
 
 
 @pytest.mark.parametrize("end", [".png", ".confidence.png", ".sheet.png", ".json"])

@@ -40,7 +40,7 @@ def later(made: Path, photo: Path, mask: Path, inpainting_model: Model) -> Path:
 @pytest.fixture
 def look(photo: Path, mask: Path, inpainting_model: Model) -> "Look":
     """Verifies with everything at hand."""
-    return Look(Given(Path(), photo, mask, None, lambda record: inpainting_model.content))
+    return Look(Given(Path(), photo, mask, None, lambda record: [inpainting_model.content]))
 
 
 class Look:
@@ -181,7 +181,7 @@ def test_a_model_that_is_gone_is_told(made: Path, look: "Look") -> None:
     def gone(record: Record) -> bytes:
         raise FaceReconError("demo has no version 3")
 
-    verdict = look(made, find_model=gone)
+    verdict = look(made, find_models=gone)
     assert verdict.status == NOT_RUN_AGAIN
     assert "not run again: demo has no version 3" in said(verdict, "note")
 

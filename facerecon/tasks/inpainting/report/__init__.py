@@ -10,10 +10,11 @@ from facerecon.evaluation.evaluation import Evaluation
 from facerecon.report import tables
 from facerecon.report.base import TaskReport
 from facerecon.report.lighting import lighting_table
+from facerecon.report.robustness import robustness_section
 from facerecon.report.story import Story
 from facerecon.tasks.inpainting.details import InpaintingDetails
 from facerecon.tasks.inpainting.metrics import HOLE_PSNR, MAIN_CASE
-from facerecon.tasks.inpainting.report import as_used, pictures, reliability
+from facerecon.tasks.inpainting.report import as_used, degraded, pictures, reliability
 from facerecon.tasks.inpainting.report.pictures import level_range
 
 LOADED_FILES = ("templates/*",)
@@ -39,6 +40,13 @@ ATTENTION_LIMIT = (
     "it paints."
 )
 
+ROBUSTNESS_NOTE = (
+    "Brush masks of the middle level hide the faces, and what is known comes from the damaged picture. JPEG, H.264 and "
+    "noise are each alone, with frozen pixels. LPIPS and identity are of the whole composite, whose known pixels are "
+    "damaged, too."
+)
+"""What is given to the network where its input is disturbed."""
+
 PART_CASES = ("features/", "parts/")
 """How the names begin of cases that hide a part of the face: by its points, or as its source labels it."""
 
@@ -55,7 +63,7 @@ class InpaintingReport(TaskReport):
     package = "facerecon.tasks.inpainting.report"
     sections: ClassVar[dict[str, tuple[str, ...]]] = {
         "faces": ("faces.html",),
-        "figures": ("as_used.html", "lighting.html"),
+        "figures": ("as_used.html", "robustness.html", "lighting.html"),
         "after_figures": ("confidence.html",),
         "compared": ("compared.html",),
         "after_promotion": ("masks.html",),
@@ -91,6 +99,8 @@ class InpaintingReport(TaskReport):
             return f"{case.removeprefix('parts/')} (outline)"
         if case.startswith("features/"):
             return "all parts" if case == "features/all" else case.removeprefix("features/").replace("_", " ")
+        if degraded.is_degraded(case):
+            return f"brush masks over faces degraded by {degraded.preset_of(case)}"
         return f"{case.replace('_', ' ')} masks"
 
     def level_label(self, case: str, level: int) -> str:
@@ -100,12 +110,14 @@ class InpaintingReport(TaskReport):
         return f"{details_of(evaluation).hole_ratio(case, level) * 100:.1f} % of the picture on average"
 
     def order(self, cases: list[str]) -> list[str]:
-        """Brush first, families never trained on after the others, parts of the face last."""
+        """Brush first, families never trained on after the others, then degraded faces; parts of the face last."""
 
-        def place(case: str) -> int:
+        def place(case: str) -> tuple[int, int]:
+            if degraded.is_degraded(case):
+                return 3, degraded.rank_of(case)
             if case == MAIN_CASE:
-                return 0
-            return 3 if self.is_part(case) else 1 + (case in FAMILIES and not FAMILIES[case].trained)
+                return 0, 0
+            return 4 if self.is_part(case) else 1 + (case in FAMILIES and not FAMILIES[case].trained), 0
 
         return sorted(cases, key=place)
 
@@ -114,6 +126,8 @@ class InpaintingReport(TaskReport):
 
     def case_tag(self, story: Story, case: str) -> str:
         masks = story.settings["masks"]
+        if degraded.is_degraded(case):
+            return "" if degraded.preset_of(case) in story.settings["degradations"]["training"] else "never trained on"
         trained = masks["feature_share"] > 0 if self.is_part(case) else case in masks["training_families"]
         return "" if trained else "never trained on"
 
@@ -129,7 +143,7 @@ class InpaintingReport(TaskReport):
         return [f"confidence is no better than one constant guess (Brier score) at {where}"]
 
     def console(self, evaluation: Evaluation) -> list[str]:
-        return reliability.confidence_lines(details_of(evaluation))
+        return [*degraded.degraded_lines(evaluation), *reliability.confidence_lines(details_of(evaluation))]
 
     def limits(self, story: Story) -> list[str]:
         details, said = details_of(story.evaluation), list(LIMITS)
@@ -139,6 +153,8 @@ class InpaintingReport(TaskReport):
             said.append(PRIOR_LIMIT)
         if details.attention:
             said.append(ATTENTION_LIMIT)
+        if any(degraded.is_degraded(case) for case, _ in story.evaluation.split_cases):
+            said.append(degraded.LIMIT)
         return said
 
     def training_facts(self, story: Story) -> list[tuple[str, str]]:
@@ -150,6 +166,9 @@ class InpaintingReport(TaskReport):
             if isinstance(weight, int | float) and weight and not name.endswith("_interval")
         )
         facts = [("masks", f"{', '.join(masks['training_families'])}{share}"), ("loss", weights)]
+        if chosen := story.settings.get("degradations"):
+            clean = f"; {chosen['clean_share'] * 100:.0f} % of the faces are left as they are"
+            facts.insert(1, ("degradations", f"{', '.join(chosen['training'])}{clean}"))
         if fitted := story.evaluation.model.fitted:
             said = f"starts from what the training faces have in common: up to {fitted:,} numbers computed from them"
             facts.insert(0, ("prior", f"{said}, not trained"))
@@ -181,6 +200,7 @@ class InpaintingReport(TaskReport):
         return {
             "confidence": reliability.confidence_blocks(evaluation, details, self),
             "as_used": as_used.used_groups(evaluation, details, self),
+            "robustness": robustness_section(evaluation, details.robustness, ROBUSTNESS_NOTE),
             "lighting": lighting_table(evaluation, self, HOLE_PSNR, MAIN_CASE, "hidden"),
             "reliability": reliability.reliability_charts(details),
             "gallery": pictures.gallery(evaluation.samples, story.comparison, details, champion),

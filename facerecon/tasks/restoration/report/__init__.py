@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 
 from facerecon.corruption.presets import find_preset
 from facerecon.evaluation.evaluation import Evaluation
-from facerecon.evaluation.image_metrics import WHOLE_PSNR
+from facerecon.evaluation.image_metrics import CEILING, WHOLE_PSNR
 from facerecon.evaluation.promotion import MODEL
 from facerecon.report import tables
 from facerecon.report.base import TaskReport
 from facerecon.report.formats import signed_text
 from facerecon.report.lighting import lighting_table
+from facerecon.report.robustness import robustness_section
 from facerecon.report.story import Story
 from facerecon.tasks.restoration.details import RestorationDetails
 from facerecon.tasks.restoration.gate_settings import INPUT
@@ -78,6 +79,7 @@ class RestorationReport(TaskReport):
             "degradations.html",
             "as_used.html",
             "gains.html",
+            "robustness.html",
             "lighting.html",
             "plane.html",
             "recognition.html",
@@ -200,10 +202,20 @@ class RestorationReport(TaskReport):
             "as_used": used_rows(evaluation, self),
             "gains": gain_rows(evaluation, self),
             "lighting": lighting_table(evaluation, self, WHOLE_PSNR, evaluation.headline[1], "degradation"),
+            "robustness": robustness_section(evaluation, details.robustness, robustness_note(evaluation, self)),
             "planes": [each for each in drawn if each is not None],
             "drawing": plane,
             "keys": pictures,
         }
+
+
+def robustness_note(evaluation: Evaluation, report: TaskReport) -> str:
+    """What is given to the network where its input is disturbed."""
+    return (
+        "JPEG, H.264 and noise are each done alone to the clear face, with frozen pixels; undisturbed it is given as "
+        f"it is, and PSNR of equal pictures counts as {CEILING:.2f} dB. The attack and the noise beside it are on "
+        f"faces under {report.case_title(evaluation.headline[1])}."
+    )
 
 
 def gain_rows(evaluation: Evaluation, report: TaskReport) -> list[GainRow]:

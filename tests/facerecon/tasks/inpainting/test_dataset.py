@@ -8,11 +8,14 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
+from facerecon.corruption.degradation_settings import DegradationSettings
 from facerecon.corruption.settings import MaskSettings
+from facerecon.corruption.training_degradations import TrainingDegradations
 from facerecon.corruption.training_masks import TrainingMasks
 from facerecon.data.augmentation import AugmentationSettings
 from facerecon.data.datasets import Draw, StepSampler
 from facerecon.data.manifest import Manifest
+from facerecon.randomness import generator
 from facerecon.tasks.inpainting.dataset import Batch, TrainingFaces, collate
 
 STILL = AugmentationSettings(flip=0, rotation=0, brightness=0, contrast=0, colour=0, blur=0)
@@ -110,6 +113,59 @@ class TestTrainingFaces:
 
         for one, two in zip(batches(0), batches(2), strict=True):
             assert torch.equal(one, two)
+
+
+class TestDegradedFaces:
+    ALWAYS = DegradationSettings(training=("cctv_train",), clean_share=0, curriculum=0)
+
+    @staticmethod
+    def of(
+        manifest: Manifest, settings: DegradationSettings | None, augmentation: AugmentationSettings
+    ) -> TrainingFaces:
+        degrade = None if settings is None else TrainingDegradations(settings, 64)
+        return TrainingFaces(manifest, augmentation, TrainingMasks(MaskSettings(), 64), 3, degrade)
+
+    def test_the_image_is_the_degraded_face_as_a_whole(self, aligned: Manifest) -> None:
+        """It is what the network sees outside the hole and what it is to put into the hole."""
+        faces = self.of(aligned, self.ALWAYS, STILL)
+        image, mask, _ = faces[Draw(5, 2, 0.25)]
+        face = faces.faces[5]
+        whole = TrainingDegradations(self.ALWAYS, 64)(
+            0.25, generator(3, 2, face, "degradation"), aligned.aligned_faces.crop(face)
+        )
+        np.testing.assert_array_equal(image, whole.transpose(2, 0, 1).astype(np.float32) / 127.5 - 1)
+        assert 0 < mask.mean() < 1
+        clean = self.of(aligned, None, STILL)[Draw(5, 2, 0.25)][0]
+        assert all(float((image - clean)[:, mask[0] == kind].abs().mean()) > 0.05 for kind in (0, 1))
+
+    def test_masks_points_and_what_augmentation_draws_are_as_without(self, aligned: Manifest) -> None:
+        still = self.ALWAYS.model_copy(update={"clean_share": 1.0})
+        for index in range(4):
+            plain = self.of(aligned, None, AugmentationSettings())[Draw(index, 1, 0.7)]
+            degraded = self.of(aligned, self.ALWAYS, AugmentationSettings())[Draw(index, 1, 0.7)]
+            spared = self.of(aligned, still, AugmentationSettings())[Draw(index, 1, 0.7)]
+            assert all(torch.equal(one, two) for one, two in zip(plain[1:], degraded[1:], strict=True))
+            assert not torch.allclose(plain[0], degraded[0], atol=0.1)
+            assert torch.allclose(plain[0], spared[0], atol=0.51 / 127.5), "a clean one is only rounded"
+
+    def test_the_progress_makes_it_harder(self, aligned: Manifest) -> None:
+        rising = self.of(aligned, self.ALWAYS.model_copy(update={"curriculum": 1.0}), STILL)
+        clean = self.of(aligned, None, STILL)
+        errors = [
+            np.mean([float((rising[Draw(k, 0, at)][0] - clean[Draw(k, 0, at)][0]).abs().mean()) for k in range(12)])
+            for at in (0.0, 0.5, 1.0)
+        ]
+        assert errors[0] < errors[1] < errors[2]
+
+    def test_what_is_fitted_sees_faces_as_they_are(self, aligned: Manifest) -> None:
+        degraded, clean = (self.of(aligned, each, STILL).unchanged(100) for each in (self.ALWAYS, None))
+        assert all(torch.equal(one, two) for one, two in zip(degraded, clean, strict=True))
+
+    def test_half_the_size_stays_one_image_for_input_and_target(self, aligned: Manifest) -> None:
+        faces = self.of(aligned, self.ALWAYS, STILL)
+        batch = collate([faces[Draw(0, 0, 1.0)]])
+        expected = torch.nn.functional.avg_pool2d(faces[Draw(0, 0, 1.0)][0][None], 2)
+        assert torch.equal(batch.halved().image, expected)
 
 
 def test_collate_stacks(faces: TrainingFaces) -> None:

@@ -13,7 +13,9 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
+from facerecon.corruption.degradation_settings import DegradationSettings
 from facerecon.corruption.frozen import MaskSet
+from facerecon.corruption.frozen_degradations import DegradedSet, freeze_degradations
 from facerecon.corruption.masks import FEATURE_PARTS, draw_feature_mask
 from facerecon.corruption.settings import MaskSettings
 from facerecon.data.datasets import evaluation_faces
@@ -22,8 +24,10 @@ from facerecon.data.parts import PART_LABELS
 from facerecon.data.store import AlignedPhoto, FaceStore
 from facerecon.errors import FaceReconError
 from facerecon.evaluation.evaluation import Evaluation
+from facerecon.evaluation.image_metrics import identity, lpips
+from facerecon.evaluation.judges import Judges
 from facerecon.evaluation.keys import MetricKey
-from facerecon.evaluation.metrics import from_uint8, hole_psnr, ssim, to_uint8, whole_psnr
+from facerecon.evaluation.metrics import channels_first, from_uint8, hole_psnr, ssim, to_uint8, whole_psnr
 from facerecon.evaluation.scores import Scores, Summary
 from facerecon.models import build_model
 from facerecon.models.layers.face_prior import FacePrior
@@ -37,7 +41,15 @@ from facerecon.tasks.inpainting.cases import MaskCases
 from facerecon.tasks.inpainting.details import InpaintingDetails
 from facerecon.tasks.inpainting.evaluate import METHODS, EvaluationPart, evaluate
 from facerecon.tasks.inpainting.evaluation_settings import InpaintingEvaluationSettings as Chosen
-from facerecon.tasks.inpainting.evaluator import fill_by_model, mask_cases
+from facerecon.tasks.inpainting.evaluator import (
+    Evaluator,
+    Filled,
+    degraded_case,
+    fill_by_model,
+    mask_cases,
+    measure,
+)
+from facerecon.tasks.inpainting.metrics import HOLE_PSNR
 
 QUICK = Chosen(max_faces=2, lpips_backbone="alex", samples=5)
 Evaluate = Callable[..., Evaluation]
@@ -172,6 +184,66 @@ def test_the_scores_have_every_method_under_every_case(
     stored = result.as_dict()
     assert json.loads(json.dumps(stored, allow_nan=False)) == stored
     assert Evaluation.from_dict(stored, result.scores, {}, InpaintingDetails) == replace(result, samples={})
+
+
+@pytest.fixture(scope="module")
+def degraded(tiny_manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> DegradedSet:
+    """The blobs of the test split, moved and as by a camera."""
+    faces = tiny_manifest.split("test")["face"].tolist()
+    return freeze_degradations(tmp_path_factory.mktemp("degraded"), tiny_manifest, ("motion", "cctv"), 64, faces=faces)
+
+
+def test_degraded_faces_are_cases_beside_those_that_there_are(
+    tiny_model: TrainedModel, tiny_manifest: Manifest, tiny_masks: MaskSet, degraded: DegradedSet
+) -> None:
+    chosen = DegradationSettings(evaluation=("motion", "cctv"))
+    masks = MaskSettings(evaluate_features=False)
+    part = EvaluationPart(masks=masks, degradations=chosen, evaluation=QUICK)
+    cases = MaskCases(tiny_masks, degraded)
+    with_them = evaluate(part, tiny_model, tiny_manifest, cases)
+    off = EvaluationPart(masks=masks, evaluation=QUICK)
+    without_them = evaluate(off, tiny_model, tiny_manifest, MaskCases(tiny_masks))
+    assert with_them.split_cases == [*without_them.split_cases, ("degraded/motion", 2), ("degraded/cctv", 2)]
+    kept = {column: with_them.scores.values(*column) for column in without_them.scores}
+    assert all(np.array_equal(kept[column], without_them.scores.values(*column)) for column in kept)
+    for preset in chosen.evaluation:
+        for method in METHODS:
+            measured = {m.name for m in with_them.metrics if with_them.summary(m.name, f"degraded/{preset}", 2, method)}
+            expected = {"identity_dlib"} if method == "masked_input" else {m.name for m in with_them.metrics}
+            assert measured == expected
+    brush = with_them.details.hole_ratio("brush", 2)
+    assert with_them.details.hole_ratio("degraded/cctv", 2) == brush, "they are hidden by the same masks"
+    assert {row.case for row in with_them.details.confidence} >= {"degraded/motion", "degraded/cctv"}
+    assert (with_them.cases, without_them.cases) == (cases.digest, tiny_masks.digest)
+    assert with_them.headline == without_them.headline
+    assert all(np.array_equal(with_them.samples[name], array) for name, array in without_them.samples.items())
+
+
+def test_over_degraded_faces_the_degraded_face_is_the_truth(
+    tiny_manifest: Manifest, tiny_masks: MaskSet, degraded: DegradedSet
+) -> None:
+    faces = evaluation_faces(tiny_manifest, "test", 3)
+    clean = channels_first(faces.images)
+
+    def perfect(images: np.ndarray, masks: np.ndarray) -> Filled:
+        return Filled(channels_first(images), torch.ones(len(images), dtype=torch.bool))
+
+    def sharp(images: np.ndarray, masks: np.ndarray) -> Filled:
+        hole = torch.from_numpy(masks)[:, None] == 1
+        return Filled(torch.where(hole, clean, channels_first(images)), torch.ones(len(images), dtype=torch.bool))
+
+    metrics = (HOLE_PSNR, lpips("alex"), identity("dlib"))
+    seen, case = degraded_case(faces, tiny_masks, degraded, "cctv")
+    assert (case.case, case.level) == ("degraded/cctv", 2)
+    judges = Judges(*metrics[1:])
+    evaluator = Evaluator("test", lambda case, method: metrics, judges)
+    scores = measure(evaluator, {"perfect": perfect, "sharp": sharp}, seen, [case], "")
+    psnr, distance, cosine = (MetricKey("test", metric.name, "degraded/cctv", 2) for metric in metrics)
+    assert np.isinf(scores.values(psnr, "perfect")).all()
+    assert scores.values(distance, "perfect") == pytest.approx(0, abs=1e-6)
+    assert scores.values(cosine, "perfect") == pytest.approx(1, abs=1e-5)
+    assert (scores.values(psnr, "sharp") < 35).all(), "the clean face is not what was degraded and hidden"
+    assert (scores.values(distance, "sharp") > 0.001).all()
 
 
 def test_scores_are_keyed_by_the_faces_digests(small: Evaluation, tiny_manifest: Manifest) -> None:

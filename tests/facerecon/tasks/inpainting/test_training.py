@@ -67,6 +67,20 @@ def test_only_train_and_val_people_are_read(
     assert timeless(result.history) == timeless(undisturbed.history)
 
 
+def test_degraded_faces_teach_the_network_and_not_the_prior(
+    train_blobs: Train, tmp_path: Path, undisturbed: TrainingResult
+) -> None:
+    chosen = {"training": ["cctv_train"], "clean_share": 0, "curriculum": 0}
+    result = train_blobs(tmp_path / "run", degradations=chosen)
+    ours, theirs = result.best.weights, undisturbed.best.weights
+    prior = [name for name in ours if name.startswith("prior.")]
+    assert prior
+    assert all(torch.equal(ours[name], theirs[name]) for name in prior)
+    assert result.best.digest != undisturbed.best.digest
+    assert result.history[0]["loss/l1"] != undisturbed.history[0]["loss/l1"]
+    assert train_blobs(tmp_path / "again", degradations=chosen).best.digest == result.best.digest
+
+
 def test_the_prior_is_of_the_train_peoples_faces_as_they_are(
     tiny_manifest: Manifest, undisturbed: TrainingResult
 ) -> None:
