@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from facerecon.inference.settings import ReconstructionSettings
-from facerecon.run import validated
+from facerecon.inference.settings import use_settings
+from facerecon.run import parse_as
 from facerecon.workspace import PROJECT
 from ops.pipeline import CheckedPipeline
 from ops.reconstructing import EXPERIMENT, fingerprint, resolved
@@ -16,12 +16,8 @@ DEFAULT_FILE = PROJECT / "configs" / "reconstruction.yaml"
 
 def run_reconstruction(settings: dict[str, Any]) -> None:
     """One step; which versions are the champions is found out here, before the run, and is a parameter of it."""
-    wanted = validated(ReconstructionSettings, settings, "settings")
+    wanted = parse_as(use_settings, settings, "settings")
     reconstruct(settings=wanted, models=resolved(wanted), fingerprint=fingerprint(wanted))
-
-
-def _settings_of(task: str) -> type[ReconstructionSettings]:
-    return ReconstructionSettings
 
 
 reconstruction = CheckedPipeline(
@@ -29,7 +25,7 @@ reconstruction = CheckedPipeline(
     entrypoint=run_reconstruction,
     steps=("reconstruct",),
     default_file=Path(DEFAULT_FILE),
-    settings_of=_settings_of,
+    settings_of=use_settings,
     experiment=EXPERIMENT,
 )
 """What `zenml pipeline run reconstruction` runs."""

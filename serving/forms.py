@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from facerecon.images import TooLargeImageError, UnreadableImageError, check_header
 from facerecon.inference.making import Request as Asked
-from facerecon.inference.making import RestorationRequest
+from facerecon.inference.making import RestorationRequest, Wanted
 from facerecon.inference.regions import REGIONS, Regions
 from serving.problems import ClientGoneError, ProblemError
 
@@ -100,9 +100,31 @@ class RestorationForm(_ForRecord, _Faces):
 
 
 class VideoForm(PhotoForm):
-    """What is asked for of a clip."""
+    """What is asked for of a clip, by the ``task`` of the model that is to make it."""
 
+    task: Literal["inpainting", "restoration"] = Field(
+        "inpainting",
+        description="inpainting fills what is hidden; restoration restores faces, of which nothing is hidden",
+    )
+    upscale: int = Field(
+        1, ge=1, le=4, description="of restoration: the whole picture comes out so many times as large"
+    )
     lossless: bool = Field(False, description="FFV1 in Matroska, which changes no pixel, instead of H.264 in MP4")
+
+    @model_validator(mode="after")
+    def _of_its_task(self) -> "VideoForm":
+        if self.task == "inpainting" and self.upscale != 1:
+            raise ValueError("upscale: only restoration enlarges: leave it out, or say task=restoration")
+        if self.task == "restoration" and (self.regions or self.dilation is not None):
+            raise ValueError("regions: restoration hides nothing: leave them out, or say task=inpainting")
+        return self
+
+    def wanted(self, masked: bool, **more: Any) -> Wanted:
+        """As the library takes it; ``masked`` says that a mask has come."""
+        more |= {"lossless": self.lossless}
+        if self.task == "inpainting":
+            return self.asked(masked=masked, **more)
+        return RestorationRequest(faces=self.faces, points=self.points, upscale=self.upscale, **more)
 
 
 async def read_form(

@@ -9,12 +9,13 @@ import shutil
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from facerecon.contract import INPAINTING
 from facerecon.custody.folder import sync_folder
 from facerecon.workspace import state_folder
 
@@ -133,10 +134,10 @@ class Jobs:
         for job in self._found("expires < ? AND state != 'running'", time.time()):
             self.remove(job.id)
 
-    def claim(self, worker: str) -> Job | None:
+    def claim(self, worker: str, tasks: Sequence[str] = (INPAINTING.task,)) -> Job | None:
         """A job that nobody has, or whose worker has died; it is ``worker``'s for the time of a lease.
 
-        Those that were begun least often come first, then the oldest.
+        Only jobs for models of ``tasks`` are. Those that were begun least often come first, then the oldest.
         """
         now = time.time()
         with self._changing() as database:
@@ -152,9 +153,11 @@ class Jobs:
             )
             row = database.execute(
                 "UPDATE jobs SET state = 'running', worker = ?, lease = ?, attempts = attempts + 1, done = 0 WHERE "
-                "id = (SELECT id FROM jobs WHERE state = 'queued' OR (state = 'running' AND lease < ?) "
+                "id = (SELECT id FROM jobs WHERE (state = 'queued' OR (state = 'running' AND lease < ?)) "
+                # what was accepted before there was a second task does not name it
+                f"AND COALESCE(json_extract(form, '$.task'), '{INPAINTING.task}') IN ({','.join('?' * len(tasks))}) "
                 "ORDER BY attempts, made LIMIT 1) RETURNING id",
-                (worker, now + self._lease, now),
+                (worker, now + self._lease, now, *tasks),
             ).fetchone()
         return next(iter(self._found("id = ?", row[0])), None) if row else None
 

@@ -23,9 +23,10 @@ from typing import Annotated, Any, BinaryIO, Literal, TypeVar
 import cv2
 import numpy as np
 from fastapi import APIRouter, WebSocket
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
+from facerecon.contract import RESTORATION
 from facerecon.data.footage.decode import Tally
 from facerecon.errors import FaceReconError
 from facerecon.inference import media, pictures
@@ -66,10 +67,17 @@ class Hide(_Message):
     dilation: float | None = Field(None, ge=0, le=1)
 
 
+def _shown_live(task: Any) -> Any:
+    if task == RESTORATION.task:
+        raise ValueError("restoration is not shown live: restore the clip by POST /v1/videos with task=restoration")
+    return task
+
+
 class Begin(_Message):
     """The first message; a clip of so many ``bytes`` follows."""
 
     type: Literal["begin"]
+    task: Annotated[Literal["inpainting"], BeforeValidator(_shown_live)] = "inpainting"
     bytes: int = Field(ge=1)
     hide: Hide
 
@@ -389,7 +397,7 @@ def _parsed(adapter: TypeAdapter[T], text: str) -> T:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "message"
-        raise _EndedError(_NOT_SO, f"{where}: {first['msg']}") from error
+        raise _EndedError(_NOT_SO, f"{where}: {first['msg'].removeprefix('Value error, ')}") from error
 
 
 async def _refuse(websocket: WebSocket, code: int, detail: str) -> None:

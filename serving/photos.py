@@ -15,6 +15,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from facerecon.contract import INPAINTING, RESTORATION
 from facerecon.custody.audit import audit_log
 from facerecon.custody.keys import signing_key
 from facerecon.errors import FaceReconError
@@ -176,7 +177,7 @@ def photo_routes(service: Service) -> APIRouter:
     async def reconstructions(request: Request) -> Response:
         """Something must be hidden: by a mask, by regions, or by both. The answer is JSON; with `Accept: image/png` the
         picture alone, which holds its record."""
-        service.served.check()
+        service.of_task(INPAINTING.task)
         return await made(request, PhotoForm, ("photo", "mask"), reconstruct)
 
     @routes.post(
@@ -193,9 +194,7 @@ def photo_routes(service: Service) -> APIRouter:
     async def restorations(request: Request) -> Response:
         """Needs a model of restoration beside that of inpainting: `/v1/models` lists both. The answer is JSON; with
         `Accept: image/png` the picture alone, which holds its record."""
-        if service.restoring is None:
-            raise ProblemError(HTTPStatus.CONFLICT, service.not_restoring)
-        service.restoring.check()
+        service.of_task(RESTORATION.task)
         return await made(request, RestorationForm, ("photo",), restore)
 
     @routes.post(
@@ -222,7 +221,6 @@ def photo_routes(service: Service) -> APIRouter:
         return use(service.served, asked, image, sha256_bytes(photo), hides, only_picture)
 
     def restore(form: RestorationForm, photo: bytes, _mask: bytes | None, operator: str, only_picture: bool) -> Answer:
-        assert service.restoring is not None
         settings, factor = service.settings, form.upscale
         with mendable():
             image = _decoded(photo, settings.most_pixels)
@@ -233,7 +231,7 @@ def photo_routes(service: Service) -> APIRouter:
                 "are made",
             )
         asked = partial(form.asked, **about(form, operator))
-        return use(service.restoring, asked, image, sha256_bytes(photo), None, only_picture)
+        return use(service.of_task(RESTORATION.task), asked, image, sha256_bytes(photo), None, only_picture)
 
     def about(form: PhotoForm | RestorationForm, operator: str) -> dict[str, Any]:
         return {"case": form.case, "reason": form.reason, "operator": operator, "software": service.software}

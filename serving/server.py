@@ -78,7 +78,7 @@ def running(settings: ServeSettings) -> Iterator[Service]:
         if not each.is_file:
             Thread(target=each.follow, args=(stop, settings.follow_seconds), name="follow", daemon=True).start()
     jobs = Jobs(settings.keep_hours * 3600, settings.lease_seconds)
-    videos = VideoWorker(jobs, served, software(), settings.lease_seconds)
+    videos = VideoWorker(jobs, all_served, software(), settings.lease_seconds)
     videos.start()
     try:
         yield Service(settings, served, restoring, pool, access, Metrics(), software(), jobs, videos)

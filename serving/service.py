@@ -1,11 +1,14 @@
 """What the parts of a service share."""
 
 from dataclasses import dataclass
+from http import HTTPStatus
 
+from facerecon.contract import INPAINTING
 from serving.access import Access
 from serving.jobs import Jobs
 from serving.metrics import Metrics
 from serving.pool import Pool
+from serving.problems import ProblemError
 from serving.served import Served
 from serving.settings import ServeSettings
 from serving.worker import VideoWorker
@@ -30,6 +33,21 @@ class Service:
     def all_served(self) -> tuple[Served, ...]:
         """What is served of all tasks, or will be once it has a champion."""
         return (self.served,) if self.restoring is None else (self.served, self.restoring)
+
+    def of_task(self, task: str) -> Served:
+        """What is served of a task.
+
+        Raises:
+            ProblemError: nothing, or nothing yet.
+        """
+        if task == INPAINTING.task:
+            served = self.served
+        elif self.restoring is not None:
+            served = self.restoring
+        else:
+            raise ProblemError(HTTPStatus.CONFLICT, self.not_restoring)
+        served.check()
+        return served
 
     @property
     def any_loaded(self) -> Served:

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from starlette.datastructures import UploadFile
 from starlette.responses import FileResponse, Response
 
+from facerecon.contract import RESTORATION
 from facerecon.data.footage.decode import Tally
 from facerecon.errors import FaceReconError
 from facerecon.inference import media
@@ -51,10 +52,10 @@ def video_routes(service: Service) -> APIRouter:
 
     @routes.post(
         "",
-        summary="Fill what is hidden of the faces in a video",
+        summary="Fill what is hidden of the faces in a video, or restore them",
         status_code=HTTPStatus.ACCEPTED,
         response_model=Video,
-        responses=refusals(400, 401, 403, 408, 413, 415, 421, 422, 500, 503, 507),
+        responses=refusals(400, 401, 403, 408, 409, 413, 415, 421, 422, 500, 503, 507),
         openapi_extra=form_schema(
             VideoForm, {"video": "the clip", "mask": "white is hidden in each frame; as large as the frames"}, "video"
         ),
@@ -62,12 +63,15 @@ def video_routes(service: Service) -> APIRouter:
     async def accept(request: Request, response: Response) -> Video:
         """Accepted once it is on the disk; where to look for it says Location."""
         settings = service.settings
-        service.served.check()
         if service.pool.draining or (await asyncio.to_thread(service.jobs.counts))["queued"] >= settings.queue:
             raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "too many videos wait; try later", {"retry-after": "60"})
         memory = int(settings.photo_mb * 1e6)
         form, come = await read_form(request, VideoForm, ("video", "mask"), 10 * settings.upload_seconds, memory)
-        if not form.regions and "mask" not in come:
+        service.of_task(form.task)
+        restores, masked = form.task == RESTORATION.task, "mask" in come
+        if restores and masked:
+            raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "mask: restoration takes none, it restores whole faces")
+        if not (restores or masked or form.regions):
             raise ProblemError(
                 HTTPStatus.UNPROCESSABLE_ENTITY, "nothing is to be hidden: give a mask, or name a region"
             )
@@ -77,7 +81,7 @@ def video_routes(service: Service) -> APIRouter:
                 service.jobs.accept,
                 operator,
                 form.model_dump_json(),
-                lambda folder: _fill(folder, come, settings.most_pixels),
+                lambda folder: _fill(folder, come, settings.most_pixels, form.upscale),
             )
         except OSError as error:
             raise own_fault(error) from error
@@ -129,8 +133,9 @@ def video_routes(service: Service) -> APIRouter:
     return routes
 
 
-def _fill(folder: Path, come: Mapping[str, UploadFile], most_pixels: int) -> int | None:
-    """Write what came into a job's folder and see that it can be used; how many frames its file says it has.
+def _fill(folder: Path, come: Mapping[str, UploadFile], most_pixels: int, upscale: int) -> int | None:
+    """Write what came into a job's folder and see that it can be used, also ``upscale`` times as large; how many frames
+    its file says it has.
 
     Raises:
         ProblemError: it cannot.
@@ -150,6 +155,7 @@ def _fill(folder: Path, come: Mapping[str, UploadFile], most_pixels: int) -> int
         except FaceReconError as error:
             raise FaceReconError(error.message.replace(str(upload), "video")) from error
         height, width = first.size
+        height, width = height * upscale, width * upscale
         if height * width > most_pixels:
             raise FaceReconError(
                 f"video: frames of {width} x {height}; at most {most_pixels / 1e6:g} megapixels are taken"

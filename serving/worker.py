@@ -3,6 +3,7 @@
 import logging
 import time
 import uuid
+from collections.abc import Sequence
 from threading import Event, Thread
 
 from facerecon.errors import FaceReconError
@@ -25,10 +26,11 @@ class _EndError(Exception):
 
 
 class VideoWorker:
-    """Makes the videos of ``jobs`` until it is stopped."""
+    """Makes the videos of ``jobs`` by the models that are ``served``, until it is stopped."""
 
-    def __init__(self, jobs: Jobs, served: Served, software: dict[str, str], lease_seconds: float) -> None:
-        self._jobs, self._served, self._software, self._lease = jobs, served, software, lease_seconds
+    def __init__(self, jobs: Jobs, served: Sequence[Served], software: dict[str, str], lease_seconds: float) -> None:
+        self._jobs, self._software, self._lease = jobs, software, lease_seconds
+        self._served = {each.task: each for each in served}
         self._name = uuid.uuid4().hex
         self._stop, self._wake, self._lost = Event(), Event(), Event()
         self._job: Job | None = None
@@ -65,8 +67,9 @@ class VideoWorker:
                 if time.monotonic() - expired > _EXPIRE_SECONDS:
                     self._jobs.expire()
                     expired = time.monotonic()
-                # what a former service has accepted waits for a model
-                job = self._jobs.claim(self._name) if self._served.loaded is not None else None
+                # what a former service has accepted waits for a model of its task
+                tasks = [task for task, each in self._served.items() if each.loaded is not None]
+                job = self._jobs.claim(self._name, tasks)
                 if job is not None:
                     self._do(job)
                     continue
@@ -129,12 +132,12 @@ class VideoWorker:
         target = job.folder / f"unfinished-{uuid.uuid4().hex}{suffix}"
         try:
             # of its own: those that are warm are for photos
-            with self._served.runtime(own=True) as (model, runtime):
+            with self._served[form.task].runtime(own=True) as (model, runtime):
                 about = {"case": form.case, "reason": form.reason, "operator": job.operator, "software": self._software}
-                asked = form.asked(model=model, masked=mask is not None, lossless=form.lossless, **about)
+                asked = form.wanted(model=model, masked=mask is not None, **about)
                 with maker(asked, runtime) as making:
                     made = making.clip(job.upload, media.clip_sha256(job.upload), mask, target, self._told)
-                    name = f"reconstruction-{made.record.id[:12]}{suffix}"
+                    name = f"{made.words.result}-{made.record.id[:12]}{suffix}"
                     side = making.sidecar(made, {name: sha256_file(target)})
             made.log()
 

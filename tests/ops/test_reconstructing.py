@@ -7,7 +7,7 @@ import pytest
 
 from facerecon.errors import FaceReconError
 from facerecon.inference.making import Model
-from facerecon.inference.settings import ReconstructionSettings
+from facerecon.inference.settings import ReconstructionSettings, RestorationSettings
 from ops.reconstructing import reconstruct_all, resolved
 
 
@@ -51,3 +51,22 @@ def test_a_run_names_its_models_and_uses_these(
     used[-1].write_bytes(models[0].read_bytes() + b" ")
     with pytest.raises(FaceReconError, match="is no longer the file that this run began with"):
         reconstruct_all(settings, chosen)
+
+
+def test_a_model_of_restoration_alone_restores_and_that_is_what_is_told(
+    photo: Path, models: list[Path], state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACERECON_CUSTODY", str(tmp_path / "custody"))
+    common = {"name": "trial", "inputs": (str(photo),), "out": str(tmp_path / "out"), "upscale": 2}
+    settings = RestorationSettings(model=str(models[1]), **common)
+    chosen = resolved(settings)
+    with mlflow.start_run() as run:
+        (row,) = reconstruct_all(settings, chosen)
+    assert row["state"] == "restored"
+    data = mlflow.get_run(run.info.run_id).data
+    assert (data.metrics["restored"], data.metrics["faces_restored"], data.params["upscale"]) == (1, 1, "2")
+    assert "hidden_mean" not in data.metrics
+    assert (data.tags["model_digest"], "restorer_digest" in data.tags) == (chosen[0][1], False)
+    fills = RestorationSettings(model=str(models[0]), **common)
+    with pytest.raises(FaceReconError, match="a model of task 'inpainting'; expected one of task 'restoration'"):
+        reconstruct_all(fills, resolved(fills))

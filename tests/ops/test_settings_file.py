@@ -3,7 +3,7 @@ from pydantic import BaseModel
 from zenml.config.base_settings import BaseSettings
 
 from facerecon.errors import FaceReconError
-from facerecon.inference.settings import ReconstructionSettings
+from facerecon.inference.settings import use_settings
 from facerecon.retraining.settings import retraining_run
 from facerecon.workspace import PROJECT
 from ops.settings_file import check_schedule, check_stack_settings, read_run_file
@@ -28,7 +28,7 @@ def refused(tmp_path):
 @pytest.mark.parametrize("path", sorted((PROJECT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_config_is_valid_and_named_like_its_file(path):
     if path.stem == "reconstruction":
-        assert read_run_file(path, ("reconstruct",), lambda task: ReconstructionSettings).settings.name == path.stem
+        assert read_run_file(path, ("reconstruct",), use_settings).settings.name == path.stem
     elif path.stem in ("nightly", "retraining"):  # its name says whose champion
         assert read_run_file(path, STEPS, retraining_run).settings.name == "demo"
     else:

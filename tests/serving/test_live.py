@@ -224,6 +224,9 @@ def test_a_clip_that_cannot_be_shown_ends_the_socket_with_a_line_and_nothing_els
     with live(service) as client:
         client.load(clip, {"regions": ["ears"]})
         assert "region 'ears' is not known" in client.refused()
+    with live(service) as client:
+        client.send("begin", bytes=len(clip), task="restoration", hide=HIDE)
+        assert client.refused().startswith("task: restoration is not shown live: restore the clip by POST /v1/videos")
     for text in ("{", '{"type": "begin"}', '{"type": "want"}', "[]"):
         with live(service) as client:
             client.socket.send(text)

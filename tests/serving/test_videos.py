@@ -74,6 +74,45 @@ def test_a_video_is_accepted_made_fetched_and_removed(
     assert not list((own_folders / "state/serving").glob("*/*"))
 
 
+@pytest.mark.parametrize("upscale", ["1", "2"])
+def test_a_video_is_restored_and_its_record_verifies_without_a_mask(
+    upscale: str, service: Running, clip: bytes, restoring_path: Path, tmp_path: Path
+) -> None:
+    asked = {"task": "restoration", "upscale": upscale, "lossless": "true"}
+    where = service.post("/v1/videos", video=clip, **asked).headers["location"]
+    made = until(lambda: service.get(where), "done").json
+    for answer in (service.get(made["result"]), service.get(made["record"])):
+        name = answer.headers["content-disposition"].partition('filename="')[2].strip('"')
+        (tmp_path / name).write_bytes(answer.content)
+    (tmp_path / "walk.mkv").write_bytes(clip)
+    (path,) = tmp_path.glob("restoration-*.mkv")
+    verdict = verify(Given(path, tmp_path / "walk.mkv", None, None, lambda _: restoring_path.read_bytes()))
+    assert verdict.status == 0, verdict.findings
+    with av.open(str(path)) as container:
+        frame = next(container.decode(video=0))
+    assert (frame.width, frame.height) == (256 * int(upscale), 256 * int(upscale))
+    assert service.ask("DELETE", where, headers=service.mine).status == 204
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"regions": "nose"}, "regions: restoration hides nothing"),
+        ({"mask": png(np.eye(256, dtype=np.uint8) * 255)}, "mask: restoration takes none"),
+        ({"upscale": "4"}, "frames of 1024 x 1024; at most 1 megapixels"),
+        ({"task": "inpainting", "regions": "nose", "upscale": "2"}, "upscale: only restoration enlarges"),
+        ({"task": "landmarks"}, "task:"),
+    ],
+    ids=["a region", "a mask", "too large", "filled and enlarged", "unknown"],
+)
+def test_what_a_task_does_not_take_is_told_at_once(
+    given: dict[str, str | bytes], said: str, service: Running, clip: bytes, own_folders: Path
+) -> None:
+    answer = service.post("/v1/videos", **({"video": clip, "task": "restoration"} | given))
+    assert (answer.status, said in answer.detail) == (422, True), answer.detail
+    assert not list((own_folders / "state/serving").glob("*/*"))
+
+
 BAD = {
     "a text": (422, "video:", {"video": b"no video at all"}),
     "empty": (422, "video:", {"video": b""}),
@@ -120,6 +159,23 @@ def test_a_video_is_nobody_elses(service: Running, clip: bytes) -> None:
     for method, path in (("GET", where), ("GET", f"{where}/result"), ("GET", f"{where}/record"), ("DELETE", where)):
         assert service.ask(method, path, headers=other).status == 404
     assert service.ask("DELETE", where, headers=service.mine).status == 204
+
+
+def test_a_service_without_a_model_of_restoration_takes_no_video_for_it_and_leaves_those_that_are_there(
+    settings: ServeSettings, token: str, clip: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACERECON_STATE", str(tmp_path))
+    left = Jobs(keep_seconds=100, lease_seconds=10).accept(
+        "ada", '{"task": "restoration"}', lambda folder: (folder / "upload").write_bytes(clip) and None
+    )
+    with serving(settings.model_copy(update={"restore_model": None}), token) as alone:
+        answer = alone.post("/v1/videos", video=clip, task="restoration")
+        assert (answer.status, "with --restore-model" in answer.detail) == (409, True)
+        where = alone.post("/v1/videos", video=clip, regions="nose").headers["location"]
+        until(lambda: alone.get(where), "done")
+        assert alone.get(f"/v1/videos/{left.id}").json["state"] == "queued"
+    with serving(settings, token) as both:
+        until(lambda: both.get(f"/v1/videos/{left.id}"), "done")
 
 
 @pytest.fixture
