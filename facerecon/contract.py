@@ -161,6 +161,21 @@ RESTORATION = register_signature(
 """``restoration`` is the whole image, ``scale`` (in the file's metadata) times as high and as wide."""
 
 
+LANDMARKS = register_signature(
+    Signature(
+        "landmarks",
+        inputs=(Value("image", ("N", 3, "H", "W"), -1, 1),),
+        outputs=(
+            Value("landmarks", ("N", 68, 3), 0, 64),
+            Value("depth", ("N", 1, "H", "W"), 0, 64),
+            Value("confidence", ("N", 68), 0, 1),
+        ),
+        metadata={"normalisation": "RGB, uint8 / 127.5 - 1", "unit": "pixels of the image; z towards the camera"},
+    )
+)
+"""``landmarks`` are x, y, z, ``depth`` is z of each pixel of the face; their bounds are those of a crop of 64 px."""
+
+
 def normalise(images: NDArray[np.uint8]) -> Array:
     """RGB uint8 [N, H, W, 3] as float32 [N, 3, H, W] in [-1, 1]."""
     return images.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1

@@ -5,12 +5,15 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from facerecon.errors import FaceReconError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 TEMPORARY = ".unfinished-"
 """How the names of files begin that are being written."""
@@ -86,3 +89,9 @@ def canonical_json(value: Any) -> bytes:
 def digest_of(value: Any) -> str:
     """The hexadecimal SHA-256 of ``value`` as canonical JSON: equal values, equal digests."""
     return sha256_bytes(canonical_json(value))
+
+
+def arrays_digest(arrays: Mapping[str, "NDArray[Any]"]) -> str:
+    """A digest of named arrays: their names, types, shapes and bytes; "" of none."""
+    about = {name: [str(one.dtype), list(one.shape), sha256_bytes(one.tobytes())] for name, one in arrays.items()}
+    return digest_of(about) if about else ""

@@ -14,7 +14,7 @@ import json
 import math
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +28,7 @@ from facerecon.corruption.degradations import Degradation, degrade, draw
 from facerecon.corruption.presets import find_preset
 from facerecon.data.manifest import SPLITS, Manifest
 from facerecon.errors import FaceReconError
-from facerecon.files import atomic_path, digest_of
+from facerecon.files import atomic_path, digest_of, sha256_bytes
 from facerecon.randomness import generator
 
 KEPT_BYTES = 256 << 20
@@ -211,9 +211,27 @@ def freeze_degradations(
         raise FaceReconError(f"{len(unknown)} faces are not in the manifest (first: {unknown[0]}): name some of it")
     wanted = {face: crops[face] for face in chosen}
     asked = {"size": size, "scale": scale, "seed": seed}
-    kept = _Kept()
-    frozen = {name: _freeze(Path(folder), manifest, name, asked, wanted, kept) for name in names}
+    kept, read = _Kept(), manifest.aligned_faces.crop
+    frozen = {name: _freeze(Path(folder), read, name, asked, wanted, kept) for name in names}
     return DegradedSet(size, scale, seed, frozen, Path(folder))
+
+
+def freeze_crops(
+    folder: Path, crops: Mapping[str, NDArray[np.uint8]], presets: Iterable[str], seed: int = 0
+) -> DegradedSet:
+    """As ``freeze_degradations``, of ``crops`` uint8 [S, S, 3] by the names of their faces, all of one size.
+
+    Raises:
+        FaceReconError: no preset or no face is named, an unknown one, or a file that was changed since it was written.
+    """
+    names, faces = sorted(set(presets)), sorted(crops)
+    if not names or not faces:
+        raise FaceReconError("degraded faces need at least one preset and one face")
+    size = len(crops[faces[0]])
+    wanted = {face: sha256_bytes(np.ascontiguousarray(crops[face]).tobytes()) for face in faces}
+    asked, kept = {"size": size, "scale": 1, "seed": seed}, _Kept()
+    frozen = {name: _freeze(Path(folder), crops.__getitem__, name, asked, wanted, kept) for name in names}
+    return DegradedSet(size, 1, seed, frozen, Path(folder))
 
 
 def _generator(seed: int, preset: str, face: str) -> np.random.Generator:
@@ -221,7 +239,12 @@ def _generator(seed: int, preset: str, face: str) -> np.random.Generator:
 
 
 def _freeze(
-    folder: Path, manifest: Manifest, name: str, asked: dict[str, int], crops: dict[str, str], kept: _Kept
+    folder: Path,
+    read: Callable[[str], NDArray[np.uint8]],
+    name: str,
+    asked: dict[str, int],
+    crops: dict[str, str],
+    kept: _Kept,
 ) -> FrozenDegradations:
     preset = find_preset(name)
     what = {"preset": name, **asked, "definition": preset.digest, "faces": list(crops), "crops": list(crops.values())}
@@ -242,12 +265,11 @@ def _freeze(
             if same:
                 pixels[[row[face] for face in same]] = older.pixels[[older.rows[face] for face in same]]
             there.update(same)
-    store = manifest.aligned_faces
     for face in crops:
         if face not in there:
             rng = _generator(asked["seed"], name, face)
             drawn = draw(preset, asked["size"], rng)
-            pixels[row[face]] = degrade(store.crop(face), drawn, rng, asked["scale"])
+            pixels[row[face]] = degrade(read(face), drawn, rng, asked["scale"])
     about = {**what, "pixels_sha256": hashlib.sha256(pixels.data).hexdigest()}
     with atomic_path(path) as temporary:
         np.savez_compressed(temporary, about=np.array(json.dumps(about, sort_keys=True)), pixels=pixels)

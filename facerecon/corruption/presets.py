@@ -131,6 +131,43 @@ _CCTV = Preset(
     second=_SECOND,
 )
 
+_GRAY = 2.2
+"""A pixel is the light to the power 1 / 2.2."""
+
+# conditions of one strength each, so that figures by condition say what it does: severity changes nothing in them
+_CONDITIONS = (
+    Preset("low_resolution", "recorded 16 px wide", width=(16.0, 16.0)),
+    Preset(
+        "poor_light",
+        "gray levels at 0.12 of what they were, noise of 4 of them",
+        light=(0.12**_GRAY, 0.12**_GRAY),
+        noise=NoiseRanges((4.0, 4.0)),
+    ),
+    Preset("motion_9", "curved motion blur of 9 px at 64 px alone", motion=(72.0, 72.0), moving=1.0),
+    Preset(
+        "poor_video",
+        "blur of 1 px at 64 px, recorded 20 px wide, gray levels at 0.3, noise of 4 of them, JPEG 50",
+        blur=(8.0, 8.0),
+        width=(20.0, 20.0),
+        light=(0.3**_GRAY, 0.3**_GRAY),
+        noise=NoiseRanges((4.0, 4.0)),
+        jpeg=(50.0, 50.0),
+    ),
+)
+
+_VARIED_VIDEO = Preset(
+    "varied_video",
+    "each of these in any strength, together",
+    blur=(0.1, 10.0),
+    anisotropic=0.5,
+    motion=(0.0, 80.0),
+    moving=0.5,
+    width=(128.0, 14.0),
+    light=(1.0, 0.1**_GRAY),
+    noise=NoiseRanges((0.0, 8.0)),
+    jpeg=(95.0, 30.0),
+)
+
 PRESETS: dict[str, Preset] = {
     preset.name: preset
     for preset in (
@@ -169,6 +206,8 @@ PRESETS: dict[str, Preset] = {
             second=replace(_SECOND, jpeg=None),
             h264=(23.0, 37.0),
         ),
+        *_CONDITIONS,
+        _VARIED_VIDEO,
     )
 }
 """Every preset by name. None that is trained on has H.264: it measures what a model does with a codec it never saw."""

@@ -29,10 +29,10 @@ from facerecon.data.manifest import FACE_COLUMNS, PHOTO_COLUMNS, Manifest, Sourc
 from facerecon.data.provenance import made_by, sources_of
 from facerecon.data.quarantine import Code, Refusal, quarantine_table, refusal_of
 from facerecon.data.sources import Source, source_of
-from facerecon.data.store import AlignedFace, AlignedPhoto, FaceStore, Measures, truth_sha256
+from facerecon.data.store import AlignedFace, AlignedPhoto, FaceStore, Measures
 from facerecon.data.templates import TEMPLATES, misfit
 from facerecon.errors import FaceReconError
-from facerecon.files import digest_of, sha256_bytes, sha256_file
+from facerecon.files import arrays_digest, digest_of, sha256_bytes, sha256_file
 from facerecon.images import UnreadableImageError, read_rgb
 from facerecon.perception import landmarks, mtcnn, small_faces
 from facerecon.perception.landmarks import FaceLandmarker, Points, five_points, head_angles, sixty_eight
@@ -193,7 +193,7 @@ def _with_other_truth(tasks: list[_Task], source: Source, done: FaceStore) -> se
         refusal = done.refusal(task.sha256)
         if refusal is None:
             try:
-                now = truth_sha256(_read_truth(source, task))
+                now = arrays_digest(_read_truth(source, task))
             except (OSError, UnreadableImageError):
                 now = "cannot be read"
             same = now == done.truth_sha256(done.faces(task.sha256)[0])

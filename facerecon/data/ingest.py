@@ -50,6 +50,10 @@ def source_root(data: DataSettings, project: Path) -> Path:
         FaceReconError: it is missing or no folder.
     """
     root = project / Path(data.path).expanduser()
+    prepare = source_of(data.source).prepare
+    if prepare is not None and data.draw is not None:
+        root.mkdir(parents=True, exist_ok=True)
+        prepare(root, data)
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "does not exist"
         command = DRAWN.get(data.path)

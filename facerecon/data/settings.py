@@ -86,6 +86,17 @@ class YoutubeFacesSettings(Settings):
     frames_per_clip: int = Field(10, ge=1, le=10_000, description="frames kept of a clip, spread evenly")
 
 
+class DrawSettings(Settings):
+    """What the source ``drawn`` draws where it is missing, with its shape: points, mesh and depth."""
+
+    people: int = Field(400, ge=1, le=10_000)
+    photos: int = Field(3, ge=1, le=100, description="of each of them")
+    size: int = Field(320, ge=64, le=1024, multiple_of=2, description="pixels a side")
+    seed: int = Field(0, ge=0)
+    lights: bool = Field(False, description="each photo in one of the five lighting conditions")
+    workers: int = Field(2, ge=1, le=256)
+
+
 class DataSettings(Settings):
     """A source of faces. A relative ``path`` starts at the project's root.
 
@@ -119,8 +130,15 @@ class DataSettings(Settings):
     max_faces: int | None = Field(None, ge=1, description="keep only so many photos, chosen by hash; null keeps all")
     splits: SplitShares = Field(default_factory=SplitShares)
     shared_names: bool = Field(False, description="a name is the same person in all sources that say so")
+    draw: DrawSettings | None = Field(None, description="null: nothing is drawn; for the source drawn")
     footage: FootageSettings = Field(default_factory=FootageSettings)
     youtube_faces: YoutubeFacesSettings = Field(default_factory=YoutubeFacesSettings)
+
+    @model_validator(mode="after")
+    def _draws_what_is_drawn(self) -> "DataSettings":
+        if self.draw is not None and self.source != "drawn":
+            raise ValueError(f"draw: faces are drawn for the source drawn, not for {self.source}: leave it out")
+        return self
 
     @field_validator("zip_encoding")
     @classmethod

@@ -20,7 +20,7 @@ from safetensors.numpy import save
 
 from facerecon.data.quarantine import Code, Refusal
 from facerecon.errors import FaceReconError
-from facerecon.files import atomic_path, digest_of, sha256_bytes, sha256_file
+from facerecon.files import arrays_digest, atomic_path, sha256_bytes, sha256_file
 from facerecon.perception.landmarks import Points
 
 
@@ -100,12 +100,6 @@ class _Entry:
 
 _TRUTH = "truth"
 """How a shard's tensors begin that are truth: ``truth/<name>/<row>``, one a face, for they need not be of one shape."""
-
-
-def truth_sha256(truth: Mapping[str, NDArray[Any]]) -> str:
-    """A digest of named arrays: their names, types, shapes and bytes; "" of none."""
-    about = {name: [str(one.dtype), list(one.shape), sha256_bytes(one.tobytes())] for name, one in truth.items()}
-    return digest_of(about) if about else ""
 
 
 def face_name(photo: str, index: int) -> str:
@@ -258,7 +252,7 @@ class FaceStore:
 
     def truth_sha256(self, face: str) -> str:
         """A digest of all truth beside a face; "" without any."""
-        return truth_sha256(self._truth(face))
+        return arrays_digest(self._truth(face))
 
     def _truth(self, face: str) -> dict[str, NDArray[Any]]:
         return {name: self._truth_of(face, name) for name in self._truth_names(face)}

@@ -3,18 +3,15 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facerecon.data.containers import read_bytes
 from facerecon.data.geometry import Square, cut, face_square
 from facerecon.data.manifest import Manifest
-from facerecon.files import sha256_bytes
-from facerecon.images import UnreadableImageError, read_rgb
+from facerecon.data.photos import NoPhotoError, read_photo
 from facerecon.inference.chain import AT_ONCE
 from facerecon.inference.frames import SQUARE, Frame
 from facerecon.perception.landmarks import sixty_eight
@@ -39,17 +36,13 @@ class Photograph:
     square: Square
 
 
-class _UnfitError(Exception):
-    """Why a face cannot be measured as used."""
-
-
 def photographs(faces: "EvaluationFaces", manifest: Manifest, unfit: Counter[str]) -> Iterator[list[Photograph]]:
     """The photographs, some at a time, as they do not fit into memory together; ``unfit`` counts who has none."""
     ready: list[Photograph] = []
     for index in track(range(len(faces)), "evaluating as used"):
         try:
             ready.append(_photograph(index, faces, manifest))
-        except _UnfitError as reason:
+        except NoPhotoError as reason:
             unfit[str(reason)] += 1
         if len(ready) == AT_ONCE:
             yield ready
@@ -59,29 +52,14 @@ def photographs(faces: "EvaluationFaces", manifest: Manifest, unfit: Counter[str
 
 
 def _photograph(index: int, faces: "EvaluationFaces", manifest: Manifest) -> Photograph:
-    row = faces.rows.iloc[index]
-    source = manifest.sources.get(row["source"])
-    if source is None:
-        raise _UnfitError("the manifest names no place of the photographs")
-    if source.aligned:
-        raise _UnfitError("the source's pictures are aligned crops themselves")
-    root, uri = (manifest.frames, row["file"]) if row["file"] else (source.root, row["uri"])
-    try:
-        content = read_bytes(Path(root), uri)
-        if sha256_bytes(content) != row["sha256"]:
-            raise _UnfitError("the photograph has changed")
-        image = read_rgb(content)
-    except OSError as error:
-        raise _UnfitError("the photograph is gone") from error
-    except UnreadableImageError as error:
-        raise _UnfitError("the photograph cannot be read") from error
+    image = read_photo(manifest, faces.rows.iloc[index])
     points = faces.points[index].all478
     if not points.any():
-        raise _UnfitError("the points of the face are not kept")
+        raise NoPhotoError("the points of the face are not kept")
     square = face_square(sixty_eight(points))
     crop, _ = cut(image, square, faces.images.shape[1])
     if np.abs(crop.astype(np.int16) - faces.images[index]).mean() > SAME_CROP:
-        raise _UnfitError("the photograph does not give the crop that is kept")
+        raise NoPhotoError("the photograph does not give the crop that is kept")
     return Photograph(index, image, square)
 
 

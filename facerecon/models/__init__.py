@@ -33,7 +33,7 @@ __all__ = [
     "register_model",
 ]
 
-_SHARED = {"base", "layers", "restoration", "settings", "trained"}
+_SHARED = {"base", "landmarks", "layers", "restoration", "settings", "trained"}
 """The modules here that are no family."""
 
 Build = Callable[[Any], "nn.Module"]

@@ -1,28 +1,39 @@
 """Sample faces as files: one folder a person, with the photographs and the truth about them."""
 
 import json
+from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
-from facerecon.drawn import TRUTH
+from facerecon.drawn import DEPTH_UNIT, SHAPE, TRUTH, read_shapes, shape_of
 from facerecon.errors import FaceReconError
-from facerecon.files import atomic_path, sha256_bytes, sha256_file, write_text
+from facerecon.files import arrays_digest, atomic_path, sha256_bytes, sha256_file, write_text
 from facerecon.progress import track
 from facerecon.synthetic import lights
 from facerecon.synthetic.mesh import CanonicalMesh
-from facerecon.synthetic.people import draw_identity, draw_scene
+from facerecon.synthetic.people import Scene, draw_identity, draw_scene
 from facerecon.synthetic.render import Rendered, render
 from facerecon.synthetic.workers import in_workers
 
 VERSION = 2
 """Counts up whenever the same seed draws other pictures: files of another version are drawn anew."""
 
-_ABOUT = ("version", "seed", "size", "lights")
-"""What a truth file says of how its photographs were drawn; ``lights`` only where they are lit by these."""
+SHAPE_VERSION = 1
+"""Counts up whenever the same seed gives another shape: photographs of another version are drawn anew."""
+
+ROOM = 1.35
+"""With the shape, the picture shows so many times as much around the head: crops of it are shifted and turned."""
+
+_ABOUT = ("version", "seed", "size", "lights", "shape")
+"""What a truth file says of how its photographs were drawn; ``lights`` only where they are lit by these, ``shape`` only
+where the shape is told."""
 
 
 def write_dataset(
@@ -34,8 +45,9 @@ def write_dataset(
     seed: int = 0,
     workers: int = 2,
     lit: bool = False,
-) -> None:
-    """Draw ``photos`` photographs of each of ``identities`` people into ``folder``.
+    shape: bool = False,
+) -> int:
+    """Draw ``photos`` photographs of each of ``identities`` people into ``folder``; how many were missing.
 
     Writes ``person_0000/photo_0.jpg`` (RGB, ``size`` x ``size``, about 40 dB from what was drawn) and, one a person,
     ``person_0000/truth.json``: version, seed, size, the person's shape and skin, and of each photograph its digest,
@@ -45,6 +57,11 @@ def write_dataset(
 
     With ``lit`` each photograph is under one of the five conditions of ``lights``, which are in balance over a person,
     in place of a gentler light; the truth file then has the version of these as ``lights``, too.
+
+    With ``shape`` more of what is around the head is seen (ROOM), and ``shape.npz`` beside the truth file has of each
+    photograph, under ``photo_0.landmarks`` and so on: ``landmarks`` float32 [68, 3] and ``vertices`` float32 [468, 3]
+    (x, y in pixels, depth in cm from the camera), ``depth`` uint16 [size / 2, size / 2] in DEPTH_UNIT, 0 behind the
+    person, and ``focal``, the focal length in pixels.
 
     ``model`` is a ``face_landmarker.task`` bundle. Raises FaceReconError for arguments out of range or an unusable
     bundle.
@@ -57,9 +74,8 @@ def write_dataset(
         raise FaceReconError(f"size is {size}: sample faces are drawn at 64 to 1024 pixels")
     CanonicalMesh.load(model)  # a bad bundle is reported here, once
     folder.mkdir(parents=True, exist_ok=True)
-    jobs = [(folder, Path(model), number, photos, size, seed, lit) for number in range(identities)]
-    for _ in track(in_workers(write_person, jobs, workers), "drawing sample faces", total=len(jobs)):
-        pass
+    jobs = [(folder, Path(model), number, photos, size, seed, lit, shape) for number in range(identities)]
+    return sum(track(in_workers(write_person, jobs, workers), "drawing sample faces", total=len(jobs)))
 
 
 @lru_cache(maxsize=1)
@@ -67,19 +83,25 @@ def _mesh(model: Path) -> CanonicalMesh:
     return CanonicalMesh.load(model)
 
 
-def write_person(folder: Path, model: Path, number: int, photos: int, size: int, seed: int, lit: bool) -> None:
-    """Write what is missing of one person's photographs, and then the file that vouches for them."""
+def write_person(
+    folder: Path, model: Path, number: int, photos: int, size: int, seed: int, lit: bool, shape: bool
+) -> int:
+    """Write what is missing of one person's photographs, and then the file that vouches for them; how many were."""
     person = folder / f"person_{number:04d}"
     identity = draw_identity(seed, number)
-    about = {"version": VERSION, "seed": seed, "size": size} | ({"lights": lights.VERSION} if lit else {})
-    whole = _whole(person, about)
+    about = {"version": VERSION, "seed": seed, "size": size}
+    about |= {"lights": lights.VERSION} if lit else {}
+    about |= {"shape": SHAPE_VERSION} if shape else {}
+    whole, arrays = _whole(person, about)
     missing = [photo for photo in range(photos) if f"photo_{photo}.jpg" not in whole]
     if not missing:
-        return
+        return 0
     for photo in missing:
         scene = draw_scene(seed, number, photo)
         if lit:
             scene = lights.under(scene, lights.condition_of(seed, number, photo))
+        if shape:
+            scene = replace(scene, camera=replace(scene.camera, span=ROOM * scene.camera.span))
         rendered = render(_mesh(model), identity, scene, size)
         content = _as_jpeg(rendered)
         with atomic_path(person / f"photo_{photo}.jpg") as temporary:
@@ -89,8 +111,17 @@ def write_person(folder: Path, model: Path, number: int, photos: int, size: int,
             "landmarks68": [[round(float(value), 3) for value in point[:2]] for point in rendered.landmarks68],
             "scene": scene.describe(),
         }
+        if shape:
+            told = _shape(rendered, scene, size)
+            whole[f"photo_{photo}.jpg"]["shape_sha256"] = arrays_digest(told)
+            arrays |= {f"photo_{photo}.{name}": array for name, array in told.items()}
+    if shape:
+        with atomic_path(person / SHAPE) as temporary, temporary.open("wb") as file:
+            named: dict[str, Any] = arrays
+            np.savez_compressed(file, **named)
     truth = about | {"identity_number": number, "identity": identity.describe(), "photos": whole}
     write_text(person / TRUTH, json.dumps(truth, sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n")
+    return len(missing)
 
 
 def _as_jpeg(rendered: Rendered) -> bytes:
@@ -106,16 +137,35 @@ def _as_jpeg(rendered: Rendered) -> bytes:
     return bytes(content)
 
 
-def _whole(person: Path, about: dict[str, Any]) -> dict[str, Any]:
-    """What a person's truth file says of the photographs that are as it says; {} if it was not drawn as ``about``."""
+def _shape(rendered: Rendered, scene: Scene, size: int) -> dict[str, NDArray[Any]]:
+    """What is told of a photograph's shape."""
+    depth = rendered.depth[::2, ::2] / DEPTH_UNIT
+    return {
+        "landmarks": rendered.landmarks68,
+        "vertices": rendered.landmarks,
+        "depth": np.where(np.isfinite(depth), depth, 0).round().astype(np.uint16),
+        "focal": np.array(size * scene.camera.distance / scene.camera.span, np.float32),
+    }
+
+
+def _whole(person: Path, about: dict[str, Any]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """What a person's truth file says of the photographs that are as it says, and their arrays of the shape.
+
+    Nothing if it was not drawn as ``about``.
+    """
     try:
         truth = json.loads((person / TRUTH).read_text(encoding="utf-8"))
         if any(truth.get(key) != about.get(key) for key in _ABOUT):
-            return {}
-        return {
+            return {}, {}
+        whole = {
             name: photo
             for name, photo in truth["photos"].items()
             if (person / name).is_file() and sha256_file(person / name) == photo["sha256"]
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
+        if "shape" not in about:
+            return whole, {}
+        shapes = read_shapes(person / SHAPE)
+        told = {name: photo for name, photo in whole.items() if shape_of(shapes, name, photo["shape_sha256"])}
+        return told, {key: array for key, array in shapes.items() if f"{key.partition('.')[0]}.jpg" in told}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, BadZipFile):
+        return {}, {}

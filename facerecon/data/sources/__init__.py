@@ -106,6 +106,10 @@ Beside = Callable[[Path, str], bool]
 """(root, uri) -> whether a file that is no photo of the source is a list or a companion of photos."""
 
 
+Prepare = Callable[[Path, DataSettings], None]
+"""(root, settings) -> makes what the settings ask for and is missing; the root is there."""
+
+
 Withdrawn = Callable[[Path], frozenset[str]]
 """root -> the photos of any source, by SHA-256, that may be learned from and are not to be evaluated any more."""
 
@@ -116,7 +120,8 @@ class Source:
     ``companions`` names what lies beside photos and tells of them, ``truth`` reads named arrays, where there are such,
     ``beside`` knows the layout's lists and companions, ``withdrawn`` the photos, of other sources too, that are to be
     in no split but train. ``pictures`` is whether its photos are files of their own, not frames of clips or members of
-    archives alone. ``may_be_empty`` is whether a folder without any photo is no error.
+    archives alone. ``may_be_empty`` is whether a folder without any photo is no error. ``prepare`` makes photos that
+    are asked for and missing.
 
     They are functions of a module, so that worker processes find them."""
 
@@ -128,6 +133,7 @@ class Source:
     pictures: bool = True
     may_be_empty: bool = False
     withdrawn: Withdrawn | None = None
+    prepare: Prepare | None = None
 
 
 SOURCES: dict[str, Source] = {}
@@ -141,13 +147,16 @@ def register_source(
     pictures: bool = True,
     may_be_empty: bool = False,
     withdrawn: Withdrawn | None = None,
+    prepare: Prepare | None = None,
 ) -> Callable[[Photos], Photos]:
     """Register a source under its function's name; ValueError if there is one of that name."""
 
     def register(photos: Photos) -> Photos:
         if photos.__name__ in SOURCES:
             raise ValueError(f"the source {photos.__name__!r} is registered twice")
-        SOURCES[photos.__name__] = Source(photos, parts, companions, truth, beside, pictures, may_be_empty, withdrawn)
+        SOURCES[photos.__name__] = Source(
+            photos, parts, companions, truth, beside, pictures, may_be_empty, withdrawn, prepare
+        )
         return photos
 
     return register

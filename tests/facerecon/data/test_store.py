@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from facerecon.data.quarantine import Code, Refusal
-from facerecon.data.store import MEASURES, AlignedFace, AlignedPhoto, FaceStore, Measures, face_name, truth_sha256
+from facerecon.data.store import MEASURES, AlignedFace, AlignedPhoto, FaceStore, Measures, face_name
 from facerecon.errors import FaceReconError
-from facerecon.files import sha256_bytes, sha256_file
+from facerecon.files import arrays_digest, sha256_bytes, sha256_file
 
 
 def make_face(seed: int, parts: bool = False) -> AlignedFace:
@@ -156,7 +156,7 @@ def test_truth_is_there_only_where_the_source_has_it(tmp_path: Path) -> None:
     for name, array in expected.items():
         np.testing.assert_array_equal(store.truth(face, name), array)
         assert store.truth(face, name).dtype == array.dtype
-    assert store.truth_sha256(face) == truth_sha256(expected)
+    assert store.truth_sha256(face) == arrays_digest(expected)
     assert store.truth_sha256(without) == ""
     with pytest.raises(FaceReconError, match=rf"^face {face} has no truth 'pose' beside it: .* depth, lamps, light$"):
         store.truth(face, "pose")

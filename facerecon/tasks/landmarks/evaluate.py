@@ -1,0 +1,214 @@
+"""The figures of a model beside its baselines under each condition, and what the report shows."""
+
+from collections.abc import Mapping
+from contextlib import closing
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerecon.corruption.degradation_settings import DegradationSettings
+from facerecon.corruption.training_degradations import TrainingDegradations
+from facerecon.data.manifest import Manifest
+from facerecon.errors import FaceReconError
+from facerecon.evaluation.calibration import Reliability, reliability
+from facerecon.evaluation.evaluation import TEST, TEST_NEW, TEST_OLD, Evaluation, FaceSet, ModelFacts
+from facerecon.evaluation.keys import MetricKey
+from facerecon.evaluation.promotion import MODEL
+from facerecon.evaluation.scores import Scores
+from facerecon.models.trained import TrainedModel
+from facerecon.settings import Settings
+from facerecon.tasks.landmarks.baselines import HOG, MEAN, MEDIAPIPE, HogRidge, MeanShape, MediaPipe
+from facerecon.tasks.landmarks.cases import LandmarkCases
+from facerecon.tasks.landmarks.dataset import TrainingFaces, samples
+from facerecon.tasks.landmarks.details import Confidence, LandmarkDetails
+from facerecon.tasks.landmarks.evaluation_settings import LandmarkEvaluationSettings
+from facerecon.tasks.landmarks.evaluator import (
+    Find,
+    Found,
+    Measured,
+    find_by_model,
+    is_near,
+    measure,
+    measured_faces,
+)
+from facerecon.tasks.landmarks.gate_settings import ALL
+from facerecon.tasks.landmarks.metrics import DEPTH, FAILURE, NME, NME_3D
+from facerecon.tasks.landmarks.network import network_of
+from facerecon.tasks.landmarks.training_settings import TrainingSettings
+from facerecon.tasks.landmarks.truth import known_faces
+
+METHODS = {MODEL: "model", MEAN: "mean shape", HOG: "HOG and ridge regression", MEDIAPIPE: "MediaPipe, crop enlarged"}
+"""What stands in every table, by label."""
+
+FITTED = 3000
+"""Training crops that the baselines are fitted to."""
+
+PHOTOGRAPHS = "photographs"
+"""Ends the name of a face set whose truth is a teacher's, beside one whose truth is exact."""
+
+
+class EvaluationPart(Settings):
+    """What the evaluation on the test split needs."""
+
+    degradations: DegradationSettings
+    evaluation: LandmarkEvaluationSettings
+
+
+def evaluate(
+    part: EvaluationPart,
+    trained: TrainedModel,
+    manifest: Manifest,
+    cases: LandmarkCases,
+    others: Mapping[str, TrainedModel] | None = None,
+) -> Evaluation:
+    """Figures on the test split of the model and the baselines, and sample images.
+
+    Where the manifest has TEST_OLD and TEST_NEW, each is measured in its place, at most ``max_faces`` of each; faces
+    whose truth is exact and faces whose points are a teacher's are measured apart. Details and sample images are of the
+    first. Of ``others`` the same is measured.
+
+    Raises:
+        FaceReconError: no face of the test split can be measured, or the model gives something that is not finite.
+    """
+    settings, sets = part.evaluation, _sets(manifest, cases, part.evaluation.max_faces)
+    (first, measured), model = sets[0], network_of(trained)
+    trust: dict[str, Reliability] = {}
+    missed: dict[str, float] = {}
+
+    def observe(preset: str, method: str, found: Found) -> None:
+        if method == MODEL and found.confidence is not None:
+            trust[preset] = reliability(found.confidence.ravel(), is_near(found, measured).ravel())
+        if method == MEDIAPIPE:
+            missed[preset] = float(np.isnan(found.points).any(axis=(1, 2)).mean())
+
+    scores = Scores()
+    with closing(MediaPipe()) as mediapipe:
+        methods: dict[str, Find] = {MODEL: find_by_model(model), **_fitted(part, manifest), MEDIAPIPE: mediapipe}
+        for name, those in sets:
+            # of a teacher no agreement with itself is told
+            able = methods if those.exact else {each: find for each, find in methods.items() if each != MEDIAPIPE}
+            scores |= measure(name, able, those, cases, "evaluating", observe if name == first else None)
+        shown = _samples(methods, measured, cases, first, scores, settings.samples)
+    if any(len(scores.values(MetricKey(first, NME.name, preset), MODEL)) < len(measured) for preset in cases.presets):
+        raise FaceReconError(
+            "the model gives values that are not finite: train it again with a lower training.learning_rate"
+        )
+    for label, other in (others or {}).items():
+        if (other.task, other.size) == (trained.task, trained.size):
+            for name, those in sets:
+                found = measure(name, {label: find_by_model(network_of(other))}, those, cases)
+                if len(found.values(MetricKey(name, NME.name, ALL), label)) == len(those):
+                    scores |= found
+    people = measured.faces.rows["identity"]
+    return Evaluation(
+        model=ModelFacts.of(trained, model),
+        faces=len(measured),
+        identities=int(people.nunique()),
+        data=manifest.digest,
+        cases=cases.digest,
+        metrics=(NME, NME_3D, FAILURE, DEPTH),
+        headline=(NME.name, ALL),
+        baseline=HOG,
+        methods=METHODS,
+        judges=(),
+        scores=scores,
+        details=LandmarkDetails(
+            exact=measured.exact,
+            left_out=cases.left_out,
+            not_found=missed,
+            confidence=tuple(_confidence(preset, trust[preset]) for preset in cases.presets),
+        ),
+        samples=shown,
+        face_sets=_described(sets),
+    )
+
+
+def _sets(manifest: Manifest, cases: LandmarkCases, most: int) -> list[tuple[str, Measured]]:
+    names = (TEST_OLD, TEST_NEW) if {TEST_OLD, TEST_NEW} <= manifest.face_sets.keys() else (TEST,)
+    found = [(name, measured_faces(manifest, cases, name, most)) for name in names]
+    sets = [
+        (name if place == 0 else f"{name}_{PHOTOGRAPHS}", those)
+        for name, parts in found
+        for place, those in enumerate(parts)
+    ]
+    if not sets:
+        raise FaceReconError(
+            "no face of the test split can be measured: give more people, or raise data.splits.test, and photographs "
+            "with room about the faces"
+        )
+    return sets
+
+
+def _described(sets: list[tuple[str, Measured]]) -> tuple[FaceSet, ...]:
+    """What an evaluation says of its sets; nothing of the test split alone."""
+    if [name for name, _ in sets] == [TEST]:
+        return ()
+    return tuple(
+        FaceSet(name=name, faces=len(those), identities=int(those.faces.rows["identity"].nunique()))
+        for name, those in sets
+    )
+
+
+def _fitted(part: EvaluationPart, manifest: Manifest) -> dict[str, Find]:
+    """The baselines that are fitted to training crops."""
+    names = manifest.split("train")["face"].tolist()
+    degrade = TrainingDegradations(part.degradations, manifest.size)
+    faces = TrainingFaces(manifest, known_faces(manifest, names), TrainingSettings(), degrade, part.degradations.seed)
+    seen = samples(faces, FITTED)
+    return {MEAN: MeanShape(seen.points.mean(axis=0), seen.depth), HOG: HogRidge(seen.images, seen.points)}
+
+
+def _confidence(preset: str, found: Reliability) -> Confidence:
+    return Confidence(
+        case=preset,
+        points=found.count,
+        brier=found.brier,
+        brier_constant=found.brier_constant,
+        calibration_error=found.calibration_error,
+        mean_confidence=found.mean_confidence,
+        share_right=found.share_right,
+    )
+
+
+def _samples(
+    methods: Mapping[str, Find],
+    measured: Measured,
+    cases: LandmarkCases,
+    face_set: str,
+    scores: Scores,
+    count: int,
+) -> dict[str, NDArray[np.generic]]:
+    """What the report shows: arrays of the same length.
+
+    The first faces by hash under every condition in turn, which nobody picked, then half as many of those that the
+    model finds worst under all.
+    """
+    presets = cases.presets
+    chosen = [(index, presets[index % len(presets)], "typical") for index in range(min(count, len(measured)))]
+    values = scores.values(MetricKey(face_set, NME.name, ALL), MODEL)
+    worst = np.argsort(-values)[: max(1, count // 2)].tolist() if len(values) == len(measured) else []
+    chosen += [(index, presets[-1], "worst") for index in worst]
+    images = {preset: cases.images(preset, measured.names) for preset in presets}
+    rows = []
+    for index, preset, _ in chosen:
+        seen = images[preset][index : index + 1]
+        found, hog = methods[MODEL](seen), methods[HOG](seen)
+        assert found.depth is not None
+        assert found.confidence is not None
+        target = measured.targets[index]
+        rows.append(
+            {
+                "image": seen[0],
+                "points": found.points[0],
+                "hog": hog.points[0],
+                "truth": target.points,
+                "depth": found.depth[0],
+                "true_depth": np.where(target.inside, target.depth, np.nan).astype(np.float32),
+                "confidence": found.confidence[0],
+            }
+        )
+    return {
+        "case": np.array([preset for _, preset, _ in chosen]),
+        "kind": np.array([kind for *_, kind in chosen]),
+        **{name: np.stack([row[name] for row in rows]) for name in rows[0]},
+    }

@@ -1,0 +1,82 @@
+"""Crops for this task: cut from the photograph about the face's box, shifted, turned and scaled at random.
+
+A crop that is aligned by the very points that are sought gives them away, and so does one with a mirrored or padded
+border: a placement that leaves the photograph is drawn again, and a face that leaves no room is left out.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerecon.data.geometry import Square
+from facerecon.perception.landmarks import Points
+from facerecon.tasks.landmarks.training_settings import PlacementSettings
+
+AROUND = 1.4
+"""The side of an unscaled crop over the square root of the box's area; the box is that of the 68 points."""
+
+TRIES = 20
+"""So often a placement is drawn before a face is left out."""
+
+MIRRORED = (
+    *range(16, -1, -1),
+    *range(26, 16, -1),
+    *(27, 28, 29, 30),
+    *range(35, 30, -1),
+    *(45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40),
+    *(54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55),
+    *(64, 63, 62, 61, 60, 67, 66, 65),
+)
+"""For each of the 68 points the one that stands in its place on a mirrored face."""
+
+
+def box_of(points: Points) -> tuple[Points, float]:
+    """The middle [2] of the box of points [68, >=2], and the square root of its area, in their unit."""
+    low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
+    return (low + high) / 2, float(np.sqrt(np.prod(high - low)))
+
+
+def place(
+    points: Points, size: tuple[int, int], settings: PlacementSettings, rng: np.random.Generator
+) -> Square | None:
+    """A crop about a face with these ``points`` [68, >=2], inside a photograph of ``size`` height, width.
+
+    None where none of TRIES lies inside. The count of numbers that ``rng`` gives depends on nothing.
+    """
+    middle, area = box_of(points)
+    draws = rng.random((TRIES, 4))
+    for x, y, turn, scale in draws.tolist():
+        side = AROUND * area * (settings.scale[0] + scale * (settings.scale[1] - settings.scale[0]))
+        angle = np.deg2rad((2 * turn - 1) * settings.rotation)
+        shift = (2 * np.array([x, y]) - 1) * settings.shift * side
+        found = square(middle + shift, side, angle)
+        if inside(found, size):
+            return found
+    return None
+
+
+def closest(points: Points, size: tuple[int, int]) -> Square:
+    """The unturned crop about the points' middle, as large as it may be inside a photograph of ``size``, or as is
+    usual."""
+    middle, area = box_of(points)
+    room = min(*middle.tolist(), size[1] - float(middle[0]), size[0] - float(middle[1]))
+    return square(middle, max(1.0, min(AROUND * area, 2 * room)))
+
+
+def square(middle: NDArray[np.floating], side: float, angle: float = 0.0) -> Square:
+    """The square about ``middle`` [2] with its upper edge turned by ``angle`` radians, clockwise in the image."""
+    right = side * np.array([np.cos(angle), np.sin(angle)])
+    down = np.array([-right[1], right[0]])
+    return Square((middle - (right + down) / 2).astype(np.float32), right.astype(np.float32))
+
+
+def inside(found: Square, size: tuple[int, int]) -> bool:
+    """Whether a square lies in a photograph of ``size`` height, width."""
+    corners = found.corners
+    return bool((corners >= 0).all() and (corners[:, 0] <= size[1]).all() and (corners[:, 1] <= size[0]).all())
+
+
+def flipped(points: Points, size: int) -> Points:
+    """Points [68, 3] of a crop of ``size`` pixels when it is mirrored."""
+    turned = points[list(MIRRORED)].copy()
+    turned[:, 0] = size - turned[:, 0]
+    return turned

@@ -1,0 +1,122 @@
+"""How landmarks tell of an evaluation: faces with points and depth, error curves, confidence, what truth it has."""
+
+from typing import Any, ClassVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facerecon.corruption.presets import find_preset
+from facerecon.evaluation.evaluation import Evaluation
+from facerecon.evaluation.promotion import MODEL
+from facerecon.report.base import TaskReport
+from facerecon.report.story import Story
+from facerecon.tasks.landmarks.details import LandmarkDetails
+from facerecon.tasks.landmarks.gate_settings import ALL
+from facerecon.tasks.landmarks.report import curves, pictures
+
+LOADED_FILES = ("templates/*",)
+"""What this module's report reads beside itself."""
+
+AGREEMENT = (
+    "The truth of these figures is MediaPipe's points on the clear photograph: they tell agreement with it, not "
+    "accuracy."
+)
+EXACT = "The truth is that of drawn faces, exact to the pixel's fraction; drawn faces are not photographs."
+
+
+def details_of(evaluation: Evaluation) -> LandmarkDetails:
+    """The evaluation's details as those of landmarks."""
+    return cast(LandmarkDetails, evaluation.details)
+
+
+class LandmarkReport(TaskReport):
+    """The report of landmarks."""
+
+    purpose = "finds the 68 points of a face in three dimensions and its depth"
+    package = "facerecon.tasks.landmarks.report"
+    sections: ClassVar[dict[str, tuple[str, ...]]] = {
+        "faces": ("faces.html",),
+        "figures": ("conditions.html", "curves.html"),
+        "after_figures": ("confidence.html",),
+        "card_use": ("card_use.md.j2",),
+        "card_figures": ("card_figures.md.j2",),
+    }
+    floors: ClassVar[frozenset[str]] = frozenset({"mean_shape"})
+    disclaimer = "Points and depth are an estimate. They are no measurement of a person's face."
+    figure_notes = (
+        "NME: the mean distance of the 68 points to the true ones, over the square root of the area of the true box.",
+        "Failures: faces with an NME above 10 %, and those in which a method finds none. Such a face has no other "
+        "figure, so that the means of a method that finds few are of the easy ones.",
+        "Depth RMSE is taken inside the face after the scale and shift that suit it best.",
+    )
+    intended_use = (
+        "Research on faces in poor video.",
+        "Telling where the parts of a face are, so that a person looks there.",
+    )
+    misuse = (
+        "**As evidence.** The shape of a face that is drawn from few pixels is mostly the mean face: it must not "
+        "identify, convict or exclude a person.",
+        "**As a measurement.** Lengths on a face cannot be taken from these points.",
+    )
+
+    def case_title(self, case: str) -> str:
+        return "all conditions" if case == ALL else case.replace("_", " ")
+
+    def case_tag(self, story: Story, case: str) -> str:
+        trained = story.settings["degradations"]["training"]
+        return "" if case in (ALL, "clean", *trained) else "never trained on"
+
+    def beside_headline(self, evaluation: Evaluation) -> list[str]:
+        details = details_of(evaluation)
+        said = [EXACT if details.exact else AGREEMENT]
+        if details.not_found:
+            found = ", ".join(f"{share:.0%} under {self.case_title(case)}" for case, share in details.not_found.items())
+            said.append(f"MediaPipe finds no face in {found}; its means are of the others.")
+        return said
+
+    def shortfalls(self, evaluation: Evaluation) -> list[str]:
+        said, metric = [], evaluation.headline_metric
+        for case, _ in evaluation.split_cases:
+            ours = evaluation.summary(metric.name, case, -1, MODEL)
+            for method, label in evaluation.methods.items():
+                theirs = evaluation.summary(metric.name, case, -1, method)
+                if method == MODEL or ours is None or theirs is None or ours.mean is None or theirs.mean is None:
+                    continue
+                if metric.gain(ours.mean, theirs.mean) < 0:
+                    few = "" if theirs.n == ours.n else f", on the {theirs.n} faces of {ours.n} that it finds"
+                    said.append(
+                        f"under {self.case_title(case)} {label} has the smaller NME ({theirs.mean:.2f} % beside "
+                        f"{ours.mean:.2f} %{few})"
+                    )
+        return said
+
+    def limits(self, story: Story) -> list[str]:
+        details = details_of(story.evaluation)
+        lost = "; ".join(f"{count} faces: {reason}" for reason, count in sorted(details.left_out.items()))
+        return [
+            *([f"Left out of this task: {lost}."] if lost else []),
+            "Crops are shifted, turned and scaled at random about the true box: how well a detector's box serves is "
+            "not measured here.",
+            EXACT if details.exact else AGREEMENT,
+        ]
+
+    def sample_grid(self, evaluation: Evaluation) -> NDArray[np.uint8]:
+        """Per face the crop, the points by model, HOG and truth, and both depths."""
+        return pictures.grid(evaluation.samples)
+
+    def context(self, story: Story) -> dict[str, Any]:
+        evaluation = story.evaluation
+        cases = dict.fromkeys(case for case, _ in evaluation.split_cases)
+        return {
+            "gallery": pictures.gallery(evaluation.samples),
+            "conditions": [
+                (self.case_title(case), "the mean over the others" if case == ALL else find_preset(case).source)
+                for case in cases
+            ],
+            "curves": [curves.curves(evaluation, case, self.case_title(case)) for case in cases],
+            "drawing": curves,
+            "keys": pictures,
+        }
+
+
+REPORT = LandmarkReport()

@@ -1,0 +1,103 @@
+"""What is known of a face's points and depth, in the photograph and in a crop of it.
+
+z is (mean depth - depth) * focal / mean depth: in pixels like x and y, towards the camera, from the mean of the points.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facerecon.data.geometry import Square
+from facerecon.data.manifest import Manifest
+from facerecon.data.store import FaceStore
+from facerecon.drawn import DEPTH_UNIT
+from facerecon.models.landmarks import POINTS
+from facerecon.perception.landmarks import Points, sixty_eight
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Known:
+    """The ``points`` [68, 3] of a face in its photograph's pixels; ``exact`` as drawn, else by a teacher, MediaPipe.
+
+    ``read_depth`` gives z float32 [h, w] over the whole photograph, NaN behind the person; None where it is not known.
+    ``millimetres`` is how many are as large as a pixel of the photograph at the face, NaN where that is not known.
+    """
+
+    points: Points
+    exact: bool
+    millimetres: float
+    read_depth: Callable[[], Floats] | None
+
+
+def known_of(store: FaceStore, face: str) -> Known | None:
+    """What is known of a face; None where its points are no numbers or not POINTS."""
+    if not store.has_truth(face, "landmarks"):
+        points = sixty_eight(store.points(face).all478)
+        if not points.any() or not np.isfinite(points).all():
+            return None
+        # MediaPipe's z grows away from the camera
+        z = points[:, 2].mean() - points[:, 2]
+        return Known(np.column_stack([points[:, :2], z]).astype(np.float32), False, float("nan"), None)
+    told = store.truth(face, "landmarks").astype(np.float64)
+    if told.shape != (POINTS, 3) or not np.isfinite(told).all():
+        return None
+    focal, mean = float(store.truth(face, "focal")), float(told[:, 2].mean())
+    pixels = focal / mean  # a centimetre at the face
+
+    def depth() -> Floats:
+        counted = store.truth(face, "depth")
+        return np.where(counted == 0, np.nan, (mean - counted * DEPTH_UNIT) * pixels).astype(np.float32)
+
+    points = np.column_stack([told[:, :2], (mean - told[:, 2]) * pixels])
+    return Known(points.astype(np.float32), True, 10 / pixels, depth)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A crop's ``points`` float32 [68, 3] in its pixels; ``depth`` float32 [S, S], 0 where it is not known, and where
+    it is, ``inside`` bool [S, S]: within the outline of the points. ``box``: the square root of the box's area in
+    pixels; ``millimetres`` are as large as a pixel."""
+
+    points: Points
+    depth: Floats
+    inside: NDArray[np.bool_]
+    box: float
+    millimetres: float
+
+
+def target_of(known: Known, where: Square, size: int, box: float) -> Target:
+    """What is known of a face in the crop of a square; ``box`` is that of its box in the photograph."""
+    scale = size / where.side
+    points = np.column_stack([where.to_crop(known.points, size), known.points[:, 2] * scale]).astype(np.float32)
+    depth, inside = np.zeros((size, size), np.float32), np.zeros((size, size), bool)
+    if known.read_depth is not None:
+        whole = known.read_depth()
+        half = where.scaled(0.5).matrix(size)
+        seen = np.isfinite(whole)
+        z, share = (
+            cv2.warpAffine(
+                np.asarray(plane, np.float32),
+                half,
+                (size, size),
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+            for plane in (np.where(seen, whole, 0), seen)
+        )
+        hull = cv2.convexHull(points[:, :2].copy())
+        face = cv2.fillConvexPoly(np.zeros((size, size), np.uint8), hull.round().astype(np.int32), 1)
+        inside = (share > 0.999) & (face == 1)
+        depth = np.where(inside, z * scale, 0).astype(np.float32)
+    return Target(points, depth, inside, box * scale, known.millimetres / scale)
+
+
+def known_faces(manifest: Manifest, faces: list[str]) -> dict[str, Known]:
+    """What is known of the ``faces`` of which anything is."""
+    store = manifest.aligned_faces
+    found = {face: known_of(store, face) for face in faces}
+    return {face: known for face, known in found.items() if known is not None}
