@@ -10,7 +10,7 @@ from facerecon.models.landmarks import POINTS, LandmarkModel, Landmarks
 from facerecon.models.multitask import MultitaskOptions
 from facerecon.weights import weights_path
 
-HEAD_SCALE = 0.1
+HEAD_SCALE = 0.02
 """Of the linear head's initial weights: an untrained network returns nearly the mean shape."""
 
 

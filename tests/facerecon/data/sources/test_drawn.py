@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from facerecon.data.alignment import AlignmentSettings, align
+from facerecon.data.companions import Gone
 from facerecon.data.ingest import ingest
 from facerecon.data.lighting import light_of
 from facerecon.data.manifest import Manifest
@@ -17,6 +19,8 @@ from facerecon.data.settings import DataSettings
 from facerecon.data.sources import SOURCES
 from facerecon.drawn import Lighting
 from facerecon.errors import FaceReconError
+from facerecon.images import UnreadableImageError
+from facerecon.synthetic import write_dataset
 
 Run = Callable[..., Manifest]
 
@@ -123,3 +127,72 @@ def test_a_condition_that_there_is_not_is_an_error(run: Run, monkeypatch: pytest
 
 def test_the_places_of_the_conditions_in_stored_truth_do_not_change() -> None:
     assert list(Lighting) == ["frontal", "side", "top", "back", "dim"]
+
+
+@pytest.fixture
+def shaped(tmp_path: Path, landmark_model: Path) -> Path:
+    """A person with two photos and their shape."""
+    write_dataset(tmp_path / "shaped", landmark_model, 1, 2, 128, 0, 1, shape=True)
+    return tmp_path / "shaped"
+
+
+def test_the_shape_is_truth_beside_a_photo(shaped: Path) -> None:
+    truth = SOURCES["drawn"].truth
+    assert truth is not None
+    found = truth(shaped, "person_0000/photo_1.jpg")
+    assert {name: array.shape for name, array in found.items()} == {
+        "light": (),
+        "landmarks": (68, 3),
+        "vertices": (468, 3),
+        "depth": (64, 64),
+        "focal": (),
+    }
+    other = truth(shaped, "person_0000/photo_0.jpg")
+    assert not np.array_equal(found["landmarks"], other["landmarks"])
+
+
+def test_a_shape_of_another_photo_is_refused(shaped: Path) -> None:
+    truth = SOURCES["drawn"].truth
+    assert truth is not None
+    person = shaped / "person_0000"
+    held = dict(np.load(person / "shape.npz"))
+    held["photo_0.landmarks"] = held["photo_1.landmarks"]
+    np.savez(person / "shape.npz", **held)
+    with pytest.raises(UnreadableImageError, match=r"shape.npz is of another photo"):
+        truth(shaped, "person_0000/photo_0.jpg")
+    (person / "shape.npz").write_bytes(b"no archive")
+    with pytest.raises(UnreadableImageError, match=r"shape.npz cannot be read"):
+        truth(shaped, "person_0000/photo_1.jpg")
+
+
+def test_what_is_forgotten_takes_its_shape_along(shaped: Path) -> None:
+    companions = SOURCES["drawn"].companions
+    assert companions is not None
+    for companion in companions(shaped, Gone(frozenset({"person_0000/photo_0.jpg"}))):
+        assert companion.without is not None
+        companion.path.write_bytes(companion.without(companion.path.read_bytes()))
+        assert companion.without(companion.path.read_bytes()) == companion.path.read_bytes()
+    with np.load(shaped / "person_0000" / "shape.npz") as held:
+        assert {key.partition(".")[0] for key in held} == {"photo_1"}
+    truth = SOURCES["drawn"].truth
+    assert truth is not None
+    assert "landmarks" in truth(shaped, "person_0000/photo_1.jpg")
+
+
+def test_what_is_asked_for_and_missing_is_drawn_at_ingest(tmp_path: Path) -> None:
+    settings = DataSettings.model_validate(
+        {"source": "drawn", "path": "faces", "draw": {"people": 2, "photos": 1, "size": 64, "workers": 1}}
+    )
+    first = ingest(settings, tmp_path, tmp_path / "frames")
+    assert len(first.faces) == 2
+    photo = tmp_path / "faces" / first.faces["uri"].iloc[0]
+    state = photo.stat().st_mtime_ns
+    (tmp_path / "faces" / first.faces["uri"].iloc[1]).unlink()
+    again = ingest(settings, tmp_path, tmp_path / "frames")
+    assert again.faces["sha256"].tolist() == first.faces["sha256"].tolist()
+    assert photo.stat().st_mtime_ns == state, "what is there stays"
+
+
+def test_only_the_drawn_source_draws() -> None:
+    with pytest.raises(ValidationError, match="drawn for the source drawn, not for folder"):
+        DataSettings.model_validate({"source": "folder", "draw": {"people": 2}})

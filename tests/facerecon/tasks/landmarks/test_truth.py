@@ -1,0 +1,85 @@
+"""Points and depth as drawn, and as they lie in a crop."""
+
+import numpy as np
+import pytest
+
+from facerecon.data.manifest import Manifest
+from facerecon.perception.landmarks import sixty_eight
+from facerecon.tasks.landmarks.cases import LandmarkCases
+from facerecon.tasks.landmarks.placement import box_of, square
+from facerecon.tasks.landmarks.truth import known_of, target_of
+
+NOSE_TIP, JAW = 30, slice(0, 17)
+
+
+def test_the_truth_of_a_drawn_face_is_not_what_mediapipe_sees(faces: Manifest) -> None:
+    store, face = faces.aligned_faces, faces.faces["face"].iloc[0]
+    known = known_of(store, face)
+    assert known is not None
+    assert known.exact
+    seen = sixty_eight(store.points(face).all478)
+    distance = np.linalg.norm((known.points - seen)[:, :2], axis=1) / box_of(known.points)[1]
+    assert 0.002 < distance.mean() < 0.06, "near it, and another"
+
+
+def test_of_a_photograph_mediapipe_is_the_teacher(faces: Manifest, without_truth: Manifest) -> None:
+    face = faces.faces["face"].iloc[0]
+    told, known = known_of(without_truth.aligned_faces, face), known_of(faces.aligned_faces, face)
+    assert told is not None
+    assert known is not None
+    assert not told.exact
+    assert told.read_depth is None
+    assert np.isnan(told.millimetres)
+    # z has the same sign and scale in both
+    assert np.corrcoef(told.points[:, 2], known.points[:, 2])[0, 1] > 0.8
+    assert 0.4 < told.points[:, 2].std() / known.points[:, 2].std() < 2.5
+
+
+def test_z_is_towards_the_camera_and_in_the_unit_of_x_and_y(faces: Manifest) -> None:
+    for face in faces.faces["face"].iloc[:4]:
+        known = known_of(faces.aligned_faces, face)
+        assert known is not None
+        z = known.points[:, 2]
+        assert z[NOSE_TIP] > z[JAW].max()
+        assert z.mean() == pytest.approx(0, abs=1e-3)
+        # a head is about as deep from the nose's tip to the jaw's ends as the face is wide
+        assert 0.3 < (z.max() - z.min()) / box_of(known.points)[1] < 1.2
+        width = float(np.ptp(known.points[:, 0])) * known.millimetres
+        assert 90 < width < 200, "millimetres"
+
+
+def test_depth_and_points_of_a_crop_agree(faces: Manifest) -> None:
+    face = faces.faces["face"].iloc[0]
+    known = known_of(faces.aligned_faces, face)
+    assert known is not None
+    middle, area = box_of(known.points)
+    target = target_of(known, square(middle, 1.5 * area, 0.2), 64, area)
+    assert target.box == pytest.approx(64 / 1.5, rel=1e-5)
+    assert target.millimetres == pytest.approx(known.millimetres * 1.5 * area / 64, rel=1e-5)
+    x, y = np.floor(target.points[27:, :2]).astype(int).T  # nose, eyes and mouth: all of them are seen
+    seen = target.inside[y, x]
+    assert seen.sum() > 30
+    apart = np.abs(target.depth[y, x] - target.points[27:, 2])[seen]
+    assert apart.mean() < 0.8, "a pixel's depth is that of its middle"
+    assert np.corrcoef(target.depth[y, x][seen], target.points[27:, 2][seen])[0, 1] > 0.95
+    assert 0.15 < target.inside.mean() < 0.6
+    assert (target.depth[~target.inside] == 0).all()
+
+
+def test_a_crop_twice_as_large_shows_all_half_as_large(faces: Manifest) -> None:
+    known = known_of(faces.aligned_faces, faces.faces["face"].iloc[0])
+    assert known is not None
+    middle, area = box_of(known.points)
+    near, far = (target_of(known, square(middle, times * area), 64, area) for times in (1.5, 3.0))
+    np.testing.assert_allclose(near.points - [32, 32, 0], 2 * (far.points - [32, 32, 0]), atol=1e-3)
+
+
+def test_frozen_crops_are_of_these_faces(faces: Manifest, cases: LandmarkCases) -> None:
+    rows = faces.faces[faces.faces["split"] != "train"]
+    assert set(cases.placed) == set(rows["face"])
+    for face in rows["face"]:
+        known = known_of(faces.aligned_faces, face)
+        assert known is not None
+        target = target_of(known, cases.square(face), 64, box_of(known.points)[1])
+        assert (target.points[:, :2] > -6).all()
+        assert (target.points[:, :2] < 70).all()
