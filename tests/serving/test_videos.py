@@ -65,7 +65,7 @@ def test_a_video_is_accepted_made_fetched_and_removed(
         (tmp_path / name).write_bytes(answer.content)
     (tmp_path / "walk.mkv").write_bytes(clip)
     (path,) = tmp_path.glob("reconstruction-*.mkv")
-    verdict = verify(Given(path, tmp_path / "walk.mkv", None, None, lambda _: model_path.read_bytes()))
+    verdict = verify(Given(path, tmp_path / "walk.mkv", None, None, lambda _: [model_path.read_bytes()]))
     assert verdict.status == 0, verdict.findings
     document = json.loads(record.content)["document"]["record"]["document"]
     assert (document["operator"], document["case"], len(document["frames"])) == ("ada", "7", 12)
@@ -86,7 +86,7 @@ def test_a_video_is_restored_and_its_record_verifies_without_a_mask(
         (tmp_path / name).write_bytes(answer.content)
     (tmp_path / "walk.mkv").write_bytes(clip)
     (path,) = tmp_path.glob("restoration-*.mkv")
-    verdict = verify(Given(path, tmp_path / "walk.mkv", None, None, lambda _: restoring_path.read_bytes()))
+    verdict = verify(Given(path, tmp_path / "walk.mkv", None, None, lambda _: [restoring_path.read_bytes()]))
     assert verdict.status == 0, verdict.findings
     with av.open(str(path)) as container:
         frame = next(container.decode(video=0))
