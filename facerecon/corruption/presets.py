@@ -207,6 +207,9 @@ def robustness_cases() -> list[RobustnessCase]:
 
 _ALONE = {case.preset.name: case.preset for case in robustness_cases()}
 
+ROBUSTNESS_PRESETS: tuple[str, ...] = (CLEAN.name, *_ALONE)
+"""What is frozen to measure robustness: the faces as they are, and each step."""
+
 EVALUATION_PRESETS: tuple[str, ...] = (*PRESETS, *_ALONE)
 """What may be evaluated: every preset, and each step of the families of damage."""
 

@@ -1,14 +1,11 @@
 """The faces whose figures are reported."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from facerecon.corruption.frozen_degradations import DegradedSet, freeze_degradations
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
 from facerecon.data.manifest import Manifest
 from facerecon.errors import FaceReconError
 from facerecon.evaluation.evaluation import TEST, TEST_NEW, TEST_OLD, FaceSet
-from facerecon.evaluation.robustness import FROZEN_PRESETS
 
 Sets = Sequence[tuple[str, EvaluationFaces]]
 """Face sets by name, none empty, the headline's first."""
@@ -34,12 +31,3 @@ def described(sets: Sets) -> tuple[FaceSet, ...]:
         for name, faces in sets
         if name != TEST
     )
-
-
-def freeze_robustness(folder: Path, manifest: Manifest, most: int, scale: int, seed: int) -> DegradedSet:
-    """The headline's faces, at most so many, under FROZEN_PRESETS: made in ``folder``, or verified there.
-
-    Raises as ``reported_sets`` and ``freeze_degradations``.
-    """
-    _, faces = reported_sets(manifest, most)[0]
-    return freeze_degradations(folder, manifest, FROZEN_PRESETS, manifest.size, scale, seed, faces.faces)

@@ -44,9 +44,6 @@ class Step:
 FROZEN_STEPS = tuple(Step(case.family, case.level) for case in robustness_cases())
 """JPEG, H.264 and noise, whose pixels are frozen."""
 
-FROZEN_PRESETS = (CLEAN.name, *(step.case for step in FROZEN_STEPS))
-"""What is frozen for them: the faces as they are, and each step."""
-
 ATTACKS = tuple(Step(family, epsilon) for family in (PGD, UNIFORM) for epsilon in EPSILONS)
 """Attacks and the random noise beside them."""
 

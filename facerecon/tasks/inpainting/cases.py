@@ -11,12 +11,12 @@ from pydantic import Field
 from facerecon.corruption.degradation_settings import DegradationSettings
 from facerecon.corruption.frozen import MaskSet, build_mask_set, load_mask_set
 from facerecon.corruption.frozen_degradations import DegradedSet, freeze_degradations, load_degradations
+from facerecon.corruption.frozen_robustness import RobustnessSettings, freeze_robustness
 from facerecon.corruption.settings import MaskSettings
 from facerecon.data.manifest import Manifest
 from facerecon.files import digest_of
 from facerecon.settings import Settings
 from facerecon.tasks.base import Cases
-from facerecon.tasks.inpainting.evaluation_settings import InpaintingEvaluationSettings
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class MaskCases(Cases):
 
     All files lie in one folder. Without degraded faces digest and description are those of the masks.
 
-    ``robustness`` has the test faces under FROZEN_PRESETS, None where that is not asked for. Nothing is trained on or
-    decided by them: they have a digest of their own, and the one of these cases stays.
+    ``robustness`` has the test faces under ROBUSTNESS_PRESETS, None where that is not asked for. Nothing is trained on
+    or decided by them: they have a digest of their own, and the one of these cases stays.
     """
 
     task = "inpainting"
@@ -65,7 +65,7 @@ class CasesPart(Settings):
 
     masks: MaskSettings
     degradations: DegradationSettings | None = None
-    evaluation: InpaintingEvaluationSettings = Field(default_factory=InpaintingEvaluationSettings)
+    evaluation: RobustnessSettings = Field(default_factory=RobustnessSettings)
 
 
 def freeze(settings: CasesPart, faces: Manifest, folder: Path) -> MaskCases:
@@ -75,12 +75,7 @@ def freeze(settings: CasesPart, faces: Manifest, folder: Path) -> MaskCases:
     """
     chosen = settings.masks
     about = (faces.size, chosen.evaluation_families, chosen.levels, chosen.count, chosen.seed)
-    robustness = None
-    if settings.evaluation.robustness:
-        # imports torch, which masks do not need
-        from facerecon.evaluation.reported import freeze_robustness
-
-        robustness = freeze_robustness(folder, faces, settings.evaluation.max_faces, scale=1, seed=chosen.seed)
+    robustness = freeze_robustness(folder, faces, settings.evaluation, scale=1, seed=chosen.seed)
     degraded = _degraded(settings.degradations, faces, folder)
     return MaskCases(build_mask_set(folder, *about), degraded, robustness)
 

@@ -11,15 +11,14 @@ from pydantic import Field
 
 from facerecon.corruption.degradation_settings import DegradationSettings
 from facerecon.corruption.frozen_degradations import DegradedSet, freeze_degradations, load_degradations
+from facerecon.corruption.frozen_robustness import RobustnessSettings, freeze_robustness
 from facerecon.corruption.presets import find_preset
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
 from facerecon.data.manifest import Manifest
-from facerecon.evaluation.reported import freeze_robustness
 from facerecon.files import digest_of
 from facerecon.models.settings import ModelSettings, scale_of
 from facerecon.settings import Settings
 from facerecon.tasks.base import Cases
-from facerecon.tasks.restoration.evaluation_settings import RestorationEvaluationSettings
 
 SHOWN = 6
 """So many faces stand in the overview."""
@@ -29,8 +28,8 @@ SHOWN = 6
 class DegradedCases(Cases):
     """A set of frozen degraded faces; of its ``presets`` the first one decides.
 
-    ``robustness`` has the test faces under FROZEN_PRESETS, None where that is not asked for. Nothing is trained on or
-    decided by them: they have a digest of their own, and the one of these cases stays.
+    ``robustness`` has the test faces under ROBUSTNESS_PRESETS, None where that is not asked for. Nothing is trained on
+    or decided by them: they have a digest of their own, and the one of these cases stays.
     """
 
     task = "restoration"
@@ -71,7 +70,7 @@ class CasesPart(Settings):
 
     degradations: DegradationSettings
     model: ModelSettings
-    evaluation: RestorationEvaluationSettings = Field(default_factory=RestorationEvaluationSettings)
+    evaluation: RobustnessSettings = Field(default_factory=RobustnessSettings)
 
 
 def freeze(settings: CasesPart, faces: Manifest, folder: Path) -> DegradedCases:
@@ -79,10 +78,8 @@ def freeze(settings: CasesPart, faces: Manifest, folder: Path) -> DegradedCases:
     chosen = settings.degradations
     names = dict.fromkeys(("val", "gate", "test", *faces.face_sets))
     wanted = [face for name in names for face in evaluation_faces(faces, name, chosen.faces).faces]
-    scale, asked = scale_of(settings.model), settings.evaluation
-    robustness = None
-    if asked.robustness:
-        robustness = freeze_robustness(folder, faces, asked.max_faces, scale, chosen.seed)
+    scale = scale_of(settings.model)
+    robustness = freeze_robustness(folder, faces, settings.evaluation, scale, chosen.seed)
     about = (chosen.evaluation, faces.size, scale, chosen.seed, wanted)
     return DegradedCases(freeze_degradations(folder, faces, *about), chosen.evaluation, robustness)
 

@@ -3,14 +3,13 @@
 import numpy as np
 import pytest
 
-from facerecon.corruption.presets import robustness_cases
+from facerecon.corruption.presets import ROBUSTNESS_PRESETS, robustness_cases
 from facerecon.errors import FaceReconError
 from facerecon.evaluation.image_metrics import CEILING, SSIM, WHOLE_PSNR
 from facerecon.evaluation.keys import MetricKey
 from facerecon.evaluation.paired import change
 from facerecon.evaluation.robustness import (
     ATTACKS,
-    FROZEN_PRESETS,
     FROZEN_STEPS,
     UNDISTURBED,
     Robustness,
@@ -36,7 +35,7 @@ def scores_of(undisturbed: list[float], disturbed: list[float], metric: str = "w
 
 def test_the_steps_are_those_that_are_frozen_and_the_attacks() -> None:
     assert [step.case for step in FROZEN_STEPS] == [case.preset.name for case in robustness_cases()]
-    assert list(FROZEN_PRESETS) == ["clean", *(step.case for step in FROZEN_STEPS)]
+    assert list(ROBUSTNESS_PRESETS) == ["clean", *(step.case for step in FROZEN_STEPS)]
     assert [step.case for step in ATTACKS] == [
         f"{family}_{level}" for family in ("pgd", "uniform") for level in (1, 2, 4)
     ]

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from facerecon.corruption.frozen_robustness import RobustnessSettings
+from facerecon.corruption.presets import ROBUSTNESS_PRESETS
 from facerecon.corruption.settings import MaskSettings
 from facerecon.data.datasets import evaluation_faces
 from facerecon.data.manifest import Manifest
@@ -14,7 +16,7 @@ from facerecon.evaluation.evaluation import Evaluation
 from facerecon.evaluation.keys import MetricKey
 from facerecon.evaluation.metrics import channels_first, hole_psnr
 from facerecon.evaluation.promotion import MODEL
-from facerecon.evaluation.robustness import ATTACKS, FROZEN_PRESETS, FROZEN_STEPS, Disturbed
+from facerecon.evaluation.robustness import ATTACKS, FROZEN_STEPS, Disturbed
 from facerecon.models.trained import TrainingResult
 from facerecon.tasks.inpainting.baselines import BASELINES
 from facerecon.tasks.inpainting.cases import CasesPart, MaskCases, freeze, load
@@ -33,7 +35,7 @@ def evaluated(trained: TrainingResult, manifest: Manifest, cases: MaskCases, rob
 
 @pytest.fixture(scope="module")
 def cases(tiny_manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> MaskCases:
-    part = CasesPart(masks=MASKS, evaluation=Chosen(robustness=True))
+    part = CasesPart(masks=MASKS, evaluation=RobustnessSettings(robustness=True, max_faces=10))
     return freeze(part, tiny_manifest, tmp_path_factory.mktemp("cases"))
 
 
@@ -65,7 +67,7 @@ def test_without_the_switch_nothing_is_frozen_and_nothing_told(
 
 def test_the_test_faces_are_frozen_and_read_back(tiny_manifest: Manifest, cases: MaskCases) -> None:
     assert cases.robustness is not None
-    assert set(cases.robustness.presets) == set(FROZEN_PRESETS)
+    assert set(cases.robustness.presets) == set(ROBUSTNESS_PRESETS)
     faces = evaluation_faces(tiny_manifest, "test", 10)
     assert cases.robustness.presets["noise_5"].faces == tuple(sorted(faces.faces))
     assert load(cases.folder, cases.description) == cases

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from facerecon.corruption.presets import ROBUSTNESS_PRESETS
 from facerecon.data.datasets import evaluation_faces
 from facerecon.data.manifest import Manifest
 from facerecon.errors import FaceReconError
@@ -16,7 +17,7 @@ from facerecon.evaluation.image_metrics import CEILING
 from facerecon.evaluation.keys import MetricKey
 from facerecon.evaluation.metrics import channels_first, whole_psnr
 from facerecon.evaluation.promotion import MODEL
-from facerecon.evaluation.robustness import ATTACKS, FROZEN_PRESETS, FROZEN_STEPS, Disturbed
+from facerecon.evaluation.robustness import ATTACKS, FROZEN_STEPS, Disturbed
 from facerecon.models.trained import TrainedModel, TrainingResult
 from facerecon.tasks import get_task
 from facerecon.tasks.restoration.cases import CasesPart, DegradedCases, freeze, load
@@ -81,7 +82,7 @@ def test_without_the_switch_nothing_is_frozen_and_nothing_told(
 
 def test_the_test_faces_are_frozen_under_every_step(tiny_manifest: Manifest, steps: DegradedCases) -> None:
     assert steps.robustness is not None
-    assert set(steps.robustness.presets) == set(FROZEN_PRESETS)
+    assert set(steps.robustness.presets) == set(ROBUSTNESS_PRESETS)
     faces = evaluation_faces(tiny_manifest, "test", 10)
     assert steps.robustness.presets["jpeg_10"].faces == tuple(sorted(faces.faces))
     assert np.array_equal(steps.robustness.for_faces("clean", faces.faces), faces.images)
@@ -92,6 +93,18 @@ def test_the_test_faces_are_frozen_under_every_step(tiny_manifest: Manifest, ste
     with pytest.raises(FaceReconError, match="missing"):
         load(steps.folder, steps.description)
     moved.rename(path)
+
+
+def test_where_old_and_new_faces_are_measured_apart_both_are_frozen(tiny_manifest: Manifest, tmp_path: Path) -> None:
+    first, *others = sorted(tiny_manifest.split("test")["face"])
+    apart = {
+        "test_old": (first,),
+        "test_new": tuple(others[:1]),
+        "gate_old": tuple(tiny_manifest.split("gate")["face"]),
+    }
+    pixels = frozen(replace(tiny_manifest, face_sets=apart), tmp_path, robustness=True).robustness
+    assert pixels is not None
+    assert pixels.presets["jpeg_10"].faces == (first, others[0])
 
 
 def test_the_switch_without_frozen_pixels_is_refused(
