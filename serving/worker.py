@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from threading import Event, Thread
 
 from facerecon.errors import FaceReconError
-from facerecon.files import sha256_file, sync_file, write_text
+from facerecon.files import remove_temporary, sha256_file, sync_file, write_text
 from facerecon.inference import media
 from facerecon.inference.making import maker
 from serving.forms import VideoForm
@@ -128,6 +128,7 @@ class VideoWorker:
         mask = media.read_mask(job.mask) if job.mask.is_file() else None
         for left in job.folder.glob("unfinished-*"):
             left.unlink(missing_ok=True)
+        remove_temporary(job.folder)
         suffix = ".mkv" if form.lossless else ".mp4"
         target = job.folder / f"unfinished-{uuid.uuid4().hex}{suffix}"
         try:

@@ -43,7 +43,7 @@ def test_a_photo_comes_back_with_its_pictures_and_a_record_that_verifies(
         tmp_path / "photo",
         tmp_path / "mask",
         None,
-        lambda _: model_path.read_bytes(),
+        lambda _: [model_path.read_bytes()],
     )
     verdict = verify(given)
     assert verdict.status == 0, verdict.findings
@@ -81,7 +81,7 @@ def test_a_restored_photo_has_a_record_that_verifies_without_a_mask(
         (tmp_path / name).write_bytes(content)
     (tmp_path / "photo").write_bytes(photo)
     path = tmp_path / made["names"]["picture"]
-    verdict = verify(Given(path, tmp_path / "photo", None, None, lambda _: restoring_path.read_bytes()))
+    verdict = verify(Given(path, tmp_path / "photo", None, None, lambda _: [restoring_path.read_bytes()]))
     assert verdict.status == 0, verdict.findings
     assert read_rgb(path).shape == (256 * int(upscale), 256 * int(upscale), 3)
     assert [line.facts["id"] for line in audit_log().lines() if line.event == "restoration"][-1] == made["id"]

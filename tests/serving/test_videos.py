@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from facerecon.custody.audit import audit_log
-from facerecon.files import sha256_bytes
+from facerecon.files import TEMPORARY, sha256_bytes
 from facerecon.images import read_rgb
 from facerecon.inference.verification import Given, verify
 from serving.jobs import MOST_ATTEMPTS, Job, Jobs, LostError
@@ -65,7 +65,7 @@ def test_a_video_is_accepted_made_fetched_and_removed(
         (tmp_path / name).write_bytes(answer.content)
     (tmp_path / "walk.mkv").write_bytes(clip)
     (path,) = tmp_path.glob("reconstruction-*.mkv")
-    verdict = verify(Given(path, tmp_path / "walk.mkv", None, None, lambda _: model_path.read_bytes()))
+    verdict = verify(Given(path, tmp_path / "walk.mkv", None, None, lambda _: [model_path.read_bytes()]))
     assert verdict.status == 0, verdict.findings
     document = json.loads(record.content)["document"]["record"]["document"]
     assert (document["operator"], document["case"], len(document["frames"])) == ("ada", "7", 12)
@@ -86,7 +86,7 @@ def test_a_video_is_restored_and_its_record_verifies_without_a_mask(
         (tmp_path / name).write_bytes(answer.content)
     (tmp_path / "walk.mkv").write_bytes(clip)
     (path,) = tmp_path.glob("restoration-*.mkv")
-    verdict = verify(Given(path, tmp_path / "walk.mkv", None, None, lambda _: restoring_path.read_bytes()))
+    verdict = verify(Given(path, tmp_path / "walk.mkv", None, None, lambda _: [restoring_path.read_bytes()]))
     assert verdict.status == 0, verdict.findings
     with av.open(str(path)) as container:
         frame = next(container.decode(video=0))
@@ -165,9 +165,14 @@ def test_a_service_without_a_model_of_restoration_takes_no_video_for_it_and_leav
     settings: ServeSettings, token: str, clip: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FACERECON_STATE", str(tmp_path))
-    left = Jobs(keep_seconds=100, lease_seconds=10).accept(
-        "ada", '{"task": "restoration"}', lambda folder: (folder / "upload").write_bytes(clip) and None
-    )
+
+    def fill(folder: Path) -> None:
+        (folder / "upload").write_bytes(clip)
+        # as a kill leaves them while the clip is made, and while its record is written
+        for name in ("unfinished-a.mp4", f"{TEMPORARY}record-a.json"):
+            (folder / name).write_bytes(b"half")
+
+    left = Jobs(keep_seconds=100, lease_seconds=10).accept("ada", '{"task": "restoration"}', fill)
     with serving(settings.model_copy(update={"restore_model": None}), token) as alone:
         answer = alone.post("/v1/videos", video=clip, task="restoration")
         assert (answer.status, "with --restore-model" in answer.detail) == (409, True)
@@ -176,6 +181,7 @@ def test_a_service_without_a_model_of_restoration_takes_no_video_for_it_and_leav
         assert alone.get(f"/v1/videos/{left.id}").json["state"] == "queued"
     with serving(settings, token) as both:
         until(lambda: both.get(f"/v1/videos/{left.id}"), "done")
+    assert {path.name.partition("-")[0] for path in left.folder.iterdir()} == {"upload", "record.json", "restoration"}
 
 
 @pytest.fixture
