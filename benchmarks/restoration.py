@@ -50,7 +50,7 @@ from facerecon.tasks.restoration.gate_settings import INPUT
 from facerecon.tasks.restoration.network import network_of
 from facerecon.yaml_files import read_yaml
 from ops.code import code_digest
-from ops.initial_weights import find, resolve
+from ops.initial_weights import InitialWeights, resolve
 
 PROBE, UNCOUNTED = 48, 16
 """Steps by which a row's speed is measured, without so many at its beginning: all losses come within sixteen, equally
@@ -152,7 +152,7 @@ def trained(
 ) -> TrainingResult:
     """Train as the settings say, the second part from the weights that ``--start`` named when the table was begun."""
     manifest, cases = data_of(args)
-    initial = None if settings.training.init_from is None else find(args.start_digest, args.start)
+    initial: InitialWeights | None = None if settings.training.init_from is None else args.initial
     values = settings.values(*get_task(settings.task).fields["training"])
     experiment = Experiment(settings.task, values, manifest, cases, None if initial is None else initial.load())
     return experiment.train(folder, experiment.provenance, log)
@@ -278,7 +278,7 @@ def main() -> None:
     if any(row.config == ON for row in chosen):
         initial = resolve(run_of(ON_ROWS[0], 0, PROBE, PROBE, args))
         assert initial is not None
-        conditions["start"] = args.start_digest = initial.digest
+        args.initial, conditions["start"] = initial, initial.digest
     args.conditions = digest_of(conditions)
     tasks = [(row, seed) for row in chosen for seed in range(min(row.seeds, args.seeds))]
     work = partial(trained_and_measured, args=args)
