@@ -143,7 +143,9 @@ def data_of(args: argparse.Namespace) -> tuple[Manifest, DegradedCases]:
     manifest = faces_of(args.photos, args.source, args.state, args.size, SplitShares(), None)
     settings = parse_settings(read_yaml(Path(SCRATCH))["parameters"], SCRATCH)
     task = get_task(settings.task)
-    frozen = task.freeze_cases(settings.values(*task.fields["cases"]), manifest, args.state / "degraded")
+    # without what the config's evaluation asks for besides: it is not measured here
+    fields = (name for name in task.fields["cases"] if name != "evaluation")
+    frozen = task.freeze_cases(settings.values(*fields), manifest, args.state / "degraded")
     return manifest, cast(DegradedCases, frozen)
 
 
