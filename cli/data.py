@@ -77,6 +77,7 @@ def _show(found: "Survey") -> None:
         (len(faces), f"faces collected out of {len({trace.clip_sha256 for trace in faces})} clips"),
         (len(inbox), "clips in an inbox" if kind == "clip" else "clips in an inbox that show others, too: they stay"),
         (len(found.sha256s), "photos' aligned faces, where they were cut out"),
+        (len(found.frozen), "files of degraded evaluation faces: written anew without theirs"),
         (len(found.manifests), "manifests that name them"),
         (len(found.artifacts), "ZenML artifacts with rows or pictures"),
         (len(found.runs), "MLflow runs: their reports, pictures and tables (figures and weights stay)"),

@@ -157,8 +157,11 @@ def _fill(folder: Path, come: Mapping[str, UploadFile], most_pixels: int, upscal
         height, width = first.size
         height, width = height * upscale, width * upscale
         if height * width > most_pixels:
+            done, remedy = ("taken", "") if upscale == 1 else ("made", ": give a lower upscale")
+            enlarged = "" if upscale == 1 else f" when enlarged {upscale} times"
             raise FaceReconError(
-                f"video: frames of {width} x {height}; at most {most_pixels / 1e6:g} megapixels are taken"
+                f"video: frames of {width} x {height}{enlarged}; at most {most_pixels / 1e6:g} megapixels are {done}"
+                f"{remedy}"
             )
     try:
         with av.open(str(upload)) as container:

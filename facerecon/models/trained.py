@@ -131,18 +131,27 @@ Row = dict[str, float]
 
 def images_per_second(history: list[Row]) -> float | None:
     """A training's speed, validation left out: the median over the curves' points, None if none of them tells it."""
-    speeds = [row["images_per_second"] for row in history if "images_per_second" in row]
+    speeds = _speeds(history)
     return statistics.median(speeds) if speeds else None
 
 
 def epoch_cost(history: list[Row], faces: int) -> str:
-    """What a pass over the training's ``faces`` takes at its speed, in words; "" if the speed is not known."""
-    speed = images_per_second(history)
-    if not speed:
+    """What a pass over the training's ``faces`` takes, in words; "" if the speed is not known.
+
+    It is of the mean time of an image, so that steps on images of half the size count by their share alone.
+    """
+    speeds = _speeds(history)
+    if not speeds:
         return ""
+    speed = statistics.harmonic_mean(speeds)
     seconds = faces / speed
     takes = f"{seconds:.0f} seconds" if seconds < 60 else f"{seconds / 60:,.1f} minutes"
-    return f"an epoch of {faces:,} faces takes {takes} on the machine of this training, at {speed:.3g} images a second"
+    mean = f"{speed:.3g} images a second on average"
+    return f"an epoch of {faces:,} faces takes {takes} on the machine of this training, at {mean}"
+
+
+def _speeds(history: list[Row]) -> list[float]:
+    return [row["images_per_second"] for row in history if "images_per_second" in row]
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,10 @@ def robustness_section(evaluation: Evaluation, robustness: Robustness | None, no
 
 
 def robustness_sentence(evaluation: Evaluation, robustness: Robustness) -> str:
-    """What the strongest step of each family does to the headline figure of model and baseline; and the attack."""
+    """The headline figure of model and baseline at the strongest step of each family, and under the attack.
+
+    The figure stands before its change: what is without fault at first loses most, and may still be the better one.
+    """
     metric, other = evaluation.headline_metric, tables.method_label(evaluation, evaluation.baseline)
     found = [(row.family, row) for row in robustness.rows if row.metric == metric.name]
     # the last of each family is its strongest
@@ -86,7 +89,7 @@ def robustness_sentence(evaluation: Evaluation, robustness: Robustness) -> str:
     )
 
     def both(family: str) -> str:
-        return f"{_worse(ours[family], metric)} ({other} {_worse(theirs[family], metric)})"
+        return f"{_figure(ours[family], metric)} ({other} {_figure(theirs[family], metric)})"
 
     *most, last = (
         f"{both(family)} under {_named(row)}" for family, row in ours.items() if family not in (PGD, UNIFORM)
@@ -103,12 +106,14 @@ def _named(row: Disturbed) -> str:
     return f"{title} of {step.format(row.level)}"
 
 
-def _worse(row: Disturbed, metric: Metric) -> str:
-    gain = round(metric.gain(row.disturbed, row.undisturbed), metric.digits)
-    if gain == 0:
-        return "the same"
-    unit = f" {metric.unit}" if metric.unit else ""
-    return f"{abs(gain):.{metric.digits}f}{unit} {'better' if gain > 0 else 'worse'}"
+def _figure(row: Disturbed, metric: Metric) -> str:
+    """A figure and its change: ``16.12 dB, 2.50 worse``."""
+    unit, gain = f" {metric.unit}" if metric.unit else "", metric.gain(row.disturbed, row.undisturbed)
+    if round(gain, metric.digits) == 0:
+        change = "the same"
+    else:
+        change = f"{abs(gain):.{metric.digits}f} {'better' if gain > 0 else 'worse'}"
+    return f"{row.disturbed:.{metric.digits}f}{unit}, {change}"
 
 
 def _table(evaluation: Evaluation, family: str, rows: list[Disturbed]) -> DisturbedTable:

@@ -21,7 +21,8 @@ class Survey:
     ``roots`` are layouts with their data roots, "" for where DVC's data lie, ``manifests`` maps a manifest's digest to
     the number of the person's photos by split, ``artifacts`` are ids in ZenML, ``pipelines`` names of its runs,
     ``runs`` ids in MLflow, ``data`` paths of files in the data that go or are written anew, ``files`` paths of what was
-    published and goes, ``ids`` the tombstones' groups.
+    published and goes, ``frozen`` those of degraded evaluation faces that are written anew or go, ``ids`` the
+    tombstones' groups.
     """
 
     target: Target
@@ -33,6 +34,7 @@ class Survey:
     runs: list[str] = field(default_factory=list)
     data: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
+    frozen: list[str] = field(default_factory=list)
     kept: Kept = field(default_factory=Kept)
     ids: list[str] = field(default_factory=list)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from facerecon.corruption.frozen_removal import remove_frozen
 from facerecon.data.forget import (
     clips_left,
     facts_of,
@@ -60,6 +61,7 @@ def forget(found: Survey, reason: str) -> Outcome:
     remove_frames(found.traces, found.target, state_folder() / "frames")
     remove_extracted(found.traces, found.target, state_folder() / "inbox")
     remove_crops(found.sha256s, state_folder() / "crops")
+    left += remove_frozen(found.sha256s, state_folder() / "cases", PROJECT)
     for path in map(Path, found.files):
         path.unlink(missing_ok=True)
     clear_runs(found, versions)

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from facerecon.corruption.frozen_removal import frozen_files
 from facerecon.data.collected.inbox import InboxSettings
 from facerecon.data.forget import COLLECTED, Root, Target, files_of, traces_of
 from facerecon.data.settings import sources_of
@@ -52,6 +53,7 @@ def survey(target: Target) -> Survey:
     find_members(found)
     find_runs(found)
     find_outputs(found)
+    found.frozen = list(map(str, frozen_files(found.sha256s, state_folder() / "cases")))
     found.data = sorted({*found.data, *map(str, files_of(found.traces, target, found.data_roots))})
     # what is known already may be written anew by now
     data = set(found.data) - set(earlier.data if earlier else ())

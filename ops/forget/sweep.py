@@ -24,7 +24,7 @@ def sweep(found: Survey) -> list[str]:
     """
     needles, left = Needles(found), []
     services = state_folder() / SERVICES
-    passed_over = {state_folder() / name for name in ("crops", "frames", "checkpoints", "masks")}
+    passed_over = {state_folder() / name for name in ("crops", "frames", "checkpoints", "cases")}
     passed_over.add(services / "mariadb" / "mysql")  # MariaDB's own
     for path in _swept(passed_over):
         if path == record_path() or not needles.within(path):

@@ -13,12 +13,10 @@ from ops.stack.registering import stack_name
 from ops.stack.tracker import REGISTRY, is_local, labels
 
 WITHOUT_PICTURES = frozenset(
-    {
-        *("TrainingResultMaterializer", "ExportedModelMaterializer", "CasesMaterializer", "PydanticMaterializer"),
-        "BuiltInMaterializer",
-    }
+    {"TrainingResultMaterializer", "ExportedModelMaterializer", "PydanticMaterializer", "BuiltInMaterializer"}
 )
-"""Artifacts of these kinds stay: weights, ONNX files, cases, decisions, single values."""
+"""Artifacts of these kinds stay: weights, ONNX files, decisions, single values. Cases have a picture, which may show
+faces, and name files of faces that are written anew."""
 
 
 def manifests() -> Iterator[tuple[Manifest, list[str]]]:

@@ -17,6 +17,7 @@ from benchmarks.restoration import (
     ROWS,
     SCRATCH,
     SHOWN,
+    UNCOUNTED,
     _key,
     compare,
     run_of,
@@ -26,12 +27,12 @@ from benchmarks.restoration import (
 from facerecon.evaluation.promotion import MODEL
 from facerecon.tasks.restoration.gate_settings import INPUT
 
-PEOPLE = np.array([f"person {index // 2}" for index in range(20)])
+PEOPLE = np.arange(20) // 2
 
 
 @pytest.fixture
 def args(tmp_path: Path) -> argparse.Namespace:
-    return argparse.Namespace(state=tmp_path, minutes=1.0, split="val", faces=20, start="start@newest", size=64)
+    return argparse.Namespace(state=tmp_path, conditions="5d" * 32, start="start@newest", size=64)
 
 
 def measured(args: argparse.Namespace, name: str, seed: int, value: float) -> dict[str, object]:
@@ -88,6 +89,22 @@ def test_a_run_stands_beside_the_first_row_with_its_seed(args: argparse.Namespac
     assert lines[6].startswith("| adversary | 0 | 0.20 (-0.10 to -0.10) | 0.2000 (-0.1000 to -0.1000) |")
     assert lines[6].endswith("| 120 | 0.75 |  |")
     assert len(METRICS) == len(DIGITS)
+
+
+def test_tables_of_other_conditions_keep_figures_of_their_own(args: argparse.Namespace) -> None:
+    other = argparse.Namespace(**{**vars(args), "conditions": "e0" * 32})
+    for name, value in ((FIRST[SCRATCH], 0.5), ("instance norm", 0.6)):
+        result = {"name": name, "config": SCRATCH, "runs": [measured(args, name, 0, value)]}
+        measured(other, name, 0, 0.9)
+    compare({"rows": [{"name": FIRST[SCRATCH], "config": SCRATCH, "runs": [{"seed": 0}]}, result]}, args)
+    assert result["runs"][0]["gains"][_key("motion", MODEL, 0)] == pytest.approx([0.1] * 3)
+
+
+def test_each_loss_is_counted_as_often_as_it_comes(args: argparse.Namespace) -> None:
+    for row in ROWS:
+        losses = run_of(row, 0, PROBE + 1, PROBE + 1, args).training.losses
+        for interval in (losses.perceptual_interval, losses.identity_interval):
+            assert (PROBE - UNCOUNTED) % interval == 0
 
 
 def test_a_part_without_its_first_row_has_no_differences(args: argparse.Namespace) -> None:

@@ -99,7 +99,7 @@ def test_a_video_is_restored_and_its_record_verifies_without_a_mask(
     [
         ({"regions": "nose"}, "regions: restoration hides nothing"),
         ({"mask": png(np.eye(256, dtype=np.uint8) * 255)}, "mask: restoration takes none"),
-        ({"upscale": "4"}, "frames of 1024 x 1024; at most 1 megapixels"),
+        ({"upscale": "4"}, "frames of 1024 x 1024 when enlarged 4 times; at most 1 megapixels are made: give a lower"),
         ({"task": "inpainting", "regions": "nose", "upscale": "2"}, "upscale: only restoration enlarges"),
         ({"task": "landmarks"}, "task:"),
     ],

@@ -61,6 +61,12 @@ def mask_cases(
     return [case for case in cases if case.masks.any()]
 
 
+def middle_case(faces: EvaluationFaces, masks: MaskSet) -> MaskCase:
+    """The brush masks of the middle level."""
+    levels = mask_cases(faces, masks, MAIN_CASE)
+    return levels[len(levels) // 2]
+
+
 def degraded_case(
     faces: EvaluationFaces, masks: MaskSet, degraded: DegradedSet, preset: str
 ) -> tuple[EvaluationFaces, MaskCase]:
@@ -69,8 +75,7 @@ def degraded_case(
     Raises:
         FaceReconError: the preset, or one of the faces, is not among the ``degraded`` ones.
     """
-    levels = mask_cases(faces, masks, MAIN_CASE)
-    case = replace(levels[len(levels) // 2], case=f"{DEGRADED}{preset}")
+    case = replace(middle_case(faces, masks), case=f"{DEGRADED}{preset}")
     return replace(faces, images=degraded.for_faces(preset, faces.faces)), case
 
 

@@ -28,8 +28,8 @@ from facerecon.evaluation.robustness import (
 )
 from facerecon.models.trained import TrainedModel
 from facerecon.tasks.inpainting.cases import MaskCases
-from facerecon.tasks.inpainting.evaluator import Evaluator, Fill, MaskCase, as_tensor, mask_cases, measure
-from facerecon.tasks.inpainting.metrics import HOLE_PSNR, MAIN_CASE
+from facerecon.tasks.inpainting.evaluator import Evaluator, Fill, MaskCase, as_tensor, measure, middle_case
+from facerecon.tasks.inpainting.metrics import HOLE_PSNR
 from facerecon.tasks.inpainting.network import network_of
 
 
@@ -53,7 +53,7 @@ def measure_robustness(
     metrics = (HOLE_PSNR, judges.lpips, judges.identity)
     people = dict(zip(faces.faces, faces.rows["identity"].tolist(), strict=True))
     few = evaluation_faces(manifest, face_set, min(ATTACKED_FACES, len(faces)))
-    hidden, few_hidden = (_middle(of, cases) for of in (faces, few))
+    hidden, few_hidden = (middle_case(of, cases.masks).masks for of in (faces, few))
     frozen = frozen_images(cases.robustness, faces.faces)
     attacked = attacks(_loss(trained, few, few_hidden), few.images, few.faces, few_hidden == 0)
     rows: list[Disturbed] = []
@@ -67,12 +67,6 @@ def measure_robustness(
         rows += disturbed_rows(scores, face_set, steps, metrics, people)
     assert cases.robustness is not None
     return Robustness(pixels=cases.robustness.digest, rows=tuple(rows))
-
-
-def _middle(faces: EvaluationFaces, cases: MaskCases) -> NDArray[np.uint8]:
-    """Each face's brush mask of the middle level, uint8 [N, H, W]."""
-    levels = mask_cases(faces, cases.masks, MAIN_CASE)
-    return levels[len(levels) // 2].masks
 
 
 def _loss(trained: TrainedModel, faces: EvaluationFaces, masks: NDArray[np.uint8]) -> Callable[[slice], Loss]:

@@ -51,15 +51,15 @@ def with_it(evaluation: Evaluation, found: Robustness | None) -> Evaluation:
 def test_one_sentence_says_what_the_strongest_steps_and_the_attack_cost(
     make_evaluation: Callable[..., Evaluation],
 ) -> None:
-    same = "(Telea the same)"
+    same = "(Telea 18.62 dB, the same)"
     assert robustness_sentence(make_evaluation(), robustness()) == (
-        f"At the strongest step the model’s hole PSNR is 2.50 dB worse {same} under JPEG of quality 10, 2.00 dB worse "
-        f"{same} under H.264 of CRF 45 and 1.50 dB worse {same} under Gaussian noise of sigma 20; an attack that "
-        "changes no value by more than 4 of 255 makes it 4.50 dB worse "
-        f"{same}, random noise of the same size the same {same}."
+        f"At the strongest step the model’s hole PSNR is 16.12 dB, 2.50 worse {same} under JPEG of quality 10, 16.62 "
+        f"dB, 2.00 worse {same} under H.264 of CRF 45 and 17.12 dB, 1.50 worse {same} under Gaussian noise of sigma "
+        f"20; an attack that changes no value by more than 4 of 255 makes it 14.12 dB, 4.50 worse {same}, random noise "
+        f"of the same size 18.62 dB, the same {same}."
     )
     lower_is_better = robustness_sentence(make_evaluation(headline=("lpips_vgg", "brush")), robustness())
-    assert f"LPIPS is 0.100 worse {same} under JPEG of quality 10" in lower_is_better
+    assert "LPIPS is 0.410, 0.100 worse (Telea 0.310, the same) under JPEG of quality 10" in lower_is_better
 
 
 def test_a_table_for_each_family(make_evaluation: Callable[..., Evaluation]) -> None:

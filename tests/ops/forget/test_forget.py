@@ -16,7 +16,7 @@ from facerecon.data.ingest import ingest
 from facerecon.data.settings import DataSettings
 from facerecon.data.tombstones import Tombstones
 from facerecon.errors import FaceReconError
-from facerecon.files import sha256_file
+from facerecon.files import digest_of, sha256_bytes, sha256_file
 from ops.forget import Use, check_reason, forget, removal, survey, uses, zenml_artifacts
 from ops.forget.mlflow_runs import every_run, files_below
 
@@ -64,6 +64,18 @@ def project(zenml, state, tmp_path, monkeypatch) -> Path:
     return folder
 
 
+def freeze(state: Path, photos: list[str]) -> Path:
+    """A file of degraded faces of these photos, as freezing the cases leaves it."""
+    what = {"preset": "mild", "size": 8, "scale": 1, "seed": 0, "definition": "d" * 64}
+    what |= {"faces": photos, "crops": ["c" * 64] * len(photos)}
+    pixels = np.stack([np.full((8, 8, 3), int(photo[:2], 16), np.uint8) for photo in photos])
+    about = json.dumps(what | {"pixels_sha256": sha256_bytes(pixels.tobytes())}, sort_keys=True)
+    path = state / "cases" / "restoration" / "code" / f"mild-8px-x1-seed0-{digest_of(what)[:16]}.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(path, about=np.array(about), pixels=pixels)
+    return path
+
+
 def files(run: str) -> set[str]:
     found = mlflow.search_runs(filter_string=f"run_name = '{run}'", output_format="list")[0]
     return set(files_below(get_artifact_repository(found.info.artifact_uri)))
@@ -102,6 +114,17 @@ def test_pictures_and_names_go_figures_stay_and_others_are_left_alone(project, s
     assert "forgotten" not in client.get_model_version("facerecon-demo", "2").tags
 
 
+def test_degraded_faces_are_shown_and_go_and_what_cannot_be_removed_is_told(project, state):
+    shas = [sha256_file(path) for path in sorted((project / "data" / "Ada Lovelace").iterdir())]
+    hers, blocked = freeze(state, shas), state / "cases" / "inpainting" / "code" / "mild-8px-x1-seed0-0.npz"
+    blocked.mkdir(parents=True)
+    found = survey(ADA)
+    assert found.frozen == [str(blocked), str(hers)]
+    [line] = forget(found, "asked").left
+    assert "inpainting/code/mild-8px-x1-seed0-0.npz: degraded faces of them may be in it" in line
+    assert not hers.exists()
+
+
 def test_of_somebody_forgotten_it_says_so_and_of_a_stranger_who_was_meant(project, state, monkeypatch):
     forget(survey(ADA), "asked")
     monkeypatch.setattr(zenml_artifacts, "manifests", lambda: iter([]))  # the rows are gone from them
@@ -123,10 +146,18 @@ def test_a_reason_that_is_no_text_is_refused_before_anything_is_removed(project)
 
 @pytest.mark.parametrize(
     "step",
-    ["uses", "remove_photos", "remove_frames", "remove_crops", "clear_runs", "clear_artifacts", "_in_git", "sweep"],
+    [
+        *("uses", "remove_photos", "remove_frames", "remove_crops", "remove_frozen"),
+        *("clear_runs", "clear_artifacts", "_in_git", "sweep"),
+    ],
 )
 def test_killed_anywhere_the_same_command_finishes(project, state, monkeypatch, step):
     shas = [sha256_file(path) for path in sorted((project / "data" / "Ada Lovelace").iterdir())]
+    others = [sha256_file(path) for path in sorted((project / "data" / "Bob").iterdir())]
+    remaining = freeze(state, others)
+    expected = remaining.read_bytes()
+    remaining.unlink()
+    freeze(state, [*shas, *others])
     found = survey(ADA)
     real = getattr(removal, step)
 
@@ -148,6 +179,8 @@ def test_killed_anywhere_the_same_command_finishes(project, state, monkeypatch, 
     assert outcome.left == []
     assert [use.photos["train"] for use in outcome.versions] == [2]
     assert_forgotten(project, state, shas)
+    assert list(remaining.parent.iterdir()) == [remaining]
+    assert remaining.read_bytes() == expected
 
 
 def test_what_is_not_there_changes_nothing(project, state):

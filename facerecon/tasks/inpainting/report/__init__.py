@@ -42,8 +42,9 @@ ATTENTION_LIMIT = (
 
 ROBUSTNESS_NOTE = (
     "Brush masks of the middle level hide the faces, and what is known comes from the damaged picture. JPEG, H.264 and "
-    "noise are each alone, with frozen pixels. LPIPS and identity are of the whole composite, whose known pixels are "
-    "damaged, too."
+    "noise are each alone, with frozen pixels, and done to the whole face before it is hidden: codecs carry a little "
+    "of what is hidden across the rim of the hole. LPIPS and identity are of the whole composite, whose known pixels "
+    "are damaged, too."
 )
 """What is given to the network where its input is disturbed."""
 

@@ -9,7 +9,8 @@ from facerecon.tasks.inpainting.metrics import DEGRADED, HOLE_PSNR
 LIMIT = (
     "Over degraded faces the degraded face itself is the truth: these figures say how well what is hidden is put back, "
     "and nothing of how clear the face becomes. They do not compare across degradations: what is blurred is easier to "
-    "guess."
+    "guess. Faces are degraded before they are hidden, so blur has carried some of what is hidden into what is known, "
+    "which it does not where something before the camera hides it."
 )
 
 
