@@ -18,6 +18,7 @@ from facerecon.data.geometry import cut
 from facerecon.data.manifest import Manifest
 from facerecon.data.photos import NoPhotoError, read_photo
 from facerecon.errors import FaceReconError
+from facerecon.progress import track
 from facerecon.randomness import generator
 from facerecon.tasks.landmarks.placement import box_of, closest, flipped, place
 from facerecon.tasks.landmarks.training_settings import TrainingSettings
@@ -126,19 +127,18 @@ def collate(samples: Sequence[Sample]) -> Batch:
 
 @dataclass(frozen=True)
 class Samples:
-    """Training crops as a network sees them: ``images`` uint8 [N, S, S, 3], ``points`` [N, 68, 3], and the mean
-    ``depth`` [S, S] over those of which it is known, 0 of none."""
+    """Training crops as a network sees them: ``images`` uint8 [N, S, S, 3], ``points`` [N, 68, 3], and ``depth`` [N, S,
+    S], known where it is ``inside`` bool [N, S, S]."""
 
     images: NDArray[np.uint8]
     points: NDArray[np.float32]
     depth: NDArray[np.float32]
+    inside: NDArray[np.bool_]
 
 
 def samples(faces: TrainingFaces, count: int) -> Samples:
     """``count`` crops of the training faces in their order, each epoch cut and degraded anew, at full severity."""
-    drawn = [faces[Draw(at % len(faces), at // len(faces), 1.0)] for at in range(count)]
+    drawn = [faces[Draw(at % len(faces), at // len(faces), 1.0)] for at in track(range(count), "drawing crops")]
     images = [((image + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy() for image, *_ in drawn]
-    depths = np.stack([depth[0].numpy() for _, _, depth, _, _ in drawn])
-    known = np.stack([inside[0].numpy() for _, _, _, inside, _ in drawn])
-    mean = (depths * known).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    return Samples(np.stack(images), np.stack([points.numpy() for _, points, *_ in drawn]), mean.astype(np.float32))
+    points, depth, inside = (np.stack([each[place].numpy() for each in drawn]) for place in (1, 2, 3))
+    return Samples(np.stack(images), points, depth[:, 0], inside[:, 0] > 0)

@@ -27,10 +27,10 @@ Floats = NDArray[np.float32]
 
 
 class Found(NamedTuple):
-    """``points`` [N, 68, 3] in pixels of the crop, NaN of a face that was not found; ``depth`` [N, S, S] or None;
-    ``confidence`` [N, 68] or None."""
+    """``points`` [N, 68, 3] in pixels of the crop, NaN of a face that was not found; ``depth`` [N, S, S] in pixels, NaN
+    likewise; ``confidence`` [N, 68]. None of what a method does not give."""
 
-    points: Floats
+    points: Floats | None
     depth: Floats | None = None
     confidence: Floats | None = None
 
@@ -137,14 +137,16 @@ def _add(scores: Scores, key: MetricKey, method: str, names: Sequence[str], valu
 
 def figures(found: Found, measured: Measured) -> dict[str, NDArray[np.float64]]:
     """Each face's figures [N] by metric; NaN where there is none."""
-    errors = found.points.astype(np.float64) - measured.points
-    boxes = np.array([target.box for target in measured.targets])
-    nme = 100 * np.linalg.norm(errors[..., :2], axis=2).mean(axis=1) / boxes
-    values = {
-        NME.name: nme,
-        NME_3D.name: 100 * np.linalg.norm(errors, axis=2).mean(axis=1) / boxes,
-        FAILURE.name: 100.0 * ~(nme <= FAILED),
-    }
+    values: dict[str, NDArray[np.float64]] = {}
+    if found.points is not None:
+        errors = found.points.astype(np.float64) - measured.points
+        boxes = np.array([target.box for target in measured.targets])
+        nme = 100 * np.linalg.norm(errors[..., :2], axis=2).mean(axis=1) / boxes
+        values = {
+            NME.name: nme,
+            NME_3D.name: 100 * np.linalg.norm(errors, axis=2).mean(axis=1) / boxes,
+            FAILURE.name: 100.0 * ~(nme <= FAILED),
+        }
     if found.depth is not None and measured.exact:
         pairs = zip(found.depth, measured.targets, strict=True)
         values[DEPTH.name] = np.array([depth_rmse(depth, target) for depth, target in pairs])
@@ -153,6 +155,7 @@ def figures(found: Found, measured: Measured) -> dict[str, NDArray[np.float64]]:
 
 def is_near(found: Found, measured: Measured) -> NDArray[np.bool_]:
     """Which points [N, 68] lie NEAR the true ones in the image."""
+    assert found.points is not None
     boxes = np.array([target.box for target in measured.targets])
     distance = np.linalg.norm((found.points.astype(np.float64) - measured.points)[..., :2], axis=2)
     return distance <= NEAR * boxes[:, None]
