@@ -118,9 +118,12 @@ SHORT_STATE := --state $(SHORT)/state
 QUICK_BACKENDS := eager,onnxruntime,onnxruntime_int8
 PHOTOS ?= data/lfw
 SECOND ?=
+# the model that restoration's second part of the table starts from; without one there is the first part alone
+START ?=
+FROM_SCRATCH := "U-Net,instance norm,FPN on MobileNetV2,FPN on EfficientNet-Lite0"
 # what benchmarks.quality has trained
 TRAINED := $(foreach name,plain ours ours_small,--model $(name)=.facerecon/benchmarks/models/$(name).safetensors)
-bench: weights sample  ## run all benchmarks, in about half an hour; LONG=1 PHOTOS=data/lfw SECOND=FOLDER: hours, and figures to keep
+bench: weights sample  ## run all benchmarks, in about half an hour; LONG=1 PHOTOS=data/lfw SECOND=FOLDER START=MODEL: hours, and figures to keep
 ifdef LONG
 	$(BIN)/uv pip install --quiet --python $(BIN)/python "$(OPENVINO)"
 	$(BIN)/python -m benchmarks.quality --photos $(PHOTOS) --source lfw --minutes 15 --tune-minutes 2 \
@@ -135,7 +138,8 @@ ifdef LONG
 	$(BIN)/python -m benchmarks.overhead pipeline --repeats 3
 	$(BIN)/python -m benchmarks.overhead waiting --repeats 3
 	$(BIN)/python -m benchmarks.ablations --photos $(PHOTOS) --source lfw --at-once 2
-	$(BIN)/python -m benchmarks.restoration --photos $(PHOTOS) --source lfw --at-once 2
+	$(BIN)/python -m benchmarks.restoration --photos $(PHOTOS) --source lfw --at-once 2 \
+		$(if $(START),--start $(START),--rows $(FROM_SCRATCH))
 else
 	$(BIN)/python -m benchmarks.masks
 	$(BIN)/python -m benchmarks.data speed

@@ -56,8 +56,8 @@ class Cases(ABC):
     def digest(self) -> str:
         """One SHA-256 for all cases: equal digests, equal cases for every face.
 
-        What is neither trained on nor decided by, and only measured where it is asked for, is no part of it: asking for
-        it trains nothing anew.
+        What is neither trained on nor decided by, and only measured where it is asked for, may be no part of it: then
+        asking for it trains nothing anew.
         """
 
     @property
