@@ -20,17 +20,22 @@ MEAN_OVER_LEVELS = "mean over levels"
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure as shown: mean "∞" if every figure is infinite; ``infinite`` are left out of mean and spread."""
+    """One figure as shown: mean "∞" if every figure is infinite; ``infinite`` are left out of mean and spread.
+
+    ``faces`` are those that the figure is of, where they are fewer than its line's; None else.
+    """
 
     mean: str
     spread: str
     infinite: int
     best: bool
+    faces: int | None = None
 
     @property
     def text(self) -> str:
-        """On one line, for example ``18.94 ± 2.10 (3 × ∞)``."""
+        """On one line, for example ``18.94 ± 2.10 (3 × ∞)``, ``6.43 ± 2.59 (66 faces)``."""
         shown = f"{self.mean} ± {self.spread}" if self.spread else self.mean
+        shown += "" if self.faces is None else f" ({self.faces} {'face' if self.faces == 1 else 'faces'})"
         return f"{shown} ({self.infinite} × ∞)" if self.infinite and self.spread else shown
 
 
@@ -100,11 +105,11 @@ def _group(evaluation: Evaluation, report: TaskReport, case: str, level: int, fa
     best = {metric.name: best_methods(rows, metric, report.floors) for metric in evaluation.metrics}
     lines = []
     for method, row in rows.items():
+        n = max(summary.n for summary in row.values())
         cells = tuple(
-            _cell(row[metric.name], metric, method in best[metric.name]) if metric.name in row else None
+            _cell(row[metric.name], metric, method in best[metric.name], n) if metric.name in row else None
             for metric in evaluation.metrics
         )
-        n = max(summary.n for summary in row.values())
         lines.append(Line(method, method_label(evaluation, method), n, cells))
     # a task's notes are of the headline's faces
     note = "" if face_set else report.row_note(evaluation, case, level)
@@ -118,21 +123,24 @@ def method_label(evaluation: Evaluation, method: str) -> str:
 
 def cell_text(summary: Summary, metric: Metric) -> str:
     """A figure on one line."""
-    return _cell(summary, metric, best=False).text
+    return _cell(summary, metric, best=False, faces=summary.n).text
 
 
-def _cell(summary: Summary, metric: Metric, best: bool) -> Cell:
+def _cell(summary: Summary, metric: Metric, best: bool, faces: int) -> Cell:
+    """The figure in a line of so many ``faces``."""
+    few = summary.n if summary.n < faces else None
     if summary.mean is None or summary.std is None:
-        return Cell("∞" if summary.infinite else "–", "", summary.infinite, best)
+        return Cell("∞" if summary.infinite else "–", "", summary.infinite, best, few)
     mean, spread = (f"{value:.{metric.digits}f}" for value in (summary.mean, summary.std))
-    return Cell(mean, spread, summary.infinite, best)
+    return Cell(mean, spread, summary.infinite, best, few)
 
 
 def best_methods(rows: Rows, metric: Metric, floors: Iterable[str] = ()) -> set[str]:
     """The methods with the best figure, more than one if they are equal as shown; a floor is no method.
 
-    Means leave out infinite figures. Where methods have different numbers of these, their means are over different
-    faces: a method is then best only if it has most infinite ones and also the best mean. There may be none.
+    Means leave out infinite figures, and faces of which there is none. Where methods have different numbers of these,
+    their means are over different faces: a method is then best only if it has most infinite ones, figures of most
+    faces, and also the best mean. There may be none.
     """
     standing = {
         method: _standing(row[metric.name], metric)
@@ -143,6 +151,7 @@ def best_methods(rows: Rows, metric: Metric, floors: Iterable[str] = ()) -> set[
         method
         for method, (infinite, mean) in standing.items()
         if all(infinite >= other and mean >= value for other, value in standing.values())
+        and all(rows[method][metric.name].n >= rows[other][metric.name].n for other in standing)
     }
 
 
@@ -388,4 +397,5 @@ def _console_cell(cell: Cell | None) -> Text:
         return Text("–")
     shown = f"{cell.mean} ±{cell.spread}" if cell.spread else cell.mean
     infinite = f"\n{cell.infinite} × ∞" if cell.infinite and cell.spread else ""
-    return Text(shown + infinite, style="bold" if cell.best else "")
+    few = "" if cell.faces is None else f"\nof {cell.faces}"
+    return Text(shown + infinite + few, style="bold" if cell.best else "")

@@ -44,7 +44,7 @@ from facerecon.tasks.landmarks.gate_settings import ALL
 from facerecon.tasks.landmarks.metrics import DEPTH, FAILURE, NME, NME_3D
 from facerecon.tasks.landmarks.network import network_of
 from facerecon.tasks.landmarks.training_settings import TrainingSettings
-from facerecon.tasks.landmarks.truth import known_faces
+from facerecon.tasks.landmarks.truth import known_faces, outlined
 
 METHODS = {
     MODEL: "model",
@@ -221,7 +221,7 @@ def _samples(
                 "points": found.points[0],
                 "hog": hog.points[0],
                 "truth": target.points,
-                "depth": found.depth[0],
+                "depth": np.where(outlined(found.points[0], len(seen[0])), found.depth[0], np.nan).astype(np.float32),
                 "true_depth": np.where(target.inside, target.depth, np.nan).astype(np.float32),
                 "confidence": found.confidence[0],
             }

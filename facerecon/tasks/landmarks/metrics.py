@@ -6,9 +6,9 @@ AFLW2000-3D (Zhu et al., 2016), in per cent.
 
 from facerecon.evaluation.keys import Metric
 
-NME = Metric(name="nme", label="NME", unit="%", digits=2, higher_is_better=False)
-NME_3D = Metric(name="nme_3d", label="NME in 3D", unit="%", digits=2, higher_is_better=False)
-FAILURE = Metric(name="failure", label="failures", unit="%", digits=1, higher_is_better=False)
+NME = Metric(name="nme", label="NME", unit="% of the box", digits=2, higher_is_better=False)
+NME_3D = Metric(name="nme_3d", label="NME in 3D", unit="% of the box", digits=2, higher_is_better=False)
+FAILURE = Metric(name="failure", label="failures", unit="% of faces", digits=1, higher_is_better=False)
 DEPTH = Metric(name="depth_rmse", label="depth RMSE", unit="mm", digits=2, higher_is_better=False)
 
 FAILED = 10.0

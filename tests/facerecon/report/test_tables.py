@@ -144,6 +144,30 @@ def test_a_case_without_levels_and_a_lower_error_as_the_headline(make_evaluation
     assert "4.00 ±0.00" in text
 
 
+def test_a_mean_over_fewer_faces_says_so_and_is_not_the_best(make_evaluation: Make) -> None:
+    error = Metric(name="nme", label="error", unit="%", digits=2, higher_is_better=False)
+    failure = Metric(name="failure", label="failures", unit="%", digits=1, higher_is_better=False)
+    scores = Scores()
+    for method, values in (("model", [4.0, 6.0]), ("detector", [3.0])):
+        scores.add(MetricKey("test", "nme", "plain"), method, ["a", "b"][: len(values)], values)
+    for method, values in (("model", [0.0, 0.0]), ("detector", [0.0, 100.0])):
+        scores.add(MetricKey("test", "failure", "plain"), method, ["a", "b"], values)
+    made = make_evaluation(
+        scores=scores,
+        metrics=(error, failure),
+        headline=("nme", "plain"),
+        baseline="detector",
+        methods={"model": "model", "detector": "detector"},
+    )
+    [block] = table.blocks(made, TaskReport())
+    ours, theirs = block.groups[0].lines
+    assert (ours.n, theirs.n) == (2, 2)
+    assert [cell.text for cell in ours.cells if cell] == ["5.00 ± 1.00", "0.0 ± 0.0"]
+    assert [cell.text for cell in theirs.cells if cell] == ["3.00 ± 0.00 (1 face)", "50.0 ± 50.0"]
+    assert [cell.best for cell in theirs.cells if cell] == [False, False], "of the easy faces alone"
+    assert "of 1" in printed(table.console_table(made, TaskReport()))
+
+
 @pytest.mark.parametrize(
     ("key", "values", "best"),
     [
