@@ -309,6 +309,9 @@ def test_strongest_and_mildest_ends_are_reached(name: str) -> None:
     assert len({(drawn.sigmas, drawn.width, drawn.jpeg, drawn.noise.gaussian, drawn.crf) for drawn in mildest}) == 1
 
 
+OF_ONE_STRENGTH = {"low_resolution", "poor_light", "motion_9", "poor_video"}
+
+
 @pytest.mark.parametrize("name", [name for name in PRESETS if name != "clean"])
 def test_more_severity_is_more_error(name: str) -> None:
     image, seeds = picture(64), range(60)
@@ -316,7 +319,10 @@ def test_more_severity_is_more_error(name: str) -> None:
         np.mean([error(made, image) for made in degraded(PRESETS[name], image, seeds, severity)])
         for severity in (0.0, 0.5, 1.0)
     ]
-    assert errors[0] < errors[1] < errors[2]
+    if name in OF_ONE_STRENGTH:
+        assert 1 < errors[0] == errors[1] == errors[2]
+    else:
+        assert errors[0] < errors[1] < errors[2]
 
 
 def degraded(preset: Preset, image: np.ndarray, seeds: range, severity: float = 1.0) -> np.ndarray:

@@ -31,6 +31,7 @@ from facerecon.tasks.inpainting.evaluation_settings import InpaintingEvaluationS
 from facerecon.tasks.inpainting.evaluator import Fill, Filled
 from facerecon.tasks.inpainting.gate_settings import InpaintingPromotionSettings
 from facerecon.tasks.inpainting.losses import ReconstructionLoss
+from facerecon.training.settings import TeacherSettings
 
 FOLDER = Path(__file__).parents[4] / "configs"
 CONFIGS = sorted(set(FOLDER.glob("*.yaml")) - {FOLDER / "reconstruction.yaml"})  # by which nothing is trained
@@ -87,6 +88,9 @@ def test_no_reported_judge_has_taught(config: Path | None) -> None:
     parameters = yaml.safe_load(config.read_text(encoding="utf-8"))["parameters"] if config else {}
     parameters.pop("retraining", None)  # of what stands beside it is the training
     settings = parse_settings(parameters, "test")
+    if not isinstance(settings.training.losses, TeacherSettings):
+        assert not settings.promotion.judges, "where no network teaches, none judges"
+        return
     loss = ReconstructionLoss(settings.training.losses)
     teachers = {f"lpips_{loss.lpips.backbone}"} if loss.lpips else set()
     teachers |= {loss.identity.name} if loss.identity else set()
