@@ -123,6 +123,13 @@ class Jobs:
             rows = dict(database.execute("SELECT state, COUNT(*) FROM jobs GROUP BY state").fetchall())
         return {state: rows.get(state, 0) for state in get_args(State)}
 
+    def waiting(self, tasks: Sequence[str]) -> int:
+        """How many jobs for models of ``tasks`` nobody has begun."""
+        with self._changing() as database:
+            asked = f"SELECT COUNT(*) FROM jobs WHERE state = 'queued' AND {_of_tasks(tasks)}"
+            (count,) = database.execute(asked, tuple(tasks)).fetchone()
+        return int(count)
+
     def remove(self, job: str) -> None:
         """Remove a job and its files; a worker that has it finds out."""
         with self._changing() as database:
@@ -134,7 +141,7 @@ class Jobs:
         for job in self._found("expires < ? AND state != 'running'", time.time()):
             self.remove(job.id)
 
-    def claim(self, worker: str, tasks: Sequence[str] = (INPAINTING.task,)) -> Job | None:
+    def claim(self, worker: str, tasks: Sequence[str]) -> Job | None:
         """A job that nobody has, or whose worker has died; it is ``worker``'s for the time of a lease.
 
         Only jobs for models of ``tasks`` are. Those that were begun least often come first, then the oldest.
@@ -154,8 +161,7 @@ class Jobs:
             row = database.execute(
                 "UPDATE jobs SET state = 'running', worker = ?, lease = ?, attempts = attempts + 1, done = 0 WHERE "
                 "id = (SELECT id FROM jobs WHERE (state = 'queued' OR (state = 'running' AND lease < ?)) "
-                # what was accepted before there was a second task does not name it
-                f"AND COALESCE(json_extract(form, '$.task'), '{INPAINTING.task}') IN ({','.join('?' * len(tasks))}) "
+                f"AND {_of_tasks(tasks)} "
                 "ORDER BY attempts, made LIMIT 1) RETURNING id",
                 (worker, now + self._lease, now, *tasks),
             ).fetchone()
@@ -229,3 +235,9 @@ class Jobs:
                 database.execute("ROLLBACK")
                 raise
             database.execute("COMMIT")
+
+
+def _of_tasks(tasks: Sequence[str]) -> str:
+    """A condition on a job's task, in SQL, whose values are ``tasks``."""
+    # what was accepted before there was a second task does not name it
+    return f"COALESCE(json_extract(form, '$.task'), '{INPAINTING.task}') IN ({','.join('?' * len(tasks))})"

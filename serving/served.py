@@ -1,7 +1,7 @@
 """A model that is served, and following the champion: a new version is loaded and warm before it is used."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -196,3 +196,8 @@ def _warm(model: Model, threads: int, task: str) -> tuple[Runtime, StageRecord]:
         runtime.close()
         raise
     return runtime, facts
+
+
+def loaded_tasks(served: Iterable[Served]) -> list[str]:
+    """The tasks of which a model is loaded."""
+    return [each.task for each in served if each.loaded is not None]

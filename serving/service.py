@@ -51,8 +51,14 @@ class Service:
 
     @property
     def any_loaded(self) -> Served:
-        """One with a model, whatever its task: there always is one."""
-        return next(each for each in self.all_served if each.loaded is not None)
+        """One with a model, whatever its task.
+
+        Raises:
+            ProblemError: none has one yet.
+        """
+        return next((each for each in self.all_served if each.loaded is not None), None) or self.of_task(
+            INPAINTING.task
+        )
 
     @property
     def not_restoring(self) -> str:

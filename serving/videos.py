@@ -22,6 +22,7 @@ from serving.guard import HOLDER
 from serving.jobs import Job, State
 from serving.photos import mendable, refusals
 from serving.problems import ProblemError, own_fault
+from serving.served import loaded_tasks
 from serving.service import Service
 
 
@@ -63,7 +64,9 @@ def video_routes(service: Service) -> APIRouter:
     async def accept(request: Request, response: Response) -> Video:
         """Accepted once it is on the disk; where to look for it says Location."""
         settings = service.settings
-        if service.pool.draining or (await asyncio.to_thread(service.jobs.counts))["queued"] >= settings.queue:
+        # what waits for a model that is not served holds nobody up
+        waiting = await asyncio.to_thread(service.jobs.waiting, loaded_tasks(service.all_served))
+        if service.pool.draining or waiting >= settings.queue:
             raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "too many videos wait; try later", {"retry-after": "60"})
         memory = int(settings.photo_mb * 1e6)
         form, come = await read_form(request, VideoForm, ("video", "mask"), 10 * settings.upload_seconds, memory)

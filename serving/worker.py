@@ -13,7 +13,7 @@ from facerecon.inference.making import maker
 from serving.forms import VideoForm
 from serving.jobs import Job, Jobs, LostError
 from serving.problems import own_fault
-from serving.served import Served
+from serving.served import Served, loaded_tasks
 
 LOG = logging.getLogger(__name__)
 
@@ -68,8 +68,7 @@ class VideoWorker:
                     self._jobs.expire()
                     expired = time.monotonic()
                 # what a former service has accepted waits for a model of its task
-                tasks = [task for task, each in self._served.items() if each.loaded is not None]
-                job = self._jobs.claim(self._name, tasks)
+                job = self._jobs.claim(self._name, loaded_tasks(self._served.values()))
                 if job is not None:
                     self._do(job)
                     continue

@@ -5,19 +5,36 @@ ball. What comes out are whole gray levels, so it is an image that a file can ho
 """
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
+from facerecon.corruption.frozen_degradations import DegradedSet
+from facerecon.data.datasets import EvaluationFaces, evaluation_faces
+from facerecon.data.manifest import Manifest
+from facerecon.evaluation.keys import Metric
 from facerecon.evaluation.metrics import DATA_RANGE, channels_first
-from facerecon.evaluation.robustness import ATTACKS, UNDISTURBED, UNIFORM
+from facerecon.evaluation.robustness import (
+    ATTACKED_FACES,
+    ATTACKS,
+    FROZEN_STEPS,
+    UNDISTURBED,
+    UNIFORM,
+    Disturbed,
+    Robustness,
+    disturbed_rows,
+    frozen_images,
+)
+from facerecon.evaluation.scores import Scores
 from facerecon.progress import track
 from facerecon.randomness import generator
 
 Images = NDArray[np.uint8]
 Known = NDArray[np.bool_]
+Network = TypeVar("Network", bound=nn.Module)
 
 Loss = Callable[[Tensor], Tensor]
 """Each image's loss [N] from float32 [N, 3, H, W] in [-1, 1], and none's from another one."""
@@ -53,6 +70,44 @@ def attacks(
             made.append(projected_gradient(loss, images[part], faces[part], epsilon, STEPS, STEP_SIZE * epsilon, free))
         found[step.case] = np.concatenate(made)
     return found
+
+
+def for_gradients(build: Callable[[], Network]) -> Network:
+    """The network that ``build`` gives, through which the input's gradient can be taken, in inference mode too."""
+    with torch.inference_mode(mode=False):
+        # of weights that were made in inference mode nothing can be differentiated
+        return build().requires_grad_(False)
+
+
+def attacked_faces(manifest: Manifest, faces: EvaluationFaces, face_set: str) -> EvaluationFaces:
+    """The first ATTACKED_FACES of the ``faces`` of a set."""
+    return evaluation_faces(manifest, face_set, min(ATTACKED_FACES, len(faces)))
+
+
+Measure = Callable[[dict[str, Images], EvaluationFaces], Scores]
+"""(images by case, faces) -> scores of all methods that are given these images of them, by case."""
+
+
+def robustness_of(
+    pixels: DegradedSet | None,
+    faces: EvaluationFaces,
+    attacked: dict[str, Images],
+    few: EvaluationFaces,
+    measure: Measure,
+    metrics: Sequence[Metric],
+    face_set: str,
+) -> Robustness:
+    """The rows of all steps: ``faces`` under the frozen steps of ``pixels``, the ``few`` under what ``attacks`` gave.
+
+    Raises:
+        FaceReconError: there are no such pixels, or a figure is not finite.
+    """
+    people = dict(zip(faces.faces, faces.rows["identity"].tolist(), strict=True))
+    rows: list[Disturbed] = []
+    for images, of, steps in ((frozen_images(pixels, faces.faces), faces, FROZEN_STEPS), (attacked, few, ATTACKS)):
+        rows += disturbed_rows(measure(images, of), face_set, steps, metrics, people)
+    assert pixels is not None
+    return Robustness(pixels=pixels.digest, rows=tuple(rows))
 
 
 def projected_gradient(

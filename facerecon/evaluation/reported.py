@@ -11,14 +11,18 @@ Sets = Sequence[tuple[str, EvaluationFaces]]
 """Face sets by name, none empty, the headline's first."""
 
 
+def reported_names(manifest: Manifest) -> tuple[str, ...]:
+    """TEST_OLD and TEST_NEW where the manifest has them, else the test split."""
+    return (TEST_OLD, TEST_NEW) if {TEST_OLD, TEST_NEW} <= manifest.face_sets.keys() else (TEST,)
+
+
 def reported_sets(manifest: Manifest, most: int) -> Sets:
-    """TEST_OLD and TEST_NEW where the manifest has them, else the test split; at most so many faces of each.
+    """The sets of these names, at most so many faces of each.
 
     Raises:
         FaceReconError: none has a face.
     """
-    names = (TEST_OLD, TEST_NEW) if {TEST_OLD, TEST_NEW} <= manifest.face_sets.keys() else (TEST,)
-    measured = [(name, evaluation_faces(manifest, name, most)) for name in names]
+    measured = [(name, evaluation_faces(manifest, name, most)) for name in reported_names(manifest)]
     if not (sets := [(name, faces) for name, faces in measured if len(faces)]):
         raise FaceReconError("the test split has no face: give more people, or raise data.splits.test")
     return sets

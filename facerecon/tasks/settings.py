@@ -1,6 +1,6 @@
 """The part of a run's settings that a task decides. Imports no torch."""
 
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, SerializeAsAny
 
@@ -35,6 +35,23 @@ class TaskSettings(Settings):
     def pretrained(self) -> dict[str, list[str]]:
         """The pretrained weights that training, evaluation and gate use, each with what it is used for."""
         return {}
+
+
+def check_maskless(given: Any, what: str) -> None:
+    """Raise ValueError if raw settings have masks, which ``what`` (a restoration model) does not take."""
+    if isinstance(given, dict) and "masks" in given:
+        raise ValueError(f"masks: {what} takes no mask: leave it out, or say `task: inpainting`")
+
+
+def check_frozen(faces: int, settings: TaskSettings) -> None:
+    """Raise ValueError, which names the setting, if more faces are to be measured than are degraded and frozen."""
+    for key, asked in (
+        ("evaluation.max_faces", settings.evaluation.max_faces),
+        ("promotion.max_faces", settings.promotion.max_faces),
+        ("training.validation_faces", settings.training.validation_faces),
+    ):
+        if asked > faces:
+            raise ValueError(f"{key} = {asked} goes beyond degradations.faces = {faces}: raise that, or lower this")
 
 
 def check_judges(promotion: JudgeSettings, losses: TeacherSettings) -> None:

@@ -198,23 +198,39 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def accepted(jobs: Jobs) -> Job:
+TASKS = ("inpainting",)
+
+
+def accepted(jobs: Jobs, form: str = "{}") -> Job:
     def fill(folder: Path) -> None:
         (folder / "upload").write_bytes(b"x")
 
-    return jobs.accept("ada", "{}", fill)
+    return jobs.accept("ada", form, fill)
+
+
+def test_what_waits_for_a_model_that_is_not_served_is_not_counted(jobs: Jobs) -> None:
+    accepted(jobs, '{"task": "restoration"}')
+    accepted(jobs)
+    accepted(jobs, '{"task": "inpainting"}')
+    assert [jobs.waiting(tasks) for tasks in (TASKS, ("restoration",), ("inpainting", "restoration"), ())] == [
+        2,
+        1,
+        3,
+        0,
+    ]
+    assert jobs.counts()["queued"] == 3
 
 
 def test_an_expired_lease_is_taken_again_and_the_first_worker_publishes_nothing(jobs: Jobs, clock: list[float]) -> None:
     job = accepted(jobs)
-    assert jobs.claim("a") == jobs.find(job.id, "ada")
-    assert jobs.claim("b") is None
+    assert jobs.claim("a", TASKS) == jobs.find(job.id, "ada")
+    assert jobs.claim("b", TASKS) is None
     clock[0] += 9
     jobs.renew(job, "a", 3)
     clock[0] += 9
-    assert jobs.claim("b") is None
+    assert jobs.claim("b", TASKS) is None
     clock[0] += 2
-    assert jobs.claim("b").id == job.id
+    assert jobs.claim("b", TASKS).id == job.id
     published = []
     with pytest.raises(LostError):
         jobs.finish(job, "a", 5, "a.mp4", lambda: published.append("a"))
@@ -229,23 +245,23 @@ def test_an_expired_lease_is_taken_again_and_the_first_worker_publishes_nothing(
 def test_a_job_that_kills_its_workers_is_given_up(jobs: Jobs, clock: list[float]) -> None:
     job = accepted(jobs)
     for worker in range(MOST_ATTEMPTS):
-        assert jobs.claim(str(worker)).attempts == worker + 1
+        assert jobs.claim(str(worker), TASKS).attempts == worker + 1
         clock[0] += 11
-    assert jobs.claim("last") is None
+    assert jobs.claim("last", TASKS) is None
     assert (jobs.find(job.id, "ada").state, "given up" in jobs.find(job.id, "ada").detail) == ("failed", True)
 
 
 def test_a_job_that_was_begun_before_waits_for_the_others(jobs: Jobs, clock: list[float]) -> None:
     first, second = accepted(jobs), accepted(jobs)
-    assert jobs.claim("a").id == first.id
+    assert jobs.claim("a", TASKS).id == first.id
     clock[0] += 11
-    assert [jobs.claim("b").id, jobs.claim("c").id] == [second.id, first.id]
+    assert [jobs.claim("b", TASKS).id, jobs.claim("c", TASKS).id] == [second.id, first.id]
 
 
 def test_one_that_was_put_back_was_not_begun(jobs: Jobs) -> None:
     job = accepted(jobs)
     for _ in range(MOST_ATTEMPTS + 1):
-        jobs.put_back(jobs.claim("a"), "a")
+        jobs.put_back(jobs.claim("a", TASKS), "a")
     assert (jobs.find(job.id, "ada").state, jobs.find(job.id, "ada").attempts) == ("queued", 0)
 
 
@@ -268,7 +284,7 @@ def test_what_cannot_be_written_was_never_accepted(jobs: Jobs, tmp_path: Path) -
     with pytest.raises(OSError, match="No space"):
         jobs.accept("ada", "{}", full)
     assert not list((tmp_path / "serving").glob("*/*"))
-    assert jobs.claim("a") is None
+    assert jobs.claim("a", TASKS) is None
 
 
 KILLED = """

@@ -12,20 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facerecon.data.datasets import EvaluationFaces, evaluation_faces
+from facerecon.data.datasets import EvaluationFaces
 from facerecon.data.manifest import Manifest
-from facerecon.evaluation.attack import Loss, attacks
+from facerecon.evaluation.attack import Loss, attacked_faces, attacks, for_gradients, robustness_of
 from facerecon.evaluation.judges import Judges
 from facerecon.evaluation.metrics import from_uint8
-from facerecon.evaluation.robustness import (
-    ATTACKED_FACES,
-    ATTACKS,
-    FROZEN_STEPS,
-    Disturbed,
-    Robustness,
-    disturbed_rows,
-    frozen_images,
-)
+from facerecon.evaluation.robustness import Robustness
+from facerecon.evaluation.scores import Scores
 from facerecon.models.trained import TrainedModel
 from facerecon.tasks.inpainting.cases import MaskCases
 from facerecon.tasks.inpainting.evaluator import Evaluator, Fill, MaskCase, as_tensor, measure, middle_case
@@ -51,29 +44,22 @@ def measure_robustness(
     """
     assert judges.identity is not None
     metrics = (HOLE_PSNR, judges.lpips, judges.identity)
-    people = dict(zip(faces.faces, faces.rows["identity"].tolist(), strict=True))
-    few = evaluation_faces(manifest, face_set, min(ATTACKED_FACES, len(faces)))
-    hidden, few_hidden = (middle_case(of, cases.masks).masks for of in (faces, few))
-    frozen = frozen_images(cases.robustness, faces.faces)
+    few = attacked_faces(manifest, faces, face_set)
+    few_hidden = middle_case(few, cases.masks).masks
     attacked = attacks(_loss(trained, few, few_hidden), few.images, few.faces, few_hidden == 0)
-    rows: list[Disturbed] = []
-    for images, of, masks, steps in (
-        (frozen, faces, hidden, FROZEN_STEPS),
-        (attacked, few, few_hidden, ATTACKS),
-    ):
-        evaluator = Evaluator(face_set, lambda case, method: metrics, judges, capped=True)
-        damaged = [MaskCase(case, -1, masks, seen) for case, seen in images.items()]
-        scores = measure(evaluator, methods, of, damaged, "measuring robustness")
-        rows += disturbed_rows(scores, face_set, steps, metrics, people)
-    assert cases.robustness is not None
-    return Robustness(pixels=cases.robustness.digest, rows=tuple(rows))
+
+    def measured(images: dict[str, NDArray[np.uint8]], of: EvaluationFaces) -> Scores:
+        evaluator, masks = Evaluator(face_set, lambda case, method: metrics, judges, capped=True), cases.masks
+        hidden = middle_case(of, masks).masks
+        damaged = [MaskCase(case, -1, hidden, seen) for case, seen in images.items()]
+        return measure(evaluator, methods, of, damaged, "measuring robustness")
+
+    return robustness_of(cases.robustness, faces, attacked, few, measured, metrics, face_set)
 
 
 def _loss(trained: TrainedModel, faces: EvaluationFaces, masks: NDArray[np.uint8]) -> Callable[[slice], Loss]:
     """The squared error in the holes of what the network makes of some images, against the true ``faces``."""
-    with torch.inference_mode(mode=False):
-        # of weights that were made in inference mode nothing can be differentiated
-        network = network_of(trained).requires_grad_(False)
+    network = for_gradients(lambda: network_of(trained))
 
     def loss_of(part: slice) -> Loss:
         truth, mask = from_uint8(faces.images[part]), as_tensor(masks[part])

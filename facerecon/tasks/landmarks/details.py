@@ -1,19 +1,13 @@
 """What an evaluation of landmarks has beside scores: how far confidence is trusted, what truth the figures rest on."""
 
 from facerecon.evaluation.evaluation import Details
-from facerecon.settings import Settings
+from facerecon.evaluation.trust import Trust
 
 
-class Confidence(Settings):
-    """How far the confidence can be trusted under one condition; as ``evaluation.calibration`` defines it."""
+class Confidence(Trust):
+    """How far the confidence of so many ``points`` can be trusted under one condition."""
 
-    case: str
     points: int
-    brier: float
-    brier_constant: float
-    calibration_error: float
-    mean_confidence: float
-    share_right: float
 
 
 class LandmarkDetails(Details):

@@ -11,10 +11,12 @@ from facerecon.corruption.training_degradations import TrainingDegradations
 from facerecon.data.manifest import Manifest
 from facerecon.errors import FaceReconError
 from facerecon.evaluation.calibration import Reliability, reliability
-from facerecon.evaluation.evaluation import TEST, TEST_NEW, TEST_OLD, Evaluation, FaceSet, ModelFacts
+from facerecon.evaluation.evaluation import TEST, Evaluation, FaceSet, ModelFacts
 from facerecon.evaluation.keys import MetricKey
 from facerecon.evaluation.promotion import MODEL
+from facerecon.evaluation.reported import reported_names
 from facerecon.evaluation.scores import Scores
+from facerecon.evaluation.trust import told
 from facerecon.models.trained import TrainedModel
 from facerecon.settings import Settings
 from facerecon.tasks.landmarks.baselines import (
@@ -133,7 +135,9 @@ def evaluate(
             exact=measured.exact,
             left_out=cases.left_out,
             not_found=missed,
-            confidence=tuple(_confidence(preset, trust[preset]) for preset in cases.presets),
+            confidence=tuple(
+                Confidence(case=preset, points=trust[preset].count, **told(trust[preset])) for preset in cases.presets
+            ),
         ),
         samples=shown,
         face_sets=_described(sets),
@@ -141,8 +145,7 @@ def evaluate(
 
 
 def _sets(manifest: Manifest, cases: LandmarkCases, most: int) -> list[tuple[str, Measured]]:
-    names = (TEST_OLD, TEST_NEW) if {TEST_OLD, TEST_NEW} <= manifest.face_sets.keys() else (TEST,)
-    found = [(name, measured_faces(manifest, cases, name, most)) for name in names]
+    found = [(name, measured_faces(manifest, cases, name, most)) for name in reported_names(manifest)]
     sets = [
         (name if place == 0 else f"{name}_{PHOTOGRAPHS}", those)
         for name, parts in found
@@ -173,18 +176,6 @@ def _fitted(part: EvaluationPart, manifest: Manifest, model: Find) -> dict[str, 
     faces = TrainingFaces(manifest, known_faces(manifest, names), TrainingSettings(), degrade, part.degradations.seed)
     seen = samples(faces, FITTED)
     return {MEAN: MeanShape(seen), HOG: HogRidge(seen), PLACED: PlacedMeanDepth(seen, model)}
-
-
-def _confidence(preset: str, found: Reliability) -> Confidence:
-    return Confidence(
-        case=preset,
-        points=found.count,
-        brier=found.brier,
-        brier_constant=found.brier_constant,
-        calibration_error=found.calibration_error,
-        mean_confidence=found.mean_confidence,
-        share_right=found.share_right,
-    )
 
 
 def _samples(

@@ -10,7 +10,7 @@ from facerecon.models.settings import ModelSettings
 from facerecon.tasks.landmarks.evaluation_settings import LandmarkEvaluationSettings
 from facerecon.tasks.landmarks.gate_settings import LandmarkPromotionSettings
 from facerecon.tasks.landmarks.training_settings import TrainingSettings
-from facerecon.tasks.settings import TaskSettings
+from facerecon.tasks.settings import TaskSettings, check_frozen, check_maskless
 
 CONDITIONS = ("clean", "low_resolution", "poor_light", "motion_9", "poor_video")
 
@@ -31,22 +31,12 @@ class Settings(TaskSettings):
     @model_validator(mode="before")
     @classmethod
     def _no_mask(cls, given: Any) -> Any:
-        if isinstance(given, dict) and "masks" in given:
-            raise ValueError("masks: a landmark model takes no mask: leave it out, or say `task: inpainting`")
+        check_maskless(given, "a landmark model")
         return given
 
     @model_validator(mode="after")
     def _frozen_faces_are_enough(self) -> Self:
-        frozen = self.degradations.faces
-        for key, asked in (
-            ("evaluation.max_faces", self.evaluation.max_faces),
-            ("promotion.max_faces", self.promotion.max_faces),
-            ("training.validation_faces", self.training.validation_faces),
-        ):
-            if asked > frozen:
-                raise ValueError(
-                    f"{key} = {asked} goes beyond degradations.faces = {frozen}: raise that, or lower this"
-                )
+        check_frozen(self.degradations.faces, self)
         return self
 
     @property

@@ -7,6 +7,7 @@ from facerecon.evaluation.evaluation import Details
 from facerecon.evaluation.keys import MetricKey
 from facerecon.evaluation.promotion import MODEL
 from facerecon.evaluation.robustness import Robustness
+from facerecon.evaluation.trust import Trust
 from facerecon.settings import Settings
 
 
@@ -28,16 +29,10 @@ class Gain(Settings):
     identities: int
 
 
-class Confidence(Settings):
-    """How far the confidence can be trusted under one degradation; as ``evaluation.calibration`` defines it."""
+class Confidence(Trust):
+    """How far the confidence of so many ``pixels`` can be trusted under one degradation."""
 
-    case: str
     pixels: int
-    brier: float
-    brier_constant: float
-    calibration_error: float
-    mean_confidence: float
-    share_right: float
 
 
 class RestorationDetails(Details):

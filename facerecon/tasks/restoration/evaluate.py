@@ -25,6 +25,7 @@ from facerecon.evaluation.lighting import scores_by_light, scores_by_luma
 from facerecon.evaluation.promotion import MODEL
 from facerecon.evaluation.reported import described, reported_sets
 from facerecon.evaluation.scores import Scores
+from facerecon.evaluation.trust import told
 from facerecon.inference.upscaler import SCALE as UPSCALER_SCALE
 from facerecon.models.base import RIGHT
 from facerecon.models.restoration import RestorationModel
@@ -241,15 +242,7 @@ def _gains(
 
 def _confidence(preset: str, parts: list[Reliability]) -> Confidence:
     pixels = sum(parts[1:], parts[0])
-    return Confidence(
-        case=preset,
-        pixels=pixels.count,
-        brier=pixels.brier,
-        brier_constant=pixels.brier_constant,
-        calibration_error=pixels.calibration_error,
-        mean_confidence=pixels.mean_confidence,
-        share_right=pixels.share_right,
-    )
+    return Confidence(case=preset, pixels=pixels.count, **told(pixels))
 
 
 SHOWN_METHODS = (MODEL, "ridge")

@@ -9,25 +9,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facerecon.data.datasets import EvaluationFaces, evaluation_faces
+from facerecon.data.datasets import EvaluationFaces
 from facerecon.data.manifest import Manifest
-from facerecon.evaluation.attack import Loss, attacks
+from facerecon.evaluation.attack import Loss, attacked_faces, attacks, for_gradients, robustness_of
 from facerecon.evaluation.image_metrics import CEILING, WHOLE_PSNR
 from facerecon.evaluation.judges import Judges
 from facerecon.evaluation.metrics import from_uint8
-from facerecon.evaluation.robustness import (
-    ATTACKED_FACES,
-    ATTACKS,
-    FROZEN_STEPS,
-    Disturbed,
-    Robustness,
-    disturbed_rows,
-    frozen_images,
-)
+from facerecon.evaluation.robustness import Robustness
+from facerecon.evaluation.scores import Scores
 from facerecon.models.trained import TrainedModel
 from facerecon.tasks.restoration.cases import DegradedCases
 from facerecon.tasks.restoration.evaluator import Restore, measure
@@ -62,24 +54,19 @@ def measure_robustness(
     """
     assert judges.identity is not None
     metrics = (WHOLE_PSNR.model_copy(update={"ceiling": CEILING}), judges.lpips, judges.identity)
-    people = dict(zip(faces.faces, faces.rows["identity"].tolist(), strict=True))
-    frozen = frozen_images(cases.robustness, faces.faces)
-    few = evaluation_faces(manifest, face_set, min(ATTACKED_FACES, len(faces)))
+    few = attacked_faces(manifest, faces, face_set)
     attacked = attacks(_loss(trained, few), cases.images(cases.presets[0], few), few.faces)
-    rows: list[Disturbed] = []
-    for images, of, steps in ((frozen, faces, FROZEN_STEPS), (attacked, few, ATTACKS)):
+
+    def measured(images: dict[str, NDArray[np.uint8]], of: EvaluationFaces) -> Scores:
         plan = dict.fromkeys(images, methods)
-        scores = measure(face_set, plan, of, _Made(images), metrics, judges, "measuring robustness")
-        rows += disturbed_rows(scores, face_set, steps, metrics, people)
-    assert cases.robustness is not None
-    return Robustness(pixels=cases.robustness.digest, rows=tuple(rows))
+        return measure(face_set, plan, of, _Made(images), metrics, judges, "measuring robustness")
+
+    return robustness_of(cases.robustness, faces, attacked, few, measured, metrics, face_set)
 
 
 def _loss(trained: TrainedModel, faces: EvaluationFaces) -> Callable[[slice], Loss]:
     """The squared error of what the network makes of some images, against the true ``faces``."""
-    with torch.inference_mode(mode=False):
-        # of weights that were made in inference mode nothing can be differentiated
-        network = network_of(trained).requires_grad_(False)
+    network = for_gradients(lambda: network_of(trained))
 
     def loss_of(part: slice) -> Loss:
         truth = from_uint8(faces.images[part])

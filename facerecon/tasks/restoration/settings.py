@@ -12,7 +12,7 @@ from facerecon.models.settings import ModelSettings, scale_of
 from facerecon.tasks.restoration.evaluation_settings import RestorationEvaluationSettings
 from facerecon.tasks.restoration.gate_settings import RestorationPromotionSettings
 from facerecon.tasks.restoration.training_settings import TrainingSettings
-from facerecon.tasks.settings import TaskSettings, check_judges, uses_of
+from facerecon.tasks.settings import TaskSettings, check_frozen, check_judges, check_maskless, uses_of
 
 FAMILY = "unet"
 
@@ -29,22 +29,12 @@ class Settings(TaskSettings):
     @model_validator(mode="before")
     @classmethod
     def _no_mask(cls, given: Any) -> Any:
-        if isinstance(given, dict) and "masks" in given:
-            raise ValueError("masks: a restoration model takes no mask: leave it out, or say `task: inpainting`")
+        check_maskless(given, "a restoration model")
         return given
 
     @model_validator(mode="after")
     def _frozen_faces_are_enough(self) -> Self:
-        frozen = self.degradations.faces
-        for key, asked in (
-            ("evaluation.max_faces", self.evaluation.max_faces),
-            ("promotion.max_faces", self.promotion.max_faces),
-            ("training.validation_faces", self.training.validation_faces),
-        ):
-            if asked > frozen:
-                raise ValueError(
-                    f"{key} = {asked} goes beyond degradations.faces = {frozen}: raise that, or lower this"
-                )
+        check_frozen(self.degradations.faces, self)
         return self
 
     @model_validator(mode="after")

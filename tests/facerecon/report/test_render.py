@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import re
+import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -20,7 +21,7 @@ from facerecon.evaluation.scores import Scores
 from facerecon.report import Story, lighting, render, render_report
 from facerecon.report.base import TaskReport
 from facerecon.report.story import LIMITS, RetrainingStory
-from facerecon.tasks.inpainting import report as inpainting_report
+from facerecon.tasks import get_task
 
 MakeStory = Callable[..., Story]
 VOID = {"meta", "img", "br", "line", "path"}
@@ -415,11 +416,15 @@ def test_a_story_is_not_changed_by_telling_it(make_story: MakeStory) -> None:
 
 def test_every_template_is_included_somewhere() -> None:
     """One that is not would be dead."""
-    for package in (render, inpainting_report):
-        folder = next(path / "templates" for path in Path(package.__file__).parents if (path / "templates").is_dir())
+    reports = [get_task(name).report for name in ("inpainting", "restoration", "landmarks")]
+    packages = [render.__file__, *(sys.modules[type(report).__module__].__file__ for report in reports)]
+    folders = [
+        next(path / "templates" for path in Path(file).parents if (path / "templates").is_dir()) for file in packages
+    ]
+    sections = {name for report in reports for slot in report.sections.values() for name in slot}
+    sources = "".join(path.read_text() for folder in folders for path in folder.iterdir())
+    for folder in folders:
         names = {path.name for path in folder.iterdir()} - {"report.html", "model_card.md.j2"}
-        sections = {name for slot in inpainting_report.REPORT.sections.values() for name in slot}
-        sources = "".join(path.read_text() for path in folder.iterdir())
         assert names
         assert {name for name in names if name not in sections and f"'{name}'" not in sources} == set()
 
