@@ -4,10 +4,9 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.interpolate import LinearNDInterpolator
 
 from facerecon.models.landmarks import POINTS
-from facerecon.perception.landmarks import FaceLandmarker, Points, sixty_eight
+from facerecon.perception.landmarks import FaceLandmarker, Points, depth_between, sixty_eight, towards_camera
 from facerecon.perception.warp import similarity
 from facerecon.tasks.landmarks.dataset import Samples
 from facerecon.tasks.landmarks.evaluator import Find, Floats, Found
@@ -121,12 +120,9 @@ class MediaPipe:
         faces = self._landmarker.detect(shown.astype(np.uint8))
         if not faces:
             return np.full((POINTS, 3), np.nan, np.float32), np.full((size, size), np.nan, np.float32)
-        mesh = (faces[0][0] / ENLARGED).astype(np.float32)
-        # its z grows away from the camera
-        mesh[:, 2] = sixty_eight(mesh)[:, 2].mean() - mesh[:, 2]
+        mesh = towards_camera((faces[0][0] / ENLARGED).astype(np.float32))
         middles = np.arange(size) + 0.5
-        depth = LinearNDInterpolator(mesh[:, :2], mesh[:, 2], fill_value=0.0)(middles[None, :], middles[:, None])
-        return sixty_eight(mesh), depth.astype(np.float32)
+        return sixty_eight(mesh), np.nan_to_num(depth_between(mesh, middles[None, :], middles[:, None]))
 
     def close(self) -> None:
         """Free its graph."""
