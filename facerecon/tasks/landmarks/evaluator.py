@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
+from facerecon.data.geometry import box_of
 from facerecon.data.manifest import Manifest
 from facerecon.evaluation.keys import MetricKey
 from facerecon.evaluation.metrics import from_uint8
@@ -18,7 +19,6 @@ from facerecon.progress import track
 from facerecon.tasks.landmarks.cases import LandmarkCases
 from facerecon.tasks.landmarks.gate_settings import ALL
 from facerecon.tasks.landmarks.metrics import DEPTH, FAILED, FAILURE, NME, NME_3D
-from facerecon.tasks.landmarks.placement import box_of
 from facerecon.tasks.landmarks.truth import Target, known_faces, target_of
 
 BATCH = 32
