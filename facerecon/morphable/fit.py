@@ -10,7 +10,7 @@ from facerecon.errors import FaceReconError
 from facerecon.morphable.model import Floats, MorphableModel
 from facerecon.perception.landmarks import SIXTY_EIGHT
 
-Doubles = NDArray[np.float64]
+Numbers = NDArray[np.floating]
 
 FIELD_OF_VIEW = 50.0
 """Degrees over a photograph's longer side, where nothing is known of its camera."""
@@ -49,7 +49,7 @@ class Camera:
     focal: float
     centre: tuple[float, float]
 
-    def project(self, points: NDArray[np.floating]) -> Doubles:
+    def project(self, points: NDArray[np.floating]) -> Numbers:
         """Pixels [..., 2] of points [..., 3] in the camera's frame: x right, y up, z towards the camera, which stands
         in the origin: what it sees has a negative z."""
         flat = points[..., :2] * (-self.focal / points[..., 2:])
@@ -76,8 +76,8 @@ class Fit:
     shape: Floats
     projected: Floats
     reprojection: float
-    identity: Doubles
-    expression: Doubles
+    identity: Numbers
+    expression: Numbers
     refused: str
 
 
@@ -131,7 +131,7 @@ def fit(
 _POINTS = list(SIXTY_EIGHT)
 
 
-def _checked(points: NDArray[np.floating], weights: NDArray[np.floating] | None) -> tuple[Doubles, Doubles]:
+def _checked(points: NDArray[np.floating], weights: NDArray[np.floating] | None) -> tuple[Numbers, Numbers]:
     """Points [68, 2] and weights [68] that can be calculated with."""
     count, given = len(_POINTS), np.asarray(points, np.float64)
     if given.ndim != 2 or len(given) != count or given.shape[1] < 2 or not np.isfinite(given).all():
@@ -151,11 +151,11 @@ def _checked(points: NDArray[np.floating], weights: NDArray[np.floating] | None)
 class _State:
     """Where the search is: rotation [3, 3], translation [3] in cm, coefficients, points [68, 3], residuals, cost."""
 
-    turn: Doubles
-    place: Doubles
-    coefficients: Doubles
-    points: Doubles
-    residuals: Doubles
+    turn: Numbers
+    place: Numbers
+    coefficients: Numbers
+    points: Numbers
+    residuals: Numbers
     cost: float
 
 
@@ -163,7 +163,7 @@ class _Problem:
     """Points [68, 2] to be met by a face that is ``mean`` [68, 3] and ``directions`` [C, 68, 3] of it, cm; ``scale``
     [68] makes standard deviations of what is missed in pixels. The face turns about ``middle`` [3]."""
 
-    def __init__(self, mean: Doubles, directions: Doubles, camera: Camera, points: Doubles, scale: Doubles) -> None:
+    def __init__(self, mean: Numbers, directions: Numbers, camera: Camera, points: Numbers, scale: Numbers) -> None:
         self.middle = mean.mean(axis=0)
         self.mean, self.directions = mean - self.middle, directions
         self.camera, self.points, self.scale = camera, points, scale
@@ -174,7 +174,7 @@ class _Problem:
         slopes = self._slopes(state)
         for _ in range(STEPS):
             normal, gradient = slopes.T @ slopes, slopes.T @ state.residuals
-            step: Doubles = -np.linalg.solve(normal + damping * np.diag(np.diag(normal)), gradient)
+            step: Numbers = -np.linalg.solve(normal + damping * np.diag(np.diag(normal)), gradient)
             tried = self._state(
                 _rotation(step[:3]) @ state.turn, state.place + step[3:6], state.coefficients + step[6:]
             )
@@ -203,7 +203,7 @@ class _Problem:
             np.stack([right, up, np.cross(right, up)]), np.array([x, -y, -depth]), np.zeros(len(self.directions))
         )
 
-    def _state(self, turn: Doubles, place: Doubles, coefficients: Doubles) -> _State:
+    def _state(self, turn: Numbers, place: Numbers, coefficients: Numbers) -> _State:
         points = (self.mean + np.tensordot(coefficients, self.directions, 1)) @ turn.T + place
         if not ((points[:, 2] < -_NEAR) & (points[:, 2] > -_FAR)).all():
             return _State(turn, place, coefficients, points, np.empty(0), math.inf)
@@ -211,7 +211,7 @@ class _Problem:
         residuals = np.concatenate([missed.ravel(), coefficients])
         return _State(turn, place, coefficients, points, residuals, float(residuals @ residuals))
 
-    def _slopes(self, state: _State) -> Doubles:
+    def _slopes(self, state: _State) -> Numbers:
         """The residuals' derivatives [136 + C, 6 + C] by a further turn, by the place and by the coefficients."""
         count, relative = len(self.directions), state.points - state.place
         moved = np.zeros((6 + count, *state.points.shape))
@@ -227,7 +227,7 @@ class _Problem:
         return np.vstack([flat.reshape(6 + count, -1).T, prior])
 
 
-def _rotation(turn: Doubles) -> Doubles:
+def _rotation(turn: Numbers) -> Numbers:
     """The rotation [3, 3] about the direction of a vector [3] by its length in radians (Rodrigues)."""
     angle = float(np.linalg.norm(turn))
     if angle == 0:
@@ -252,5 +252,5 @@ def _refused(problem: _Problem, state: _State, settled: bool, box: float) -> str
     return f"the face misses the points by {missed:.0%} of their box" if missed > FARTHEST else ""
 
 
-def _rms(missed: Doubles) -> float:
+def _rms(missed: Numbers) -> float:
     return float(np.sqrt((missed**2).sum(axis=1).mean()))
