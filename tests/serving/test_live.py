@@ -254,9 +254,9 @@ def test_what_is_shown_changes_while_it_plays(service: Running, clip: bytes) -> 
 
 
 def test_where_mediapipe_sees_nothing_the_network_may(service: Running, photo: bytes) -> None:
-    small, rng = np.full((240, 320, 3), 110.0), np.random.default_rng(0)
-    small[40:80, 40:80] = np.asarray(Image.fromarray(read_rgb(photo)).resize((40, 40), Image.Resampling.BOX))
-    noisy = (small + rng.normal(0, deviation, small.shape) for deviation in range(6, 22, 2))
+    dark, rng = np.full((240, 320, 3), 66.0), np.random.default_rng(0)
+    dark[60:124, 60:124] = 0.6 * np.asarray(Image.fromarray(read_rgb(photo)).resize((64, 64), Image.Resampling.BOX))
+    noisy = (dark + rng.normal(0, 18, dark.shape) for _ in range(6))
     poor = [picture.clip(0, 255).round().astype(np.uint8) for picture in noisy]
     with live(service) as client:
         client.begin(clip_of(poor), task="landmarks")
