@@ -69,11 +69,16 @@ def reach_of(depths: Iterable[Depth], before: float) -> float:
     return next(float(times * step) for times in (1, 1.5, 2, 3, 4, 6, 8, 10) if times * step >= most)
 
 
-def draw_depth(image: Image, depths: Iterable[Depth], reach: float) -> Image:
-    """A frame uint8 [H, W, 3], gray and dim, with depth in colours on its faces: from ``reach`` pixels away, dark, to
-    as many towards the camera, bright. The first faces lie over the others."""
-    gray = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) * np.float32(_DIM)).astype(np.uint8)
-    drawn = np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB), np.uint8)
+def draw_depths(image: Image, several: Iterable[list[Depth]], reach: float) -> list[Image]:
+    """For each of ``several`` lists a frame uint8 [H, W, 3], gray and dim, with the depth of its faces in colours: from
+    ``reach`` pixels away, dark, to as many towards the camera, bright. The first faces lie over the others."""
+    gray = cv2.convertScaleAbs(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), alpha=_DIM)
+    dim = np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB), np.uint8)
+    return [_drawn(dim, depths, reach) for depths in several]
+
+
+def _drawn(dim: Image, depths: list[Depth], reach: float) -> Image:
+    drawn = dim.copy()
     for depth in reversed([depth for depth in depths if _known(depth)]):
         _draw(drawn, depth, reach)
     return drawn
@@ -84,10 +89,10 @@ def draw_located(frame: Frame, model: str, reach: float) -> dict[str, Image]:
     panels: dict[str, Image] = {}
     by_network = [face[POINTS3D] for face in frame.faces if POINTS3D in face]
     by_mediapipe = [points for face in frame.faces if (points := mesh_points(face)) is not None]
-    sources = zip((model, "MediaPipe"), (by_network, by_mediapipe), depths_of(frame), _COLOURS, strict=True)
-    for name, located, depths, colour in sources:
-        panels[f"Points by {name}"] = _dotted(frame.image, located, colour)
-        panels[f"Depth by {name}"] = draw_depth(frame.image, depths, reach)
+    drawn = draw_depths(frame.image, depths_of(frame), reach)
+    sources = zip((model, "MediaPipe"), (by_network, by_mediapipe), drawn, _COLOURS, strict=True)
+    for name, located, depth, colour in sources:
+        panels |= {f"Points by {name}": _dotted(frame.image, located, colour), f"Depth by {name}": depth}
     return panels
 
 
