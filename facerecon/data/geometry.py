@@ -41,6 +41,11 @@ class Square:
         axes = np.stack([self.right, down]) / self.side**2
         return ((points[:, :2] - self.origin) @ axes.T * size).astype(np.float32)
 
+    def from_crop(self, points: Points, size: int) -> Points:
+        """Points [K, >=2] of a crop of ``size`` pixels in photo pixels [K, 2]: what ``to_crop`` came from."""
+        down = np.array([-self.right[1], self.right[0]])
+        return (self.origin + points[:, :2] / size @ np.stack([self.right, down])).astype(np.float32)
+
     def matrix(self, size: int) -> NDArray[np.float64]:
         """The affine map [2, 3] from crop pixel indices to photo pixel indices, as cv2 counts them."""
         right = self.right.astype(np.float64) / size
