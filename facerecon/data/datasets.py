@@ -129,6 +129,15 @@ class EvaluationFaces:
         """What evaluation masks are chosen by."""
         return self.rows["sha256"].tolist()
 
+    def those(self, index: Sequence[int]) -> "EvaluationFaces":
+        """Those at ``index``."""
+        return EvaluationFaces(
+            self.rows.iloc[list(index)].reset_index(drop=True),
+            self.images[list(index)],
+            [self.points[at] for at in index],
+            [self.parts[at] for at in index],
+        )
+
     def points5(self) -> Tensor:
         """Five points of each face [N, 5, 2] in crop pixels."""
         five = [points.five for points in self.points]

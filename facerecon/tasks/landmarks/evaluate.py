@@ -19,10 +19,10 @@ from facerecon.evaluation.scores import Scores
 from facerecon.evaluation.trust import told
 from facerecon.models.trained import TrainedModel
 from facerecon.settings import Settings
+from facerecon.tasks.landmarks.as_used import measure_as_used
 from facerecon.tasks.landmarks.baselines import (
     HOG,
     MEAN,
-    MEDIAPIPE,
     PLACED,
     HogRidge,
     MeanShape,
@@ -31,7 +31,7 @@ from facerecon.tasks.landmarks.baselines import (
 )
 from facerecon.tasks.landmarks.cases import LandmarkCases
 from facerecon.tasks.landmarks.dataset import TrainingFaces, samples
-from facerecon.tasks.landmarks.details import Confidence, LandmarkDetails, Truth
+from facerecon.tasks.landmarks.details import MEDIAPIPE, AsUsed, Confidence, LandmarkDetails, Truth
 from facerecon.tasks.landmarks.evaluation_settings import LandmarkEvaluationSettings
 from facerecon.tasks.landmarks.evaluator import (
     Find,
@@ -98,7 +98,7 @@ def evaluate(
         if method == MEDIAPIPE and found.points is not None:
             missed[preset] = float(np.isnan(found.points).any(axis=(1, 2)).mean())
 
-    scores = Scores()
+    scores, used = Scores(), list[AsUsed]()
     with closing(MediaPipe()) as mediapipe:
         ours = find_by_model(model)
         methods: dict[Truth, dict[str, Find]] = {}
@@ -110,6 +110,8 @@ def evaluate(
             left_out = {Truth.EXACT: (), Truth.GIVEN: (PLACED,), Truth.MEDIAPIPE: (MEDIAPIPE, PLACED)}[those.truth]
             able = {each: find for each, find in methods[those.truth].items() if each not in left_out}
             scores |= measure(name, able, those, cases, "evaluating", observe if name == first else None)
+            few = those.first(settings.as_used)
+            used.append(measure_as_used(ours, trained.size, few, cases, manifest, scores, name))
         shown = _samples(methods[measured.truth], measured, cases, first, scores, settings.samples)
     if any(len(scores.values(MetricKey(first, NME.name, preset), MODEL)) < len(measured) for preset in cases.presets):
         raise FaceReconError(
@@ -141,6 +143,7 @@ def evaluate(
             confidence=tuple(
                 Confidence(case=preset, points=trust[preset].count, **told(trust[preset])) for preset in cases.presets
             ),
+            as_used=tuple(used),
         ),
         samples=shown,
         face_sets=_described(sets),

@@ -10,7 +10,8 @@ from facerecon.evaluation.evaluation import Evaluation
 from facerecon.evaluation.promotion import MODEL
 from facerecon.report.base import TaskReport
 from facerecon.report.story import Story
-from facerecon.tasks.landmarks.details import LandmarkDetails, Truth
+from facerecon.report.used import used_rows
+from facerecon.tasks.landmarks.details import AS_USED, LandmarkDetails, Truth
 from facerecon.tasks.landmarks.gate_settings import ALL
 from facerecon.tasks.landmarks.report import curves, pictures
 
@@ -43,7 +44,7 @@ class LandmarkReport(TaskReport):
     package = "facerecon.tasks.landmarks.report"
     sections: ClassVar[dict[str, tuple[str, ...]]] = {
         "faces": ("faces.html",),
-        "figures": ("conditions.html", "curves.html"),
+        "figures": ("conditions.html", "curves.html", "landmarks_as_used.html"),
         "after_figures": ("confidence.html",),
         "card_use": ("card_use.md.j2",),
         "card_figures": ("card_figures.md.j2",),
@@ -102,8 +103,8 @@ class LandmarkReport(TaskReport):
         lost = "; ".join(f"{count} faces: {reason}" for reason, count in sorted(details.left_out.items()))
         return [
             *([f"Left out of this task: {lost}."] if lost else []),
-            "Crops are shifted, turned and scaled at random about the true box: how well a detector's box serves is "
-            "not measured here.",
+            "Crops of the tables are shifted, turned and scaled at random about the true box; in use a detector finds "
+            "the face, or does not: see the figures as used.",
             TRUTHS[details.truth],
         ]
 
@@ -135,6 +136,10 @@ class LandmarkReport(TaskReport):
                 for case in cases
             ],
             "curves": [curves.curves(evaluation, case, self.case_title(case)) for case in cases],
+            "as_used": [
+                (each, used_rows(evaluation, self, each.rows, AS_USED))
+                for each in details_of(evaluation).as_used
+            ],
             "drawing": curves,
             "keys": pictures,
         }

@@ -14,9 +14,9 @@ from facerecon.evaluation.promotion import GATE, MODEL
 from facerecon.export.onnx import export
 from facerecon.models.trained import TrainingResult
 from facerecon.tasks import get_task
-from facerecon.tasks.landmarks.baselines import HOG, MEAN, MEDIAPIPE, PLACED
+from facerecon.tasks.landmarks.baselines import HOG, MEAN, PLACED
 from facerecon.tasks.landmarks.cases import CasesPart, LandmarkCases, freeze
-from facerecon.tasks.landmarks.details import Truth
+from facerecon.tasks.landmarks.details import MEDIAPIPE, Truth
 from facerecon.tasks.landmarks.export import contract, parity_inputs
 from facerecon.tasks.landmarks.report import curves
 from tests.facerecon.tasks.landmarks.conftest import settings_of
