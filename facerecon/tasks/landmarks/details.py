@@ -9,7 +9,6 @@ from facerecon.evaluation.promotion import MODEL
 from facerecon.evaluation.trust import Trust
 from facerecon.settings import Settings
 
-
 MEDIAPIPE, MTCNN = "mediapipe", "mtcnn_box"
 
 AS_USED = {

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from facerecon.corruption.degradation_settings import DegradationSettings
 from facerecon.corruption.training_degradations import TrainingDegradations
+from facerecon.data.geometry import outlined
 from facerecon.data.manifest import Manifest
 from facerecon.errors import FaceReconError
 from facerecon.evaluation.calibration import Reliability, reliability
@@ -46,7 +47,7 @@ from facerecon.tasks.landmarks.gate_settings import ALL
 from facerecon.tasks.landmarks.metrics import DEPTH, FAILURE, NME, NME_3D
 from facerecon.tasks.landmarks.network import network_of
 from facerecon.tasks.landmarks.training_settings import TrainingSettings
-from facerecon.tasks.landmarks.truth import known_faces, outlined
+from facerecon.tasks.landmarks.truth import known_faces
 
 METHODS = {
     MODEL: "model",

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from facerecon.data.datasets import EvaluationFaces
+from facerecon.data.geometry import box_of
 from facerecon.data.manifest import Manifest
 from facerecon.evaluation.keys import MetricKey
 from facerecon.evaluation.metrics import from_uint8
@@ -20,7 +21,6 @@ from facerecon.tasks.landmarks.cases import LandmarkCases
 from facerecon.tasks.landmarks.details import Truth
 from facerecon.tasks.landmarks.gate_settings import ALL
 from facerecon.tasks.landmarks.metrics import DEPTH, FAILED, FAILURE, NME, NME_3D
-from facerecon.tasks.landmarks.placement import box_of
 from facerecon.tasks.landmarks.truth import Target, chosen_faces, known_faces, target_of
 
 BATCH = 32

@@ -137,8 +137,7 @@ class LandmarkReport(TaskReport):
             ],
             "curves": [curves.curves(evaluation, case, self.case_title(case)) for case in cases],
             "as_used": [
-                (each, used_rows(evaluation, self, each.rows, AS_USED))
-                for each in details_of(evaluation).as_used
+                (each, used_rows(evaluation, self, each.rows, AS_USED)) for each in details_of(evaluation).as_used
             ],
             "drawing": curves,
             "keys": pictures,
