@@ -74,6 +74,29 @@ def square_around(left_eye: Points, right_eye: Points, mouth: Points) -> Square:
     return Square(eyes + 0.1 * eye_to_mouth - half - down, 2 * half)
 
 
+AROUND = 1.4
+"""Where landmarks are sought the side of a crop is so many times the square root of the area of the points' box."""
+
+
+def box_of(points: Points) -> tuple[Points, float]:
+    """The middle [2] of the box of points [K, >=2], and the square root of its area, in their unit."""
+    low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
+    return (low + high) / 2, float(np.sqrt(np.prod(high - low)))
+
+
+def turned_square(middle: NDArray[np.floating], side: float, angle: float = 0.0) -> Square:
+    """The square about ``middle`` [2] with its upper edge turned by ``angle`` radians, clockwise in the image."""
+    right = side * np.array([np.cos(angle), np.sin(angle)])
+    down = np.array([-right[1], right[0]])
+    return Square((middle - (right + down) / 2).astype(np.float32), right.astype(np.float32))
+
+
+def outlined(points: Points, size: int) -> NDArray[np.bool_]:
+    """Which pixels [size, size] lie within the convex hull of points [K, >=2]."""
+    hull = cv2.convexHull(points[:, :2].astype(np.float32))
+    return cv2.fillConvexPoly(np.zeros((size, size), np.uint8), hull.round().astype(np.int32), 1) == 1
+
+
 def cut(image: NDArray[np.uint8], square: Square, size: int) -> tuple[NDArray[np.uint8], float]:
     """The crop [size, size, 3] without aliasing, and the share of it that lies outside the photo (mirrored)."""
     factor = max(1, int(np.ceil(square.side / size)))

@@ -14,7 +14,7 @@ from facerecon.tasks.landmarks.dataset import Samples
 from facerecon.tasks.landmarks.evaluator import Find, Floats, Found
 from facerecon.weights import weights_path
 
-MEAN, HOG, PLACED, MEDIAPIPE = "mean_shape", "hog_ridge", "placed_mean_depth", "mediapipe"
+MEAN, HOG, PLACED = "mean_shape", "hog_ridge", "placed_mean_depth"
 
 ENLARGED = 4
 """So many times a crop is enlarged for MediaPipe, which does not see small faces."""

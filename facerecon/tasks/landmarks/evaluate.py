@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from facerecon.corruption.degradation_settings import DegradationSettings
 from facerecon.corruption.training_degradations import TrainingDegradations
+from facerecon.data.geometry import outlined
 from facerecon.data.manifest import Manifest
 from facerecon.errors import FaceReconError
 from facerecon.evaluation.calibration import Reliability, reliability
@@ -19,10 +20,10 @@ from facerecon.evaluation.scores import Scores
 from facerecon.evaluation.trust import told
 from facerecon.models.trained import TrainedModel
 from facerecon.settings import Settings
+from facerecon.tasks.landmarks.as_used import measure_as_used
 from facerecon.tasks.landmarks.baselines import (
     HOG,
     MEAN,
-    MEDIAPIPE,
     PLACED,
     HogRidge,
     MeanShape,
@@ -31,7 +32,7 @@ from facerecon.tasks.landmarks.baselines import (
 )
 from facerecon.tasks.landmarks.cases import LandmarkCases
 from facerecon.tasks.landmarks.dataset import TrainingFaces, samples
-from facerecon.tasks.landmarks.details import Confidence, LandmarkDetails, Truth
+from facerecon.tasks.landmarks.details import MEDIAPIPE, AsUsed, Confidence, LandmarkDetails, Truth
 from facerecon.tasks.landmarks.evaluation_settings import LandmarkEvaluationSettings
 from facerecon.tasks.landmarks.evaluator import (
     Find,
@@ -47,7 +48,7 @@ from facerecon.tasks.landmarks.metrics import DEPTH, FAILURE, NME, NME_3D, VERTE
 from facerecon.tasks.landmarks.network import network_of
 from facerecon.tasks.landmarks.shape import MEAN_FACE, MEDIAPIPE_FIT, Shapes
 from facerecon.tasks.landmarks.training_settings import TrainingSettings
-from facerecon.tasks.landmarks.truth import known_faces, outlined
+from facerecon.tasks.landmarks.truth import known_faces
 
 METHODS = {
     MODEL: "model",
@@ -94,7 +95,6 @@ def evaluate(
     (first, measured), model = sets[0], network_of(trained)
     trust: dict[str, Reliability] = {}
     missed: dict[str, float] = {}
-
     shapes = {name: Shapes(name, those, manifest, cases) for name, those in sets}
 
     def observe(preset: str, method: str, found: Found) -> None:
@@ -104,7 +104,7 @@ def evaluate(
         if method == MEDIAPIPE and found.points is not None:
             missed[preset] = float(np.isnan(found.points).any(axis=(1, 2)).mean())
 
-    scores = Scores()
+    scores, used = Scores(), list[AsUsed]()
     with closing(MediaPipe()) as mediapipe:
         ours = find_by_model(model)
         methods: dict[Truth, dict[str, Find]] = {}
@@ -116,8 +116,9 @@ def evaluate(
             left_out = {Truth.EXACT: (), Truth.GIVEN: (PLACED,), Truth.MEDIAPIPE: (MEDIAPIPE, PLACED)}[those.truth]
             able = {each: find for each, find in methods[those.truth].items() if each not in left_out}
             watch = observe if name == first else shapes[name].observe
-            scores |= measure(name, able, those, cases, "evaluating", watch)
-            scores |= shapes[name].scores()
+            scores |= measure(name, able, those, cases, "evaluating", watch) | shapes[name].scores()
+            few = those.first(settings.as_used)
+            used.append(measure_as_used(ours, trained.size, few, cases, manifest, scores, name))
         shown = _samples(methods[measured.truth], measured, cases, shapes[first], scores, settings.samples)
     if any(len(scores.values(MetricKey(first, NME.name, preset), MODEL)) < len(measured) for preset in cases.presets):
         raise FaceReconError(
@@ -150,7 +151,8 @@ def evaluate(
             confidence=tuple(
                 Confidence(case=preset, points=trust[preset].count, **told(trust[preset])) for preset in cases.presets
             ),
-            shapes={name: shape.told() for name, shape in shapes.items()},
+            as_used=tuple(used),
+            shapes=tuple(shape.told() for shape in shapes.values()),
         ),
         samples=shown,
         face_sets=_described(sets),

@@ -20,9 +20,8 @@ from facerecon.evaluation.scores import Scores
 from facerecon.morphable.fit import EXACT_NOISE, Camera, Fit, assumed_camera, fit
 from facerecon.morphable.model import load
 from facerecon.perception.landmarks import SIXTY_EIGHT
-from facerecon.tasks.landmarks.baselines import MEDIAPIPE
 from facerecon.tasks.landmarks.cases import LandmarkCases
-from facerecon.tasks.landmarks.details import FitRow, Shape
+from facerecon.tasks.landmarks.details import MEDIAPIPE, FitRow, Shape
 from facerecon.tasks.landmarks.evaluator import Found, Measured, add_known
 from facerecon.tasks.landmarks.gate_settings import ALL
 from facerecon.tasks.landmarks.metrics import VERTEX
@@ -118,8 +117,9 @@ class Shapes:
                 errors.append(vertex_error(fitted.vertices, seen.vertices))
                 refused += bool(fitted.refused)
         if not errors:
-            return Shape(rows=tuple(self._rows))
+            return Shape(face_set=self.face_set, rows=tuple(self._rows))
         return Shape(
+            face_set=self.face_set,
             rows=tuple(self._rows),
             explained=self._model.explained,
             exact=float(np.mean(errors)),
