@@ -130,22 +130,26 @@ class Shapes:
         """For the report, of the face ``at``, in which one was ``found``; NaN of what is not known.
 
         ``shape`` and ``true_shape`` float32 [468, 3]: mm in the head's own frame, the latter brought to the former;
-        ``mesh`` [468, 3]: x, y of the fitted face in pixels of the crop, z in mm in the camera's frame;
-        ``vertex_error`` in mm.
+        ``vertices`` [468, 3]: the fitted face in mm in the camera's frame, and ``projected`` [468, 2] in pixels of the
+        crop; ``vertex_error`` in mm.
         """
-        unknown = np.full((len(self._model.mean), 3), np.nan, np.float32)
+        unknown, error = np.full((len(self._model.mean), 3), np.nan, np.float32), float("nan")
         assert found.points is not None
         seen = self._seen[at]
         fitted = self._fit(at, found.points[0], None if found.confidence is None else found.confidence[0])
         if fitted is None or seen is None:
-            return {"shape": unknown, "true_shape": unknown, "mesh": unknown, "vertex_error": np.array(np.nan)}
-        pixels = self._squares[at].to_crop(fitted.projected, self._size)
-        true = unknown if seen.vertices is None else aligned(seen.vertices, fitted.shape)
-        error = np.nan if seen.vertices is None else vertex_error(fitted.vertices, seen.vertices)
+            shape = true = vertices = unknown
+            projected = unknown[:, :2]
+        else:
+            shape, vertices = fitted.shape, fitted.vertices
+            projected = self._squares[at].to_crop(fitted.projected, self._size)
+            true = unknown if seen.vertices is None else aligned(seen.vertices, shape).astype(np.float32)
+            error = error if seen.vertices is None else vertex_error(vertices, seen.vertices)
         return {
-            "shape": fitted.shape,
-            "true_shape": true.astype(np.float32),
-            "mesh": np.column_stack([pixels, fitted.vertices[:, 2]]).astype(np.float32),
+            "shape": shape,
+            "true_shape": true,
+            "vertices": vertices,
+            "projected": projected,
             "vertex_error": np.array(error),
         }
 

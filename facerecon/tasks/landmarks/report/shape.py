@@ -79,7 +79,7 @@ def _cell(evaluation: Evaluation, shape: Shape, row: FitRow, method: str) -> str
         return f"{values.mean():.2f}"
     usual = dict(zip(scores.faces(key, MEAN_FACE), scores.values(key, MEAN_FACE), strict=True))
     share = values.mean() / np.mean([usual[face] for face in faces])
-    few = "" if len(faces) == len(usual) else f", {len(faces)} of {len(usual)} faces"
+    few = "" if len(faces) == len(usual) else f", {len(faces)} of {len(usual)}"
     return f"{values.mean():.2f} ({share:.2f}{few})"
 
 
@@ -95,7 +95,7 @@ def _notes(evaluation: Evaluation, shape: Shape) -> tuple[str, ...]:
     return (
         f"Fitted to the exact points the error is {shape.exact:.2f} mm, {shape.exact / usual:.2f} of the mean face's "
         f"({usual:.2f} mm){refused}: a bound, no method.",
-        f"The model is a principal component analysis of drawn people and holds {shape.explained:.1%} of their "
+        f"The model is a principal component analysis of drawn people and holds {100 * shape.explained:.1f} % of their "
         "variance. The faces measured here are of the same renderer, though of other people: the two flatter each "
         "other, and on people the error is not known.",
         "The camera's focal length is known of drawn faces, and used. Of a photograph it is not: there a camera that "
@@ -126,8 +126,8 @@ def sides(album: Album, samples: Arrays) -> tuple[Sides, ...]:
 
 def _sides(album: Album, samples: Arrays, at: int, title: str) -> Sides:
     triangles, side = load().triangles, pictures.ZOOM * samples["image"].shape[1]
-    crop, mesh = pictures.enlarged(samples["image"][at]), samples["mesh"][at]
-    placed = overlaid(crop, pictures.ZOOM * mesh[:, :2], mesh, triangles)
+    crop = pictures.enlarged(samples["image"][at])
+    placed = overlaid(crop, pictures.ZOOM * samples["projected"][at], samples["vertices"][at], triangles)
     error = float(samples["vertex_error"][at])
     figure = f"{error:.2f} mm" if np.isfinite(error) else ""
     tiles = [album.photo(placed, f"{title}: the fitted face over the crop", "fitted", figure)]

@@ -1,5 +1,6 @@
 """The model beside its baselines, what the report says of it, the gate, and the exported file."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,17 @@ from facerecon.evaluation.keys import MetricKey
 from facerecon.evaluation.promotion import GATE, MODEL
 from facerecon.export.onnx import export
 from facerecon.models.trained import TrainingResult
+from facerecon.report.model_card import render_model_card
+from facerecon.report.render import render_report
+from facerecon.report.story import Story
 from facerecon.tasks import get_task
 from facerecon.tasks.landmarks.baselines import HOG, MEAN, PLACED
 from facerecon.tasks.landmarks.cases import CasesPart, LandmarkCases, freeze
 from facerecon.tasks.landmarks.details import MEDIAPIPE, Truth
 from facerecon.tasks.landmarks.export import contract, parity_inputs
 from facerecon.tasks.landmarks.report import curves
+from facerecon.tasks.landmarks.report.shape import tables as shape_tables
+from facerecon.tasks.landmarks.shape import MEAN_FACE, MEDIAPIPE_FIT
 from tests.facerecon.tasks.landmarks.conftest import settings_of
 
 
@@ -73,6 +79,25 @@ def test_who_is_not_found_is_told(evaluation: Evaluation) -> None:
     assert "under clean MediaPipe, crop enlarged has the smaller NME" in shortfalls
 
 
+def test_the_shape_in_3d_stands_beside_the_mean_face(evaluation: Evaluation, make_story: Callable[..., Story]) -> None:
+    for case in ("clean", "all_conditions"):
+        key = MetricKey("test", "vertex_error", case)
+        methods = {MODEL, MEAN_FACE, MEDIAPIPE, MEDIAPIPE_FIT}
+        # of all conditions MediaPipe's is nobody's: it finds no face in the dark
+        assert set(evaluation.scores.methods(key)) >= (methods if case == "clean" else {MODEL, MEAN_FACE})
+    (told,) = evaluation.details.shapes  # type: ignore[attr-defined]
+    assert [row.case for row in told.rows] == ["clean", "low_resolution", "poor_light"]
+    assert told.exact < mean(evaluation, "vertex_error", "clean", MEAN_FACE)
+    report = get_task("landmarks").report
+    story = make_story(evaluation=evaluation, report=report, settings=settings_of().model_dump(mode="json"))
+    section = render_report(story).partition('<section id="shape">')[2].partition("</section>")[0]
+    assert f"Fitted to the exact points the error is {told.exact:.2f} mm" in section
+    assert "flatter each other" in section
+    assert "sees 50° over the longer side is assumed" in section
+    assert section.count("<img") == 2 * 8, "each typical face and the true one from three sides"
+    assert "### Shape in 3D" in render_model_card(story)
+
+
 def test_curves_end_at_the_share_that_has_not_failed(evaluation: Evaluation) -> None:
     drawn = curves.curves(evaluation, "clean", "clean")
     methods = [MODEL, MEAN, HOG, MEDIAPIPE]
@@ -102,6 +127,11 @@ def test_of_photographs_agreement_is_told_and_no_depth(
     assert "agreement with MediaPipe, not accuracy" in said
     assert found.details.truth is Truth.MEDIAPIPE  # type: ignore[attr-defined]
     assert not [key for key in found.scores.keys if key.metric == "depth_rmse"]
+    assert not [key for key in found.scores.keys if key.metric == "vertex_error"]
+    assert [shape.exact for shape in found.details.shapes] == [None]  # type: ignore[attr-defined]
+    (table,) = shape_tables(found, found.details)  # type: ignore[arg-type]
+    assert not table.exact
+    assert "nothing is told in mm" in " ".join(table.notes)
     assert MEDIAPIPE not in found.scores.methods(MetricKey("test", "nme", "clean")), "it would agree with itself"
 
 
