@@ -1,4 +1,4 @@
-"""The whole pipeline of landmarks at tiny size: it draws its faces, promotes, runs again from the cache, and is used."""
+"""The whole pipeline of landmarks at tiny size: it draws faces, promotes, runs again from the cache, and is used."""
 
 import json
 import re
