@@ -36,6 +36,32 @@ class Confidence(Trust):
     points: int
 
 
+class FitRow(Settings):
+    """How the morphable model was fitted to the network's points in ``faces`` under one condition: ``refused`` of the
+    fits gave the mean face; ``reprojection`` is the mean distance (root mean square over a face's points) of the fitted
+    points to those of the network, in per cent of the box, None without a face."""
+
+    case: str
+    faces: int
+    refused: int
+    reprojection: float | None
+
+
+class Shape(Settings):
+    """The shape in 3D of the faces of a set, beside the vertex errors among the scores.
+
+    ``exact`` is the mean vertex error in mm of the model fitted to the exact points; ``exact_refused`` of these fits
+    gave the mean face. ``explained`` is the share of drawn people's variance that the model holds. None where no
+    vertices are known.
+    """
+
+    face_set: str
+    rows: tuple[FitRow, ...] = ()
+    explained: float | None = None
+    exact: float | None = None
+    exact_refused: int = 0
+
+
 class AsUsed(Settings):
     """What was measured as used on a face set; ``note`` says what was not, and why, "" if all was."""
 
@@ -47,6 +73,7 @@ class AsUsed(Settings):
 class LandmarkDetails(Details):
     """``truths`` are those of the face sets, the headline's first. ``left_out`` counts the faces that no crop could be
     cut for, by why. ``not_found`` is the share of faces in which MediaPipe finds none, by case.
+    ``shapes`` is what is told of the shape in 3D of each face set.
     """
 
     truths: dict[str, Truth]
@@ -54,6 +81,7 @@ class LandmarkDetails(Details):
     not_found: dict[str, float]
     confidence: tuple[Confidence, ...] = ()
     as_used: tuple[AsUsed, ...] = ()
+    shapes: tuple[Shape, ...] = ()
 
     @property
     def truth(self) -> Truth:

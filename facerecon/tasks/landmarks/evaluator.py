@@ -30,11 +30,13 @@ Floats = NDArray[np.float32]
 
 class Found(NamedTuple):
     """``points`` [N, 68, 3] in pixels of the crop, NaN of a face that was not found; ``depth`` [N, S, S] in pixels, NaN
-    likewise; ``confidence`` [N, 68]. None of what a method does not give."""
+    likewise; ``confidence`` [N, 68]; ``mesh`` [N, 468, 3], MediaPipe's, in pixels, its z growing away from the camera,
+    NaN likewise. None of what a method does not give."""
 
     points: Floats | None
     depth: Floats | None = None
     confidence: Floats | None = None
+    mesh: Floats | None = None
 
 
 Find = Callable[[NDArray[np.uint8]], Found]
@@ -132,16 +134,16 @@ def measure(
         for method, find in methods.items():
             found = find(images)
             for metric, values in figures(found, measured).items():
-                _add(scores, MetricKey(face_set, metric, preset), method, measured.names, values)
+                add_known(scores, MetricKey(face_set, metric, preset), method, measured.names, values)
                 every.setdefault((metric, method), []).append(values)
             if observe is not None:
                 observe(preset, method, found)
     for (metric, method), parts in every.items():
-        _add(scores, MetricKey(face_set, metric, ALL), method, measured.names, np.mean(np.stack(parts), axis=0))
+        add_known(scores, MetricKey(face_set, metric, ALL), method, measured.names, np.mean(np.stack(parts), axis=0))
     return scores
 
 
-def _add(scores: Scores, key: MetricKey, method: str, names: Sequence[str], values: NDArray[np.float64]) -> None:
+def add_known(scores: Scores, key: MetricKey, method: str, names: Sequence[str], values: NDArray[np.float64]) -> None:
     kept = ~np.isnan(values)
     if kept.any():
         scores.add(key, method, [name for name, keeps in zip(names, kept, strict=True) if keeps], values[kept])
