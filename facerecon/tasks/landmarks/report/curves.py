@@ -34,7 +34,7 @@ class Drawing:
 
 def curves(evaluation: Evaluation, case: str, title: str) -> Drawing:
     """The curves of all methods under a case, up to FAILED; a face that was not found counts as beyond."""
-    found = []
+    found: list[Curve] = []
     for method, label in evaluation.methods.items():
         key = MetricKey(evaluation.face_set, NME.name, case)
         if (key, method) not in evaluation.scores:
