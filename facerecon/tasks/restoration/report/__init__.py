@@ -10,7 +10,6 @@ from facerecon.corruption.presets import find_preset
 from facerecon.evaluation.evaluation import Evaluation
 from facerecon.evaluation.image_metrics import CEILING, WHOLE_PSNR
 from facerecon.evaluation.promotion import MODEL
-from facerecon.report import tables
 from facerecon.report.base import TaskReport
 from facerecon.report.formats import interval_text, signed_text
 from facerecon.report.lighting import lighting_table

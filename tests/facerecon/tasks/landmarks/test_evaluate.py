@@ -1,11 +1,13 @@
 """The model beside its baselines, what the report says of it, the gate, and the exported file."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from facerecon.contract import LANDMARKS
 from facerecon.data.manifest import Manifest
@@ -18,10 +20,13 @@ from facerecon.report.model_card import render_model_card
 from facerecon.report.render import render_report
 from facerecon.report.story import Story
 from facerecon.tasks import get_task
+from facerecon.tasks.landmarks.as_used import measure_as_used
 from facerecon.tasks.landmarks.baselines import HOG, MEAN, PLACED
 from facerecon.tasks.landmarks.cases import CasesPart, LandmarkCases, freeze
-from facerecon.tasks.landmarks.details import MEDIAPIPE, Truth
+from facerecon.tasks.landmarks.details import AS_USED, MEDIAPIPE, MTCNN, Truth
+from facerecon.tasks.landmarks.evaluator import find_by_model, measured_faces
 from facerecon.tasks.landmarks.export import contract, parity_inputs
+from facerecon.tasks.landmarks.network import network_of
 from facerecon.tasks.landmarks.report import curves
 from facerecon.tasks.landmarks.report.shape import tables as shape_tables
 from facerecon.tasks.landmarks.shape import MEAN_FACE, MEDIAPIPE_FIT
@@ -96,6 +101,41 @@ def test_the_shape_in_3d_stands_beside_the_mean_face(evaluation: Evaluation, mak
     assert "sees 50° over the longer side is assumed" in section
     assert section.count("<img") == 2 * 8, "each typical face and the true one from three sides"
     assert "### Shape in 3D" in render_model_card(story)
+
+
+def test_photographs_are_measured_as_use_finds_them(evaluation: Evaluation) -> None:
+    details: Any = evaluation.details
+    (used,) = details.as_used
+    assert (used.face_set, used.note) == ("test", "")
+    rows = {(row.case, row.method): row for row in used.rows}
+    assert set(rows) == {(case, method) for case in ("clean", "low_resolution", "poor_light") for method in AS_USED}
+    assert {row.faces for row in used.rows} == {4}
+    clear, dark = rows["clean", MEDIAPIPE], rows["poor_light", MEDIAPIPE]
+    assert (clear.found, dark.found) == (4, 0)
+    assert clear.used is not None
+    assert clear.used < 5, "MediaPipe's points are near the drawn ones, where they were found"
+    # a network of four steps is sure of no face, which is as if none had been found
+    assert rows["clean", MODEL].found == 0
+    assert details.figures("test") == {
+        MetricKey("test", "nme_as_used_not_found", case): 1.0 for case in ("clean", "low_resolution", "poor_light")
+    }
+
+
+def test_a_model_that_is_sure_is_measured_where_the_detector_saw_the_face(
+    evaluation: Evaluation, undisturbed: TrainingResult, faces: Manifest, cases: LandmarkCases
+) -> None:
+    (measured,) = measured_faces(faces, cases, "test", 4)
+    sure = undisturbed.best.weights | {"confidence_shift": torch.tensor(50.0)}
+    find = find_by_model(network_of(replace(undisturbed.best, weights=sure)))
+    used = measure_as_used(find, 64, measured, cases, faces, evaluation.scores, "test")
+    rows = {(row.case, row.method): row for row in used.rows}
+    for method in (MODEL, MTCNN):
+        row = rows["clean", method]
+        assert row.found == 4
+        assert row.used is not None
+        assert row.before is not None
+        assert row.used < 1.5 * row.before, "the mean shape lies about the face"
+        assert row.used - row.before == pytest.approx(row.difference)
 
 
 def test_curves_end_at_the_share_that_has_not_failed(evaluation: Evaluation) -> None:
