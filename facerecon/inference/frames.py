@@ -44,6 +44,9 @@ from the mean of the points."""
 POINTS_CONFIDENCE: Key[NDArray[np.float32]] = Key("face.points_confidence")
 """For each of them [68] the probability that it lies within 5 % of the square root of the area of the points' box."""
 
+REFUSED: Key[str] = Key("face.refused")
+"""Why a face was not measured."""
+
 DEPTH: Key["Depth"] = Key("face.depth")
 """How deep the face is."""
 
