@@ -1,6 +1,5 @@
 """Pictures with what was measured drawn over them."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import cv2
@@ -66,23 +65,22 @@ def draw_points(frame: Frame, scale: int) -> Image:
             cv2.rectangle(image, (left, top), (right, bottom), _REFUSED, 1, cv2.LINE_AA)
         if len(frame.faces) > 1 or not measured:
             name = str(face.number) if measured else f"{face.number}: no face"
-            at = face[BOX][:2] * scale
-            _write(image, name, (round(float(at[0])), max(12, round(float(at[1])) - 4)))
+            _write(image, name, face[BOX] * scale)
     return image
 
 
 def _draw_face(image: Image, points: NDArray[np.float32], confidence: NDArray[np.float32]) -> None:
     """Draw a face's points [68, 2] and the lines through them onto ``image``."""
     unit = box_of(points)[1]
-    thick = max(1, round(unit / 180))
+    thick = max(1, round(unit / 110))
     lines = [(_fixed(points[list(line)]), part) for part, each in LINES.items() for line in each]
-    if unit > READABLE / 2:
+    if thick > 1:
         for line, _ in lines:
-            cv2.polylines(image, [line], False, _DARK, thick + 2, cv2.LINE_AA, _SHIFT)
+            cv2.polylines(image, [line], False, _DARK, thick + 1, cv2.LINE_AA, _SHIFT)
     for line, part in lines:
         cv2.polylines(image, [line], False, _COLOURS[part], thick, cv2.LINE_AA, _SHIFT)
-    if unit > READABLE / 2:
-        radius = round(max(1.2, unit / 110) * 2**_SHIFT)
+    if thick > 1:
+        radius = round(unit / 90 * 2**_SHIFT)
         for point, sure in zip(_fixed(points).tolist(), confidence.tolist(), strict=True):
             colour = _UNSURE_DOT if sure < UNSURE else _SURE_DOT
             cv2.circle(image, point, radius, colour, cv2.FILLED, cv2.LINE_AA, _SHIFT)
@@ -93,6 +91,10 @@ def _fixed(points: NDArray[np.float32]) -> NDArray[np.int32]:
     return np.asarray(((points.clip(-1e5, 1e5) - 0.5) * 2**_SHIFT).round(), np.int32)
 
 
-def _write(image: Image, text: str, at: Sequence[int]) -> None:
+def _write(image: Image, text: str, box: NDArray[np.float32]) -> None:
+    """Write ``text`` above a face's box."""
+    height = max(0.45, float(box[2] - box[0]) / 300)
+    at = round(float(box[0])), max(round(24 * height), round(float(box[1])) - 4)
     for colour, thick in ((_DARK, 3), (_SURE_DOT, 1)):
-        cv2.putText(image, text, (at[0], at[1]), cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour, thick, cv2.LINE_AA)
+        thick = max(1, round(thick * height))
+        cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, height, colour, thick, cv2.LINE_AA)

@@ -96,8 +96,9 @@ def fit(
     The sum of squares of what is missed and of the coefficients (their prior is normal) is made small by Gauss's and
     Newton's method with damping (Levenberg, 1944; Marquardt, 1963): 2 ms.
 
-    Where that does not end, where a coefficient leaves MOST standard deviations, or where the face misses the points by
-    more than FARTHEST of the box, the mean face is given in the pose that suits the points, and ``refused`` says why.
+    Where that does not end, where a coefficient leaves MOST standard deviations, where the face misses the points by
+    more than FARTHEST of the box or is seen from behind, or where the box is smaller than SMALLEST, the mean face is
+    given in the pose that suits the points, and ``refused`` says why.
 
     Raises:
         FaceReconError: points or weights of another shape or that are not finite, or weights out of range or all 0.
@@ -245,11 +246,11 @@ def _refused(problem: _Problem, state: _State, settled: bool, box: float) -> str
         return f"the box of the points is {box:.1f} pixels wide"
     if not settled:
         return "did not converge"
-    if state.turn[2, 2] < 0:
-        return "the points are those of a face seen from behind, or mirrored"
     if farthest > MOST:
         return f"a coefficient is {farthest:.1f} standard deviations from the mean"
-    return f"the face misses the points by {missed:.0%} of their box" if missed > FARTHEST else ""
+    if missed > FARTHEST:
+        return f"the face misses the points by {100 * missed:.0f} % of their box"
+    return "the points are those of a face seen from behind, or mirrored" if state.turn[2, 2] < 0 else ""
 
 
 def _rms(missed: Numbers) -> float:

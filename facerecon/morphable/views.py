@@ -17,7 +17,7 @@ SIDES = {"front": 0.0, "half profile": 45.0, "profile": 90.0}
 SPAN = 220.0
 """A view shows so many mm."""
 
-PAPER, SKIN = 255.0, np.array([226.0, 204.0, 186.0])
+PAPER, SKIN = 255, np.array([226.0, 204.0, 186.0])
 """Gray level round a face, and colour of one in full light, RGB."""
 
 _LIGHT = np.array([0.36, 0.48, 0.8])
@@ -37,33 +37,32 @@ def three_views(shape: NDArray[np.floating], triangles: NDArray[np.int64], size:
     for degrees in SIDES.values():
         cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
         turn = np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
-        paper = np.full((size, size, 3), PAPER)
-        views.append(_drawn(paper, centred @ turn.T - [0, 0, _FAR], camera, triangles, 1.0))
+        turned = centred @ turn.T - [0, 0, _FAR]
+        views.append(
+            overlaid(np.full((size, size, 3), PAPER, np.uint8), camera.project(turned), turned, triangles, 1.0)
+        )
     return np.hstack(views)
 
 
 def overlaid(
-    image: Picture, vertices: NDArray[np.floating], camera: Camera, triangles: NDArray[np.int64], opacity: float = 0.7
-) -> Picture:
-    """A photograph uint8 [H, W, 3] with the face ``vertices`` [468, 3] (``Fit.vertices``) over it, shaded."""
-    return _drawn(image.astype(np.float64), vertices, camera, triangles, opacity)
-
-
-def _drawn(
-    canvas: NDArray[np.float64],
+    image: Picture,
+    projected: NDArray[np.floating],
     vertices: NDArray[np.floating],
-    camera: Camera,
     triangles: NDArray[np.int64],
-    opacity: float,
+    opacity: float = 0.75,
 ) -> Picture:
-    height, width = canvas.shape[:2]
+    """An image uint8 [H, W, 3] with a face over it, shaded: ``projected`` [468, 2] are its pixels in this image, and
+    ``vertices`` [468, 3] where it is before the camera (``Fit.projected``, ``Fit.vertices``)."""
+    height, width = image.shape[:2]
     size = max(height, width)
-    fragments = rasterise(camera.project(vertices), -vertices[:, 2], triangles, size)
-    row, column = np.divmod(fragments.pixel, size)
+    fragments = rasterise(projected, -vertices[:, 2], triangles, size)
     normals = fragments.interpolate(vertex_normals(vertices, triangles), triangles)
     facing = np.clip(normals @ _LIGHT / np.maximum(np.linalg.norm(normals, axis=1), 1e-9), 0, 1)
     shade = (_AMBIENT + (1 - _AMBIENT) * facing)[:, None] * SKIN
+    row, column = np.divmod(fragments.pixel, size)
     seen = (row < height) & (column < width)
     row, column = row[seen], column[seen]
-    canvas[row, column] += opacity * (shade[seen] - canvas[row, column])
-    return np.rint(canvas).clip(0, 255).astype(np.uint8)
+    shown = image.copy()
+    mixed = (1 - opacity) * image[row, column] + opacity * shade[seen]
+    shown[row, column] = np.rint(mixed).clip(0, 255).astype(np.uint8)
+    return shown

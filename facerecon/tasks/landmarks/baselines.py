@@ -6,13 +6,14 @@ import torch
 from numpy.typing import NDArray
 
 from facerecon.models.landmarks import POINTS
-from facerecon.perception.landmarks import FaceLandmarker, Points, depth_between, sixty_eight, towards_camera
+from facerecon.perception.landmarks import SIXTY_EIGHT, FaceLandmarker, Points, depth_between, towards_camera
 from facerecon.perception.warp import similarity
+from facerecon.synthetic.mesh import FACE_POINTS
 from facerecon.tasks.landmarks.dataset import Samples
 from facerecon.tasks.landmarks.evaluator import Find, Floats, Found
 from facerecon.weights import weights_path
 
-MEAN, HOG, PLACED, MEDIAPIPE = "mean_shape", "hog_ridge", "placed_mean_depth", "mediapipe"
+MEAN, HOG, PLACED = "mean_shape", "hog_ridge", "placed_mean_depth"
 
 ENLARGED = 4
 """So many times a crop is enlarged for MediaPipe, which does not see small faces."""
@@ -111,18 +112,21 @@ class MediaPipe:
         self._landmarker = FaceLandmarker(weights_path("face_landmarker"), most=1)
 
     def __call__(self, images: NDArray[np.uint8]) -> Found:
-        found = [self._found(image) for image in images]
-        return Found(np.stack([points for points, _ in found]), np.stack([depth for _, depth in found]))
+        meshes, depths = zip(*(self._found(image) for image in images), strict=True)
+        mesh = np.stack(meshes)
+        return Found(mesh[:, list(SIXTY_EIGHT)], np.stack(depths), mesh=mesh)
 
     def _found(self, image: NDArray[np.uint8]) -> tuple[Floats, Floats]:
+        """Mesh [468, 3] and depth [S, S]."""
         size = len(image)
         shown = cv2.resize(image, (ENLARGED * size, ENLARGED * size), interpolation=cv2.INTER_CUBIC)
         faces = self._landmarker.detect(shown.astype(np.uint8))
         if not faces:
-            return np.full((POINTS, 3), np.nan, np.float32), np.full((size, size), np.nan, np.float32)
-        mesh = towards_camera((faces[0][0] / ENLARGED).astype(np.float32))
+            return np.full((FACE_POINTS, 3), np.nan, np.float32), np.full((size, size), np.nan, np.float32)
+        whole = towards_camera((faces[0][0] / ENLARGED).astype(np.float32))
         middles = np.arange(size) + 0.5
-        return sixty_eight(mesh), np.nan_to_num(depth_between(mesh, middles[None, :], middles[:, None]))
+        depth = np.nan_to_num(depth_between(whole, middles[None, :], middles[:, None]))
+        return whole[:FACE_POINTS], depth
 
     def close(self) -> None:
         """Free its graph."""
