@@ -415,7 +415,10 @@ class _Player:
         lines = {"Frame": f"{frame.number + 1}, at {frame.time:.3f} s", "Model": str(model)}
         if isinstance(shows, Locate):
             words, panels = MEASURED, draw_located(frame, str(model), self._reach)
-            lines["Depth"] = f"{-self._reach:g} px away (dark) to +{self._reach:g} px towards the camera (bright)"
+            if self._reach:
+                lines["Depth"] = (
+                    f"from {self._reach:g} px away (dark) to {self._reach:g} px towards the camera (bright)"
+                )
         else:
             words, panels = RECONSTRUCTED, {"Original": frame.image, "RECONSTRUCTED": outcome.image}
             lines["Hidden"] = ", ".join(shows.regions)

@@ -16,6 +16,9 @@ Point = tuple[float, float, float]
 _COLOURS = ((70, 255, 140), (255, 177, 59))
 """Of points by the network and by MediaPipe."""
 
+_READABLE = 640
+"""A frame that is saved is enlarged to about so many pixels across."""
+
 _DIM = 0.4
 """So bright is what is no face in a picture of depth."""
 
@@ -85,14 +88,19 @@ def _drawn(dim: Image, depths: list[Depth], reach: float) -> Image:
 
 
 def draw_located(frame: Frame, model: str, reach: float) -> dict[str, Image]:
-    """By name, as large as the frame: its points and its depth by the network, called ``model``, and by MediaPipe."""
+    """By name the frame with its points and its depth, by the network, called ``model``, and by MediaPipe; a small
+    frame is enlarged by a whole number, so that the points stand apart."""
+    scale = max(1, round(_READABLE / frame.size[1]))
+    size = frame.size[1] * scale, frame.size[0] * scale
     panels: dict[str, Image] = {}
     by_network = [face[POINTS3D] for face in frame.faces if POINTS3D in face]
     by_mediapipe = [points for face in frame.faces if (points := mesh_points(face)) is not None]
     drawn = draw_depths(frame.image, depths_of(frame), reach)
     sources = zip((model, "MediaPipe"), (by_network, by_mediapipe), drawn, _COLOURS, strict=True)
     for name, located, depth, colour in sources:
-        panels |= {f"Points by {name}": _dotted(frame.image, located, colour), f"Depth by {name}": depth}
+        image, deep = (cv2.resize(each, size, interpolation=cv2.INTER_CUBIC) for each in (frame.image, depth))
+        panels[f"Points by {name}"] = _dotted(np.asarray(image, np.uint8), [each * scale for each in located], colour)
+        panels[f"Depth by {name}"] = np.asarray(deep, np.uint8)
     return panels
 
 
