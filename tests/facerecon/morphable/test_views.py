@@ -40,3 +40,12 @@ def test_three_views_show_the_front_the_half_and_the_profile(model: MorphableMod
     assert (front == front[:, ::-1]).mean() > 0.99
     tip = np.flatnonzero(profile.any(axis=0))[-1]
     assert 0.4 < np.flatnonzero(profile[:, tip]).mean() / 200 < 0.65
+
+
+def test_the_profile_shows_the_near_side_alone(model: MorphableModel) -> None:
+    mean = 10 * model.mean
+    for side, hidden in ((1, True), (-1, False)):
+        wide = mean.copy()
+        wide[side * mean[:, 0] > 20, 0] *= 1.5
+        same = np.split(three_views(wide, model.triangles, 200) == three_views(mean, model.triangles, 200), 3, axis=1)
+        assert (same[2].all(axis=2).mean() > 0.99) is hidden
