@@ -44,8 +44,11 @@ def test_three_views_show_the_front_the_half_and_the_profile(model: MorphableMod
 
 def test_the_profile_shows_the_near_side_alone(model: MorphableModel) -> None:
     mean = 10 * model.mean
-    for side, hidden in ((1, True), (-1, False)):
+    changed = {}
+    for side in (-1, 1):
         wide = mean.copy()
         wide[side * mean[:, 0] > 20, 0] *= 1.5
-        same = np.split(three_views(wide, model.triangles, 200) == three_views(mean, model.triangles, 200), 3, axis=1)
-        assert (same[2].all(axis=2).mean() > 0.99) is hidden
+        before, after = (three_views(face, model.triangles, 200)[:, 400:].astype(int) for face in (mean, wide))
+        changed[side] = np.abs(after - before).mean()
+    # a face that is turned to the image's right shows its left side; at the rim a little of the other is seen
+    assert changed[1] < changed[-1] / 4
