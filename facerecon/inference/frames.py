@@ -34,6 +34,9 @@ FIVE: Key[Points] = Key("face.five")
 LANDMARKS68: Key[Points] = Key("face.landmarks68")
 """The 68 points of iBUG 300-W [68, 2] in pixels of the frame."""
 
+MESH: Key[Points] = Key("face.mesh")
+"""MediaPipe's points [478, 3] in pixels of the frame; z is relative depth away from the camera, in the same unit."""
+
 SQUARE: Key[Square] = Key("face.square")
 """Where the face is cut out for a network."""
 
@@ -43,6 +46,9 @@ from the mean of the points."""
 
 POINTS_CONFIDENCE: Key[NDArray[np.float32]] = Key("face.points_confidence")
 """For each of them [68] the probability that it lies within 5 % of the square root of the area of the points' box."""
+
+REFUSED: Key[str] = Key("face.refused")
+"""Why a face was not measured."""
 
 DEPTH: Key["Depth"] = Key("face.depth")
 """How deep the face is."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from io import BytesIO
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 from facerecon.errors import FaceReconError
 from facerecon.inference.chain import Outcome
 from facerecon.inference.frames import SQUARE, Image
-from facerecon.marks import PROGRAM, RECONSTRUCTED, XMP, Words
+from facerecon.marks import PROGRAM, XMP, Words
 
 RECORD = f"{PROGRAM}-record"
 """The keyword of the PNG text that holds the signed record."""
@@ -22,11 +23,15 @@ RECORD = f"{PROGRAM}-record"
 PANEL, MARGIN, LINE = 480, 24, 22
 """Of a sheet in pixels: a picture's longer side, the space around it, a line of text."""
 
+_MOST_COUNTS, _FINEST = 2**16 - 1, 1e-6
+"""The largest number in a picture of depth, and the smallest step."""
+
 _INK, _PAPER, _WARNING = (20, 20, 20), (255, 255, 255), (170, 0, 0)
 
 
-def encode(pixels: NDArray[np.uint8], record: str) -> bytes:
-    """A PNG of uint8 [H, W, 3] or [H, W] that is marked as made by a network and holds the signed ``record``."""
+def encode(pixels: NDArray[np.uint8] | NDArray[np.uint16], record: str) -> bytes:
+    """A PNG of uint8 [H, W, 3] or [H, W], or of uint16 [H, W], that is marked as made by a network and holds
+    the signed ``record``."""
     about = PngInfo()
     about.add_itxt("XML:com.adobe.xmp", XMP)
     about.add_itxt(RECORD, record)
@@ -35,7 +40,7 @@ def encode(pixels: NDArray[np.uint8], record: str) -> bytes:
     return stream.getvalue()
 
 
-def decode(content: bytes, name: str) -> tuple[NDArray[np.uint8], str]:
+def decode(content: bytes, name: str) -> tuple[NDArray[Any], str]:
     """The pixels of such a PNG as they were given to ``encode``, and the record in it, "" if there is none.
 
     Raises:
@@ -54,6 +59,26 @@ def decode(content: bytes, name: str) -> tuple[NDArray[np.uint8], str]:
 def confidence_picture(confidence: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Confidence [H, W] in [0, 1] as gray uint8 [H, W]: 255 is sure."""
     return (confidence * 255).round().astype(np.uint8)
+
+
+class DepthPicture(NamedTuple):
+    """Depth as gray uint16 [S, S]: 0 is outside the face, else it is ``offset + scale * counts``."""
+
+    counts: NDArray[np.uint16]
+    offset: float
+    scale: float
+
+
+def depth_picture(depth: NDArray[np.float32]) -> DepthPicture:
+    """Depth [S, S], NaN outside the face, in as fine steps as a picture of 16 bits has."""
+    inside = np.isfinite(depth)
+    low, high = (float(end) for end in (depth[inside].min(initial=np.inf), depth[inside].max(initial=-np.inf)))
+    if not inside.any():
+        low = high = 0.0
+    scale = max((high - low) / (_MOST_COUNTS - 1), _FINEST)
+    counts = np.zeros(depth.shape, np.uint16)
+    counts[inside] = (1 + (depth[inside].astype(np.float64) - low) / scale).round()
+    return DepthPicture(counts, low - scale, scale)
 
 
 def draw_sheet(outcome: Outcome, lines: Mapping[str, str], warnings: tuple[str, ...], words: Words) -> Image:
@@ -88,21 +113,21 @@ def draw_sheet(outcome: Outcome, lines: Mapping[str, str], warnings: tuple[str, 
     return np.array(sheet)
 
 
-def draw_pair(outcome: Outcome, lines: Mapping[str, str]) -> Image:
-    """A frame and its reconstruction at their own size, uint8 [H, W, 3], over what is to be said about them."""
-    height, width = outcome.frame.size
-    across = max(2 * width + 3 * MARGIN, 640)
-    text = _wrapped(lines, outcome.frame.remarks, across - 2 * MARGIN, RECONSTRUCTED)
-    below = MARGIN + LINE + 8 + height + MARGIN
-    pair = Pillow.new("RGB", (across, below + LINE * len(text) + MARGIN), _PAPER)
-    draw = ImageDraw.Draw(pair)
-    for index, (name, picture) in enumerate({"Original": outcome.frame.image, "RECONSTRUCTED": outcome.image}.items()):
-        left = MARGIN + index * (width + MARGIN)
-        draw.text((left, MARGIN), name, _WARNING if name.isupper() else _INK, font=_font(16))
-        pair.paste(Pillow.fromarray(picture), (left, MARGIN + LINE + 8))
+def draw_pairs(panels: Mapping[str, Image], lines: Mapping[str, str], warnings: tuple[str, ...], words: Words) -> Image:
+    """Pictures of one size by name at that size, uint8 [H, W, 3], two in a row, over what is to be said about them."""
+    height, width = next(iter(panels.values())).shape[:2]
+    across, down = max(2 * width + 3 * MARGIN, 640), MARGIN + LINE + 8 + height
+    text = _wrapped(lines, warnings, across - 2 * MARGIN, words)
+    below = (len(panels) + 1) // 2 * down + MARGIN
+    pairs = Pillow.new("RGB", (across, below + LINE * len(text) + MARGIN), _PAPER)
+    draw = ImageDraw.Draw(pairs)
+    for index, (name, picture) in enumerate(panels.items()):
+        left, top = MARGIN + index % 2 * (width + MARGIN), MARGIN + index // 2 * down
+        draw.text((left, top), name, _WARNING if name.isupper() else _INK, font=_font(16))
+        pairs.paste(Pillow.fromarray(picture), (left, top + LINE + 8))
     for index, (line, colour) in enumerate(text):
         draw.text((MARGIN, below + LINE * index), line, colour, font=_font(15))
-    return np.array(pair)
+    return np.array(pairs)
 
 
 def _changed(outcome: Outcome) -> list[NDArray[np.bool_]]:

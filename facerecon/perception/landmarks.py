@@ -38,6 +38,16 @@ SIXTY_EIGHT = (
 """The vertices of the canonical mesh that stand where the 68 iBUG 300-W points are annotated, in their order."""
 
 
+LINES = {
+    "jaw": (range(17),),
+    "brows": (range(17, 22), range(22, 27)),
+    "nose": (range(27, 31), range(31, 36)),
+    "eyes": ((*range(36, 42), 36), (*range(42, 48), 42)),
+    "lips": ((*range(48, 60), 48), (*range(60, 68), 60)),
+}
+"""The lines through the 68 points, by the parts of the face."""
+
+
 def five_points(landmarks: Points) -> Points:
     """Eyes, nose and mouth corners [5, 2] from the 478 points [478, >=2]: left eye, right eye, nose, left, right."""
     return landmarks[[LEFT_IRIS, RIGHT_IRIS, NOSE_TIP, LEFT_MOUTH, RIGHT_MOUTH], :2].astype(np.float32)
@@ -46,6 +56,20 @@ def five_points(landmarks: Points) -> Points:
 def sixty_eight(landmarks: Points) -> Points:
     """The 68 points of the iBUG 300-W scheme [68, D] from 468 or 478 points [>=468, D]."""
     return landmarks[list(SIXTY_EIGHT)]
+
+
+def towards_camera(landmarks: Points) -> Points:
+    """The points [>=468, 3] with z towards the camera, from the mean of the 68; MediaPipe's own grows away from it."""
+    turned = landmarks.copy()
+    turned[:, 2] = sixty_eight(landmarks)[:, 2].mean() - landmarks[:, 2]
+    return turned
+
+
+def depth_between(points: Points, x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.float32]:
+    """z at places ``x``, ``y`` of one shape, linear between points [K, 3]; NaN beyond them."""
+    from scipy.interpolate import LinearNDInterpolator
+
+    return np.asarray(LinearNDInterpolator(points[:, :2], points[:, 2])(x, y), np.float32)
 
 
 @contextmanager

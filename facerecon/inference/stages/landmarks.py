@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from facerecon.contract import LANDMARKS
 from facerecon.data.geometry import AROUND, Square, box_of, face_square, outlined, turned_square
-from facerecon.inference.frames import DEPTH, POINTS3D, POINTS_CONFIDENCE, SQUARE, Depth, Face, Frame
+from facerecon.inference.frames import DEPTH, POINTS3D, POINTS_CONFIDENCE, REFUSED, SQUARE, Depth, Face, Frame
 from facerecon.inference.landmarks import Measured, measure
 from facerecon.inference.stage import register_stage
 from facerecon.inference.stages.network import NetworkSettings, NetworkStage, padding_remarks
@@ -33,7 +33,7 @@ class Landmarks(NetworkStage):
     """Each face is cut out twice: where its five points say, and then about the 68 that are found there.
 
     So what has found it, and how large a box that draws, matters little. A face of which the network is not sure is
-    refused: it has nothing of what this stage gives, and a remark says so.
+    refused: it has nothing of what this stage gives but why, and a remark says so.
     """
 
     name = "landmarks"
@@ -109,9 +109,9 @@ def _measured(frame: Frame, seen: list[tuple[Face, _Seen]]) -> Frame:
     faces, said = [], []
     for face, found in seen:
         if (sure := float(found.confidence.mean())) < LEAST:
-            said.append(
-                f"face {face.number}: no face by the network's confidence ({sure:.2f}, at least {LEAST:.2f} is asked)"
-            )
+            why = f"no face by the network's confidence ({sure:.2f}, at least {LEAST:.2f} is asked)"
+            face = face.told(REFUSED, why)
+            said.append(f"face {face.number}: {why}")
         else:
             face = face.told(POINTS3D, found.points).told(POINTS_CONFIDENCE, found.confidence).told(DEPTH, found.depth)
             said += padding_remarks(face, found.padding)
