@@ -172,7 +172,7 @@ class Publication:
         console.print(console_table(self.evaluation, report))
         beside = beside_lines(self.evaluation, self.comparisons)
         said = report.beside_headline(self.evaluation)
-        lines = (*verdict(self.evaluation, report), *said, *set_lines(self.evaluation), *beside)
+        lines = (*verdict(self.evaluation, report), *said, *set_lines(self.evaluation, report), *beside)
         for line in (*lines, *report.console(self.evaluation)):
             console.print(line, highlight=False)
         standing = "champion" if decision.champion else "proposed" if decision.proposed else "challenger"

@@ -98,6 +98,10 @@ class _Entry:
     anchor: tuple[float, float] | None
 
 
+GIVEN_POINTS = "given_points"
+"""Truth of this name are the 68 points [68, 3] that a data set brings for a face, x and y in pixels of the photo, z of
+any sign and origin; [0, 3] where they are unusable."""
+
 _TRUTH = "truth"
 """How a shard's tensors begin that are truth: ``truth/<name>/<row>``, one a face, for they need not be of one shape."""
 

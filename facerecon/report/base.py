@@ -54,6 +54,26 @@ class TaskReport:
         """What stands beside a row's name, "" for nothing."""
         return ""
 
+    def sets_title(self, evaluation: Evaluation) -> str:
+        """Above the figures of face sets that are measured apart."""
+        return "Old faces and new"
+
+    def sets_note(self, evaluation: Evaluation) -> str:
+        """Why these are measured apart."""
+        label = evaluation.methods[evaluation.baseline]
+        return (
+            "Photographs and new footage are measured apart, and nothing is averaged over both: two cameras do not "
+            f"compare by {evaluation.headline_metric.label} itself, but by the gain over {label}."
+        )
+
+    def set_note(self, evaluation: Evaluation, face_set: str) -> str:
+        """What stands beside the figures of a face set, "" for nothing."""
+        return ""
+
+    def set_cases(self, evaluation: Evaluation) -> list[str]:
+        """The cases whose tables are shown of a face set beside the headline's."""
+        return [evaluation.headline[1]]
+
     def order(self, cases: list[str]) -> list[str]:
         """The cases in the order in which they are shown; the headline's first."""
         return cases

@@ -52,7 +52,7 @@ def shared_context(story: Story) -> dict[str, Any]:
         "judges": tables.judge_notes(evaluation),
         "blocks": tables.blocks(evaluation, report),
         "set_groups": tables.set_groups(evaluation, report),
-        "set_lines": tables.set_lines(evaluation),
+        "set_lines": tables.set_lines(evaluation, report),
         "beside": beside.beside(evaluation, comparisons, report),
         "beside_lines": beside.beside_lines(evaluation, comparisons),
         "confidence_of_intervals": comparison.CONFIDENCE,

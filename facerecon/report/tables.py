@@ -175,14 +175,15 @@ class SetRow:
 
 @dataclass(frozen=True)
 class SetGroup:
-    """One face set: ``rows`` by level, the mean over the levels last. ``block`` has all methods of the headline's case,
-    None for the headline's own set, whose block stands with the others."""
+    """One face set: ``rows`` by level, the mean over the levels last. ``blocks`` have all methods under the cases that
+    the task names, () for the headline's own set, whose blocks stand with the others. ``note`` stands beside them."""
 
     name: str
     faces: int
     people: int
     rows: tuple[SetRow, ...]
-    block: Block | None
+    blocks: tuple[Block, ...]
+    note: str
 
 
 def set_groups(evaluation: Evaluation, report: TaskReport) -> list[SetGroup]:
@@ -191,8 +192,10 @@ def set_groups(evaluation: Evaluation, report: TaskReport) -> list[SetGroup]:
     for each in evaluation.face_sets:
         levels: list[int | None] = list(evaluation.levels(case, each.name))
         rows = [_set_row(evaluation, report, each.name, level) for level in levels + ([None] if levels[1:] else [])]
-        block = None if each.name == evaluation.face_set else case_block(evaluation, report, case, each.name)
-        groups.append(SetGroup(each.name, each.faces, each.identities, tuple(rows), block))
+        shown = () if each.name == evaluation.face_set else report.set_cases(evaluation)
+        tables = tuple(case_block(evaluation, report, of, each.name) for of in shown)
+        note = report.set_note(evaluation, each.name)
+        groups.append(SetGroup(each.name, each.faces, each.identities, tuple(rows), tables, note))
     return groups
 
 
@@ -211,7 +214,7 @@ def _set_row(evaluation: Evaluation, report: TaskReport, face_set: str, level: i
     return SetRow(label, model, other, "–" if gain is None else signed_text(gain, metric.digits))
 
 
-def set_lines(evaluation: Evaluation) -> list[str]:
+def set_lines(evaluation: Evaluation, report: TaskReport) -> list[str]:
     """A line for each face set beside the headline's: its mean over the levels, and the gain over the baseline."""
     metric, (name, case) = evaluation.headline_metric, evaluation.headline
     lines = []
@@ -220,7 +223,10 @@ def set_lines(evaluation: Evaluation) -> list[str]:
         gain = evaluation.mean_gain(evaluation.baseline, each.name)
         shown = "not comparable" if mean is None else amount(mean, metric)
         over = "" if gain is None else f", {compared(gain, metric)} {method_label(evaluation, evaluation.baseline)}"
-        lines.append(f"{each.name}, {each.faces} faces, {MEAN_OVER_LEVELS}: {metric.label} {shown}{over}")
+        levels = f", {MEAN_OVER_LEVELS}" if evaluation.levels(case, each.name)[1:] else ""
+        note = report.set_note(evaluation, each.name)
+        beside = f" ({note.rstrip('.')})" if note else ""
+        lines.append(f"{each.name}, {each.faces} faces{levels}: {metric.label} {shown}{over}{beside}")
     return lines
 
 

@@ -1,7 +1,8 @@
 """YouTube Faces with facial keypoints: ``.npz`` files of clips in folders at will, ``<Person_Name>_<number>.npz``.
 
 ``colorImages`` is uint8 [H, W, 3, frames], ``landmarks3D`` [68, 3, frames] are points in pixels of each frame. Frames
-spread evenly over a clip are kept as PNG in a zip in the context's folder, one a clip, written once.
+spread evenly over a clip are kept as PNG in a zip in the context's folder, one a clip, written once; with them the
+points, which are truth beside each frame, as the data set gives them.
 """
 
 import json
@@ -12,7 +13,7 @@ import re
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -25,11 +26,12 @@ from facerecon.data.companions import Companion, Gone, without_rows
 from facerecon.data.containers import MAX_BYTES, MEMBER, member_names, read_bytes, write_zip
 from facerecon.data.quarantine import Code, Refusal, refusal_of
 from facerecon.data.sources import Photo, SourceContext, files, register_source
+from facerecon.data.store import GIVEN_POINTS
 from facerecon.errors import FaceReconError
 from facerecon.files import digest_of, sha256_file
 from facerecon.images import UnreadableImageError, encode_png
 
-VERSION = 1
+VERSION = 2
 """Part of a kept clip's name: one whose frames were chosen or written in another way is read anew."""
 
 _NAME = re.compile(r"(?P<person>.+)_\d+")
@@ -57,7 +59,22 @@ def beside(root: Path, uri: str) -> bool:
     return PurePosixPath(uri).suffix == ".csv"
 
 
-@register_source(companions=companions, beside=beside, pictures=False)
+def truth(root: Path, uri: str) -> Mapping[str, NDArray[Any]]:
+    """``given_points`` float32 [68, 3], ``landmarks3D`` of a frame; [0, 3] of one where they are no numbers or do not
+    all lie within it. The uri is that of the frame in the context's folder, ``root``.
+
+    Raises:
+        UnreadableImageError: nothing is told of such a frame.
+        OSError: it cannot be read.
+    """
+    kept, _, name = uri.partition(MEMBER)
+    told = {row[0]: row[3] for row in json.loads(read_bytes(root, f"{kept}{MEMBER}{_INDEX}"))}
+    if name not in told:
+        raise UnreadableImageError(f"nothing is told of {name}")
+    return {GIVEN_POINTS: np.array(told[name] or [], np.float32).reshape(-1, 3)}
+
+
+@register_source(companions=companions, beside=beside, truth=truth, pictures=False)
 def youtube_faces(root: Path, context: SourceContext) -> Iterator[Photo]:
     """Frames of all clips under ``root``; all of a clip are one track, all of a person one identity.
 
@@ -106,12 +123,15 @@ def _photos(path: Path, root: Path, context: SourceContext) -> list[Photo]:
             frame=frame,
             file=f"{kept}{MEMBER}{name}",
         )
-        for name, frame, anchor in index
+        for name, frame, anchor, _ in index
     ]
 
 
 def _pictures(path: Path, count: int) -> Iterator[tuple[str, bytes]]:
-    """At most ``count`` frames as PNG, then the list of [name, frame, point between the eyes or null]."""
+    """At most ``count`` frames as PNG, then the list of [name, frame, point between the eyes or null, points or null].
+
+    The points [68, 3] are null of a frame where they are no numbers or do not all lie within it.
+    """
     images, points = _read(path)
     frames = np.unique(np.linspace(0, images.shape[3] - 1, count).round().astype(int)).tolist()
     index = []
@@ -120,7 +140,11 @@ def _pictures(path: Path, count: int) -> Iterator[tuple[str, bytes]]:
         yield name, encode_png(images[..., frame])
         x, y = points[36:48, :2, frame].mean(0).tolist()
         inside = 0 <= x < images.shape[1] and 0 <= y < images.shape[0]
-        index.append([name, frame, [x, y] if inside else None])
+        told = points[..., frame].astype(np.float64)
+        # no number lies nowhere
+        within = ((told[:, :2] >= 0) & (told[:, :2] <= [images.shape[1], images.shape[0]])).all()
+        usable = within and np.isfinite(told[:, 2]).all()
+        index.append([name, frame, [x, y] if inside else None, told.round(3).tolist() if usable else None])
     yield _INDEX, json.dumps(index).encode()
 
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from facerecon.corruption.degradation_settings import DegradationSettings
 from facerecon.corruption.frozen_degradations import DegradedSet, freeze_crops, load_degradations
 from facerecon.corruption.presets import CLEAN
-from facerecon.data.datasets import evaluation_faces
 from facerecon.data.geometry import Square, cut
 from facerecon.data.manifest import Manifest
 from facerecon.data.photos import NoPhotoError, read_photo
@@ -24,7 +23,7 @@ from facerecon.settings import Settings
 from facerecon.tasks.base import Cases
 from facerecon.tasks.landmarks.placement import place
 from facerecon.tasks.landmarks.training_settings import PlacementSettings
-from facerecon.tasks.landmarks.truth import known_faces
+from facerecon.tasks.landmarks.truth import chosen_faces, known_faces
 
 SHOWN = 6
 """So many faces stand in the overview."""
@@ -96,9 +95,7 @@ def freeze(settings: CasesPart, faces: Manifest, folder: Path) -> LandmarkCases:
     chosen = settings.degradations
     names = dict.fromkeys(("val", "gate", "test", *faces.face_sets))
     rows = {
-        str(row["face"]): row
-        for name in names
-        for _, row in evaluation_faces(faces, name, chosen.faces).rows.iterrows()
+        str(row["face"]): row for name in names for _, row in chosen_faces(faces, name, chosen.faces).rows.iterrows()
     }
     known = known_faces(faces, sorted(rows))
     crops: dict[str, NDArray[np.uint8]] = {}

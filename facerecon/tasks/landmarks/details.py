@@ -1,7 +1,20 @@
 """What an evaluation of landmarks has beside scores: how far confidence is trusted, what truth the figures rest on."""
 
+from enum import StrEnum
+
 from facerecon.evaluation.evaluation import Details
 from facerecon.evaluation.trust import Trust
+
+
+class Truth(StrEnum):
+    """What the true points of a face are, and so what figures that rest on them tell."""
+
+    EXACT = "exact"
+    """As drawn: accuracy."""
+    GIVEN = "given"
+    """Those that a data set brings, which a program has found: agreement with these."""
+    MEDIAPIPE = "mediapipe"
+    """MediaPipe's on the clear photograph: agreement with it."""
 
 
 class Confidence(Trust):
@@ -11,14 +24,19 @@ class Confidence(Trust):
 
 
 class LandmarkDetails(Details):
-    """``exact``: the truth is as drawn, else the figures are of agreement with MediaPipe. ``left_out`` counts the faces
-    that no crop could be cut for, by why. ``not_found`` is the share of faces in which MediaPipe finds none, by case.
+    """``truths`` are those of the face sets, the headline's first. ``left_out`` counts the faces that no crop could be
+    cut for, by why. ``not_found`` is the share of faces in which MediaPipe finds none, by case.
     """
 
-    exact: bool
+    truths: dict[str, Truth]
     left_out: dict[str, int]
     not_found: dict[str, float]
     confidence: tuple[Confidence, ...] = ()
+
+    @property
+    def truth(self) -> Truth:
+        """The headline's."""
+        return next(iter(self.truths.values()))
 
 
 DETAILS = LandmarkDetails

@@ -31,7 +31,7 @@ from facerecon.tasks.landmarks.baselines import (
 )
 from facerecon.tasks.landmarks.cases import LandmarkCases
 from facerecon.tasks.landmarks.dataset import TrainingFaces, samples
-from facerecon.tasks.landmarks.details import Confidence, LandmarkDetails
+from facerecon.tasks.landmarks.details import Confidence, LandmarkDetails, Truth
 from facerecon.tasks.landmarks.evaluation_settings import LandmarkEvaluationSettings
 from facerecon.tasks.landmarks.evaluator import (
     Find,
@@ -60,8 +60,8 @@ METHODS = {
 FITTED = 9000
 """Training crops that the baselines are fitted to."""
 
-PHOTOGRAPHS = "photographs"
-"""Ends the name of a face set whose truth is a teacher's, beside one whose truth is exact."""
+PHOTOGRAPHS = {Truth.EXACT: "drawn", Truth.GIVEN: "given_points", Truth.MEDIAPIPE: "photographs"}
+"""Ends the name of a face set by its truth, beside one of another."""
 
 
 class EvaluationPart(Settings):
@@ -80,9 +80,9 @@ def evaluate(
 ) -> Evaluation:
     """Figures on the test split of the model and the baselines, and sample images.
 
-    Where the manifest has TEST_OLD and TEST_NEW, each is measured in its place, at most ``max_faces`` of each; faces
-    whose truth is exact and faces whose points are a teacher's are measured apart. Details and sample images are of the
-    first. Of ``others`` the same is measured.
+    Where the manifest has TEST_OLD and TEST_NEW, each is measured in its place, at most ``max_faces`` of each; faces of
+    one truth are measured apart from those of another. Details and sample images are of the first. Of ``others`` the
+    same is measured.
 
     Raises:
         FaceReconError: no face of the test split can be measured, or the model gives something that is not finite.
@@ -101,13 +101,16 @@ def evaluate(
     scores = Scores()
     with closing(MediaPipe()) as mediapipe:
         ours = find_by_model(model)
-        methods: dict[str, Find] = {MODEL: ours, **_fitted(part, manifest, ours), MEDIAPIPE: mediapipe}
+        methods: dict[Truth, dict[str, Find]] = {}
         for name, those in sets:
+            if those.truth not in methods:
+                fitted = _fitted(part, manifest, those.truth, ours)
+                methods[those.truth] = {MODEL: ours, **fitted, MEDIAPIPE: mediapipe}
             # of a teacher no agreement with itself is told, and where no depth is known none is placed
-            left_out = () if those.exact else (MEDIAPIPE, PLACED)
-            able = {each: find for each, find in methods.items() if each not in left_out}
+            left_out = {Truth.EXACT: (), Truth.GIVEN: (PLACED,), Truth.MEDIAPIPE: (MEDIAPIPE, PLACED)}[those.truth]
+            able = {each: find for each, find in methods[those.truth].items() if each not in left_out}
             scores |= measure(name, able, those, cases, "evaluating", observe if name == first else None)
-        shown = _samples(methods, measured, cases, first, scores, settings.samples)
+        shown = _samples(methods[measured.truth], measured, cases, first, scores, settings.samples)
     if any(len(scores.values(MetricKey(first, NME.name, preset), MODEL)) < len(measured) for preset in cases.presets):
         raise FaceReconError(
             "the model gives values that are not finite: train it again with a lower training.learning_rate"
@@ -132,7 +135,7 @@ def evaluate(
         judges=(),
         scores=scores,
         details=LandmarkDetails(
-            exact=measured.exact,
+            truths={name: those.truth for name, those in sets},
             left_out=cases.left_out,
             not_found=missed,
             confidence=tuple(
@@ -147,7 +150,7 @@ def evaluate(
 def _sets(manifest: Manifest, cases: LandmarkCases, most: int) -> list[tuple[str, Measured]]:
     found = [(name, measured_faces(manifest, cases, name, most)) for name in reported_names(manifest)]
     sets = [
-        (name if place == 0 else f"{name}_{PHOTOGRAPHS}", those)
+        (name if place == 0 else f"{name}_{PHOTOGRAPHS[those.truth]}", those)
         for name, parts in found
         for place, those in enumerate(parts)
     ]
@@ -169,11 +172,13 @@ def _described(sets: list[tuple[str, Measured]]) -> tuple[FaceSet, ...]:
     )
 
 
-def _fitted(part: EvaluationPart, manifest: Manifest, model: Find) -> dict[str, Find]:
-    """The baselines that are fitted to training crops."""
-    names = manifest.split("train")["face"].tolist()
+def _fitted(part: EvaluationPart, manifest: Manifest, truth: Truth, model: Find) -> dict[str, Find]:
+    """The baselines that are fitted to training crops: to those of the same truth, which suits them best, or to all
+    where there are none."""
+    known = known_faces(manifest, manifest.split("train")["face"].tolist())
+    same = {face: each for face, each in known.items() if each.truth is truth}
     degrade = TrainingDegradations(part.degradations, manifest.size)
-    faces = TrainingFaces(manifest, known_faces(manifest, names), TrainingSettings(), degrade, part.degradations.seed)
+    faces = TrainingFaces(manifest, same or known, TrainingSettings(), degrade, part.degradations.seed)
     seen = samples(faces, FITTED)
     return {MEAN: MeanShape(seen), HOG: HogRidge(seen), PLACED: PlacedMeanDepth(seen, model)}
 

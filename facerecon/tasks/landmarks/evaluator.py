@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from facerecon.data.datasets import EvaluationFaces, evaluation_faces
+from facerecon.data.datasets import EvaluationFaces
 from facerecon.data.manifest import Manifest
 from facerecon.evaluation.keys import MetricKey
 from facerecon.evaluation.metrics import from_uint8
@@ -16,10 +16,11 @@ from facerecon.evaluation.scores import Scores
 from facerecon.models.landmarks import NEAR, LandmarkModel
 from facerecon.progress import track
 from facerecon.tasks.landmarks.cases import LandmarkCases
+from facerecon.tasks.landmarks.details import Truth
 from facerecon.tasks.landmarks.gate_settings import ALL
 from facerecon.tasks.landmarks.metrics import DEPTH, FAILED, FAILURE, NME, NME_3D
 from facerecon.tasks.landmarks.placement import box_of
-from facerecon.tasks.landmarks.truth import Target, known_faces, target_of
+from facerecon.tasks.landmarks.truth import Target, chosen_faces, known_faces, target_of
 
 BATCH = 32
 
@@ -41,11 +42,11 @@ Find = Callable[[NDArray[np.uint8]], Found]
 
 @dataclass(frozen=True)
 class Measured:
-    """Faces with a frozen crop and with known points, all ``exact`` or none: ``targets`` are what is known of each."""
+    """Faces with a frozen crop and with known points, all of one ``truth``: ``targets`` are what is known of each."""
 
     faces: EvaluationFaces
     targets: tuple[Target, ...]
-    exact: bool
+    truth: Truth
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -56,18 +57,24 @@ class Measured:
         return self.faces.faces
 
     @property
+    def exact(self) -> bool:
+        """Whether the truth is as drawn."""
+        return self.truth is Truth.EXACT
+
+    @property
     def points(self) -> Floats:
         """The true points [N, 68, 3]."""
         return np.stack([target.points for target in self.targets])
 
 
 def measured_faces(manifest: Manifest, cases: LandmarkCases, name: str, most: int) -> list[Measured]:
-    """Those of a split or a set that can be measured: first the exact ones, then those by a teacher; [] of none."""
-    faces = evaluation_faces(manifest, name, most)
+    """Those of a split or a set that can be measured, by truth, the exact ones first, ``most`` of each source; [] of
+    none."""
+    faces = chosen_faces(manifest, name, most)
     known = known_faces(manifest, [face for face in faces.faces if cases.has(face)])
     found = []
-    for exact in (True, False):
-        index = [at for at, face in enumerate(faces.faces) if face in known and known[face].exact is exact]
+    for truth in Truth:
+        index = [at for at, face in enumerate(faces.faces) if face in known and known[face].truth is truth]
         if index:
             chosen = EvaluationFaces(
                 faces.rows.iloc[index].reset_index(drop=True),
@@ -79,7 +86,7 @@ def measured_faces(manifest: Manifest, cases: LandmarkCases, name: str, most: in
                 target_of(known[face], cases.square(face), manifest.size, box_of(known[face].points)[1])
                 for face in chosen.faces
             )
-            found.append(Measured(chosen, targets, exact))
+            found.append(Measured(chosen, targets, truth))
     return found
 
 

@@ -1,5 +1,6 @@
 """What the training loop needs of landmarks: faces cut anew, the objective, the validation."""
 
+import logging
 from collections.abc import Sequence
 from typing import cast
 
@@ -28,6 +29,8 @@ from facerecon.tasks.landmarks.objective import LandmarkObjective
 from facerecon.tasks.landmarks.training_settings import TrainingSettings
 from facerecon.tasks.landmarks.truth import known_faces
 from facerecon.training.warm_start import load_initial
+
+LOG = logging.getLogger(__name__)
 
 VAL = "val"
 
@@ -60,6 +63,8 @@ class LandmarkProblem:
         degrade = TrainingDegradations(settings.degradations, faces.size)
         self.faces = TrainingFaces(faces, known_faces(faces, names), settings.training, degrade, settings.seed)
         self.val = measured_faces(faces, cases, VAL, settings.training.validation_faces)
+        if lost := len(names) - len(self.faces):
+            LOG.info("%d of %d training faces have no usable points: left out of this task", lost, len(names))
         for split, count in (("train", len(self.faces)), (VAL, len(self.val))):
             if not count:
                 raise FaceReconError(

@@ -4,45 +4,54 @@ z is (mean depth - depth) * focal / mean depth: in pixels like x and y, towards 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+from scipy.interpolate import LinearNDInterpolator
 
+from facerecon.data.datasets import EvaluationFaces, evaluation_faces
 from facerecon.data.geometry import Square
 from facerecon.data.manifest import Manifest
-from facerecon.data.store import FaceStore
+from facerecon.data.store import GIVEN_POINTS, FaceStore
 from facerecon.drawn import DEPTH_UNIT
 from facerecon.models.landmarks import POINTS
 from facerecon.perception.landmarks import Points, sixty_eight
+from facerecon.tasks.landmarks.details import Truth
+
+NOSE_TIP, JAW_ENDS = 30, (0, 16)
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Known:
-    """The ``points`` [68, 3] of a face in its photograph's pixels; ``exact`` as drawn, else by a teacher, MediaPipe.
+    """The ``points`` [68, 3] of a face in its photograph's pixels, and the ``truth`` that they are.
 
-    ``read_depth`` gives z float32 [h, w] over the whole photograph, NaN behind the person; None where it is not known.
+    ``read_depth`` gives z float32 [h, w] over the photograph at half its size, NaN behind the person; None where it is
+    not known. Between points that are GIVEN it is interpolated: pseudo-depth, to learn from and not to measure by.
     ``millimetres`` is how many are as large as a pixel of the photograph at the face, NaN where that is not known.
     """
 
     points: Points
-    exact: bool
+    truth: Truth
     millimetres: float
     read_depth: Callable[[], Floats] | None
 
 
 def known_of(store: FaceStore, face: str) -> Known | None:
     """What is known of a face; None where its points are no numbers or not POINTS."""
+    if store.has_truth(face, GIVEN_POINTS):
+        return _given(store.truth(face, GIVEN_POINTS))
     if not store.has_truth(face, "landmarks"):
         points = sixty_eight(store.points(face).all478)
         if not points.any() or not np.isfinite(points).all():
             return None
         # MediaPipe's z grows away from the camera
         z = points[:, 2].mean() - points[:, 2]
-        return Known(np.column_stack([points[:, :2], z]).astype(np.float32), False, float("nan"), None)
+        return Known(np.column_stack([points[:, :2], z]).astype(np.float32), Truth.MEDIAPIPE, float("nan"), None)
     told = store.truth(face, "landmarks").astype(np.float64)
     if told.shape != (POINTS, 3) or not np.isfinite(told).all():
         return None
@@ -54,7 +63,26 @@ def known_of(store: FaceStore, face: str) -> Known | None:
         return np.where(counted == 0, np.nan, (mean - counted * DEPTH_UNIT) * pixels).astype(np.float32)
 
     points = np.column_stack([told[:, :2], (mean - told[:, 2]) * pixels])
-    return Known(points.astype(np.float32), True, 10 / pixels, depth)
+    return Known(points.astype(np.float32), Truth.EXACT, 10 / pixels, depth)
+
+
+def _given(told: NDArray[np.floating]) -> Known | None:
+    """What a data set's own points [68, 3] say: data sets differ in where z grows to, but the nose's tip is before the
+    ears."""
+    if told.shape != (POINTS, 3) or not np.isfinite(told).all():
+        return None
+    z = told[:, 2].astype(np.float64) - told[:, 2].mean()
+    z = -z if z[NOSE_TIP] < z[list(JAW_ENDS)].mean() else z
+    points = np.column_stack([told[:, :2], z]).astype(np.float32)
+    return Known(points, Truth.GIVEN, float("nan"), lambda: _interpolated(points))
+
+
+def _interpolated(points: Points) -> Floats:
+    """z float32 [h, w] between the points, at half the photograph's size as far as they reach; NaN outside them."""
+    width, height = (int(reach) + 2 for reach in points[:, :2].max(axis=0) / 2)
+    x, y = 2 * (np.arange(width) + 0.5), 2 * (np.arange(height) + 0.5)
+    found = LinearNDInterpolator(points[:, :2], points[:, 2])(x[None, :], y[:, None])
+    return found.astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -98,6 +126,23 @@ def outlined(points: Points, size: int) -> NDArray[np.bool_]:
     """Which pixels [size, size] lie within the convex hull of points [68, >=2]."""
     hull = cv2.convexHull(points[:, :2].astype(np.float32))
     return cv2.fillConvexPoly(np.zeros((size, size), np.uint8), hull.round().astype(np.int32), 1) == 1
+
+
+def chosen_faces(manifest: Manifest, name: str, most: int) -> EvaluationFaces:
+    """At most ``most`` faces of each source in a split or a named set.
+
+    Sources have truths of their own, and a large one must not crowd out a small one.
+    """
+    parts = [
+        evaluation_faces(replace(manifest, faces=faces), name, most)
+        for _, faces in manifest.faces.groupby("source", sort=True)
+    ]
+    return EvaluationFaces(
+        pd.concat([part.rows for part in parts], ignore_index=True),
+        np.concatenate([part.images for part in parts]),
+        [points for part in parts for points in part.points],
+        [each for part in parts for each in part.parts],
+    )
 
 
 def known_faces(manifest: Manifest, faces: list[str]) -> dict[str, Known]:

@@ -509,11 +509,11 @@ def test_old_faces_and_new_stand_apart_each_with_its_gain(make_story: MakeStory)
     text = " ".join("".join(page.text).split())
     wanted = ["mean over levels", "17.82", "17.62", "+0.20"]
     assert [row for row in page.rows if row[:1] == wanted[:1] and len(row) == 4] == [wanted, wanted], "old, then new"
-    assert "New faces apart: test_new, 12 faces, mean over levels: hole PSNR 17.8 dB, 0.2 dB better than Telea" in text
+    assert "Measured apart: test_new, 12 faces, mean over levels: hole PSNR 17.8 dB, 0.2 dB better than Telea" in text
     assert "the old faces of its test split" in text
 
 
 def test_a_training_has_nothing_of_a_retraining(make_story: MakeStory) -> None:
     html = render_report(make_story())
-    for word in ('id="retraining"', "Old faces and new", "New faces apart", "test_old"):
+    for word in ('id="retraining"', "Old faces and new", "Measured apart", "test_old"):
         assert word not in html

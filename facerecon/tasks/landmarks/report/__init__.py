@@ -10,23 +10,30 @@ from facerecon.evaluation.evaluation import Evaluation
 from facerecon.evaluation.promotion import MODEL
 from facerecon.report.base import TaskReport
 from facerecon.report.story import Story
-from facerecon.tasks.landmarks.details import LandmarkDetails
+from facerecon.tasks.landmarks.details import LandmarkDetails, Truth
 from facerecon.tasks.landmarks.gate_settings import ALL
 from facerecon.tasks.landmarks.report import curves, pictures
 
 LOADED_FILES = ("templates/*",)
 """What this module's report reads beside itself."""
 
-AGREEMENT = (
-    "The truth of these figures is MediaPipe's points on the clear photograph: they tell agreement with it, not "
-    "accuracy."
-)
-EXACT = "The truth is that of drawn faces, exact to the pixel's fraction; drawn faces are not photographs."
+TRUTHS = {
+    Truth.EXACT: "The truth is that of drawn faces, exact to the pixel's fraction; drawn faces are not photographs.",
+    Truth.GIVEN: "The truth of these figures is the points that the data set brings, which a program has found: they "
+    "tell agreement with these, not accuracy.",
+    Truth.MEDIAPIPE: "The truth of these figures is MediaPipe's points on the clear photograph: they tell agreement "
+    "with MediaPipe, not accuracy.",
+}
+"""What the figures of each truth tell."""
 
 
 def details_of(evaluation: Evaluation) -> LandmarkDetails:
     """The evaluation's details as those of landmarks."""
     return cast(LandmarkDetails, evaluation.details)
+
+
+def _truths_differ(evaluation: Evaluation) -> bool:
+    return len(set(details_of(evaluation).truths.values())) > 1
 
 
 class LandmarkReport(TaskReport):
@@ -68,7 +75,7 @@ class LandmarkReport(TaskReport):
 
     def beside_headline(self, evaluation: Evaluation) -> list[str]:
         details = details_of(evaluation)
-        said = [EXACT if details.exact else AGREEMENT]
+        said = [TRUTHS[details.truth]]
         if details.not_found:
             found = ", ".join(f"{share:.0%} under {self.case_title(case)}" for case, share in details.not_found.items())
             said.append(f"MediaPipe finds no face in {found}; its means are of the others.")
@@ -97,8 +104,22 @@ class LandmarkReport(TaskReport):
             *([f"Left out of this task: {lost}."] if lost else []),
             "Crops are shifted, turned and scaled at random about the true box: how well a detector's box serves is "
             "not measured here.",
-            EXACT if details.exact else AGREEMENT,
+            TRUTHS[details.truth],
         ]
+
+    def sets_title(self, evaluation: Evaluation) -> str:
+        return "Faces of another truth" if _truths_differ(evaluation) else super().sets_title(evaluation)
+
+    def sets_note(self, evaluation: Evaluation) -> str:
+        if not _truths_differ(evaluation):
+            return super().sets_note(evaluation)
+        return "Figures that rest on other truths are measured apart, and nothing is averaged over both."
+
+    def set_note(self, evaluation: Evaluation, face_set: str) -> str:
+        return TRUTHS[details_of(evaluation).truths[face_set]] if _truths_differ(evaluation) else ""
+
+    def set_cases(self, evaluation: Evaluation) -> list[str]:
+        return list(dict.fromkeys(case for case, _ in evaluation.split_cases))
 
     def sample_grid(self, evaluation: Evaluation) -> NDArray[np.uint8]:
         """Per face the crop, the points by model, HOG and truth, and both depths."""

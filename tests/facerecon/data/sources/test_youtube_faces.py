@@ -21,8 +21,9 @@ from facerecon.data.settings import DataSettings, YoutubeFacesSettings
 from facerecon.data.sources import SourceContext
 from facerecon.data.sources import youtube_faces as module
 from facerecon.data.sources.youtube_faces import youtube_faces
+from facerecon.data.store import GIVEN_POINTS
 from facerecon.errors import FaceReconError
-from facerecon.images import read_rgb
+from facerecon.images import UnreadableImageError, read_rgb
 
 
 def clip(frames: int = 12, height: int = 10, width: int = 14) -> dict[str, NDArray[Any]]:
@@ -63,6 +64,22 @@ def test_frames_are_spread_evenly_over_the_clip(tmp_path: Path, context: SourceC
     image = read_rgb(read_bytes(context.folder, third.file))
     assert image.shape == (10, 14, 3)
     assert (image == 20).all()
+
+
+def test_points_are_truth_beside_each_frame(tmp_path: Path, context: SourceContext) -> None:
+    arrays = clip(3)
+    arrays["landmarks3D"][:, :, 0] = np.arange(204).reshape(68, 3) % 10
+    arrays["landmarks3D"][36:48, 0, 1] = 20  # beyond the width of 14
+    arrays["landmarks3D"][4, 2, 2] = np.nan
+    write(tmp_path / "Al_Gore_0.npz", **arrays)
+    first, *others = youtube_faces(tmp_path, context)
+    told = module.truth(context.folder, first.file)
+    np.testing.assert_array_equal(told[GIVEN_POINTS], arrays["landmarks3D"][:, :, 0])
+    assert told[GIVEN_POINTS].dtype == np.float32
+    for photo in others:
+        assert module.truth(context.folder, photo.file)[GIVEN_POINTS].shape == (0, 3), "unusable, and the frame stays"
+    with pytest.raises(UnreadableImageError, match="nothing is told of 000077"):
+        module.truth(context.folder, first.file.replace("000000", "000077"))
 
 
 @pytest.mark.parametrize(("asked", "got"), [(1, [0]), (2, [0, 11]), (12, list(range(12))), (500, list(range(12)))])

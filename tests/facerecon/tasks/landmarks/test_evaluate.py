@@ -16,6 +16,7 @@ from facerecon.models.trained import TrainingResult
 from facerecon.tasks import get_task
 from facerecon.tasks.landmarks.baselines import HOG, MEAN, MEDIAPIPE, PLACED
 from facerecon.tasks.landmarks.cases import CasesPart, LandmarkCases, freeze
+from facerecon.tasks.landmarks.details import Truth
 from facerecon.tasks.landmarks.export import contract, parity_inputs
 from facerecon.tasks.landmarks.report import curves
 from tests.facerecon.tasks.landmarks.conftest import settings_of
@@ -98,8 +99,8 @@ def test_of_photographs_agreement_is_told_and_no_depth(
     cases = freeze(CasesPart.model_validate(values("cases")), without_truth, tmp_path)
     found = get_task("landmarks").evaluate(values("evaluation"), undisturbed.best, without_truth, cases)
     said = " ".join(get_task("landmarks").report.beside_headline(found))
-    assert "agreement with it, not accuracy" in said
-    assert not found.details.exact  # type: ignore[attr-defined]
+    assert "agreement with MediaPipe, not accuracy" in said
+    assert found.details.truth is Truth.MEDIAPIPE  # type: ignore[attr-defined]
     assert not [key for key in found.scores.keys if key.metric == "depth_rmse"]
     assert MEDIAPIPE not in found.scores.methods(MetricKey("test", "nme", "clean")), "it would agree with itself"
 

@@ -1,13 +1,17 @@
 """Points and depth as drawn, and as they lie in a crop."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from facerecon.data.manifest import Manifest
 from facerecon.perception.landmarks import sixty_eight
+from facerecon.tasks.landmarks import truth
 from facerecon.tasks.landmarks.cases import LandmarkCases
+from facerecon.tasks.landmarks.details import Truth
 from facerecon.tasks.landmarks.placement import box_of, square
-from facerecon.tasks.landmarks.truth import known_of, target_of
+from facerecon.tasks.landmarks.truth import chosen_faces, known_of, target_of
 
 NOSE_TIP, JAW = 30, slice(0, 17)
 
@@ -16,7 +20,7 @@ def test_the_truth_of_a_drawn_face_is_not_what_mediapipe_sees(faces: Manifest) -
     store, face = faces.aligned_faces, faces.faces["face"].iloc[0]
     known = known_of(store, face)
     assert known is not None
-    assert known.exact
+    assert known.truth is Truth.EXACT
     seen = sixty_eight(store.points(face).all478)
     distance = np.linalg.norm((known.points - seen)[:, :2], axis=1) / box_of(known.points)[1]
     assert 0.002 < distance.mean() < 0.06, "near it, and another"
@@ -27,7 +31,7 @@ def test_of_a_photograph_mediapipe_is_the_teacher(faces: Manifest, without_truth
     told, known = known_of(without_truth.aligned_faces, face), known_of(faces.aligned_faces, face)
     assert told is not None
     assert known is not None
-    assert not told.exact
+    assert told.truth is Truth.MEDIAPIPE
     assert told.read_depth is None
     assert np.isnan(told.millimetres)
     # z has the same sign and scale in both
@@ -83,3 +87,38 @@ def test_frozen_crops_are_of_these_faces(faces: Manifest, cases: LandmarkCases) 
         target = target_of(known, cases.square(face), 64, box_of(known.points)[1])
         assert (target.points[:, :2] > -6).all()
         assert (target.points[:, :2] < 70).all()
+
+
+def given(z_sign: int) -> np.ndarray:
+    """Points of a data set whose z grows towards the camera (1) or away from it (-1)."""
+    angles = np.linspace(0, 2 * np.pi, 68, endpoint=False)
+    points = np.column_stack([50 + 30 * np.cos(angles), 60 + 40 * np.sin(angles), np.full(68, 7.0)])
+    points[NOSE_TIP] = (50, 60, 7 + z_sign * 25)
+    return points.astype(np.float32)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_nose_says_where_given_z_grows_to(sign: int) -> None:
+    known = truth._given(given(sign))
+    assert known is not None
+    assert known.truth is Truth.GIVEN
+    assert known.points[NOSE_TIP, 2] > known.points[0, 2]
+    assert known.points[:, 2].mean() == pytest.approx(0, abs=1e-4)
+    assert known.read_depth is not None
+    depth = known.read_depth()
+    assert depth[30, 25] == pytest.approx(known.points[NOSE_TIP, 2], abs=2), "at half size, the nose lies there"
+    assert np.isnan(depth[2, 2]), "outside the points nothing is known"
+
+
+@pytest.mark.parametrize("points", [np.zeros((0, 3)), np.zeros((67, 3)), np.full((68, 3), np.nan)])
+def test_points_that_are_unusable_are_not_known(points: np.ndarray) -> None:
+    assert truth._given(points.astype(np.float32)) is None
+
+
+def test_a_large_source_does_not_crowd_out_a_small_one(faces: Manifest) -> None:
+    rows = faces.faces.copy()
+    few = rows["identity"] == "drawn-0-6"
+    rows["source"] = np.where(few, "small", "large")
+    rows["split"] = "test"
+    chosen = chosen_faces(replace(faces, faces=rows), "test", 2).rows
+    assert chosen["source"].value_counts().to_dict() == {"large": 2, "small": 2}
