@@ -98,8 +98,8 @@ UNTAUGHT = {NME.name: f"{LOSSES}.points", NME_3D.name: f"{LOSSES}.points", DEPTH
 def run_of(row: Row, seed: int, steps: int, every: int, args: argparse.Namespace) -> RunSettings:
     """The settings of a row's training of so many steps, validated after each ``every`` of them."""
     parameters = read_yaml(Path(CONFIG))["parameters"]
-    named: dict[str, Any] = {"seed": seed, "data.path": str(args.photos.resolve()), "training.steps": steps}
-    named |= {"training.warmup_steps": min(50, steps // 10), "training.validate_every": every}
+    named: dict[str, Any] = {"seed": seed, "data.path": str(args.photos.resolve()), "data.draw.people": args.people}
+    named |= {"training.steps": steps, "training.warmup_steps": min(50, steps // 10), "training.validate_every": every}
     for name, value in (named | row.changes).items():
         *parents, last = name.split(".")
         place = parameters
@@ -270,7 +270,9 @@ def _cell(row: dict[str, Any], run: Run, preset: str, metric: Any, told: bool) -
 def main() -> None:
     """Train, measure and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--photos", type=Path, default=Path(read_yaml(Path(CONFIG))["parameters"]["data"]["path"]))
+    data = read_yaml(Path(CONFIG))["parameters"]["data"]
+    parser.add_argument("--photos", type=Path, default=Path(data["path"]), help="drawn where they are missing")
+    parser.add_argument("--people", type=int, default=data["draw"]["people"])
     parser.add_argument("--minutes", type=float, default=4.0)
     parser.add_argument("--rows", default=",".join(row.name for row in ROWS), help="names, separated by commas")
     parser.add_argument("--seeds", type=int, default=1)

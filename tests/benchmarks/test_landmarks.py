@@ -34,7 +34,7 @@ PEOPLE = np.arange(20) // 2
 
 @pytest.fixture
 def args(tmp_path: Path) -> argparse.Namespace:
-    return argparse.Namespace(state=tmp_path, conditions="5d" * 32, photos=tmp_path / "drawn")
+    return argparse.Namespace(state=tmp_path, conditions="5d" * 32, photos=tmp_path / "drawn", people=30)
 
 
 def measured(args: argparse.Namespace, name: str, seed: int, value: float) -> dict[str, object]:
@@ -72,6 +72,8 @@ def test_every_row_is_a_run_that_settings_allow(args: argparse.Namespace) -> Non
         settings = run_of(row, 3, PROBE, PROBE, args)
         assert (settings.seed, settings.training.steps, settings.task) == (3, PROBE, "landmarks")
         assert settings.data[0].path == str(args.photos)
+        assert settings.data[0].draw is not None
+        assert settings.data[0].draw.people == 30
         made[row.name] = settings
     assert len({settings.digest for settings in made.values()}) == len(ROWS), "each row changes something"
     refined = {name: settings.model.options.model_dump()["refine"] for name, settings in made.items()}
