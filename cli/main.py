@@ -13,7 +13,7 @@ from cli.models import models, promote, rollback
 from cli.retraining import footage, schedule, watch
 from cli.runs import doctor, report, reproduce
 from cli.serve import serve, token
-from cli.use import reconstruct, restore, verify
+from cli.use import landmarks, reconstruct, restore, verify
 from facerecon.errors import FaceReconError
 
 
@@ -87,7 +87,7 @@ def ui(mlflow_port: int, zenml_port: int) -> None:
 
 COMMANDS = (
     *(doctor, report, reproduce, models, promote, rollback, forget, watch, schedule, footage),
-    *(reconstruct, restore, verify, key, audit, serve, token),
+    *(reconstruct, restore, landmarks, verify, key, audit, serve, token),
 )
 
 for command in COMMANDS:

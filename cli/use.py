@@ -1,4 +1,5 @@
-"""Commands that use a model: reconstruct or restore faces in photographs and clips, and verify what came out."""
+"""Commands that use a model: reconstruct, restore or measure faces in photographs and clips, and verify what came
+out."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -52,8 +53,9 @@ def _no_mask(ctx: click.Context, param: click.Parameter, value: str | None) -> N
 Command = Callable[..., Any]
 
 
-def _of_use(*own: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    """The arguments of a command that uses a model on photos and clips; its ``own`` come after the folder."""
+def _of_use(*own: Callable[[Command], Command], faces: str = "largest") -> Callable[[Command], Command]:
+    """The arguments of a command that uses a model on photos and clips; its ``own`` come after the folder, ``faces``
+    are those that it takes unless it is told."""
     common: tuple[Callable[[Command], Command], ...] = (
         click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path)),
         click.option(
@@ -61,7 +63,7 @@ def _of_use(*own: Callable[[Command], Command]) -> Callable[[Command], Command]:
         ),
         *own,
         click.option(
-            "--face", "faces", type=FaceChoice(), default="largest", show_default=True, help="largest, all or a number"
+            "--face", "faces", type=FaceChoice(), default=faces, show_default=True, help="largest, all or a number"
         ),
         click.option(
             "--points", nargs=5, type=Points(), help="one face by hand: eyes, nose, mouth's corners, each x,y"
@@ -144,6 +146,21 @@ def restore(inputs: tuple[Path, ...], out: Path, model: str | None, threads: int
     _tell(run(inputs, request, out, threads), request.words)
 
 
+@click.command()
+@_of_use(faces="all")
+def landmarks(inputs: tuple[Path, ...], out: Path, model: str | None, threads: int, **asked: Any) -> None:
+    """Find 68 points, depth and shape of faces in photos, clips and folders of them; each result has a signed record.
+
+    Exit status 1 if one of INPUTS cannot be used; the others are done all the same.
+    """
+    from facerecon.contract import LANDMARKS
+    from facerecon.inference.measuring import MeasurementRequest
+    from facerecon.inference.reconstruct import measure
+
+    request = MeasurementRequest(**_about(model, LANDMARKS.task, asked))
+    _tell(measure(inputs, request, out, threads), request.words)
+
+
 def _about(model: str | None, task: str, asked: dict[str, Any]) -> dict[str, Any]:
     """What a request says, with the model that is meant, and who and what makes it."""
     from ops.using import login_name, model_in_use, software
@@ -164,7 +181,7 @@ def _tell(results: Iterator["Result"], words: "Words") -> None:
         if result.record is None:
             click.echo(f"{result.path}  there already")
             continue
-        changed = [face for frame in result.record.frames for face in frame.faces if face.filled]
+        changed = [face for frame in result.record.frames for face in frame.faces if face.done]
         frames = f" in {len(result.record.frames)} frames" if result.record.original.kind == "clip" else ""
         faces = f"{len(changed)} {'face' if len(changed) == 1 else 'faces'}"
         click.echo(f"{result.path}  {faces} {words.changed}{frames}")
@@ -189,10 +206,10 @@ def _tell(results: Iterator["Result"], words: "Words") -> None:
 )
 @click.option("--key", type=click.Path(path_type=Path), help="a public key to trust, as `facerecon key show` prints it")
 def verify(file: Path, original: Path | None, mask: Path | None, models: tuple[str, ...], key: Path | None) -> None:
-    """Say whether a reconstruction or a restoration is untouched, who signed it, and if it comes out again.
+    """Say whether a result is untouched, who signed it, and if it comes out again.
 
-    FILE is a picture, a clip or the record beside it. Exit status 0 if all is as it was made, 1 if something is not, 2
-    if it was not run again and nothing else is wrong.
+    FILE is a picture, a clip, or what lies beside it: the record, values or a mesh. Exit status 0 if all is as it was
+    made, 1 if something is not, 2 if it was not run again and nothing else is wrong.
     """
     from facerecon.custody.keys import read_public_key
     from facerecon.inference.verification import Given

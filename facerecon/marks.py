@@ -12,12 +12,13 @@ PROGRAM = "facerecon"
 
 @dataclass(frozen=True)
 class Words:
-    """How the results of a task are spoken of: each is a ``result``, and ``done``; its faces were ``changed``, and
-    ``statement`` is what everybody who sees one is to know."""
+    """How the results of a task are spoken of: each is a ``result``, and ``done``; its faces were ``changed``, which
+    the ``rest`` was not, and ``statement`` is what everybody who sees one is to know."""
 
     result: str
     done: str
     changed: str
+    rest: str
     statement: str
 
 
@@ -25,6 +26,7 @@ RECONSTRUCTED = Words(
     "reconstruction",
     "reconstructed",
     "filled",
+    "what was not filled",
     "Reconstructed: what was hidden was filled in by a network. It is a guess of what is plausible, not a record of "
     "what was there, and must not be taken for evidence of a person's looks.",
 )
@@ -33,6 +35,7 @@ RESTORED = Words(
     "restoration",
     "restored",
     "restored",
+    "what was not restored",
     "Restored: faces were redrawn by a network from a picture that shows less than what is drawn. It is a guess of "
     "what is plausible, not a record of what was there, and must not be taken for evidence of a person's looks.",
 )
@@ -41,10 +44,24 @@ BOTH = Words(
     "reconstruction",
     "reconstructed and restored",
     "filled and restored",
+    "what was not filled and restored",
     "Reconstructed and restored: what was hidden was filled in by a network, and faces were then redrawn by another "
     "from a picture that shows less than what is drawn. It is a guess of what is plausible, not a record of what was "
     "there, and must not be taken for evidence of a person's looks.",
 )
+
+MEASURED = Words(
+    "measurement",
+    "measured",
+    "measured",
+    "the picture under the lines",
+    "Measured: where the parts of faces are and how deep was estimated by a network, their shape by a model of drawn "
+    "faces. It is an estimate, not a record of anybody's face, and must not be taken for evidence of who a person is "
+    "or of a person's looks.",
+)
+
+MARK_WITHIN = 4096
+"""A text file bears its mark within so many bytes."""
 
 _SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 _TOKEN = f'xmp:CreatorTool="{PROGRAM}"'
@@ -61,6 +78,11 @@ XMP = (
 def comment_of(words: Words) -> str:
     """What stands in each clip."""
     return f"{PROGRAM}: {words.statement}"
+
+
+def is_marked_text(content: bytes) -> bool:
+    """Whether a text file that begins with ``content`` bears the mark."""
+    return f"{PROGRAM}: ".encode() in content[:MARK_WITHIN]
 
 
 def is_marked_picture(content: bytes) -> bool:

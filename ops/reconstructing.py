@@ -1,4 +1,5 @@
-"""Reconstruction and restoration as a pipeline: the model is resolved before the run, what came out is told to MLflow.
+"""Reconstruction, restoration and measurement as a pipeline: the model is resolved before the run, what came out is
+told to MLflow.
 
 Only numbers and digests go to the tracker: pictures and names of files stay in the folder that was asked for, so that
 nobody has to be forgotten there.
@@ -12,29 +13,38 @@ from typing import Any
 import mlflow
 from mlflow import MlflowClient
 
-from facerecon.contract import INPAINTING, RESTORATION
+from facerecon.contract import INPAINTING, LANDMARKS, RESTORATION
 from facerecon.errors import FaceReconError
 from facerecon.files import digest_of
 from facerecon.inference.making import Model, Request, RestorationRequest, Wanted
+from facerecon.inference.measuring import MeasurementRequest
 from facerecon.inference.media import find_given
-from facerecon.inference.reconstruct import Result, reconstruct, restore
-from facerecon.inference.settings import ReconstructionSettings, RestorationSettings, UseSettings
+from facerecon.inference.reconstruct import Result, measure, reconstruct, restore
+from facerecon.inference.settings import (
+    AnyUse,
+    MeasurementSettings,
+    ReconstructionSettings,
+    RestorationSettings,
+    UseSettings,
+)
 from facerecon.workspace import PROJECT
 from ops.stack.tracker import SERVER, create_experiment
 from ops.using import login_name, model_in_use, software
 
 EXPERIMENT = "facerecon-reconstructions"
 
-Asked = ReconstructionSettings | RestorationSettings
-
 Resolved = list[tuple[str, str]]
 """The version (demo/3) or path of each model and the SHA-256 of its file: what fills first, then what restores."""
 
-_DONE = {INPAINTING.task: ("reconstructed", "filled"), RESTORATION.task: ("restored", "restored")}
+_DONE = {
+    INPAINTING.task: ("reconstructed", "filled"),
+    RESTORATION.task: ("restored", "restored"),
+    LANDMARKS.task: ("measured", "measured"),
+}
 """What is said of results and of faces, by the task of the first model."""
 
 
-def resolved(settings: Asked) -> Resolved:
+def resolved(settings: AnyUse) -> Resolved:
     """The models that are meant now.
 
     They are a parameter of the step, so that a run says which champions it has used. MLflow gets the runs' experiment.
@@ -49,7 +59,7 @@ def resolved(settings: Asked) -> Resolved:
 
 
 def fingerprint(settings: UseSettings) -> str:
-    """A digest of names, sizes and times of what is to be reconstructed or restored.
+    """A digest of names, sizes and times of what is to be reconstructed, restored or measured.
 
     Raises:
         FaceReconError: something is not there, or holds no photo and no clip.
@@ -59,8 +69,8 @@ def fingerprint(settings: UseSettings) -> str:
     return digest_of(states)
 
 
-def reconstruct_all(settings: Asked, chosen: Resolved) -> list[dict[str, Any]]:
-    """Reconstruct or restore, tell MLflow, and list what came out: a row for each photo or clip, without its name.
+def reconstruct_all(settings: AnyUse, chosen: Resolved) -> list[dict[str, Any]]:
+    """Reconstruct, restore or measure, tell MLflow, and list what came out: a row of each photo or clip, unnamed.
 
     Raises:
         FaceReconError: a model is another than was resolved, or nothing at all came out.
@@ -83,6 +93,9 @@ def reconstruct_all(settings: Asked, chosen: Resolved) -> list[dict[str, Any]]:
     if isinstance(settings, RestorationSettings):
         request = RestorationRequest(**about, upscale=settings.upscale)
         results = list(restore(paths, request, out, settings.threads))
+    elif isinstance(settings, MeasurementSettings):
+        request = MeasurementRequest(**about)
+        results = list(measure(paths, request, out, settings.threads))
     else:
         hidden: dict[str, Any] = {"regions": settings.hide, "dilation": settings.dilation if settings.hide else None}
         request = Request(**about, **hidden, restorer=models[1] if models[1:] else None)
@@ -99,12 +112,12 @@ def reconstruct_all(settings: Asked, chosen: Resolved) -> list[dict[str, Any]]:
     return [_row(result, done) for result in results]
 
 
-def _tasks(settings: Asked) -> tuple[str, ...]:
+def _tasks(settings: AnyUse) -> tuple[str, ...]:
     """Of the models in their order."""
     return (settings.task, RESTORATION.task)
 
 
-def _tell(settings: Asked, models: Sequence[Model], results: list[Result]) -> None:
+def _tell(settings: AnyUse, models: Sequence[Model], results: list[Result]) -> None:
     asked = settings.model_dump(mode="json", exclude={"inputs", "out", "mask", "case", "reason", "operator"})
     if isinstance(settings, ReconstructionSettings):
         asked |= {"hide": ",".join(settings.hide), "masked": settings.mask is not None}
@@ -113,7 +126,7 @@ def _tell(settings: Asked, models: Sequence[Model], results: list[Result]) -> No
         mlflow.set_tags({f"{name}_version": str(model), f"{name}_digest": model.digest})
     mlflow.set_tags(software())
     new = [result.record for result in results if result.record is not None]
-    faces = [face for record in new for frame in record.frames for face in frame.faces if face.filled]
+    faces = [face for record in new for frame in record.frames for face in frame.faces if face.done]
     done, changed = _DONE[settings.task]
     figures: dict[str, float] = {
         "inputs": len(results),
@@ -124,6 +137,7 @@ def _tell(settings: Asked, models: Sequence[Model], results: list[Result]) -> No
     }
     if faces:
         figures["confidence_mean"] = fmean(face.confidence_mean or 0.0 for face in faces)
+    if faces and not isinstance(settings, MeasurementSettings):
         figures["enlarged_mean"] = fmean(face.enlarged or 0.0 for face in faces)
     if faces and isinstance(settings, ReconstructionSettings):
         figures["hidden_mean"] = fmean(face.hidden or 0.0 for face in faces)

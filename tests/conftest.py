@@ -18,11 +18,14 @@ from facerecon.data.alignment import AlignmentSettings, align
 from facerecon.data.ingest import ingest
 from facerecon.data.manifest import Manifest
 from facerecon.data.settings import DataSettings
+from facerecon.images import read_rgb
 from facerecon.inference.making import Model
+from facerecon.inference.stages.landmarks import square_about
+from facerecon.perception.landmarks import FaceLandmarker, sixty_eight
 from facerecon.synthetic import write_dataset
 from facerecon.weights import weights_path
 from infra.services.supervisor import is_taken
-from tests.small_model import model_file, restoration_file
+from tests.small_model import landmarks_file, model_file, restoration_file
 
 # a loaded machine is no failure; all else is as Hypothesis has it, which differs in CI
 settings.register_profile("facerecon", deadline=None)
@@ -130,6 +133,20 @@ def inpainting_model() -> Model:
 def restoration_model() -> Model:
     """A small network that restores faces, as a file called small.onnx."""
     return Model(restoration_file(seed=0), "small.onnx")
+
+
+@pytest.fixture(scope="session")
+def measuring_model(sample_faces: Path, landmark_model: Path) -> Model:
+    """A small network that finds a mean shape in a face, as a file called mean.onnx."""
+    shapes = []
+    with FaceLandmarker(landmark_model) as landmarker:
+        for path in sorted(sample_faces.rglob("*.jpg"))[:6]:
+            for points, _ in landmarker.detect(read_rgb(path)):
+                found = sixty_eight(points)
+                crop = square_about(found)
+                z = (found[:, 2].mean() - found[:, 2]) * 64 / crop.side
+                shapes.append(np.column_stack([crop.to_crop(found, 64), z]))
+    return Model(landmarks_file(np.mean(shapes, axis=0)), "mean.onnx")
 
 
 @pytest.fixture(scope="session")

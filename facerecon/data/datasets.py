@@ -5,7 +5,7 @@ resumed changes what the network sees.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,6 +128,15 @@ class EvaluationFaces:
     def sha256s(self) -> list[str]:
         """What evaluation masks are chosen by."""
         return self.rows["sha256"].tolist()
+
+    def those(self, index: Sequence[int]) -> "EvaluationFaces":
+        """Those at ``index``."""
+        return EvaluationFaces(
+            self.rows.iloc[list(index)].reset_index(drop=True),
+            self.images[list(index)],
+            [self.points[at] for at in index],
+            [self.parts[at] for at in index],
+        )
 
     def points5(self) -> Tensor:
         """Five points of each face [N, 5, 2] in crop pixels."""

@@ -41,6 +41,11 @@ class Square:
         axes = np.stack([self.right, down]) / self.side**2
         return ((points[:, :2] - self.origin) @ axes.T * size).astype(np.float32)
 
+    def from_crop(self, points: Points, size: int) -> Points:
+        """Points [K, >=2] of a crop of ``size`` pixels in photo pixels [K, 2]: what ``to_crop`` came from."""
+        down = np.array([-self.right[1], self.right[0]])
+        return (self.origin + points[:, :2] / size @ np.stack([self.right, down])).astype(np.float32)
+
     def matrix(self, size: int) -> NDArray[np.float64]:
         """The affine map [2, 3] from crop pixel indices to photo pixel indices, as cv2 counts them."""
         right = self.right.astype(np.float64) / size
@@ -67,6 +72,29 @@ def square_around(left_eye: Points, right_eye: Points, mouth: Points) -> Square:
     half *= max(2.0 * np.hypot(*eye_to_eye), 1.8 * np.hypot(*eye_to_mouth)) / np.hypot(*half)
     down = np.array([-half[1], half[0]])
     return Square(eyes + 0.1 * eye_to_mouth - half - down, 2 * half)
+
+
+AROUND = 1.4
+"""Where landmarks are sought the side of a crop is so many times the square root of the area of the points' box."""
+
+
+def box_of(points: Points) -> tuple[Points, float]:
+    """The middle [2] of the box of points [K, >=2], and the square root of its area, in their unit."""
+    low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
+    return (low + high) / 2, float(np.sqrt(np.prod(high - low)))
+
+
+def turned_square(middle: NDArray[np.floating], side: float, angle: float = 0.0) -> Square:
+    """The square about ``middle`` [2] with its upper edge turned by ``angle`` radians, clockwise in the image."""
+    right = side * np.array([np.cos(angle), np.sin(angle)])
+    down = np.array([-right[1], right[0]])
+    return Square((middle - (right + down) / 2).astype(np.float32), right.astype(np.float32))
+
+
+def outlined(points: Points, size: int) -> NDArray[np.bool_]:
+    """Which pixels [size, size] lie within the convex hull of points [K, >=2]."""
+    hull = cv2.convexHull(points[:, :2].astype(np.float32))
+    return cv2.fillConvexPoly(np.zeros((size, size), np.uint8), hull.round().astype(np.int32), 1) == 1
 
 
 def cut(image: NDArray[np.uint8], square: Square, size: int) -> tuple[NDArray[np.uint8], float]:

@@ -39,6 +39,12 @@ class Used(Settings):
         return {f"_as_used{what}": value for what, value in values.items() if value is not None}
 
 
+class UsedFigure(Used):
+    """A ``metric`` as used: with the photographs degraded."""
+
+    metric: str
+
+
 def paired(before: Mapping[str, float], used: Mapping[str, float], people: Mapping[str, str]) -> dict[str, Any]:
     """The fields of ``Used`` that follow from the figure of each face that was found; ``people`` names each face's.
 

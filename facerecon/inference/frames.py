@@ -37,6 +37,19 @@ LANDMARKS68: Key[Points] = Key("face.landmarks68")
 SQUARE: Key[Square] = Key("face.square")
 """Where the face is cut out for a network."""
 
+POINTS3D: Key[Points] = Key("face.points3d")
+"""The 68 points [68, 3], measured by a network: x and y in pixels of the frame, z in these pixels towards the camera,
+from the mean of the points."""
+
+POINTS_CONFIDENCE: Key[NDArray[np.float32]] = Key("face.points_confidence")
+"""For each of them [68] the probability that it lies within 5 % of the square root of the area of the points' box."""
+
+REFUSED: Key[str] = Key("face.refused")
+"""Why a face was not measured."""
+
+DEPTH: Key["Depth"] = Key("face.depth")
+"""How deep the face is."""
+
 FOUND_BY: Key[str] = Key("face.found_by")
 """What found it: a detector's name, or "hand"."""
 
@@ -48,6 +61,15 @@ EDITS = "frame.edits"
 
 SCALE = "frame.scale"
 """``Frame.scale``: the result is so many times as large as the frame."""
+
+
+@dataclass(frozen=True, eq=False)
+class Depth:
+    """How deep a face is where it lies in ``square``: ``values`` float32 [S, S] are z in pixels of the frame towards
+    the camera, from the mean of the face's points; NaN outside the points' outline."""
+
+    square: Square
+    values: NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)

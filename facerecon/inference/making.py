@@ -90,13 +90,22 @@ class Wanted(ABC):
         """The models in the order of their stages; ``model`` is the first."""
         return (self.model,)
 
+    @property
+    def clips(self) -> str:
+        """How the name of what comes out of a clip ends."""
+        return ".mkv" if self.lossless else ".mp4"
+
+    def maker(self, chain: Chain, threads: int) -> "Maker":
+        """What makes the results with an open chain of ``steps``."""
+        return Maker(self, chain, threads)
+
     @abstractmethod
     def steps(self) -> Steps:
         """The stages and their settings."""
 
     @abstractmethod
     def told(self, facts: FrameFacts, networks: Sequence[Mapping[str, str]]) -> dict[str, str]:
-        """What the sheet says of a photo by name; ``networks`` are the details of the networks' stages."""
+        """What is to be said of a photo's result by name; ``networks`` are the details of the networks' stages."""
 
     def given(self) -> frozenset[str]:
         """What the frames bring, by its key.
@@ -142,7 +151,7 @@ class Request(Wanted):
         """As ``Wanted`` says."""
         said = {"Filled from": _from(facts, networks[0])}
         if self.restorer is not None:
-            said = {"Filled from": _faces_of(networks[0]), "Then restored from": _from(facts, networks[1])}
+            said = {"Filled from": faces_of(networks[0]), "Then restored from": _from(facts, networks[1])}
         return {**said, "Hidden": f"{facts.hidden:.1%} of the picture"}
 
     def given(self) -> frozenset[str]:
@@ -182,21 +191,28 @@ class RestorationRequest(Wanted):
 def _from(facts: FrameFacts, network: Mapping[str, str]) -> str:
     """From pixels of what size the faces of a frame were made."""
     factors = ", ".join(f"{face.enlarged:.2f} times" for face in facts.faces if face.filled)
-    return f"{_faces_of(network)}; what the network drew is here enlarged {factors}"
+    return f"{faces_of(network)}; what the network drew is here enlarged {factors}"
 
 
-def _faces_of(network: Mapping[str, str]) -> str:
+def faces_of(network: Mapping[str, str]) -> str:
+    """What a network sees, by the details of its stage."""
     return f"faces of {network['size']} x {network['size']} px"
 
 
 @dataclass(frozen=True)
 class Made:
-    """A result: its record, the same signed, and the bytes of its pictures by the end of their names."""
+    """A result: its record, the same signed, and the bytes of its pictures by the end of their names.
+
+    ``texts`` are further files by the end of their names, written from what all names begin with; ``beside`` are those
+    that lie beside a clip already.
+    """
 
     record: Record
     signed: dict[str, Any]
     pictures: dict[str, bytes] = field(repr=False)
     words: Words
+    texts: Mapping[str, Callable[[str], bytes]] = field(default_factory=dict, repr=False)
+    beside: Mapping[str, Path] = field(default_factory=dict)
 
     def log(self) -> LogHead:
         """Tell the audit log, before anybody sees it."""
@@ -222,7 +238,7 @@ def maker(request: Wanted, runtime: Runtime) -> Iterator["Maker"]:
         FaceReconError: what is asked for is impossible, whatever the picture.
     """
     with Chain(stages_of(request.steps()), runtime, request.given()) as chain:
-        yield Maker(request, chain, runtime.threads)
+        yield request.maker(chain, runtime.threads)
 
 
 class Maker:
@@ -255,7 +271,7 @@ class Maker:
             media.check_size(mask, image.shape[:2], name)
         (outcome,) = self._chain.run([Frame(image, hidden=mask.hidden if mask else None)])
         facts = frame_facts(outcome)
-        _check_changed([facts], name, self._request.words)
+        check_changed([facts], name, self._request.words)
         drawn = {PHOTO: outcome.image, CONFIDENCE: pictures.confidence_picture(outcome.confidence)}
         identity, made = new_id(), now()
         drawn[SHEET] = self._sheet(outcome, facts, identity, made, sha256)
@@ -284,29 +300,42 @@ class Maker:
         Raises:
             FaceReconError: it cannot be read or written, nothing can be changed, or its frames change their size.
         """
+        return self._clip(path, sha256, mask, target, told, lambda outcome: outcome)
+
+    def _clip(
+        self,
+        path: Path,
+        sha256: str,
+        mask: Mask | None,
+        target: Path,
+        told: Callable[[int], None] | None,
+        shown: Callable[[Outcome], Outcome],
+    ) -> Made:
+        """As ``clip`` says; what is written of each frame is what ``shown`` makes of its outcome."""
         tally = Tally()
         facts: list[FrameFacts] = []
+        size = (0, 0)
         shape: tuple[int, ...] = ()
         try:
             with clip_writer(target, self._request.lossless, self._request.words) as writer:
-                for outcome in self._chain.run(media.read_clip(path, tally, mask)):
+                for outcome in map(shown, self._chain.run(media.read_clip(path, tally, mask))):
                     if shape and outcome.image.shape != shape:
                         raise FaceReconError(
                             f"{path}: its frames change their size at frame {len(facts)}: cut it there"
                         )
-                    shape = outcome.image.shape
+                    shape, size = outcome.image.shape, outcome.frame.size
                     writer.write(outcome.image, outcome.frame.time)
                     facts.append(frame_facts(outcome))
                     if told is not None:
                         told(len(facts))
         except av.FFmpegError as error:
             raise FaceReconError(f"{target}: the clip cannot be written ({error.strerror})") from error
-        _check_changed(facts, str(path), self._request.words)
+        check_changed(facts, str(path), self._request.words)
         record = self._record(
             id=new_id(),
             made=now(),
             request=self.asked(sha256, mask),
-            original=OriginalFacts(kind="clip", sha256=sha256, width=shape[1], height=shape[0]),
+            original=OriginalFacts(kind="clip", sha256=sha256, width=size[1], height=size[0]),
             mask=_mask_facts(mask),
             frames=tuple(facts),
             pictures={},
@@ -378,9 +407,9 @@ def _mask_facts(mask: Mask | None) -> MaskFacts | None:
     return None if mask is None else MaskFacts(sha256=mask.sha256, pixels_sha256=pixels_digest(mask.hidden))
 
 
-def _check_changed(frames: list[FrameFacts], name: str, words: Words) -> None:
-    """See that something was changed in one of the frames; else their remarks say why not."""
-    if any(face.filled for frame in frames for face in frame.faces):
+def check_changed(frames: list[FrameFacts], name: str, words: Words) -> None:
+    """See that something came of one of the frames; else their remarks say why not."""
+    if any(face.done for frame in frames for face in frame.faces):
         return
     remarks = "; ".join(dict.fromkeys(remark for frame in frames for remark in frame.remarks)) or "nothing was hidden"
     found = any(frame.faces for frame in frames)
@@ -389,7 +418,7 @@ def _check_changed(frames: list[FrameFacts], name: str, words: Words) -> None:
 
 
 def _clip_warnings(tally: Tally, facts: list[FrameFacts], shape: tuple[int, ...], request: Wanted) -> tuple[str, ...]:
-    idle = sum(not any(face.filled for face in frame.faces) for frame in facts)
+    idle = sum(not any(face.done for face in frame.faces) for frame in facts)
     said = ["sound, if there was any, is left out"]
     if idle:
         said.append(
@@ -402,7 +431,7 @@ def _clip_warnings(tally: Tally, facts: list[FrameFacts], shape: tuple[int, ...]
     if tally.streams > 1:
         said.append(f"of {tally.streams} video streams the largest was taken")
     if not request.lossless:
-        kept = f"what was not {request.words.changed} is only nearly what it was (--lossless keeps it)"
+        kept = f"{request.words.rest} is only nearly what it was (--lossless keeps it)"
         said.append(f"the encoding changes pixels: {kept}")
         if shape[0] % 2 or shape[1] % 2:
             said.append("the last row or column is doubled: the encoding takes even sides only")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from io import BytesIO
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -22,11 +23,15 @@ RECORD = f"{PROGRAM}-record"
 PANEL, MARGIN, LINE = 480, 24, 22
 """Of a sheet in pixels: a picture's longer side, the space around it, a line of text."""
 
+_MOST_COUNTS, _FINEST = 2**16 - 1, 1e-6
+"""The largest number in a picture of depth, and the smallest step."""
+
 _INK, _PAPER, _WARNING = (20, 20, 20), (255, 255, 255), (170, 0, 0)
 
 
-def encode(pixels: NDArray[np.uint8], record: str) -> bytes:
-    """A PNG of uint8 [H, W, 3] or [H, W] that is marked as made by a network and holds the signed ``record``."""
+def encode(pixels: NDArray[np.uint8] | NDArray[np.uint16], record: str) -> bytes:
+    """A PNG of uint8 [H, W, 3] or [H, W], or of uint16 [H, W], that is marked as made by a network and holds
+    the signed ``record``."""
     about = PngInfo()
     about.add_itxt("XML:com.adobe.xmp", XMP)
     about.add_itxt(RECORD, record)
@@ -35,7 +40,7 @@ def encode(pixels: NDArray[np.uint8], record: str) -> bytes:
     return stream.getvalue()
 
 
-def decode(content: bytes, name: str) -> tuple[NDArray[np.uint8], str]:
+def decode(content: bytes, name: str) -> tuple[NDArray[Any], str]:
     """The pixels of such a PNG as they were given to ``encode``, and the record in it, "" if there is none.
 
     Raises:
@@ -54,6 +59,26 @@ def decode(content: bytes, name: str) -> tuple[NDArray[np.uint8], str]:
 def confidence_picture(confidence: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Confidence [H, W] in [0, 1] as gray uint8 [H, W]: 255 is sure."""
     return (confidence * 255).round().astype(np.uint8)
+
+
+class DepthPicture(NamedTuple):
+    """Depth as gray uint16 [S, S]: 0 is outside the face, else it is ``offset + scale * counts``."""
+
+    counts: NDArray[np.uint16]
+    offset: float
+    scale: float
+
+
+def depth_picture(depth: NDArray[np.float32]) -> DepthPicture:
+    """Depth [S, S], NaN outside the face, in as fine steps as a picture of 16 bits has."""
+    inside = np.isfinite(depth)
+    low, high = (float(end) for end in (depth[inside].min(initial=np.inf), depth[inside].max(initial=-np.inf)))
+    if not inside.any():
+        low = high = 0.0
+    scale = max((high - low) / (_MOST_COUNTS - 1), _FINEST)
+    counts = np.zeros(depth.shape, np.uint16)
+    counts[inside] = (1 + (depth[inside].astype(np.float64) - low) / scale).round()
+    return DepthPicture(counts, low - scale, scale)
 
 
 def draw_sheet(outcome: Outcome, lines: Mapping[str, str], warnings: tuple[str, ...], words: Words) -> Image:

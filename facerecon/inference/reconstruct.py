@@ -6,7 +6,7 @@ The audit log knows of it before it can be seen.
 
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from glob import escape
@@ -20,10 +20,11 @@ from facerecon.errors import FaceReconError
 from facerecon.files import TEMPORARY, atomic_path, remove_temporary, sha256_bytes, sha256_file, sync_file, write_text
 from facerecon.inference import media
 from facerecon.inference.making import Made, Maker, Request, RestorationRequest, Wanted, maker
+from facerecon.inference.measuring import MeasurementRequest
 from facerecon.inference.media import Given, Mask
 from facerecon.inference.record import Record, new_id
 from facerecon.inference.stage import Runtime
-from facerecon.marks import is_marked_clip, is_marked_picture
+from facerecon.marks import MARK_WITHIN, is_marked_clip, is_marked_picture, is_marked_text
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,11 @@ def restore(paths: tuple[Path, ...], request: RestorationRequest, out: Path, thr
     return _each(paths, request, out, None, threads)
 
 
+def measure(paths: tuple[Path, ...], request: MeasurementRequest, out: Path, threads: int = 1) -> Iterator[Result]:
+    """Measure the faces in all that lies at ``paths``, as ``reconstruct`` does; what comes out goes to ``out``."""
+    return _each(paths, request, out, None, threads)
+
+
 def _each(paths: tuple[Path, ...], request: Wanted, out: Path, mask: Path | None, threads: int) -> Iterator[Result]:
     found = media.find_given(paths, out)
     try:
@@ -66,12 +72,16 @@ def _each(paths: tuple[Path, ...], request: Wanted, out: Path, mask: Path | None
         raise FaceReconError(f"{out}: cannot be made ({error.strerror}): give another folder by --out") from error
     runtime = Runtime(threads, {model.digest: model.content for model in request.models})
     with _present(out), runtime, maker(request, runtime) as making:
-        work = _Work(making, out, mask, ".mkv" if request.lossless else ".mp4")
+        work = _Work(making, out, mask, request.clips)
         for given in found:
             try:
                 yield work.do(given)
             except FaceReconError as error:
                 yield Result(given.path, error=error.message)
+
+
+Content = bytes | Path | Callable[[str], bytes]
+"""Of a file: its bytes, where it lies, or what makes its bytes of what the names of the result's files begin with."""
 
 
 class _Work:
@@ -93,14 +103,16 @@ class _Work:
             return Result(given.path, self._done[asked], already=True)
         if not given.clip:
             made = self._making.photo(image, sha256, mask, str(given.path))
-            path = self._publish(given, made, made.pictures)
+            path = self._publish(given, made, {**made.pictures, **made.texts})
         else:
-            unfinished = self._out / f"{TEMPORARY}{new_id()}{self._clips}"
+            unfinished = f"{TEMPORARY}{new_id()}"
+            target = self._out / f"{unfinished}{self._clips}"
             try:
-                made = self._making.clip(given.path, sha256, mask, unfinished)
-                path = self._publish(given, made, {self._clips: unfinished})
+                made = self._making.clip(given.path, sha256, mask, target)
+                path = self._publish(given, made, {self._clips: target, **made.beside})
             finally:
-                unfinished.unlink(missing_ok=True)
+                for left in self._out.glob(f"{unfinished}*"):
+                    left.unlink(missing_ok=True)
         self._done[asked] = path
         return Result(given.path, path, made.record)
 
@@ -114,18 +126,21 @@ class _Work:
             raise FaceReconError(f"{given.path}: {what} of the name {given.name} in {path}: one is expected")
         return media.read_mask(found[0])
 
-    def _publish(self, given: Given, made: Made, contents: Mapping[str, bytes | Path]) -> Path:
+    def _publish(self, given: Given, made: Made, contents: Mapping[str, Content]) -> Path:
         """Write the files of a result, its record last, under a name that nothing has; the path of the first."""
-        digests = {
-            suffix: sha256_file(content) if isinstance(content, Path) else sha256_bytes(content)
-            for suffix, content in contents.items()
-        }
+        digests = {suffix: sha256_file(content) for suffix, content in contents.items() if isinstance(content, Path)}
         with _one_at_a_time():
             stem = _free_stem(self._out / given.name, (*contents, ".json"))
-            files = {f"{stem.name}{suffix}": digest for suffix, digest in digests.items()}
+            written = {
+                suffix: content(stem.name) if callable(content) else content for suffix, content in contents.items()
+            }
+            digests |= {
+                suffix: sha256_bytes(content) for suffix, content in written.items() if isinstance(content, bytes)
+            }
+            files = {f"{stem.name}{suffix}": digests[suffix] for suffix in contents}
             sidecar = self._making.sidecar(made, files)
             made.log()
-            for suffix, content in contents.items():
+            for suffix, content in written.items():
                 path = _with(stem, suffix)
                 if isinstance(content, Path):
                     path.parent.mkdir(parents=True, exist_ok=True)
@@ -160,6 +175,9 @@ def _is_ours(path: Path) -> bool:
         return False
     if path.suffix == ".png":
         return is_marked_picture(path.read_bytes())
+    if path.suffix in (".json", ".jsonl", ".obj"):
+        with path.open("rb") as stream:
+            return is_marked_text(stream.read(MARK_WITHIN))
     try:
         with av.open(str(path)) as container:
             return is_marked_clip(container)
@@ -178,8 +196,13 @@ def _requests_in(out: Path) -> dict[str, Path]:
         except (FaceReconError, OSError, ValueError, KeyError, TypeError):
             continue
         if all((path.parent / name).is_file() for name in names):
-            found[str(asked)] = path.parent / min(names, key=len)
+            found[str(asked)] = path.parent / min(names, key=_order)
     return found
+
+
+def _order(name: str) -> tuple[bool, int]:
+    """Of a result's files the first in this order is to be looked at: a picture or clip, of these the plainest name."""
+    return not name.endswith((".landmarks.png", ".landmarks.mp4", ".landmarks.mkv")), len(name)
 
 
 @contextmanager

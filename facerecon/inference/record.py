@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerecon.contract import INPAINTING
-from facerecon.files import digest_of, sha256_bytes
+from facerecon.files import arrays_digest, digest_of, sha256_bytes
 from facerecon.inference.chain import Outcome
-from facerecon.inference.frames import BOX, FIVE, FOUND_BY, SQUARE, Face, Frame
+from facerecon.inference.frames import BOX, DEPTH, FIVE, FOUND_BY, POINTS3D, POINTS_CONFIDENCE, SQUARE, Face, Frame
 from facerecon.inference.stage import StageRecord
 from facerecon.machine import cpu_model
 from facerecon.settings import Settings
@@ -28,7 +28,8 @@ class FaceFacts(Settings):
     ``filled`` counts the pixels of the result that are the network's; ``enlarged`` is how many of them one of the
     network's became, along a side; ``hidden`` the share of the network's picture that was a hole. These and the
     confidences, which are of what is not the photograph's own, are null where nothing of the face was changed. Of a
-    face that was filled and then restored ``hidden`` is of the first network, all else of the last.
+    face that was filled and then restored ``hidden`` is of the first network, all else of the last. Of a face that was
+    measured ``measured`` is the digest of what was found, and the confidences are of its points.
     """
 
     number: int
@@ -41,6 +42,12 @@ class FaceFacts(Settings):
     hidden: float | None = None
     confidence_mean: float | None = None
     confidence_least: float | None = None
+    measured: str | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether anything came of it: pixels, or points."""
+        return self.filled > 0 or self.measured is not None
 
 
 class FrameFacts(Settings):
@@ -161,6 +168,14 @@ def _face_facts(frame: Frame, face: Face) -> FaceFacts:
         square=(_numbers(square.origin), _numbers(square.right)),
         filled=0,
     )
+    if POINTS3D in face:
+        confidence, depth = face[POINTS_CONFIDENCE], face[DEPTH]
+        found = {"points": face[POINTS3D], "confidence": confidence, "depth": depth.values}
+        found |= {"origin": depth.square.origin, "right": depth.square.right}
+        mean, least = (round(float(value), 4) for value in (confidence.mean(), confidence.min()))
+        return facts.model_copy(
+            update={"confidence_mean": mean, "confidence_least": least, "measured": arrays_digest(found)}
+        )
     if not edits:
         return facts
     edit, holes = edits[-1], [each.known == 0 for each in edits if each.kind == INPAINTING.task]

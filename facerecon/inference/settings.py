@@ -45,6 +45,13 @@ class ReconstructionSettings(UseSettings):
         return self
 
 
+def _refuse_hiding(given: Any, what: str) -> None:
+    """See that settings of what hides nothing name nothing to hide."""
+    for key in ("mask", "hide", "dilation"):
+        if isinstance(given, dict) and key in given:
+            raise ValueError(f"{key}: {what}: leave it out, or say `task: inpainting`")
+
+
 class RestorationSettings(UseSettings):
     """Restore whole faces."""
 
@@ -54,24 +61,37 @@ class RestorationSettings(UseSettings):
     @model_validator(mode="before")
     @classmethod
     def _nothing_is_hidden(cls, given: Any) -> Any:
-        for key in ("mask", "hide", "dilation"):
-            if isinstance(given, dict) and key in given:
-                raise ValueError(
-                    f"{key}: restoration hides nothing, it restores whole faces: leave it out, or say "
-                    "`task: inpainting`"
-                )
+        _refuse_hiding(given, "restoration hides nothing, it restores whole faces")
         return given
 
 
-def use_settings(task: str) -> type[ReconstructionSettings | RestorationSettings]:
+class MeasurementSettings(UseSettings):
+    """Find points, depth and shape of faces."""
+
+    task: Literal["landmarks"] = "landmarks"
+    face: Literal["largest", "all"] | int = "all"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_is_hidden(cls, given: Any) -> Any:
+        _refuse_hiding(given, "landmarks are found in the picture as it is")
+        return given
+
+
+AnyUse = ReconstructionSettings | RestorationSettings | MeasurementSettings
+"""What a run is asked for, whatever its task."""
+
+
+def use_settings(task: str) -> type[AnyUse]:
     """The class of settings for models of a task.
 
     Raises:
         FaceReconError: no pipeline uses such models.
     """
-    known: dict[str, type[ReconstructionSettings | RestorationSettings]] = {
+    known: dict[str, type[AnyUse]] = {
         "inpainting": ReconstructionSettings,
         "restoration": RestorationSettings,
+        "landmarks": MeasurementSettings,
     }
     if task not in known:
         raise FaceReconError(f"'{task}' not among {', '.join(known)}")

@@ -1,7 +1,10 @@
 """Verifying a result: is it untouched, who signed it, and does it come out again?"""
 
+import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,10 +22,13 @@ from facerecon.files import sha256_bytes, sha256_file
 from facerecon.inference import media, pictures
 from facerecon.inference.chain import Chain, Outcome
 from facerecon.inference.clips import LOSSLESS
-from facerecon.inference.frames import HIDDEN, Frame, Image
+from facerecon.inference.frames import HIDDEN, POINTS3D, Frame
+from facerecon.inference.measuring import VALUES
 from facerecon.inference.media import Mask
-from facerecon.inference.record import Record, pixels_digest
+from facerecon.inference.overlay import drawn_over
+from facerecon.inference.record import FrameFacts, Record, frame_facts, pixels_digest
 from facerecon.inference.stage import Runtime, make_stage
+from facerecon.inference.stages.landmarks import Landmarks
 
 Mark = Literal["ok", "note", "bad"]
 
@@ -32,7 +38,27 @@ UNTOUCHED, WRONG, NOT_RUN_AGAIN = 0, 1, 2
 MOST_LEVELS = 1
 """By so many of 255 levels a pixel may differ that another processor has computed."""
 
-_SUFFIXES = (".confidence.png", ".sheet.png", ".png", ".mp4", ".mkv", ".json")
+MOST_PIXELS = 0.01
+"""By so many pixels a point may lie elsewhere that another processor has computed."""
+
+_ENDS = tuple(
+    re.compile(f"{end}$")
+    for end in (
+        r"\.(confidence|sheet|landmarks|face\d+\.depth)\.png",
+        r"\.landmarks\.(mp4|mkv|json|jsonl)",
+        r"\.face\d+\.obj",
+        r"\.(png|mp4|mkv|json)",
+    )
+)
+"""How the names of a result's files may end."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Ran:
+    """A frame that was run again: what its record would say; of a photo the outcome, too."""
+
+    facts: FrameFacts
+    outcome: Outcome | None
 
 
 @dataclass(frozen=True)
@@ -100,14 +126,13 @@ def _read(path: Path) -> tuple[Any, dict[str, str], Any, NDArray[np.uint8] | Non
     """The signed record of a file, the digests in the signed sidecar beside it, and that sidecar, None if there is
     none; a picture's pixels."""
     pixels = None
-    suffix = next((each for each in _SUFFIXES if path.name.endswith(each)), "")
-    beside = path.with_name(path.name.removesuffix(suffix) + ".json")
-    side = loads(media.read_content(beside).decode("utf-8", "replace")) if suffix and beside.is_file() else None
+    beside = _sidecar_of(path)
+    side = loads(media.read_content(beside).decode("utf-8", "replace")) if beside.is_file() else None
     if side is not None:
         check(side)
         if not {"record", "files"} <= side["document"].keys():
             raise FaceReconError(f"{beside}: no record of a result")
-    if suffix.endswith(".png"):
+    if path.suffix == ".png":
         pixels, text = pictures.decode(media.read_content(path), str(path))
         if not text:
             raise FaceReconError(f"{path}: holds no record: it was not made here, or was saved anew by another program")
@@ -119,6 +144,13 @@ def _read(path: Path) -> tuple[Any, dict[str, str], Any, NDArray[np.uint8] | Non
     else:
         signed = side["document"]["record"]
     return signed, {} if side is None else side["document"]["files"], side, pixels
+
+
+def _sidecar_of(path: Path) -> Path:
+    """Where the signed record beside a file of a result lies, if it is there."""
+    stems = [path.name[: match.start()] for end in _ENDS if (match := end.search(path.name))]
+    places = [path.with_name(f"{stem}.json") for stem in stems] or [path.with_name(f"{path.name}.json")]
+    return next((place for place in places if place.is_file()), places[0])
 
 
 def _signer(found: _Findings, key: PublicKey, trusted: PublicKey | None, record: Record, digest: str) -> None:
@@ -196,18 +228,21 @@ def _run_again(found: _Findings, given: Given, record: Record) -> bool:
         found.say(False, f"{given.mask}: not the mask that the record names")
         return False
     try:
-        outcomes = _outcomes(given.original, mask, record, given.find_models(record), found)
+        ran = _outcomes(given.original, mask, record, given.find_models(record), found)
     except FaceReconError as error:
         found.say(None, f"not run again: {error.message}")
         return False
-    _compare(found, outcomes, given.path, record)
+    if _is_measured(record):
+        _compare_measured(found, ran, given.path, record)
+    else:
+        _compare(found, ran, given.path, record)
     return True
 
 
 def _outcomes(
     original: Path, mask: Mask | None, record: Record, models: Sequence[bytes], found: _Findings
-) -> list[tuple[str, Image | None]]:
-    """Of each frame, run again, the digest of its pixels; of a photo the pixels, too."""
+) -> list[_Ran]:
+    """The frames, run again."""
     runtime = Runtime(record.threads, {sha256_bytes(model): model for model in models})
     stages = [make_stage(stage.name, stage.parameters) for stage in record.stages]
     with runtime, Chain(stages, runtime, frozenset({HIDDEN} if mask else ())) as chain:
@@ -215,35 +250,45 @@ def _outcomes(
             if then.version != now.version or then.digests != now.digests:
                 what = "version" if then.version != now.version else "weights"
                 found.say(None, f"stage {then.name} has other {what} here: the result may differ")
-        if record.original.kind == "clip":
-            ran = chain.run(media.read_clip(original, Tally(), mask))
-            return [(pixels_digest(outcome.image), None) for outcome in ran]
+        clip = record.original.kind == "clip"
+        shown = partial(drawn_over, clip=clip) if _is_measured(record) else _as_it_is
+        if clip:
+            ran = map(shown, chain.run(media.read_clip(original, Tally(), mask)))
+            return [_Ran(frame_facts(outcome), None) for outcome in ran]
         image, _ = media.read_photo(original)
-        outcome: Outcome
-        (outcome,) = chain.run([Frame(image, hidden=mask.hidden if mask else None)])
-        return [(pixels_digest(outcome.image), outcome.image)]
+        (outcome,) = map(shown, chain.run([Frame(image, hidden=mask.hidden if mask else None)]))
+        return [_Ran(frame_facts(outcome), outcome)]
 
 
-def _compare(found: _Findings, outcomes: list[tuple[str, Image | None]], path: Path, record: Record) -> None:
+def _is_measured(record: Record) -> bool:
+    return Landmarks.name in (stage.name for stage in record.stages)
+
+
+def _as_it_is(outcome: Outcome) -> Outcome:
+    return outcome
+
+
+def _is_as_many(found: _Findings, ran: list[_Ran], record: Record) -> bool:
+    """Whether as many frames came out again; if not that is said."""
+    if len(ran) != len(record.frames):
+        found.say(False, f"run again: {len(ran)} frames came out, the record has {len(record.frames)}")
+    return len(ran) == len(record.frames)
+
+
+def _compare(found: _Findings, ran: list[_Ran], path: Path, record: Record) -> None:
     """Say whether the same pixels came out again."""
-    others = [
-        index
-        for index, frame in enumerate(record.frames)
-        if outcomes[index : index + 1] and outcomes[index][0] != frame.result
-    ]
-    if len(outcomes) != len(record.frames):
-        found.say(False, f"run again: {len(outcomes)} frames came out, the record has {len(record.frames)}")
+    if not _is_as_many(found, ran, record):
         return
+    others = sum(now.facts.result != then.result for now, then in zip(ran, record.frames, strict=True))
     if not others:
         found.say(True, "run again: the same pixels")
         return
-    if record.original.kind == "clip":
+    if ran[0].outcome is None:
         kept = "" if record.encoding == LOSSLESS else ", of which this encoding kept no exact pixels"
-        found.say(False, f"run again: {len(others)} of {len(outcomes)} frames come out otherwise{kept}")
+        found.say(False, f"run again: {others} of {len(ran)} frames come out otherwise{kept}")
         return
-    kept_pixels = _kept_pixels(path, record)
-    now = outcomes[0][1]
-    if kept_pixels is None or now is None or kept_pixels.shape != now.shape:
+    kept_pixels, now = _kept_pixels(path, record), ran[0].outcome.image
+    if kept_pixels is None or kept_pixels.shape != now.shape:
         found.say(False, "run again: other pixels come out")
         return
     apart = np.abs(kept_pixels.astype(int) - now.astype(int)).max(-1)
@@ -251,10 +296,50 @@ def _compare(found: _Findings, outcomes: list[tuple[str, Image | None]], path: P
     found.say(most <= MOST_LEVELS, f"run again: {count} pixels differ, by at most {most} of 255 levels")
 
 
+def _compare_measured(found: _Findings, ran: list[_Ran], path: Path, record: Record) -> None:
+    """Say whether the same points, depth and overlay came out again."""
+    if not _is_as_many(found, ran, record):
+        return
+    pairs = [(now.facts, then) for now, then in zip(ran, record.frames, strict=True)]
+    others = sum(_measured(now) != _measured(then) for now, then in pairs)
+    if not others:
+        drawn = sum(now.result != then.result for now, then in pairs)
+        found.say(not drawn, f"run again: the same points and depth, {'another' if drawn else 'the same'} overlay")
+        return
+    if ran[0].outcome is None:
+        found.say(False, f"run again: in {others} of {len(ran)} frames other points or another depth come out")
+        return
+    kept, now = _kept_points(path), _points(ran[0].outcome.frame)
+    if kept.keys() != now.keys():
+        found.say(False, "run again: other points come out")
+        return
+    most = max(float(np.abs(kept[number] - now[number]).max()) for number in now)
+    found.say(most <= MOST_PIXELS, f"run again: points lie elsewhere, by at most {most:.2g} pixels")
+
+
+def _measured(frame: FrameFacts) -> list[tuple[int, str | None]]:
+    return [(face.number, face.measured) for face in frame.faces]
+
+
+def _points(frame: Frame) -> dict[int, NDArray[np.float64]]:
+    """The points [68, 3] of the faces that were measured, by their numbers."""
+    return {face.number: face[POINTS3D].astype(np.float64) for face in frame.faces if POINTS3D in face}
+
+
+def _kept_points(path: Path) -> dict[int, NDArray[np.float64]]:
+    """The same as they were written; {} if they are not there, or are no such."""
+    values = _sidecar_of(path).with_suffix(VALUES)
+    try:
+        faces = json.loads(values.read_bytes())["faces"]
+        told = {int(face["face"]): np.array(face["points"], np.float64) for face in faces if face["points"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return {number: points for number, points in told.items() if points.shape == (68, 3)}
+
+
 def _kept_pixels(path: Path, record: Record) -> NDArray[np.uint8] | None:
     """The pixels of the resulting photo itself, if it is there untouched."""
-    suffix = next(each for each in _SUFFIXES if path.name.endswith(each))
-    photo = path.with_name(path.name.removesuffix(suffix) + ".png")
+    photo = _sidecar_of(path).with_suffix(".png")
     if not photo.is_file():
         return None
     pixels, _ = pictures.decode(media.read_content(photo), str(photo))

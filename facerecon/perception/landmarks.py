@@ -38,6 +38,16 @@ SIXTY_EIGHT = (
 """The vertices of the canonical mesh that stand where the 68 iBUG 300-W points are annotated, in their order."""
 
 
+LINES = {
+    "jaw": (range(17),),
+    "brows": (range(17, 22), range(22, 27)),
+    "nose": (range(27, 31), range(31, 36)),
+    "eyes": ((*range(36, 42), 36), (*range(42, 48), 42)),
+    "lips": ((*range(48, 60), 48), (*range(60, 68), 60)),
+}
+"""The lines through the 68 points, by the parts of the face."""
+
+
 def five_points(landmarks: Points) -> Points:
     """Eyes, nose and mouth corners [5, 2] from the 478 points [478, >=2]: left eye, right eye, nose, left, right."""
     return landmarks[[LEFT_IRIS, RIGHT_IRIS, NOSE_TIP, LEFT_MOUTH, RIGHT_MOUTH], :2].astype(np.float32)

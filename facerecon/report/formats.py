@@ -29,6 +29,13 @@ def signed_text(value: float, digits: int = 1) -> str:
     return f"{'+' if value > 0 else '−'}{shown}"
 
 
+def interval_text(low: float | None, high: float | None, digits: int) -> str:
+    """An interval of a difference: ``+0.42 to +0.58``, ``–`` where there is none."""
+    if low is None or high is None:
+        return "–"
+    return f"{signed_text(low, digits)} to {signed_text(high, digits)}"
+
+
 def decibel_text(value: float | None) -> str:
     """A PSNR without its unit: ``18.9``, or ``∞`` for an infinite one, which files hold as null."""
     return "∞" if value is None or math.isinf(value) else f"{value:.1f}"

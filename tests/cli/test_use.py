@@ -98,6 +98,36 @@ def test_a_photo_is_filled_and_then_restored_by_one_command(
     assert "other.onnx is another model file than the record names" in other.stdout
 
 
+@pytest.fixture
+def measuring(measuring_model: Model, tmp_path: Path) -> Path:
+    """The small network that measures, as a file."""
+    path = tmp_path / "mean.onnx"
+    path.write_bytes(measuring_model.content)
+    return path
+
+
+def test_faces_are_measured_and_verified_by_a_file_without_any_registry(
+    photo: Path, measuring: Path, tmp_path: Path
+) -> None:
+    out, folder = tmp_path / "out", tmp_path / "in"
+    folder.mkdir()
+    (folder / "one.jpg").write_bytes(photo.read_bytes())
+    (folder / "text.jpg").write_text("no picture")
+    Image.new("RGB", (80, 80), (90, 90, 90)).save(folder / "nobody.png")
+    made = run("landmarks", folder, "--model", measuring, "--out", out, "--case", "7")
+    assert made.exit_code == 1
+    assert made.stdout == f"{out / 'one.landmarks.png'}  1 face measured\n"
+    errors = [line for line in made.stderr.splitlines() if line.startswith("Error: ")]
+    assert [("nobody.png" in line, "text.jpg" in line) for line in errors] == [(True, False), (False, True)]
+    assert "Measured: " in made.stderr
+    again = run("landmarks", folder / "one.jpg", "--model", measuring, "--out", out, "--case", "7")
+    assert (again.exit_code, "there already" in again.stdout) == (0, True)
+    known = run("verify", out / "one.face1.obj", "--original", folder / "one.jpg", "--model", measuring)
+    assert known.exit_code == 0, known.output
+    assert "run again: the same points and depth, the same overlay" in known.stdout
+    assert "its model is the file mean.onnx" in run("verify", out / "one.json", "--original", photo).stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -105,6 +135,10 @@ def test_a_photo_is_filled_and_then_restored_by_one_command(
         (("restore", "--hide", "nose"), "No such option"),
         (("restore", "--upscale", "5"), "not in the range 1<=x<=4"),
         (("restore", "--model", "tiny.onnx"), "a model of task 'inpainting'; expected one of task 'restoration'"),
+        (("restore", "--model", "mean.onnx"), "a model of task 'landmarks'; expected one of task 'restoration'"),
+        (("restore", "--model", "mean.onnx"), "`facerecon landmarks` of landmarks"),
+        (("landmarks", "--model", "tiny.onnx"), "a model of task 'inpainting'; expected one of task 'landmarks'"),
+        (("landmarks", "--mask", "x.png"), "No such option"),
         (
             ("reconstruct", "--hide", "nose", "--model", "small.onnx"),
             "a model of task 'restoration'; expected one of task 'inpainting'",
@@ -121,6 +155,7 @@ def test_what_is_of_the_other_task_is_one_line(
     photo: Path,
     model: Path,
     restoring: Path,
+    measuring: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from facerecon.errors import FaceReconError
 from facerecon.inference.making import Model
-from facerecon.inference.settings import ReconstructionSettings, RestorationSettings
+from facerecon.inference.settings import MeasurementSettings, ReconstructionSettings, RestorationSettings
 from ops.reconstructing import reconstruct_all, resolved
 
 
@@ -70,3 +70,22 @@ def test_a_model_of_restoration_alone_restores_and_that_is_what_is_told(
     fills = RestorationSettings(model=str(models[0]), **common)
     with pytest.raises(FaceReconError, match="a model of task 'inpainting'; expected one of task 'restoration'"):
         reconstruct_all(fills, resolved(fills))
+
+
+def test_a_model_of_landmarks_measures_and_that_is_what_is_told(
+    photo: Path, measuring_model: Model, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACERECON_CUSTODY", str(tmp_path / "custody"))
+    model = tmp_path / "mean.onnx"
+    model.write_bytes(measuring_model.content)
+    settings = MeasurementSettings(name="trial", inputs=(str(photo),), out=str(tmp_path / "out"), model=str(model))
+    chosen = resolved(settings)
+    with mlflow.start_run() as run:
+        (row,) = reconstruct_all(settings, chosen)
+    assert row["state"] == "measured"
+    data = mlflow.get_run(run.info.run_id).data
+    assert (data.metrics["measured"], data.metrics["faces_measured"], data.params["face"]) == (1, 1, "all")
+    assert 0 < data.metrics["confidence_mean"] <= 1
+    assert {"enlarged_mean", "hidden_mean"}.isdisjoint(data.metrics)
+    assert data.tags["model_digest"] == chosen[0][1]
+    assert (tmp_path / "out" / f"{photo.stem}.landmarks.png").is_file()

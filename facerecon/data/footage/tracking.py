@@ -6,15 +6,13 @@ al., 2016) with appearance as in DeepSORT (Wojke et al., 2017). Boxes are grown 
 people are joined later; one that goes over to someone else spoils an identity. So in doubt a new track begins.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
-
-if TYPE_CHECKING:  # the detectors load PyTorch
-    from facerecon.data.footage.detection import Found
 
 Vector = NDArray[np.floating[Any]]
 
@@ -28,6 +26,9 @@ UNLIKE, ALIKE = 0.25, 0.5
 """Below the first cosine a face is not the track's, wherever it is. From the second on it may also be further away:
 so it is after a gap."""
 
+UNKNOWN = (UNLIKE + ALIKE) / 2
+"""The cosine of faces whose looks are not known: where they are decides."""
+
 REACH = 3.0
 """Such a face lies at most so many face heights away for each second since the track was seen, and as many again."""
 
@@ -35,6 +36,16 @@ SCALE = 1.7
 """From one sight to the next a face grows or shrinks by no more than this factor."""
 
 _NEVER = 1e6
+
+
+class Placed(Protocol):
+    """A face in a frame: its ``box`` [4], left, top, right, bottom, and the box's ``height``, in pixels."""
+
+    @property
+    def box(self) -> Vector: ...
+
+    @property
+    def height(self) -> float: ...
 
 
 @dataclass
@@ -97,12 +108,12 @@ class Tracker:
         return over
 
     def update(
-        self, time: float, found: list["Found"], embeddings: NDArray[np.float32], weights: list[float]
+        self, time: float, found: Sequence[Placed], embeddings: NDArray[np.float32], weights: list[float]
     ) -> list[Track]:
         """The track of each face in a frame, a new one where none fits.
 
-        ``time`` must grow from call to call; ``embeddings`` [N, D] are of unit length; ``weights`` say how much each
-        counts in its track's mean.
+        ``time`` must grow from call to call; ``embeddings`` [N, D] are of unit length, or [N, 0] where looks are not
+        known; ``weights`` say how much each counts in its track's mean.
         """
         chosen: list[Track | None] = [None] * len(found)
         if found and self.live:
@@ -125,9 +136,9 @@ class Tracker:
         return tracks
 
 
-def _cost(track: Track, time: float, face: "Found", embedding: Vector) -> float:
+def _cost(track: Track, time: float, face: Placed, embedding: Vector) -> float:
     """How ill a face fits a track; ``_NEVER`` where it cannot be the same."""
-    alike = track.likeness(embedding)
+    alike = track.likeness(embedding) if embedding.size else UNKNOWN
     old, new = float(track.box[3] - track.box[1]), face.height
     if alike < UNLIKE or not 1 / SCALE <= new / max(old, 1e-6) <= SCALE:
         return _NEVER

@@ -55,7 +55,7 @@ class NetworkStage:
         if (task := predictor.about.task) != self.signature.task:
             raise FaceReconError(
                 f"a model of task '{task}'; expected one of task '{self.signature.task}': `facerecon reconstruct` "
-                "takes models of inpainting, `facerecon restore` models of restoration"
+                "takes models of inpainting, `facerecon restore` of restoration, `facerecon landmarks` of landmarks"
             )
         self._predictor = predictor
 

@@ -7,13 +7,14 @@ from numpy.typing import NDArray
 from scipy.interpolate import LinearNDInterpolator
 
 from facerecon.models.landmarks import POINTS
-from facerecon.perception.landmarks import FaceLandmarker, Points, sixty_eight
+from facerecon.perception.landmarks import SIXTY_EIGHT, FaceLandmarker, Points, sixty_eight
 from facerecon.perception.warp import similarity
+from facerecon.synthetic.mesh import FACE_POINTS
 from facerecon.tasks.landmarks.dataset import Samples
 from facerecon.tasks.landmarks.evaluator import Find, Floats, Found
 from facerecon.weights import weights_path
 
-MEAN, HOG, PLACED, MEDIAPIPE = "mean_shape", "hog_ridge", "placed_mean_depth", "mediapipe"
+MEAN, HOG, PLACED = "mean_shape", "hog_ridge", "placed_mean_depth"
 
 ENLARGED = 4
 """So many times a crop is enlarged for MediaPipe, which does not see small faces."""
@@ -112,21 +113,25 @@ class MediaPipe:
         self._landmarker = FaceLandmarker(weights_path("face_landmarker"), most=1)
 
     def __call__(self, images: NDArray[np.uint8]) -> Found:
-        found = [self._found(image) for image in images]
-        return Found(np.stack([points for points, _ in found]), np.stack([depth for _, depth in found]))
+        meshes, depths = zip(*(self._found(image) for image in images), strict=True)
+        mesh = np.stack(meshes)
+        points = mesh[:, list(SIXTY_EIGHT)]
+        # its z grows away from the camera
+        points[..., 2] = points[..., 2].mean(axis=1, keepdims=True) - points[..., 2]
+        return Found(points, np.stack(depths), mesh=mesh)
 
     def _found(self, image: NDArray[np.uint8]) -> tuple[Floats, Floats]:
+        """Mesh [468, 3] and depth [S, S]."""
         size = len(image)
         shown = cv2.resize(image, (ENLARGED * size, ENLARGED * size), interpolation=cv2.INTER_CUBIC)
         faces = self._landmarker.detect(shown.astype(np.uint8))
         if not faces:
-            return np.full((POINTS, 3), np.nan, np.float32), np.full((size, size), np.nan, np.float32)
-        mesh = (faces[0][0] / ENLARGED).astype(np.float32)
-        # its z grows away from the camera
-        mesh[:, 2] = sixty_eight(mesh)[:, 2].mean() - mesh[:, 2]
+            return np.full((FACE_POINTS, 3), np.nan, np.float32), np.full((size, size), np.nan, np.float32)
+        whole = (faces[0][0] / ENLARGED).astype(np.float32)
+        z = sixty_eight(whole)[:, 2].mean() - whole[:, 2]
         middles = np.arange(size) + 0.5
-        depth = LinearNDInterpolator(mesh[:, :2], mesh[:, 2], fill_value=0.0)(middles[None, :], middles[:, None])
-        return sixty_eight(mesh), depth.astype(np.float32)
+        depth = LinearNDInterpolator(whole[:, :2], z, fill_value=0.0)(middles[None, :], middles[:, None])
+        return whole[:FACE_POINTS], depth.astype(np.float32)
 
     def close(self) -> None:
         """Free its graph."""

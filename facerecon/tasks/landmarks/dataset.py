@@ -14,13 +14,13 @@ from torch.utils.data import Dataset
 from facerecon.corruption.training_degradations import Degrader
 from facerecon.data.augmentation import augment
 from facerecon.data.datasets import Draw, to_tensor
-from facerecon.data.geometry import cut
+from facerecon.data.geometry import box_of, cut
 from facerecon.data.manifest import Manifest
 from facerecon.data.photos import NoPhotoError, read_photo
 from facerecon.errors import FaceReconError
 from facerecon.progress import track
 from facerecon.randomness import generator
-from facerecon.tasks.landmarks.placement import box_of, closest, flipped, place
+from facerecon.tasks.landmarks.placement import closest, flipped, place
 from facerecon.tasks.landmarks.training_settings import TrainingSettings
 from facerecon.tasks.landmarks.truth import Known, Target, target_of
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from facerecon.corruption.degradation_settings import DegradationSettings
 from facerecon.corruption.training_degradations import TrainingDegradations
+from facerecon.data.geometry import outlined
 from facerecon.data.manifest import Manifest
 from facerecon.errors import FaceReconError
 from facerecon.evaluation.calibration import Reliability, reliability
@@ -19,10 +20,10 @@ from facerecon.evaluation.scores import Scores
 from facerecon.evaluation.trust import told
 from facerecon.models.trained import TrainedModel
 from facerecon.settings import Settings
+from facerecon.tasks.landmarks.as_used import measure_as_used
 from facerecon.tasks.landmarks.baselines import (
     HOG,
     MEAN,
-    MEDIAPIPE,
     PLACED,
     HogRidge,
     MeanShape,
@@ -31,7 +32,7 @@ from facerecon.tasks.landmarks.baselines import (
 )
 from facerecon.tasks.landmarks.cases import LandmarkCases
 from facerecon.tasks.landmarks.dataset import TrainingFaces, samples
-from facerecon.tasks.landmarks.details import Confidence, LandmarkDetails, Truth
+from facerecon.tasks.landmarks.details import MEDIAPIPE, AsUsed, Confidence, LandmarkDetails, Truth
 from facerecon.tasks.landmarks.evaluation_settings import LandmarkEvaluationSettings
 from facerecon.tasks.landmarks.evaluator import (
     Find,
@@ -43,10 +44,11 @@ from facerecon.tasks.landmarks.evaluator import (
     measured_faces,
 )
 from facerecon.tasks.landmarks.gate_settings import ALL
-from facerecon.tasks.landmarks.metrics import DEPTH, FAILURE, NME, NME_3D
+from facerecon.tasks.landmarks.metrics import DEPTH, FAILURE, NME, NME_3D, VERTEX
 from facerecon.tasks.landmarks.network import network_of
+from facerecon.tasks.landmarks.shape import MEAN_FACE, MEDIAPIPE_FIT, Shapes
 from facerecon.tasks.landmarks.training_settings import TrainingSettings
-from facerecon.tasks.landmarks.truth import known_faces, outlined
+from facerecon.tasks.landmarks.truth import known_faces
 
 METHODS = {
     MODEL: "model",
@@ -54,6 +56,8 @@ METHODS = {
     HOG: "HOG and ridge regression",
     PLACED: "mean depth, placed by the model's points",
     MEDIAPIPE: "MediaPipe, crop enlarged",
+    MEAN_FACE: "mean face in 3D",
+    MEDIAPIPE_FIT: "face fitted to MediaPipe's points",
 }
 """What stands in every table, by label."""
 
@@ -91,14 +95,16 @@ def evaluate(
     (first, measured), model = sets[0], network_of(trained)
     trust: dict[str, Reliability] = {}
     missed: dict[str, float] = {}
+    shapes = {name: Shapes(name, those, manifest, cases) for name, those in sets}
 
     def observe(preset: str, method: str, found: Found) -> None:
+        shapes[first].observe(preset, method, found)
         if method == MODEL and found.confidence is not None:
             trust[preset] = reliability(found.confidence.ravel(), is_near(found, measured).ravel())
         if method == MEDIAPIPE and found.points is not None:
             missed[preset] = float(np.isnan(found.points).any(axis=(1, 2)).mean())
 
-    scores = Scores()
+    scores, used = Scores(), list[AsUsed]()
     with closing(MediaPipe()) as mediapipe:
         ours = find_by_model(model)
         methods: dict[Truth, dict[str, Find]] = {}
@@ -109,8 +115,11 @@ def evaluate(
             # of a teacher no agreement with itself is told, and where no depth is known none is placed
             left_out = {Truth.EXACT: (), Truth.GIVEN: (PLACED,), Truth.MEDIAPIPE: (MEDIAPIPE, PLACED)}[those.truth]
             able = {each: find for each, find in methods[those.truth].items() if each not in left_out}
-            scores |= measure(name, able, those, cases, "evaluating", observe if name == first else None)
-        shown = _samples(methods[measured.truth], measured, cases, first, scores, settings.samples)
+            watch = observe if name == first else shapes[name].observe
+            scores |= measure(name, able, those, cases, "evaluating", watch) | shapes[name].scores()
+            few = those.first(settings.as_used)
+            used.append(measure_as_used(ours, trained.size, few, cases, manifest, scores, name))
+        shown = _samples(methods[measured.truth], measured, cases, shapes[first], scores, settings.samples)
     if any(len(scores.values(MetricKey(first, NME.name, preset), MODEL)) < len(measured) for preset in cases.presets):
         raise FaceReconError(
             "the model gives values that are not finite: train it again with a lower training.learning_rate"
@@ -118,9 +127,10 @@ def evaluate(
     for label, other in (others or {}).items():
         if (other.task, other.size) == (trained.task, trained.size):
             for name, those in sets:
-                found = measure(name, {label: find_by_model(network_of(other))}, those, cases)
+                find = {label: find_by_model(network_of(other))}
+                found = measure(name, find, those, cases, observe=shapes[name].observe)
                 if len(found.values(MetricKey(name, NME.name, ALL), label)) == len(those):
-                    scores |= found
+                    scores |= found | shapes[name].scores([label])
     people = measured.faces.rows["identity"]
     return Evaluation(
         model=ModelFacts.of(trained, model),
@@ -128,7 +138,7 @@ def evaluate(
         identities=int(people.nunique()),
         data=manifest.digest,
         cases=cases.digest,
-        metrics=(NME, NME_3D, FAILURE, DEPTH),
+        metrics=(NME, NME_3D, FAILURE, DEPTH, VERTEX),
         headline=(NME.name, ALL),
         baseline=HOG,
         methods=METHODS,
@@ -141,6 +151,8 @@ def evaluate(
             confidence=tuple(
                 Confidence(case=preset, points=trust[preset].count, **told(trust[preset])) for preset in cases.presets
             ),
+            as_used=tuple(used),
+            shapes=tuple(shape.told() for shape in shapes.values()),
         ),
         samples=shown,
         face_sets=_described(sets),
@@ -187,7 +199,7 @@ def _samples(
     methods: Mapping[str, Find],
     measured: Measured,
     cases: LandmarkCases,
-    face_set: str,
+    shapes: Shapes,
     scores: Scores,
     count: int,
 ) -> dict[str, NDArray[np.generic]]:
@@ -198,7 +210,7 @@ def _samples(
     """
     presets = cases.presets
     chosen = [(index, presets[index % len(presets)], "typical") for index in range(min(count, len(measured)))]
-    values = scores.values(MetricKey(face_set, NME.name, ALL), MODEL)
+    values = scores.values(MetricKey(shapes.face_set, NME.name, ALL), MODEL)
     worst = np.argsort(-values)[: max(1, count // 2)].tolist() if len(values) == len(measured) else []
     chosen += [(index, presets[-1], "worst") for index in worst]
     images = {preset: cases.images(preset, measured.names) for preset in presets}
@@ -220,6 +232,7 @@ def _samples(
                 "depth": np.where(outlined(found.points[0], len(seen[0])), found.depth[0], np.nan).astype(np.float32),
                 "true_depth": np.where(target.inside, target.depth, np.nan).astype(np.float32),
                 "confidence": found.confidence[0],
+                **shapes.sample(index, found),
             }
         )
     return {

@@ -9,17 +9,18 @@ import torch
 from numpy.typing import NDArray
 
 from facerecon.data.datasets import EvaluationFaces
+from facerecon.data.geometry import box_of
 from facerecon.data.manifest import Manifest
 from facerecon.evaluation.keys import MetricKey
 from facerecon.evaluation.metrics import from_uint8
 from facerecon.evaluation.scores import Scores
 from facerecon.models.landmarks import NEAR, LandmarkModel
 from facerecon.progress import track
+from facerecon.randomness import unit_interval
 from facerecon.tasks.landmarks.cases import LandmarkCases
 from facerecon.tasks.landmarks.details import Truth
 from facerecon.tasks.landmarks.gate_settings import ALL
 from facerecon.tasks.landmarks.metrics import DEPTH, FAILED, FAILURE, NME, NME_3D
-from facerecon.tasks.landmarks.placement import box_of
 from facerecon.tasks.landmarks.truth import Target, chosen_faces, known_faces, target_of
 
 BATCH = 32
@@ -29,11 +30,13 @@ Floats = NDArray[np.float32]
 
 class Found(NamedTuple):
     """``points`` [N, 68, 3] in pixels of the crop, NaN of a face that was not found; ``depth`` [N, S, S] in pixels, NaN
-    likewise; ``confidence`` [N, 68]. None of what a method does not give."""
+    likewise; ``confidence`` [N, 68]; ``mesh`` [N, 468, 3], MediaPipe's, in pixels, its z growing away from the camera,
+    NaN likewise. None of what a method does not give."""
 
     points: Floats | None
     depth: Floats | None = None
     confidence: Floats | None = None
+    mesh: Floats | None = None
 
 
 Find = Callable[[NDArray[np.uint8]], Found]
@@ -61,6 +64,15 @@ class Measured:
         """Whether the truth is as drawn."""
         return self.truth is Truth.EXACT
 
+    def first(self, most: int) -> "Measured":
+        """At most ``most`` of them: those whose names' hashes come first, so that growth changes few."""
+        order = sorted(range(len(self)), key=lambda at: unit_interval("evaluate", self.names[at]))
+        return self.those(sorted(order[:most]))
+
+    def those(self, index: Sequence[int]) -> "Measured":
+        """Those at ``index``."""
+        return Measured(self.faces.those(index), tuple(self.targets[at] for at in index), self.truth)
+
     @property
     def points(self) -> Floats:
         """The true points [N, 68, 3]."""
@@ -76,12 +88,7 @@ def measured_faces(manifest: Manifest, cases: LandmarkCases, name: str, most: in
     for truth in Truth:
         index = [at for at, face in enumerate(faces.faces) if face in known and known[face].truth is truth]
         if index:
-            chosen = EvaluationFaces(
-                faces.rows.iloc[index].reset_index(drop=True),
-                faces.images[index],
-                [faces.points[at] for at in index],
-                [faces.parts[at] for at in index],
-            )
+            chosen = faces.those(index)
             targets = tuple(
                 target_of(known[face], cases.square(face), manifest.size, box_of(known[face].points)[1])
                 for face in chosen.faces
@@ -127,16 +134,16 @@ def measure(
         for method, find in methods.items():
             found = find(images)
             for metric, values in figures(found, measured).items():
-                _add(scores, MetricKey(face_set, metric, preset), method, measured.names, values)
+                add_known(scores, MetricKey(face_set, metric, preset), method, measured.names, values)
                 every.setdefault((metric, method), []).append(values)
             if observe is not None:
                 observe(preset, method, found)
     for (metric, method), parts in every.items():
-        _add(scores, MetricKey(face_set, metric, ALL), method, measured.names, np.mean(np.stack(parts), axis=0))
+        add_known(scores, MetricKey(face_set, metric, ALL), method, measured.names, np.mean(np.stack(parts), axis=0))
     return scores
 
 
-def _add(scores: Scores, key: MetricKey, method: str, names: Sequence[str], values: NDArray[np.float64]) -> None:
+def add_known(scores: Scores, key: MetricKey, method: str, names: Sequence[str], values: NDArray[np.float64]) -> None:
     kept = ~np.isnan(values)
     if kept.any():
         scores.add(key, method, [name for name, keeps in zip(names, kept, strict=True) if keeps], values[kept])

@@ -5,14 +5,10 @@ border: a placement that leaves the photograph is drawn again, and a face that l
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-from facerecon.data.geometry import Square
+from facerecon.data.geometry import AROUND, Square, box_of, turned_square
 from facerecon.perception.landmarks import Points
 from facerecon.tasks.landmarks.training_settings import PlacementSettings
-
-AROUND = 1.4
-"""The side of an unscaled crop over the square root of the box's area; the box is that of the 68 points."""
 
 TRIES = 20
 """So often a placement is drawn before a face is left out."""
@@ -29,12 +25,6 @@ MIRRORED = (
 """For each of the 68 points the one that stands in its place on a mirrored face."""
 
 
-def box_of(points: Points) -> tuple[Points, float]:
-    """The middle [2] of the box of points [68, >=2], and the square root of its area, in their unit."""
-    low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
-    return (low + high) / 2, float(np.sqrt(np.prod(high - low)))
-
-
 def place(
     points: Points, size: tuple[int, int], settings: PlacementSettings, rng: np.random.Generator
 ) -> Square | None:
@@ -48,7 +38,7 @@ def place(
         side = AROUND * area * (settings.scale[0] + scale * (settings.scale[1] - settings.scale[0]))
         angle = np.deg2rad((2 * turn - 1) * settings.rotation)
         shift = (2 * np.array([x, y]) - 1) * settings.shift * side
-        found = square(middle + shift, side, angle)
+        found = turned_square(middle + shift, side, angle)
         if inside(found, size):
             return found
     return None
@@ -59,14 +49,7 @@ def closest(points: Points, size: tuple[int, int]) -> Square:
     usual."""
     middle, area = box_of(points)
     room = min(*middle.tolist(), size[1] - float(middle[0]), size[0] - float(middle[1]))
-    return square(middle, max(1.0, min(AROUND * area, 2 * room)))
-
-
-def square(middle: NDArray[np.floating], side: float, angle: float = 0.0) -> Square:
-    """The square about ``middle`` [2] with its upper edge turned by ``angle`` radians, clockwise in the image."""
-    right = side * np.array([np.cos(angle), np.sin(angle)])
-    down = np.array([-right[1], right[0]])
-    return Square((middle - (right + down) / 2).astype(np.float32), right.astype(np.float32))
+    return turned_square(middle, max(1.0, min(AROUND * area, 2 * room)))
 
 
 def inside(found: Square, size: tuple[int, int]) -> bool:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import LinearNDInterpolator
 
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
-from facerecon.data.geometry import Square
+from facerecon.data.geometry import Square, outlined
 from facerecon.data.manifest import Manifest
 from facerecon.data.store import GIVEN_POINTS, FaceStore
 from facerecon.drawn import DEPTH_UNIT
@@ -120,12 +120,6 @@ def target_of(known: Known, where: Square, size: int, box: float) -> Target:
         inside = (share > 0.999) & outlined(points, size)
         depth = np.where(inside, z * scale, 0).astype(np.float32)
     return Target(points, depth, inside, box * scale, known.millimetres / scale)
-
-
-def outlined(points: Points, size: int) -> NDArray[np.bool_]:
-    """Which pixels [size, size] lie within the convex hull of points [68, >=2]."""
-    hull = cv2.convexHull(points[:, :2].astype(np.float32))
-    return cv2.fillConvexPoly(np.zeros((size, size), np.uint8), hull.round().astype(np.int32), 1) == 1
 
 
 def chosen_faces(manifest: Manifest, name: str, most: int) -> EvaluationFaces:

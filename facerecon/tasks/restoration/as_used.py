@@ -18,7 +18,7 @@ from facerecon.corruption.degradations import degrade_photograph
 from facerecon.data.datasets import EvaluationFaces
 from facerecon.data.geometry import cut
 from facerecon.data.manifest import Manifest
-from facerecon.evaluation.as_used import paired
+from facerecon.evaluation.as_used import UsedFigure, paired
 from facerecon.evaluation.image_metrics import CEILING, WHOLE_PSNR
 from facerecon.evaluation.judges import Judges
 from facerecon.evaluation.keys import Metric, MetricKey
@@ -34,7 +34,6 @@ from facerecon.inference.stages.detect import Detect, DetectSettings
 from facerecon.inference.stages.restore import restore_faces
 from facerecon.randomness import generator
 from facerecon.tasks.restoration.cases import DegradedCases
-from facerecon.tasks.restoration.details import AsUsed
 from facerecon.tasks.restoration.evaluator import Restore, value_of
 from facerecon.tasks.restoration.gate_settings import INPUT
 
@@ -64,7 +63,7 @@ def measure_as_used(
     judges: Judges,
     scores: Scores,
     face_set: str,
-) -> tuple[tuple[AsUsed, ...], str]:
+) -> tuple[tuple[UsedFigure, ...], str]:
     """A row for model and input, each degradation and metric, and what could not be measured, "" if all was.
 
     ``restore`` is what a network for crops of ``size`` pixels makes; ``scores`` has what was measured on ``face_set``
@@ -136,10 +135,10 @@ def _as_stage(restore: Restore, preset: str) -> Callable[[NDArray[np.uint8]], Re
 
 def _row(
     key: MetricKey, method: str, asked: int, used: Mapping[str, float], scores: Scores, people: Mapping[str, str]
-) -> AsUsed:
+) -> UsedFigure:
     # equal images have no finite PSNR, and the difference of two such none at all
     most = CEILING if key.metric == WHOLE_PSNR.name else np.inf
     known = zip(scores.faces(key, method), np.minimum(scores.values(key, method), most), strict=True)
     capped = {face: min(value, most) for face, value in used.items()}
     about = {"case": key.case, "method": method, "metric": key.metric, "faces": asked}
-    return AsUsed(**about, **paired(dict(known), capped, people))
+    return UsedFigure(**about, **paired(dict(known), capped, people))

@@ -2,19 +2,13 @@
 
 from pydantic import Field
 
-from facerecon.evaluation.as_used import Used
+from facerecon.evaluation.as_used import UsedFigure
 from facerecon.evaluation.evaluation import Details
 from facerecon.evaluation.keys import MetricKey
 from facerecon.evaluation.promotion import MODEL
 from facerecon.evaluation.robustness import Robustness
 from facerecon.evaluation.trust import Trust
 from facerecon.settings import Settings
-
-
-class AsUsed(Used):
-    """A ``metric`` as used: with the photographs degraded."""
-
-    metric: str
 
 
 class Gain(Settings):
@@ -50,7 +44,7 @@ class RestorationDetails(Details):
     recognised: int
     gains: tuple[Gain, ...] = ()
     confidence: tuple[Confidence, ...] = ()
-    as_used: tuple[AsUsed, ...] = ()
+    as_used: tuple[UsedFigure, ...] = ()
     as_used_note: str = ""
     robustness: Robustness | None = Field(None, exclude_if=lambda value: value is None)
 

@@ -22,13 +22,20 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from facerecon.inference.making import Model, Request
-from facerecon.inference.reconstruct import reconstruct
+from facerecon.inference.measuring import MeasurementRequest
+from facerecon.inference.reconstruct import measure, reconstruct
+from facerecon.morphable.model import load
 
-model, mask, photos, out = map(Path, sys.argv[1:])
+what, model, mask, photos, out = sys.argv[1], *map(Path, sys.argv[2:])
 points = ((100, 120), (155, 120), (128, 150), (108, 180), (148, 180))
-request = Request(Model(model.read_bytes(), "tiny"), points=points)
+model = Model(model.read_bytes(), "tiny")
+if what == "measure":
+    load()
+    results = measure((photos,), MeasurementRequest(model, points=points), out)
+else:
+    results = reconstruct((photos,), Request(model, points=points), out, mask)
 print("begun", flush=True)
-for result in reconstruct((photos,), request, out, mask):
+for result in results:
     assert not result.error, result.error
     print(result.path, flush=True)
 print("done", flush=True)
@@ -37,15 +44,24 @@ print("done", flush=True)
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_killed_at_fifty_moments(photo: Path, mask: Path, inpainting_model: Model, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("what", "files"), [("reconstruct", 4), ("measure", 5)])
+def test_killed_at_fifty_moments(
+    photo: Path,
+    mask: Path,
+    inpainting_model: Model,
+    measuring_model: Model,
+    what: str,
+    files: int,
+    tmp_path: Path,
+) -> None:
     folder, out, model = tmp_path / "in", tmp_path / "out", tmp_path / "tiny.onnx"
     folder.mkdir()
-    model.write_bytes(inpainting_model.content)
+    model.write_bytes((measuring_model if what == "measure" else inpainting_model).content)
     image = read_rgb(photo)
     for number in range(PHOTOS):
         image[0, 0] = number
         Image.fromarray(image).save(folder / f"{number}.png")
-    command = [sys.executable, "-c", PROGRAM, *map(str, (model, mask, folder, out))]
+    command = [sys.executable, "-c", PROGRAM, what, *map(str, (model, mask, folder, out))]
     told: set[str] = set()
     rng = random.Random(0)
     for _ in range(KILLS):
@@ -66,7 +82,7 @@ def test_killed_at_fifty_moments(photo: Path, mask: Path, inpainting_model: Mode
     assert told <= set(done[1:-1])
     assert len(set(done[1:-1])) == PHOTOS
     assert all(whole(Path(name)) for name in done[1:-1])
-    assert len(list(out.rglob("*"))) == 4 * PHOTOS
+    assert len(list(out.rglob("*"))) == files * PHOTOS
     # each result is in the log, and what was begun but not seen is in it at most once more a kill
     ids = [entry.facts["id"] for entry in audit_log().lines()]
     assert {record_of(Path(name))["id"] for name in done[1:-1]} <= set(ids)
@@ -75,7 +91,7 @@ def test_killed_at_fifty_moments(photo: Path, mask: Path, inpainting_model: Mode
 
 def record_of(path: Path) -> dict:
     """The record beside a picture, whose signature holds."""
-    side = loads(path.with_suffix(".json").read_text())
+    side = loads(beside(path).read_text())
     check(side)
     return dict(side["document"]["record"]["document"])
 
@@ -83,5 +99,10 @@ def record_of(path: Path) -> dict:
 def whole(path: Path) -> bool:
     """Whether the files of a result are those that its record names."""
     record_of(path)
-    files = loads(path.with_suffix(".json").read_text())["document"]["files"]
+    files = loads(beside(path).read_text())["document"]["files"]
     return all(sha256_file(path.parent / name) == digest for name, digest in files.items())
+
+
+def beside(path: Path) -> Path:
+    """Where the record beside a picture is."""
+    return path.with_name(path.name.removesuffix(".png").removesuffix(".landmarks") + ".json")

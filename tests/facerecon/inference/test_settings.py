@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from facerecon.errors import FaceReconError
-from facerecon.inference.settings import ReconstructionSettings, RestorationSettings, use_settings
+from facerecon.inference.settings import MeasurementSettings, ReconstructionSettings, RestorationSettings, use_settings
 from facerecon.run import parse_as
 
 COMMON = {"name": "use", "inputs": ["photos"], "out": "results"}
@@ -17,6 +17,9 @@ def parsed(**given: Any) -> Any:
 
 def test_the_task_says_what_may_be_asked_for() -> None:
     filled, restored = parsed(hide=["mouth"]), parsed(task="restoration", upscale=2)
+    measured = parsed(task="landmarks")
+    assert isinstance(measured, MeasurementSettings)
+    assert (measured.task, measured.face) == ("landmarks", "all")
     assert isinstance(filled, ReconstructionSettings)
     assert isinstance(restored, RestorationSettings)
     assert (filled.task, restored.upscale, restored.model) == ("inpainting", 2, "@champion")
@@ -32,9 +35,10 @@ def test_the_task_says_what_may_be_asked_for() -> None:
         ({"task": "restoration", "hide": ["mouth"]}, "hide: restoration hides nothing, it restores whole faces: leave"),
         ({"task": "restoration", "mask": "a.png"}, "mask: restoration hides nothing"),
         ({"task": "restoration", "upscale": 5}, "parameters.upscale = 5"),
-        ({"task": "landmarks"}, "parameters.task: 'landmarks' not among inpainting, restoration"),
+        ({"task": "landmarks", "hide": ["mouth"]}, "hide: landmarks are found in the picture as it is: leave it out"),
+        ({"task": "aging"}, "parameters.task: 'aging' not among inpainting, restoration, landmarks"),
     ],
-    ids=["nothing", "upscale", "regions", "mask", "too large", "unknown"],
+    ids=["nothing", "upscale", "regions", "mask", "too large", "regions of landmarks", "unknown"],
 )
 def test_what_cannot_be_meant_is_one_line(given: dict[str, Any], said: str) -> None:
     with pytest.raises(FaceReconError) as error:

@@ -8,11 +8,13 @@ from numpy.typing import NDArray
 from facerecon.corruption.presets import find_preset
 from facerecon.evaluation.evaluation import Evaluation
 from facerecon.evaluation.promotion import MODEL
+from facerecon.report.album import in_budget
 from facerecon.report.base import TaskReport
 from facerecon.report.story import Story
-from facerecon.tasks.landmarks.details import LandmarkDetails, Truth
+from facerecon.report.used import used_rows
+from facerecon.tasks.landmarks.details import AS_USED, LandmarkDetails, Truth
 from facerecon.tasks.landmarks.gate_settings import ALL
-from facerecon.tasks.landmarks.report import curves, pictures
+from facerecon.tasks.landmarks.report import curves, pictures, shape
 
 LOADED_FILES = ("templates/*",)
 """What this module's report reads beside itself."""
@@ -43,18 +45,20 @@ class LandmarkReport(TaskReport):
     package = "facerecon.tasks.landmarks.report"
     sections: ClassVar[dict[str, tuple[str, ...]]] = {
         "faces": ("faces.html",),
-        "figures": ("conditions.html", "curves.html"),
-        "after_figures": ("confidence.html",),
+        "figures": ("conditions.html", "curves.html", "landmarks_as_used.html"),
+        "after_figures": ("shape.html", "confidence.html"),
         "card_use": ("card_use.md.j2",),
         "card_figures": ("card_figures.md.j2",),
     }
-    floors: ClassVar[frozenset[str]] = frozenset({"mean_shape"})
+    floors: ClassVar[frozenset[str]] = frozenset({"mean_shape", "mean_face"})
     disclaimer = "Points and depth are an estimate. They are no measurement of a person's face."
     figure_notes = (
         "NME: the mean distance of the 68 points to the true ones, over the square root of the area of the true box.",
         "Failures: faces with an NME above 10 %, and those in which a method finds none. Such a face has no other "
         "figure, so that the means of a method that finds few are of the easy ones.",
         "Depth RMSE is taken inside the face after the scale and shift that suit it best.",
+        "Vertex error: the mean distance of the 468 vertices of a face in 3D to the true ones, after the rotation, "
+        "shift and scale that suit them best. The model's is that of the morphable model fitted to its points.",
     )
     intended_use = (
         "Research on faces in poor video.",
@@ -102,8 +106,8 @@ class LandmarkReport(TaskReport):
         lost = "; ".join(f"{count} faces: {reason}" for reason, count in sorted(details.left_out.items()))
         return [
             *([f"Left out of this task: {lost}."] if lost else []),
-            "Crops are shifted, turned and scaled at random about the true box: how well a detector's box serves is "
-            "not measured here.",
+            "Crops of the tables are shifted, turned and scaled at random about the true box; in use a detector finds "
+            "the face, or does not: see the figures as used.",
             TRUTHS[details.truth],
         ]
 
@@ -128,13 +132,24 @@ class LandmarkReport(TaskReport):
     def context(self, story: Story) -> dict[str, Any]:
         evaluation = story.evaluation
         cases = dict.fromkeys(case for case, _ in evaluation.split_cases)
+        samples = evaluation.samples
+        gallery, sides = in_budget(
+            pictures.ZOOM * samples["image"].shape[1],
+            lambda album: (pictures.gallery(album, samples), shape.sides(album, samples)),
+        )
         return {
-            "gallery": pictures.gallery(evaluation.samples),
+            "gallery": gallery,
+            "sides": sides,
+            "shapes": shape.tables(evaluation, details_of(evaluation)),
+            "shape_methods": shape.METHODS,
             "conditions": [
                 (self.case_title(case), "the mean over the others" if case == ALL else find_preset(case).source)
                 for case in cases
             ],
             "curves": [curves.curves(evaluation, case, self.case_title(case)) for case in cases],
+            "as_used": [
+                (each, used_rows(evaluation, self, each.rows, AS_USED)) for each in details_of(evaluation).as_used
+            ],
             "drawing": curves,
             "keys": pictures,
         }

@@ -14,7 +14,7 @@ WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 360, 220, 44, 10, 10, 36
 
 @dataclass(frozen=True)
 class Curve:
-    """One method's: ``path`` is an SVG path, ``place`` counts the methods."""
+    """One method's: ``path`` is an SVG path, ``place`` counts the curves."""
 
     label: str
     path: str
@@ -34,8 +34,8 @@ class Drawing:
 
 def curves(evaluation: Evaluation, case: str, title: str) -> Drawing:
     """The curves of all methods under a case, up to FAILED; a face that was not found counts as beyond."""
-    found = []
-    for place, (method, label) in enumerate(evaluation.methods.items()):
+    found: list[Curve] = []
+    for method, label in evaluation.methods.items():
         key = MetricKey(evaluation.face_set, NME.name, case)
         if (key, method) not in evaluation.scores:
             continue
@@ -47,7 +47,7 @@ def curves(evaluation: Evaluation, case: str, title: str) -> Drawing:
         y = np.concatenate([[0.0], np.repeat(np.arange(len(within) + 1), 2)[1:-1], [len(within)]]) / faces
         points = " L".join(f"{_x(a):.1f} {_y(b):.1f}" for a, b in zip(x.tolist(), y.tolist(), strict=True))
         found.append(
-            Curve(label, f"M{points}", place, f"{label}: {len(within) / faces:.0%} of faces at most {FAILED:g} %")
+            Curve(label, f"M{points}", len(found), f"{label}: {len(within) / faces:.0%} of faces at most {FAILED:g} %")
         )
     return Drawing(
         title,

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facerecon.report.album import Album, Arrays, Face, Look, Picture, in_budget
+from facerecon.report.album import Album, Arrays, Face, Look, Picture
 from facerecon.report.formats import palette
 
 ZOOM = 4
@@ -29,21 +29,17 @@ class Gallery:
     worst: tuple[Face, ...]
 
 
-def gallery(samples: Arrays) -> Gallery:
-    """All pictures of faces."""
-
-    def made(album: Album) -> Gallery:
-        kinds = samples["kind"]
-        shown = {
-            kind: tuple(
-                _face(album, samples, at, f"{kind.capitalize()} {place + 1}")
-                for place, at in enumerate(np.flatnonzero(kinds == kind).tolist())
-            )
-            for kind in ("typical", "worst")
-        }
-        return Gallery(album.look, shown["typical"], shown["worst"])
-
-    return in_budget(ZOOM * samples["image"].shape[1], made)
+def gallery(album: Album, samples: Arrays) -> Gallery:
+    """All faces with their points and depth."""
+    kinds = samples["kind"]
+    shown = {
+        kind: tuple(
+            _face(album, samples, at, f"{kind.capitalize()} {place + 1}")
+            for place, at in enumerate(np.flatnonzero(kinds == kind).tolist())
+        )
+        for kind in ("typical", "worst")
+    }
+    return Gallery(album.look, shown["typical"], shown["worst"])
 
 
 def _face(album: Album, samples: Arrays, index: int, who: str) -> Face:

@@ -10,12 +10,12 @@ from facerecon.corruption.presets import find_preset
 from facerecon.evaluation.evaluation import Evaluation
 from facerecon.evaluation.image_metrics import CEILING, WHOLE_PSNR
 from facerecon.evaluation.promotion import MODEL
-from facerecon.report import tables
 from facerecon.report.base import TaskReport
-from facerecon.report.formats import signed_text
+from facerecon.report.formats import interval_text, signed_text
 from facerecon.report.lighting import lighting_table
 from facerecon.report.robustness import robustness_section
 from facerecon.report.story import Story
+from facerecon.report.used import used_rows
 from facerecon.tasks.restoration.details import RestorationDetails
 from facerecon.tasks.restoration.gate_settings import INPUT
 from facerecon.tasks.restoration.report import pictures, plane
@@ -34,20 +34,6 @@ LIMITS = (
 CONFIDENCE_LIMIT = (
     "Confidence is learned on training faces. On pictures unlike those it can be wrong and sure of itself."
 )
-
-
-@dataclass(frozen=True)
-class UsedRow:
-    """A method's figure degraded after aligning and as used, the difference, its interval, and who was not found."""
-
-    case: str
-    label: str
-    metric: str
-    before: str
-    used: str
-    difference: str
-    interval: str
-    not_found: str
 
 
 @dataclass(frozen=True)
@@ -126,7 +112,8 @@ class RestorationReport(TaskReport):
             if row.case != evaluation.headline[1] or row.metric == evaluation.headline[0]:
                 continue
             unit = f" {metric.unit}" if metric.unit else ""
-            said.append(f"{metric.label} {signed_text(row.mean, metric.digits)}{unit}{_range(row.low, row.high, 3)}")
+            interval = "" if row.low is None else f" [{interval_text(row.low, row.high, 3)}]"
+            said.append(f"{metric.label} {signed_text(row.mean, metric.digits)}{unit}{interval}")
         under = self.case_title(evaluation.headline[1])
         beside = [f"Against the input, under {under}: {'; '.join(said)}."] if said else []
         return [*beside, used_sentence(evaluation)]
@@ -199,7 +186,7 @@ class RestorationReport(TaskReport):
                 (self.case_title(case), find_preset(case).source)
                 for case in dict.fromkeys(case for case, _ in evaluation.split_cases)
             ],
-            "as_used": used_rows(evaluation, self),
+            "as_used": used_rows(evaluation, self, details.as_used),
             "gains": gain_rows(evaluation, self),
             "lighting": lighting_table(evaluation, self, WHOLE_PSNR, evaluation.headline[1], "degradation"),
             "robustness": robustness_section(evaluation, details.robustness, robustness_note(evaluation, self)),
@@ -231,29 +218,9 @@ def gain_rows(evaluation: Evaluation, report: TaskReport) -> list[GainRow]:
                 metric=metric.titled,
                 arrow=metric.arrow,
                 mean=f"{signed_text(row.mean, metric.digits)}{unit}",
-                interval=_range(row.low, row.high, 3).strip(" []") or "–",
+                interval=interval_text(row.low, row.high, 3),
                 ratio="–" if row.ratio is None else f"{row.ratio:.2f}",
                 sure=row.low is not None and row.high is not None and (row.low > 0 or row.high < 0),
-            )
-        )
-    return rows
-
-
-def used_rows(evaluation: Evaluation, report: TaskReport) -> list[UsedRow]:
-    """The table of what was measured as used."""
-    rows = []
-    for row in details_of(evaluation).as_used:
-        metric = evaluation.metric(row.metric)
-        rows.append(
-            UsedRow(
-                case=report.case_title(row.case),
-                label=tables.method_label(evaluation, row.method),
-                metric=f"{metric.titled} {metric.arrow}",
-                before="–" if row.before is None else f"{row.before:.{metric.digits}f}",
-                used="–" if row.used is None else f"{row.used:.{metric.digits}f}",
-                difference="–" if row.difference is None else signed_text(row.difference, metric.digits),
-                interval=_range(row.low, row.high, 3).strip(" []") or "–",
-                not_found=f"{row.not_found} of {row.faces}",
             )
         )
     return rows
@@ -275,12 +242,6 @@ def used_sentence(evaluation: Evaluation) -> str:
         f"{ours.used:.{metric.digits}f} where it is {ours.before:.{metric.digits}f} (the input's "
         f"{theirs.used:.{metric.digits}f}); {missing}."
     )
-
-
-def _range(low: float | None, high: float | None, digits: int) -> str:
-    if low is None or high is None:
-        return ""
-    return f" [{signed_text(low, digits)} to {signed_text(high, digits)}]"
 
 
 REPORT = RestorationReport()

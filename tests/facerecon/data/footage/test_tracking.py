@@ -107,6 +107,17 @@ def test_when_all_are_over_the_same_face_in_the_same_place_is_a_new_track() -> N
     assert (track.number, track.seen) == (3, 1)
 
 
+def test_without_looks_faces_are_followed_by_where_they_are() -> None:
+    tracker, seen = Tracker(2.0), []
+    for step in range(6):
+        faces = [found(50 + 10 * step, 50), found(250 - 10 * step, 60)][:: -1 if step % 2 else 1]
+        tracks = tracker.update(step * STEP, faces, np.empty((2, 0), np.float32), [1.0, 1.0])
+        seen.append(tuple(track.number for track in tracks[:: -1 if step % 2 else 1]))
+    assert set(seen) == {(1, 2)}
+    (far,) = tracker.update(6 * STEP, [found(600, 400)], np.empty((1, 0), np.float32), [1.0])
+    assert far.number == 3
+
+
 def test_frames_without_faces() -> None:
     assert follow([[], [("ada", 0, 0)], [], []]) == [{}, {"ada": 1}, {}, {}]
 

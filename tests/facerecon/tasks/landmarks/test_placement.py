@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from facerecon.data.geometry import AROUND, box_of
 from facerecon.data.manifest import Manifest
 from facerecon.data.photos import read_photo
 from facerecon.perception.landmarks import FaceLandmarker, sixty_eight
-from facerecon.tasks.landmarks.placement import AROUND, MIRRORED, TRIES, box_of, closest, flipped, inside, place
+from facerecon.tasks.landmarks.placement import MIRRORED, TRIES, closest, flipped, inside, place
 from facerecon.tasks.landmarks.training_settings import PlacementSettings
 from facerecon.weights import weights_path
 

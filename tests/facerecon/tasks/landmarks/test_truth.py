@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from facerecon.data.geometry import box_of, turned_square
 from facerecon.data.manifest import Manifest
 from facerecon.perception.landmarks import sixty_eight
 from facerecon.tasks.landmarks import truth
 from facerecon.tasks.landmarks.cases import LandmarkCases
 from facerecon.tasks.landmarks.details import Truth
-from facerecon.tasks.landmarks.placement import box_of, square
 from facerecon.tasks.landmarks.truth import chosen_faces, known_of, target_of
 
 NOSE_TIP, JAW = 30, slice(0, 17)
@@ -57,7 +57,7 @@ def test_depth_and_points_of_a_crop_agree(faces: Manifest) -> None:
     known = known_of(faces.aligned_faces, face)
     assert known is not None
     middle, area = box_of(known.points)
-    target = target_of(known, square(middle, 1.5 * area, 0.2), 64, area)
+    target = target_of(known, turned_square(middle, 1.5 * area, 0.2), 64, area)
     assert target.box == pytest.approx(64 / 1.5, rel=1e-5)
     assert target.millimetres == pytest.approx(known.millimetres * 1.5 * area / 64, rel=1e-5)
     x, y = np.floor(target.points[27:, :2]).astype(int).T  # nose, eyes and mouth: all of them are seen
@@ -74,7 +74,7 @@ def test_a_crop_twice_as_large_shows_all_half_as_large(faces: Manifest) -> None:
     known = known_of(faces.aligned_faces, faces.faces["face"].iloc[0])
     assert known is not None
     middle, area = box_of(known.points)
-    near, far = (target_of(known, square(middle, times * area), 64, area) for times in (1.5, 3.0))
+    near, far = (target_of(known, turned_square(middle, times * area), 64, area) for times in (1.5, 3.0))
     np.testing.assert_allclose(near.points - [32, 32, 0], 2 * (far.points - [32, 32, 0]), atol=1e-3)
 
 
