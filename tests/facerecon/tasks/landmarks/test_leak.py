@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facerecon.data.geometry import cut
+from facerecon.data.geometry import box_of, cut
 from facerecon.evaluation.bootstrap import Interval, paired_interval
 from facerecon.perception.landmarks import Points, sixty_eight
 from facerecon.randomness import generator
@@ -25,7 +25,7 @@ from facerecon.synthetic.render import backdrop
 from facerecon.tasks.landmarks.baselines import HogRidge, MeanShape
 from facerecon.tasks.landmarks.dataset import Samples
 from facerecon.tasks.landmarks.evaluator import Find, Found
-from facerecon.tasks.landmarks.placement import box_of, closest, place
+from facerecon.tasks.landmarks.placement import closest, place
 from facerecon.tasks.landmarks.training_settings import PlacementSettings
 
 SIZE, PHOTO = 64, 160
@@ -64,7 +64,7 @@ def aligned_first(border: int) -> Cut:
         by = cv2.getRotationMatrix2D(
             ((SIZE - 1) / 2, (SIZE - 1) / 2), (2 * turn - 1) * PLACEMENT.rotation, 1 / (low + scale * (high - low))
         )
-        by[:, 2] += (2 * np.array([x, y]) - 1) * PLACEMENT.shift * SIZE
+        by[:, 2] += PLACEMENT.shift * SIZE * (2 * np.array([x, y]) - 1)
         crop = cv2.warpAffine(cut(photo, where, SIZE)[0], by, (SIZE, SIZE), borderMode=border)
         moved = (where.to_crop(points, SIZE) - 0.5) @ by[:, :2].T + by[:, 2] + 0.5
         return crop.astype(np.uint8), moved.astype(np.float32)
