@@ -415,10 +415,8 @@ class _Player:
         lines = {"Frame": f"{frame.number + 1}, at {frame.time:.3f} s", "Model": str(model)}
         if isinstance(shows, Locate):
             words, panels = MEASURED, draw_located(frame, str(model), self._reach)
-            if self._reach:
-                lines["Depth"] = (
-                    f"from {self._reach:g} px away (dark) to {self._reach:g} px towards the camera (bright)"
-                )
+            if end := self._reach:
+                lines["Depth"] = f"from {end:g} px away (dark) to {end:g} px towards the camera (bright)"
         else:
             words, panels = RECONSTRUCTED, {"Original": frame.image, "RECONSTRUCTED": outcome.image}
             lines["Hidden"] = ", ".join(shows.regions)
