@@ -3,7 +3,7 @@
 From the project's root: ``python -m benchmarks.live --model outputs/demo/model.onnx --clip CLIP``. The bare chain
 decodes the clip and makes its frames, eight together; the service does the same one by one, and sends each as two JPEGs
 with its points to a client on this machine, which asks for the next ones. Both have one network of one thread. With a
-model of landmarks points and depth are found, and three JPEGs are sent.
+model of landmarks points and depth are found, and sent with one JPEG.
 """
 
 import argparse

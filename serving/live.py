@@ -5,8 +5,8 @@ no more, so that pausing is not to ask, and a step is to ask for one. None is le
 than it was taken plays more slowly. What is sent:
 
 - binary, for each frame: four bytes (big endian) with the length of a ``FrameHead``, that as JSON, the frame as JPEG,
-  and its reconstruction as JPEG; or the same with a ``LocatedHead``, and after the frame its depth by the network and
-  by MediaPipe; for ``Save``: the same with a ``SavedHead`` and one PNG;
+  and its reconstruction as JPEG; or a ``LocatedHead``, which has points and depth by the network and by MediaPipe, and
+  the frame; for ``Save``: the same with a ``SavedHead`` and one PNG;
 - text: ``{"type": "end"}`` after the last frame, ``{"type": "told"}`` with what could not be done, and
   ``{"type": "refused"}`` before the socket is closed. Both have one line, ``detail``.
 """
@@ -37,7 +37,7 @@ from facerecon.inference.making import Model, Request, Wanted, stages_of
 from facerecon.inference.measuring import MeasurementRequest
 from facerecon.inference.stage import Runtime
 from facerecon.marks import MEASURED, RECONSTRUCTED, XMP
-from serving.located import LocatedFace, depths_of, draw_depths, draw_located, located_face, reach_of
+from serving.located import LocatedFace, draw_located, located_faces
 from serving.photos import FoundFace, found_face
 from serving.problems import ProblemError, own_fault
 from serving.service import Service
@@ -156,15 +156,15 @@ class FrameHead(_Head):
 
 
 class LocatedHead(_Head):
-    """The same of a frame with points and depth. ``locate`` is the id of what was asked for, ``pictures`` are the
-    lengths of three JPEGs: the frame, its depth by the network, and by MediaPipe; their colours end ``reach`` pixels of
-    the clip away from the mean of a face's points and towards the camera."""
+    """The same of a frame with points and depth. ``locate`` is the id of what was asked for, ``pictures`` is the length
+    of the frame's JPEG. Depth ends ``reach`` pixels of the clip away from the mean of a face's points, and towards the
+    camera."""
 
     type: Literal["located"] = "located"
     faces: list[LocatedFace]
     locate: int
     reach: float
-    pictures: tuple[int, int, int]
+    pictures: tuple[int]
 
 
 class SavedHead(BaseModel):
@@ -400,12 +400,10 @@ class _Player:
             "model": str(model),
         }
         if isinstance(shows, Locate):
-            depths = depths_of(made)
-            self._reach = reach_of((*depths[0], *depths[1]), self._reach)
-            drawn = draw_depths(made.image, depths, self._reach)
-            shown = [_jpeg(made.image), *(_marked(_jpeg(each)) for each in drawn)]
-            about |= {"faces": list(map(located_face, made.faces)), "locate": shows.id, "reach": self._reach}
-            return _packed(LocatedHead(**about, pictures=tuple(map(len, shown))), *shown)
+            faces, self._reach = located_faces(made, self._reach)
+            picture = _jpeg(made.image)
+            about |= {"faces": faces, "locate": shows.id, "reach": self._reach}
+            return _packed(LocatedHead(**about, pictures=(len(picture),)), picture)
         shown = [_jpeg(made.image), _marked(_jpeg(outcome.image))]
         about |= {"faces": list(map(found_face, made.faces)), "hide": shows.id, "regions": shows.regions}
         return _packed(FrameHead(**about, pictures=tuple(map(len, shown))), *shown)
