@@ -8,6 +8,9 @@ import click
 @click.option(
     "--restore-model", metavar="MODEL", help="the same of restoration [default: its one champion, once there is one]"
 )
+@click.option(
+    "--landmarks-model", metavar="MODEL", help="the same of landmarks [default: its one champion, once there is one]"
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="another than this machine's needs a token first")
 @click.option("--port", type=click.IntRange(0, 65535), default=8100, show_default=True)
 @click.option("--name", "names", multiple=True, metavar="HOST", help="a name under which browsers reach it, too")

@@ -14,14 +14,15 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from facerecon.contract import INPAINTING, RESTORATION
+from facerecon.contract import INPAINTING, LANDMARKS, RESTORATION
 from facerecon.inference.regions import DILATION, REGIONS
-from facerecon.marks import RECONSTRUCTED
+from facerecon.marks import MEASURED, RECONSTRUCTED
 from serving.guard import OPEN, Guard
 from serving.live import live_routes
+from serving.measurements import ServedModel
 from serving.metrics import MEDIA_TYPE, Gauge
 from serving.pages import docs_page, main_page, opened_page, refusal_page
-from serving.photos import ServedModel, photo_routes, refusals, served_model
+from serving.photos import photo_routes, refusals, served_model
 from serving.problems import MEDIA_TYPE as PROBLEM
 from serving.problems import UNEXPECTED, ClientGoneError, ProblemError
 from serving.served import Served
@@ -249,10 +250,13 @@ def _pages(service: Service, app: FastAPI) -> APIRouter:
         about = {
             "model": loaded.get(INPAINTING.task),
             "restorer": loaded.get(RESTORATION.task),
-            "not_reconstructing": service.served.missing,
-            "not_restoring": service.not_restoring,
+            "locator": loaded.get(LANDMARKS.task),
+            "not_reconstructing": service.lacking(INPAINTING.task),
+            "not_restoring": service.lacking(RESTORATION.task),
+            "not_locating": service.lacking(LANDMARKS.task),
             "names": list(REGIONS),
             "statement": RECONSTRUCTED.statement,
+            "measured": MEASURED.statement,
             "photo_mb": f"{settings.photo_mb:g}",
             "megapixels": f"{settings.megapixels:g}",
             "video_mb": f"{settings.video_mb:g}",

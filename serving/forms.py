@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect
 from facerecon.images import TooLargeImageError, UnreadableImageError, check_header
 from facerecon.inference.making import Request as Asked
 from facerecon.inference.making import RestorationRequest, Wanted
+from facerecon.inference.measuring import MeasurementRequest
 from facerecon.inference.regions import REGIONS, Regions
 from serving.problems import ClientGoneError, ProblemError
 
@@ -97,6 +98,18 @@ class RestorationForm(_ForRecord, _Faces):
         """As the library takes it."""
         about = {name: getattr(self, name) for name in ("faces", "points", "upscale")}
         return RestorationRequest(**about, **more)
+
+
+class MeasurementForm(_ForRecord, _Faces):
+    """What is asked for of a photo whose faces are to be measured."""
+
+    faces: Literal["largest", "all"] | Annotated[int, Field(ge=1, le=1000)] = Field(
+        "all", description="largest, all, or a number from 1, the largest face's"
+    )
+
+    def asked(self, **more: Any) -> MeasurementRequest:
+        """As the library takes it."""
+        return MeasurementRequest(faces=self.faces, points=self.points, **more)
 
 
 class VideoForm(PhotoForm):

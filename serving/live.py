@@ -1,11 +1,12 @@
-"""Live video: a clip comes in over a WebSocket, and its frames go out with their points and reconstructions.
+"""Live video: a clip comes in over a WebSocket, and its frames go out with their points and reconstructions or depth.
 
 The client begins with ``Begin``, sends the clip's bytes, then asks for frames: as many are made as it has asked for and
 no more, so that pausing is not to ask, and a step is to ask for one. None is left out: a clip that is made more slowly
 than it was taken plays more slowly. What is sent:
 
 - binary, for each frame: four bytes (big endian) with the length of a ``FrameHead``, that as JSON, the frame as JPEG,
-  and its reconstruction as JPEG; for ``Save``: the same with a ``SavedHead`` and one PNG;
+  and its reconstruction as JPEG; or the same with a ``LocatedHead``, and after the frame its depth by the network and
+  by MediaPipe; for ``Save``: the same with a ``SavedHead`` and one PNG;
 - text: ``{"type": "end"}`` after the last frame, ``{"type": "told"}`` with what could not be done, and
   ``{"type": "refused"}`` before the socket is closed. Both have one line, ``detail``.
 """
@@ -23,18 +24,20 @@ from typing import Annotated, Any, BinaryIO, Literal, TypeVar
 import cv2
 import numpy as np
 from fastapi import APIRouter, WebSocket
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
-from facerecon.contract import RESTORATION
+from facerecon.contract import INPAINTING, LANDMARKS, RESTORATION
 from facerecon.data.footage.decode import Tally
 from facerecon.errors import FaceReconError
 from facerecon.inference import media, pictures
 from facerecon.inference.chain import Chain, Outcome
 from facerecon.inference.frames import Frame, Image
-from facerecon.inference.making import Model, Request, stages_of
+from facerecon.inference.making import Model, Request, Wanted, stages_of
+from facerecon.inference.measuring import MeasurementRequest
 from facerecon.inference.stage import Runtime
-from facerecon.marks import XMP
+from facerecon.marks import MEASURED, RECONSTRUCTED, XMP
+from serving.located import LocatedFace, depths_of, draw_depth, draw_located, located_face, reach_of
 from serving.photos import FoundFace, found_face
 from serving.problems import ProblemError, own_fault
 from serving.service import Service
@@ -57,14 +60,23 @@ class _Message(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Hide(_Message):
+class _Shows(_Message):
+    id: int = 0
+    faces: Literal["largest", "all"] | Annotated[int, Field(ge=1, le=1000)] = "largest"
+
+
+class Hide(_Shows):
     """From now on hide these regions of these faces; frames made so say ``id``."""
 
     type: Literal["hide"] = "hide"
-    id: int = 0
     regions: tuple[Annotated[str, Field(max_length=40)], ...] = Field(min_length=1, max_length=20)
-    faces: Literal["largest", "all"] | Annotated[int, Field(ge=1, le=1000)] = "largest"
     dilation: float | None = Field(None, ge=0, le=1)
+
+
+class Locate(_Shows):
+    """From now on find points and depth of these faces; frames made so say ``id``."""
+
+    type: Literal["locate"] = "locate"
 
 
 def _shown_live(task: Any) -> Any:
@@ -74,12 +86,21 @@ def _shown_live(task: Any) -> Any:
 
 
 class Begin(_Message):
-    """The first message; a clip of so many ``bytes`` follows."""
+    """The first message; a clip of so many ``bytes`` follows. Inpainting needs ``hide``, landmarks take ``locate``."""
 
     type: Literal["begin"]
-    task: Annotated[Literal["inpainting"], BeforeValidator(_shown_live)] = "inpainting"
+    task: Annotated[Literal["inpainting", "landmarks"], BeforeValidator(_shown_live)] = "inpainting"
     bytes: int = Field(ge=1)
-    hide: Hide
+    hide: Hide | None = None
+    locate: Locate | None = None
+
+    @model_validator(mode="after")
+    def _of_its_task(self) -> "Begin":
+        if (self.task == LANDMARKS.task) == (self.hide is not None):
+            raise ValueError("hide: inpainting needs what is to be hidden, landmarks hide nothing")
+        if self.task != LANDMARKS.task and self.locate is not None:
+            raise ValueError("locate: say task=landmarks")
+        return self
 
 
 class Want(_Message):
@@ -90,41 +111,57 @@ class Want(_Message):
 
 
 class Again(_Message):
-    """Make this frame, one of the last, anew: what is hidden has been changed."""
+    """Make this frame, one of the last, anew: what is shown of it has been changed."""
 
     type: Literal["again"]
     number: int
 
 
 class Save(_Message):
-    """Send this frame, one of the last, and its reconstruction as one marked picture."""
+    """Send this frame, one of the last, and what is made of it as one marked picture."""
 
     type: Literal["save"]
     number: int
 
 
-Command = Hide | Want | Again | Save
+Shows = Hide | Locate
+Command = Shows | Want | Again | Save
 Asked = Want | Again | Save
 
 _BEGIN = TypeAdapter(Begin)
 _COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="type")])
 
 
-class FrameHead(BaseModel):
-    """A frame: ``number`` from 0, ``time`` in seconds from the first. Points are in pixels of the clip, ``width`` and
-    ``height`` its size. ``hide`` is the id of what was hidden, ``pictures`` are the lengths of the two JPEGs."""
-
-    type: Literal["frame"] = "frame"
+class _Head(BaseModel):
     number: int
     time: float
     width: int
     height: int
-    faces: list[FoundFace]
     remarks: tuple[str, ...]
+    model: str
+
+
+class FrameHead(_Head):
+    """A frame: ``number`` from 0, ``time`` in seconds from the first. Points are in pixels of the clip, ``width`` and
+    ``height`` its size. ``hide`` is the id of what was hidden, ``pictures`` are the lengths of the two JPEGs."""
+
+    type: Literal["frame"] = "frame"
+    faces: list[FoundFace]
     regions: tuple[str, ...]
     hide: int
-    model: str
     pictures: tuple[int, int]
+
+
+class LocatedHead(_Head):
+    """The same of a frame with points and depth. ``locate`` is the id of what was asked for, ``pictures`` are the
+    lengths of three JPEGs: the frame, its depth by the network, and by MediaPipe; their colours end ``reach`` pixels of
+    the clip away from the mean of a face's points and towards the camera."""
+
+    type: Literal["located"] = "located"
+    faces: list[LocatedFace]
+    locate: int
+    reach: float
+    pictures: tuple[int, int, int]
 
 
 class SavedHead(BaseModel):
@@ -191,12 +228,12 @@ class _Stream:
         with tempfile.TemporaryFile() as file:
             try:
                 async with asyncio.timeout(_UPLOADS * settings.upload_seconds):
-                    hide = await self._receive(file)
+                    shows = await self._receive(file)
             except TimeoutError as error:
                 said = f"the upload took longer than {_UPLOADS * settings.upload_seconds:g} s"
                 raise _EndedError(_NOT_SO, said) from error
             with ThreadPoolExecutor(1, thread_name_prefix="live") as thread:
-                player = _Player(self._service, Path(f"/dev/fd/{file.fileno()}"), hide)
+                player = _Player(self._service, Path(f"/dev/fd/{file.fileno()}"), shows)
                 tasks = [asyncio.create_task(each) for each in (self._listen(player, thread), self._play(player))]
                 try:
                     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -211,12 +248,13 @@ class _Stream:
             for task in done:
                 task.result()
 
-    async def _receive(self, file: BinaryIO) -> Hide:
+    async def _receive(self, file: BinaryIO) -> Shows:
         begin = _parsed(_BEGIN, await self._text("expected what is to be hidden and the clip's size"))
         most = int(self._service.settings.video_mb * 1e6)
         if begin.bytes > most:
             raise _EndedError(_TOO_LARGE, f"the clip has {begin.bytes / 1e6:.1f} MB, at most {most / 1e6:g} are taken")
-        self._request(begin.hide)
+        shows = begin.hide or begin.locate or Locate()
+        self._check(shows)
         come = 0
         while come < begin.bytes:
             message = await self._message()
@@ -228,11 +266,11 @@ class _Stream:
                 raise _EndedError(_TOO_LARGE, f"more was sent than the {begin.bytes} bytes that were announced")
             await asyncio.to_thread(file.write, content)
         file.flush()
-        return begin.hide
+        return shows
 
-    def _request(self, hide: Hide) -> None:
-        """See that what is to be hidden is known."""
-        stages_of(_request(self._service.served.current.model, hide).steps())
+    def _check(self, shows: Shows) -> None:
+        """See that what is to be shown is known, and a model for it served."""
+        stages_of(_request(self._service.of_task(_task(shows)).current.model, shows).steps())
 
     async def _listen(self, player: "_Player", thread: ThreadPoolExecutor) -> None:
         while True:
@@ -243,13 +281,14 @@ class _Stream:
                 said = f"nothing was asked for in {_IDLE_SECONDS / 60:g} minutes: load the clip again"
                 raise _EndedError(_NOT_SO, said) from error
             command = _parsed(_COMMAND, text)
-            if isinstance(command, Hide):
+            if isinstance(command, Shows):
                 try:
-                    self._request(command)
-                except FaceReconError as error:
-                    await self._socket.send_json({"type": "told", "detail": error.message})
+                    self._check(command)
+                except (FaceReconError, ProblemError) as error:
+                    said = error.message if isinstance(error, FaceReconError) else error.detail
+                    await self._socket.send_json({"type": "told", "detail": said})
                     continue
-                player.hide = command
+                player.shows = command
                 continue
             # the thread goes from one to the next by itself: it does not wait for the loop, nor for what is sent
             for _ in range(command.frames if isinstance(command, Want) else 1):
@@ -294,19 +333,19 @@ class _Stream:
 
 
 class _Player:
-    """Makes one clip's frames; of one thread, but for ``hide``, which may be set at any time."""
+    """Makes one clip's frames; of one thread, but for ``shows``, which may be set at any time."""
 
-    def __init__(self, service: Service, path: Path, hide: Hide) -> None:
-        self.hide, self.tally, self.made = hide, Tally(), 0
+    def __init__(self, service: Service, path: Path, shows: Shows) -> None:
+        self.shows, self.tally, self.made = shows, Tally(), 0
         self._service, self._path = service, path
         self._open = ExitStack()
         self._frames: Iterator[Frame] | None = None
         self._last: deque[Frame] = deque(maxlen=MOST_ASKED + 1)
-        self._model: Model | None = None
-        self._runtime: Runtime | None = None
-        self._chain: Chain | None = None
-        self._hidden: Hide | None = None
+        self._held: dict[str, tuple[Model, Runtime]] = {}
+        """The models and runtimes that this clip is shown with, by task."""
+        self._chain: tuple[Shows, Chain] | None = None
         self._chains = ExitStack()
+        self._reach = 0.0
 
     def next(self) -> bytes | None:
         """The next frame's message; None after the last.
@@ -345,50 +384,64 @@ class _Player:
             self._frames.close()  # type: ignore[attr-defined]
 
     def _shown(self, frame: Frame) -> bytes:
-        outcome, hide = self._made(frame)
-        shown = [_jpeg(outcome.frame.image), _marked(_jpeg(outcome.image))]
-        height, width = frame.size
-        head = FrameHead(
-            number=frame.number,
-            time=frame.time,
-            width=width,
-            height=height,
-            faces=[found_face(face) for face in outcome.frame.faces],
-            remarks=outcome.frame.remarks,
-            regions=hide.regions,
-            hide=hide.id,
-            model=str(self._model),
-            pictures=(len(shown[0]), len(shown[1])),
-        )
-        return _packed(head, *shown)
+        outcome, model, shows = self._made(frame)
+        made, (height, width) = outcome.frame, frame.size
+        about: dict[str, Any] = {
+            "number": frame.number,
+            "time": frame.time,
+            "width": width,
+            "height": height,
+            "remarks": made.remarks,
+            "model": str(model),
+        }
+        if isinstance(shows, Locate):
+            depths = depths_of(made)
+            self._reach = reach_of((*depths[0], *depths[1]), self._reach)
+            shown = [_jpeg(made.image), *(_marked(_jpeg(draw_depth(made.image, each, self._reach))) for each in depths)]
+            about |= {"faces": list(map(located_face, made.faces)), "locate": shows.id, "reach": self._reach}
+            return _packed(LocatedHead(**about, pictures=tuple(map(len, shown))), *shown)
+        shown = [_jpeg(made.image), _marked(_jpeg(outcome.image))]
+        about |= {"faces": list(map(found_face, made.faces)), "hide": shows.id, "regions": shows.regions}
+        return _packed(FrameHead(**about, pictures=tuple(map(len, shown))), *shown)
 
     def _saved(self, frame: Frame) -> bytes:
-        outcome, hide = self._made(frame)
-        lines = {
-            "Frame": f"{frame.number + 1}, at {frame.time:.3f} s",
-            "Hidden": ", ".join(hide.regions),
-            "Model": str(self._model),
-        }
-        head = SavedHead(name=f"reconstructed-frame-{frame.number + 1:05}.png")
-        return _packed(head, pictures.encode(pictures.draw_pair(outcome, lines), ""))
+        outcome, model, shows = self._made(frame)
+        lines = {"Frame": f"{frame.number + 1}, at {frame.time:.3f} s", "Model": str(model)}
+        if isinstance(shows, Locate):
+            words, panels = MEASURED, draw_located(outcome.frame, str(model), self._reach)
+            lines["Depth"] = f"{-self._reach:g} px away (dark) to +{self._reach:g} px towards the camera (bright)"
+        else:
+            words, panels = RECONSTRUCTED, {"Original": outcome.frame.image, "RECONSTRUCTED": outcome.image}
+            lines["Hidden"] = ", ".join(shows.regions)
+        picture = pictures.draw_pairs(panels, lines, outcome.frame.remarks, words)
+        head = SavedHead(name=f"{words.done}-frame-{frame.number + 1:05}.png")
+        return _packed(head, pictures.encode(picture, ""))
 
-    def _made(self, frame: Frame) -> tuple[Outcome, Hide]:
-        """A frame after all stages, and what was hidden of it."""
-        hide = self.hide
-        if self._runtime is None:
-            self._model, self._runtime = self._open.enter_context(self._service.served.runtime())
-        if self._chain is None or self._hidden != hide:
-            assert self._model is not None
+    def _made(self, frame: Frame) -> tuple[Outcome, Model, Shows]:
+        """A frame after all stages, by which model, and what was asked for."""
+        shows = self.shows
+        task = _task(shows)
+        if task not in self._held:
+            self._held[task] = self._open.enter_context(self._service.of_task(task).runtime())
+        model, runtime = self._held[task]
+        if self._chain is None or self._chain[0] != shows:
             self._chains.close()
-            chain = Chain(stages_of(_request(self._model, hide).steps()), self._runtime)
-            self._chain, self._hidden = self._chains.enter_context(chain), hide
+            chain = Chain(stages_of(_request(model, shows).steps()), runtime)
+            self._chain = shows, self._chains.enter_context(chain)
         # one by one: the first of several would wait for the last
-        (outcome,) = self._chain.run([frame], 1)
-        return outcome, hide
+        (outcome,) = self._chain[1].run([frame], 1)
+        return outcome, model, shows
 
 
-def _request(model: Model, hide: Hide) -> Request:
-    return Request(model, faces=hide.faces, regions=hide.regions, dilation=hide.dilation)
+def _task(shows: Shows) -> str:
+    """The task of the model that shows it."""
+    return LANDMARKS.task if isinstance(shows, Locate) else INPAINTING.task
+
+
+def _request(model: Model, shows: Shows) -> Wanted:
+    if isinstance(shows, Locate):
+        return MeasurementRequest(model, faces=shows.faces)
+    return Request(model, faces=shows.faces, regions=shows.regions, dilation=shows.dilation)
 
 
 def _parsed(adapter: TypeAdapter[T], text: str) -> T:

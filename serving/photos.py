@@ -1,8 +1,8 @@
-"""Photos: reconstructions and restorations of them, and the regions of the faces in them."""
+"""Photos: reconstructions, restorations and measurements of them, and the regions of the faces in them."""
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from facerecon.contract import INPAINTING, RESTORATION
+from facerecon.contract import INPAINTING, LANDMARKS, RESTORATION
 from facerecon.custody.audit import audit_log
 from facerecon.custody.keys import signing_key
 from facerecon.errors import FaceReconError
@@ -25,10 +25,20 @@ from facerecon.inference import media
 from facerecon.inference.chain import Chain
 from facerecon.inference.frames import BOX, FIVE, FOUND_BY, LANDMARKS68, SQUARE, Face, Frame, Image
 from facerecon.inference.making import CONFIDENCE, PHOTO, SHEET, Made, Model, Wanted, maker, stages_of
+from facerecon.inference.measuring import OVERLAY, VALUES
 from facerecon.inference.record import Record
-from facerecon.marks import RECONSTRUCTED, RESTORED
-from serving.forms import FaceForm, PhotoForm, RestorationForm, check_picture, form_schema, read_form
+from facerecon.marks import MEASURED, RECONSTRUCTED, RESTORED
+from serving.forms import (
+    FaceForm,
+    MeasurementForm,
+    PhotoForm,
+    RestorationForm,
+    check_picture,
+    form_schema,
+    read_form,
+)
 from serving.guard import HOLDER
+from serving.measurements import Measurement, ServedModel
 from serving.problems import ProblemDetails, ProblemError, own_fault
 from serving.served import Served
 from serving.service import Service
@@ -58,14 +68,6 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 _OF_PHOTOS = refusals(400, 401, 403, 408, 413, 415, 421, 422, 500, 503, 507)
-
-
-class ServedModel(BaseModel):
-    """The model that made it: SHA-256 of its file, and the registered version, "" for a file."""
-
-    name: str
-    version: str
-    digest: str
 
 
 class Pictures(BaseModel):
@@ -141,7 +143,7 @@ def photo_routes(service: Service) -> APIRouter:
 
     async def made(
         request: Request,
-        form: type[FaceForm | RestorationForm],
+        form: type[FaceForm | RestorationForm | MeasurementForm],
         files: tuple[str, ...],
         make: Callable[[Any, bytes, bytes | None, str, bool], Answer],
     ) -> Response:
@@ -198,6 +200,23 @@ def photo_routes(service: Service) -> APIRouter:
         return await made(request, RestorationForm, ("photo",), restore)
 
     @routes.post(
+        "/landmarks",
+        summary="Find 68 points in 3D, depth and shape of the faces in a photo",
+        response_class=Response,
+        responses={
+            200: {"model": Measurement, "content": {PNG: {}}, "description": MEASURED.statement},
+            **_OF_PHOTOS,
+            **refusals(409),
+        },
+        openapi_extra=form_schema(MeasurementForm, {"photo": "the photograph"}, "photo"),
+    )
+    async def landmarks(request: Request) -> Response:
+        """Needs a model of landmarks: `/v1/models` lists it. The answer is JSON, with the files of `facerecon
+        landmarks`; with `Accept: image/png` the photo alone with the points drawn over it, which holds its record."""
+        service.of_task(LANDMARKS.task)
+        return await made(request, MeasurementForm, ("photo",), measure)
+
+    @routes.post(
         "/regions",
         summary="The faces in a photo, and the mask that regions make of them",
         response_class=Response,
@@ -233,7 +252,13 @@ def photo_routes(service: Service) -> APIRouter:
         asked = partial(form.asked, **about(form, operator))
         return use(service.of_task(RESTORATION.task), asked, image, sha256_bytes(photo), None, only_picture)
 
-    def about(form: PhotoForm | RestorationForm, operator: str) -> dict[str, Any]:
+    def measure(form: MeasurementForm, photo: bytes, _mask: bytes | None, operator: str, only_picture: bool) -> Answer:
+        with mendable():
+            image = _decoded(photo, service.settings.most_pixels)
+        asked = partial(form.asked, **about(form, operator))
+        return use(service.of_task(LANDMARKS.task), asked, image, sha256_bytes(photo), None, only_picture)
+
+    def about(form: PhotoForm | RestorationForm | MeasurementForm, operator: str) -> dict[str, Any]:
         return {"case": form.case, "reason": form.reason, "operator": operator, "software": service.software}
 
     def use(
@@ -250,15 +275,17 @@ def photo_routes(service: Service) -> APIRouter:
             audit_log().head()
         with mendable(), served.runtime() as (model, runtime), maker(asked(model=model), runtime) as making:
             result = making.photo(image, sha256, mask, "photo")
-            names = {what: f"{result.words.result}-{result.record.id[:12]}{end}" for what, end in _ENDS.items()}
-            digests = {names[what]: sha256_bytes(result.pictures[end]) for what, end in _PICTURES.items()}
-            side = making.sidecar(result, digests)
+            name = f"{result.words.result}-{result.record.id[:12]}"
+            files = {**result.pictures, **{end: text(name) for end, text in result.texts.items()}}
+            side = making.sidecar(result, {f"{name}{end}": sha256_bytes(content) for end, content in files.items()})
         with usable_custody():
             result.log()
         headers = {**model_headers(model), "facerecon-record": result.record.id}
+        measured = result.words == MEASURED
         if only_picture:
-            return Answer(result.pictures[PHOTO], PNG, headers)
-        return Answer(_json(result, model, names, side), "application/json", headers)
+            return Answer(files[OVERLAY if measured else PHOTO], PNG, headers)
+        told = _measured(files, name) if measured else _pictured(files, name)
+        return Answer(_json(result, model, side, told), "application/json", headers)
 
     def find(form: FaceForm, photo: bytes, _mask: bytes | None, _operator: str, only_picture: bool) -> Answer:
         with mendable():
@@ -283,7 +310,7 @@ def photo_routes(service: Service) -> APIRouter:
             faces=[found_face(face) for face in frame.faces],
             remarks=list(frame.remarks),
             hidden=0.0 if frame.hidden is None else float(frame.hidden.mean()),
-            mask=None if mask is None else base64.b64encode(mask).decode(),
+            mask=None if mask is None else _base64(mask),
         )
         return Answer(found.model_dump_json().encode(), "application/json")
 
@@ -291,7 +318,7 @@ def photo_routes(service: Service) -> APIRouter:
 
 
 _PICTURES = {"picture": PHOTO, "confidence": CONFIDENCE, "sheet": SHEET}
-_ENDS = {**_PICTURES, "record": ".json"}
+_RECORD = ".json"
 
 
 @contextmanager
@@ -327,19 +354,36 @@ def _decoded(photo: bytes, most: int) -> Any:
     return media.decode_photo(photo, "photo")
 
 
-def _json(made: Made, model: Model, names: dict[str, str], side: str) -> bytes:
-    """A ``Reconstruction`` or a ``Restoration``, of which the pictures are not checked letter by letter."""
-    pictures = {what: base64.b64encode(made.pictures[suffix]).decode() for what, suffix in _PICTURES.items()}
+def _json(made: Made, model: Model, side: str, told: dict[str, Any]) -> bytes:
+    """An answer with a record, of which the files are not checked letter by letter."""
     whole = {
         "id": made.record.id,
         "statement": made.words.statement,
         "model": served_model(model).model_dump(),
         "record": made.signed["document"],
         "record_file": side,
-        "pictures": pictures,
-        "names": names,
+        **told,
     }
     return json.dumps(whole, separators=(",", ":")).encode()
+
+
+def _pictured(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
+    """What a ``Reconstruction`` has beside its record; the names of ``files``, by their ends, begin with ``name``."""
+    names = {what: f"{name}{end}" for what, end in {**_PICTURES, "record": _RECORD}.items()}
+    return {"pictures": {what: _base64(files[end]) for what, end in _PICTURES.items()}, "names": names}
+
+
+def _measured(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
+    """What a ``Measurement`` has beside its record."""
+    return {
+        "values": json.loads(files[VALUES]),
+        "record_name": f"{name}{_RECORD}",
+        "files": {f"{name}{end}": _base64(content) for end, content in files.items()},
+    }
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
 
 
 def found_face(face: Face) -> FoundFace:

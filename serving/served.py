@@ -10,11 +10,12 @@ from threading import Event, Lock
 
 import numpy as np
 
-from facerecon.contract import INPAINTING, RESTORATION
+from facerecon.contract import INPAINTING, LANDMARKS, RESTORATION
 from facerecon.errors import FaceReconError
 from facerecon.inference.chain import Chain
 from facerecon.inference.frames import HIDDEN, Frame
 from facerecon.inference.making import Model, Request, RestorationRequest, Wanted, networks_of, stages_of
+from facerecon.inference.measuring import MeasurementRequest
 from facerecon.inference.stage import Runtime, StageRecord
 from ops.using import has_champion, is_file, model_in_use
 from serving.problems import ProblemError
@@ -39,8 +40,17 @@ class Loaded:
 _WANTED: dict[str, Callable[..., Wanted]] = {
     INPAINTING.task: partial(Request, masked=True),
     RESTORATION.task: RestorationRequest,
+    LANDMARKS.task: MeasurementRequest,
 }
 """What is asked for of the blank picture, by task."""
+
+
+_TRAINED_BY = {
+    INPAINTING.task: "zenml pipeline run training",
+    RESTORATION.task: "zenml pipeline run training -c configs/restoration.yaml",
+    LANDMARKS.task: "zenml pipeline run training -c configs/landmarks.yaml",
+}
+"""The commands that train a first model, by task."""
 
 
 class Served:
@@ -88,7 +98,7 @@ class Served:
         if self.trouble:
             return f"no model of {self.task} is served yet, and the champion cannot be followed: the log says more"
         remedy = "once `facerecon promote CONFIG/VERSION` makes one, it is served"
-        return f"no model of {self.task} has a champion yet: {remedy}"
+        return f"no model of {self.task} has a champion yet: {remedy}; `{_TRAINED_BY[self.task]}` trains one"
 
     @contextmanager
     def runtime(self, own: bool = False) -> Iterator[tuple[Model, Runtime]]:

@@ -12,7 +12,7 @@ from types import FrameType
 
 import uvicorn
 
-from facerecon.contract import RESTORATION
+from facerecon.contract import LANDMARKS, RESTORATION
 from facerecon.errors import FaceReconError
 from ops.using import login_name, model_in_use, software
 from serving.access import Access
@@ -22,7 +22,7 @@ from serving.metrics import Metrics
 from serving.pool import Pool
 from serving.served import Served
 from serving.service import Service
-from serving.settings import ServeSettings
+from serving.settings import OPTIONS, ServeSettings
 from serving.tokens import read_tokens
 from serving.worker import VideoWorker
 
@@ -68,8 +68,9 @@ def listen(settings: ServeSettings) -> socket.socket:
 def running(settings: ServeSettings) -> Iterator[Service]:
     """A service whose threads run."""
     served = Served(settings.model, settings.threads, settings.workers)
-    restoring = _restoring(settings, follows=not served.is_file)
-    all_served = [each for each in (served, restoring) if each is not None]
+    named = {RESTORATION.task: settings.restore_model, LANDMARKS.task: settings.landmarks_model}
+    restoring, locating = (_beside(task, model, settings, not served.is_file) for task, model in named.items())
+    all_served = [each for each in (served, restoring, locating) if each is not None]
     if not any(each.loaded for each in all_served):
         model_in_use(None)  # says why there is none
     pool, stop = Pool(settings.workers, settings.queue), Event()
@@ -81,7 +82,7 @@ def running(settings: ServeSettings) -> Iterator[Service]:
     videos = VideoWorker(jobs, all_served, software(), settings.lease_seconds)
     videos.start()
     try:
-        yield Service(settings, served, restoring, pool, access, Metrics(), software(), jobs, videos)
+        yield Service(settings, served, restoring, locating, pool, access, Metrics(), software(), jobs, videos)
     finally:
         stop.set()
         videos.close()
@@ -90,18 +91,18 @@ def running(settings: ServeSettings) -> Iterator[Service]:
             each.close()
 
 
-def _restoring(settings: ServeSettings, follows: bool) -> Served | None:
-    """The model of restoration that is named, else the champion where the service ``follows`` a registry.
+def _beside(task: str, model: str | None, settings: ServeSettings, follows: bool) -> Served | None:
+    """The ``model`` of a task that is named, else the champion where the service ``follows`` a registry.
 
     Raises:
         FaceReconError: what is named is not there, or several could be meant.
     """
-    if settings.restore_model is None and not follows:
+    if model is None and not follows:
         return None
     try:
-        return Served(settings.restore_model, settings.threads, settings.workers, RESTORATION.task)
+        return Served(model, settings.threads, settings.workers, task)
     except FaceReconError as error:
-        raise FaceReconError(f"--restore-model: {error.message}") from error
+        raise FaceReconError(f"{OPTIONS[task]}: {error.message}") from error
 
 
 class Server(uvicorn.Server):

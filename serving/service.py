@@ -3,25 +3,27 @@
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from facerecon.contract import INPAINTING
+from facerecon.contract import INPAINTING, LANDMARKS, RESTORATION
 from serving.access import Access
 from serving.jobs import Jobs
 from serving.metrics import Metrics
 from serving.pool import Pool
 from serving.problems import ProblemError
 from serving.served import Served
-from serving.settings import ServeSettings
+from serving.settings import OPTIONS, ServeSettings
 from serving.worker import VideoWorker
 
 
 @dataclass(frozen=True)
 class Service:
-    """All that outlives a request. ``served`` is the model of inpainting, ``restoring`` that of restoration, None if
-    none is named and no registry is followed. ``software`` is what records say of this program."""
+    """All that outlives a request. ``served`` is the model of inpainting; ``restoring`` is that of restoration and
+    ``locating`` that of landmarks, None if none is named and no registry is followed. ``software`` is what records say
+    of this program."""
 
     settings: ServeSettings
     served: Served
     restoring: Served | None
+    locating: Served | None
     pool: Pool
     access: Access
     metrics: Metrics
@@ -32,7 +34,7 @@ class Service:
     @property
     def all_served(self) -> tuple[Served, ...]:
         """What is served of all tasks, or will be once it has a champion."""
-        return (self.served,) if self.restoring is None else (self.served, self.restoring)
+        return tuple(each for each in (self.served, self.restoring, self.locating) if each is not None)
 
     def of_task(self, task: str) -> Served:
         """What is served of a task.
@@ -40,12 +42,9 @@ class Service:
         Raises:
             ProblemError: nothing, or nothing yet.
         """
-        if task == INPAINTING.task:
-            served = self.served
-        elif self.restoring is not None:
-            served = self.restoring
-        else:
-            raise ProblemError(HTTPStatus.CONFLICT, self.not_restoring)
+        served = self._of_task[task]
+        if served is None:
+            raise ProblemError(HTTPStatus.CONFLICT, self.lacking(task))
         served.check()
         return served
 
@@ -60,9 +59,13 @@ class Service:
             INPAINTING.task
         )
 
+    def lacking(self, task: str) -> str:
+        """What is said as long as nothing of a task is served."""
+        served = self._of_task[task]
+        if served is None:
+            return f"no model of {task} is served: start `facerecon serve` with {OPTIONS[task]}"
+        return served.missing
+
     @property
-    def not_restoring(self) -> str:
-        """What is said as long as nothing can be restored."""
-        if self.restoring is None:
-            return "no model of restoration is served: start `facerecon serve` with --restore-model"
-        return self.restoring.missing
+    def _of_task(self) -> dict[str, Served | None]:
+        return {INPAINTING.task: self.served, RESTORATION.task: self.restoring, LANDMARKS.task: self.locating}

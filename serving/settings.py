@@ -5,7 +5,11 @@ import os
 
 from pydantic import Field
 
+from facerecon.contract import LANDMARKS, RESTORATION
 from facerecon.settings import Settings
+
+OPTIONS = {RESTORATION.task: "--restore-model", LANDMARKS.task: "--landmarks-model"}
+"""The options of `facerecon serve` that name the models beside that of inpainting, by task."""
 
 
 class ServeSettings(Settings):
@@ -17,6 +21,10 @@ class ServeSettings(Settings):
     restore_model: str | None = Field(
         None,
         description="as `facerecon restore --model` takes it; None: the one champion of restoration, once there is one",
+    )
+    landmarks_model: str | None = Field(
+        None,
+        description="as `facerecon landmarks --model` takes it; None: the one champion of landmarks, once there is one",
     )
     host: str = "127.0.0.1"
     port: int = Field(8100, ge=0, le=65535)

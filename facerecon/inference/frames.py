@@ -34,6 +34,9 @@ FIVE: Key[Points] = Key("face.five")
 LANDMARKS68: Key[Points] = Key("face.landmarks68")
 """The 68 points of iBUG 300-W [68, 2] in pixels of the frame."""
 
+MESH: Key[Points] = Key("face.mesh")
+"""MediaPipe's points [478, 3] in pixels of the frame; z is relative depth away from the camera, in the same unit."""
+
 SQUARE: Key[Square] = Key("face.square")
 """Where the face is cut out for a network."""
 

@@ -15,7 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 from facerecon.errors import FaceReconError
 from facerecon.inference.chain import Outcome
 from facerecon.inference.frames import SQUARE, Image
-from facerecon.marks import PROGRAM, RECONSTRUCTED, XMP, Words
+from facerecon.marks import PROGRAM, XMP, Words
 
 RECORD = f"{PROGRAM}-record"
 """The keyword of the PNG text that holds the signed record."""
@@ -113,21 +113,21 @@ def draw_sheet(outcome: Outcome, lines: Mapping[str, str], warnings: tuple[str, 
     return np.array(sheet)
 
 
-def draw_pair(outcome: Outcome, lines: Mapping[str, str]) -> Image:
-    """A frame and its reconstruction at their own size, uint8 [H, W, 3], over what is to be said about them."""
-    height, width = outcome.frame.size
-    across = max(2 * width + 3 * MARGIN, 640)
-    text = _wrapped(lines, outcome.frame.remarks, across - 2 * MARGIN, RECONSTRUCTED)
-    below = MARGIN + LINE + 8 + height + MARGIN
-    pair = Pillow.new("RGB", (across, below + LINE * len(text) + MARGIN), _PAPER)
-    draw = ImageDraw.Draw(pair)
-    for index, (name, picture) in enumerate({"Original": outcome.frame.image, "RECONSTRUCTED": outcome.image}.items()):
-        left = MARGIN + index * (width + MARGIN)
-        draw.text((left, MARGIN), name, _WARNING if name.isupper() else _INK, font=_font(16))
-        pair.paste(Pillow.fromarray(picture), (left, MARGIN + LINE + 8))
+def draw_pairs(panels: Mapping[str, Image], lines: Mapping[str, str], warnings: tuple[str, ...], words: Words) -> Image:
+    """Pictures of one size by name at that size, uint8 [H, W, 3], two in a row, over what is to be said about them."""
+    height, width = next(iter(panels.values())).shape[:2]
+    across, down = max(2 * width + 3 * MARGIN, 640), MARGIN + LINE + 8 + height
+    text = _wrapped(lines, warnings, across - 2 * MARGIN, words)
+    below = (len(panels) + 1) // 2 * down + MARGIN
+    pairs = Pillow.new("RGB", (across, below + LINE * len(text) + MARGIN), _PAPER)
+    draw = ImageDraw.Draw(pairs)
+    for index, (name, picture) in enumerate(panels.items()):
+        left, top = MARGIN + index % 2 * (width + MARGIN), MARGIN + index // 2 * down
+        draw.text((left, top), name, _WARNING if name.isupper() else _INK, font=_font(16))
+        pairs.paste(Pillow.fromarray(picture), (left, top + LINE + 8))
     for index, (line, colour) in enumerate(text):
         draw.text((MARGIN, below + LINE * index), line, colour, font=_font(15))
-    return np.array(pair)
+    return np.array(pairs)
 
 
 def _changed(outcome: Outcome) -> list[NDArray[np.bool_]]:

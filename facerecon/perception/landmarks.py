@@ -58,6 +58,20 @@ def sixty_eight(landmarks: Points) -> Points:
     return landmarks[list(SIXTY_EIGHT)]
 
 
+def towards_camera(landmarks: Points) -> Points:
+    """The points [>=468, 3] with z towards the camera, from the mean of the 68; MediaPipe's own grows away from it."""
+    turned = landmarks.copy()
+    turned[:, 2] = sixty_eight(landmarks)[:, 2].mean() - landmarks[:, 2]
+    return turned
+
+
+def depth_between(points: Points, x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.float32]:
+    """z at places ``x``, ``y`` of one shape, linear between points [K, 3]; NaN beyond them."""
+    from scipy.interpolate import LinearNDInterpolator
+
+    return np.asarray(LinearNDInterpolator(points[:, :2], points[:, 2])(x, y), np.float32)
+
+
 @contextmanager
 def _quiet_native_logs() -> Iterator[None]:
     """Silence what MediaPipe's native code writes to file descriptor 2, which no setting of its own does."""

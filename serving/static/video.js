@@ -1,5 +1,7 @@
-// A clip, live: each frame with its 68 landmarks beside its reconstruction.
+// A clip, live: each frame with its points beside its reconstruction or its depth.
 
+import { canvasOf, dots } from "./drawing.js";
+import { paintLocated, rows, told } from "./located.js";
 import { fail, save, takeFiles, tell } from "./service.js";
 import { make } from "./whole.js";
 
@@ -9,13 +11,13 @@ const AHEAD = 3; // frames that are asked for, or wait to be drawn; the service 
 
 let live = null;
 let clip = null;
-let hides = 0;
+let asks = 0;
 
 /** One socket: a clip that plays. */
 class Live {
-  constructor(file, hide) {
+  constructor(file, show) {
     this.file = file;
-    this.hide = hide;
+    this.show = show; // what is asked for: the message "hide" or "locate"
     this.waiting = new Map(); // frames that have come, by number
     this.asked = 0; // frames that have not come yet
     this.next = 0; // the number of the frame to be drawn
@@ -26,6 +28,7 @@ class Live {
     this.over = null; // the message after the last frame
     this.times = [];
     this.timer = null;
+    this.view = undefined; // the part of the frame that a close-up shows
     this.due = null; // when frame time 0 is, on the clock of this page
     this.socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v1/live`);
     this.socket.binaryType = "arraybuffer";
@@ -39,8 +42,8 @@ class Live {
   }
 
   async upload() {
-    const { file, socket } = this;
-    this.say("begin", { bytes: file.size, hide: this.hide });
+    const { file, socket, show } = this;
+    this.say("begin", { bytes: file.size, task: show.type === "hide" ? "inpainting" : "landmarks", [show.type]: show });
     try {
       for (let begin = 0; begin < file.size; begin += PIECE) {
         const piece = await file.slice(begin, begin + PIECE).arrayBuffer();
@@ -96,18 +99,19 @@ class Live {
       this.waiting.set(head.number, null); // its place, until it is decoded
     }
     this.repeated.delete(head.number);
-    const [first, second] = head.pictures;
-    const [frame, remade] = await Promise.all(
-      [data.slice(rest, rest + first), data.slice(rest + first, rest + first + second)].map((jpeg) =>
-        createImageBitmap(new Blob([jpeg], { type: "image/jpeg" })),
-      ),
+    let begin = rest;
+    const pictures = await Promise.all(
+      head.pictures.map((length) => {
+        const jpeg = data.slice(begin, (begin += length));
+        return createImageBitmap(new Blob([jpeg], { type: "image/jpeg" }));
+      }),
     );
     if (live !== this) return;
-    if (head.hide !== this.hide.id) this.again(head.number);
+    if ((head.hide ?? head.locate) !== this.show.id) this.again(head.number);
     else if (isAgain) {
-      if (this.shown?.head.number === head.number) this.paint({ head, frame, remade });
+      if (this.shown?.head.number === head.number) this.paint({ head, pictures });
     } else {
-      this.waiting.set(head.number, { head, frame, remade });
+      this.waiting.set(head.number, { head, pictures });
       this.draw();
     }
   }
@@ -143,23 +147,20 @@ class Live {
   paint(one) {
     if (!this.shown) tell("");
     this.shown = one;
-    const { head, frame, remade } = one;
-    canvasOf("frame", frame, "Original", (context, scale) => {
-      if (!at("points").checked) return;
-      for (const face of head.faces) dots(context, face.landmarks68 ?? [], scale);
-    }, head);
-    canvasOf("remade", remade, "RECONSTRUCTED: a guess", null, head);
+    const { head } = one;
+    if (head.type === "located") this.view = paintLocated(one, this.view);
+    else paintMade(one);
+    at("legend").hidden = head.type !== "located";
     at("remarks").textContent = head.remarks.join("; ");
     at("frame").dataset.number = head.number;
-    at("frame").dataset.hide = head.hide;
+    at("frame").dataset.asked = head.hide ?? head.locate;
     this.about();
   }
 
   about() {
     const { head } = this.shown;
     const parts = [`Frame ${head.number + 1}, ${head.time.toFixed(2)} s`];
-    const points = head.faces.reduce((sum, face) => sum + (face.landmarks68?.length ?? 0), 0);
-    parts.push(head.faces.length ? `${points} points on ${head.faces.length === 1 ? "one face" : `${head.faces.length} faces`}` : "no face");
+    parts.push(head.type === "located" ? told(head) : seen(head));
     if (this.over && !this.waiting.size) parts.push(`the clip has ended, ${this.over.frames} frames`);
     else if (this.paused) parts.push("paused");
     else if (this.times.length > 4) {
@@ -195,9 +196,9 @@ class Live {
     this.draw();
   }
 
-  change(hide) {
-    this.hide = hide;
-    this.say("hide", hide);
+  change(show) {
+    this.show = show;
+    this.say(show.type, show);
     const made = [...this.waiting.entries()].filter(([, one]) => one).map(([number]) => number);
     for (const number of made) {
       this.waiting.set(number, null);
@@ -207,7 +208,7 @@ class Live {
     if (this.shown && (this.paused || this.over)) this.again(this.shown.head.number);
   }
 
-  /** Have a frame made anew; once only, however often what is hidden changes meanwhile. */
+  /** Have a frame made anew; once only, however often what is asked for changes meanwhile. */
   again(number) {
     if (this.repeated.has(number)) return;
     this.repeated.add(number);
@@ -249,37 +250,23 @@ class Live {
   }
 }
 
-function canvasOf(id, picture, label, over, head) {
-  const canvas = at(id);
-  const strip = Math.max(18, Math.round(picture.width / 20));
-  if (canvas.width !== picture.width || canvas.height !== picture.height + strip) {
-    canvas.width = picture.width;
-    canvas.height = picture.height + strip;
-  }
-  const context = canvas.getContext("2d");
-  context.drawImage(picture, 0, 0);
-  over?.(context, picture.width / head.width);
-  // on the picture itself: whoever copies it copies this, too
-  context.fillStyle = "#1d1d1b";
-  context.fillRect(0, picture.height, canvas.width, strip);
-  context.fillStyle = "#fff";
-  context.font = `600 ${Math.round(strip * 0.62)}px system-ui, sans-serif`;
-  context.textBaseline = "middle";
-  context.fillText(label, strip * 0.4, picture.height + strip * 0.53);
+/** Draw a frame with its landmarks beside its reconstruction. */
+function paintMade({ head, pictures: [frame, remade] }) {
+  const over = (context) => {
+    if (!at("points").checked) return;
+    for (const face of head.faces) if (face.landmarks68) dots(context, face.landmarks68);
+  };
+  canvasOf("frame", frame, "Original", over, head);
+  canvasOf("remade", remade, "RECONSTRUCTED: a guess", null, head);
+  at("frame").setAttribute("aria-label", "Frame of the clip with 68 landmarks");
+  at("remade").setAttribute("aria-label", "The frame's reconstruction");
+  rows(1);
 }
 
-function dots(context, points, scale) {
-  const across = Math.max(...points.map(([x]) => x)) - Math.min(...points.map(([x]) => x));
-  const radius = Math.max(1, (across * scale) / 70);
-  context.fillStyle = "#46ff8c";
-  context.strokeStyle = "rgb(0 0 0 / 60%)";
-  context.lineWidth = radius / 2;
-  for (const [x, y] of points) {
-    context.beginPath();
-    context.arc(x * scale, y * scale, radius, 0, 2 * Math.PI);
-    context.stroke();
-    context.fill();
-  }
+/** How many landmarks a frame has, in words. */
+function seen(head) {
+  const points = head.faces.reduce((sum, face) => sum + (face.landmarks68?.length ?? 0), 0);
+  return head.faces.length ? `${points} points on ${head.faces.length === 1 ? "one face" : `${head.faces.length} faces`}` : "no face";
 }
 
 // the panel
@@ -294,20 +281,40 @@ for (const button of regions) {
       return;
     }
     button.setAttribute("aria-pressed", String(!isPressed));
-    live?.change(hidden());
+    live?.change(asked());
   });
 }
 for (const radio of document.querySelectorAll("input[name=video-faces]")) {
-  radio.addEventListener("change", () => live?.change(hidden()));
+  radio.addEventListener("change", () => live?.change(asked()));
+}
+for (const radio of document.querySelectorAll("input[name=show]")) {
+  radio.addEventListener("change", () => {
+    panel();
+    live?.change(asked());
+  });
+}
+for (const each of [...document.querySelectorAll("input[name=by]"), at("points"), at("close")]) {
+  each.addEventListener("change", () => live?.shown && live.paint(live.shown));
+}
+panel();
+
+/** Show what belongs to the kind of pictures that is chosen. */
+function panel() {
+  const { value } = document.querySelector("input[name=show]:checked");
+  for (const each of document.querySelectorAll("[data-of]")) each.hidden = each.dataset.of !== value;
 }
 
+/** The message that asks for what is chosen. */
+function asked() {
+  asks += 1;
+  const type = document.querySelector("input[name=show]:checked").value;
+  const faces = document.querySelector("input[name=video-faces]:checked").value;
+  return type === "locate" ? { type, id: asks, faces } : { type, id: asks, faces, regions: hidden() };
+}
+
+/** The regions that are hidden. */
 function hidden() {
-  hides += 1;
-  return {
-    id: hides,
-    regions: regions.filter((each) => each.getAttribute("aria-pressed") === "true").map((each) => each.dataset.region),
-    faces: document.querySelector("input[name=video-faces]:checked").value,
-  };
+  return regions.filter((each) => each.getAttribute("aria-pressed") === "true").map((each) => each.dataset.region);
 }
 
 function buttons() {
@@ -331,9 +338,9 @@ function load(file) {
   at("video-drop").hidden = true;
   at("video-work").hidden = false;
   at("speed").textContent = at("remarks").textContent = "";
-  for (const id of ["frame", "remade"]) at(id).getContext("2d").clearRect(0, 0, at(id).width, at(id).height);
+  for (const id of ["frame", "remade", "frame-other", "remade-other"]) at(id).getContext("2d").clearRect(0, 0, at(id).width, at(id).height);
   tell(`Sending ${file.name}…`);
-  live = new Live(file, hidden());
+  live = new Live(file, asked());
   buttons();
   at("play").textContent = "Pause";
 }
@@ -356,7 +363,6 @@ at("stop").addEventListener("click", () => {
   leave();
   tell("Stopped; the clip is gone from the service.");
 });
-at("whole").addEventListener("click", () => clip && make(clip, hidden()));
+at("whole").addEventListener("click", () => clip && make(clip, asked()));
 at("frame-save").addEventListener("click", () => live?.keep());
-at("points").addEventListener("change", () => live?.shown && live.paint(live.shown));
 takeFiles([at("video-file"), at("video-other")], [at("video-drop"), at("video-work")], load);

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from facerecon.inference.making import Model
 from facerecon.synthetic import write_dataset
 from serving.settings import ServeSettings
 from serving.tokens import add_token
@@ -28,6 +29,14 @@ def restoring_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a model of restoration."""
     path = tmp_path_factory.mktemp("model") / "small.onnx"
     path.write_bytes(restoration_file(seed=2))
+    return path
+
+
+@pytest.fixture(scope="session")
+def locating_path(tmp_path_factory: pytest.TempPathFactory, measuring_model: Model) -> Path:
+    """The file of a model of landmarks."""
+    path = tmp_path_factory.mktemp("model") / measuring_model.name
+    path.write_bytes(measuring_model.content)
     return path
 
 
@@ -71,11 +80,12 @@ def token(own_folders: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def settings(own_folders: Path, model_path: Path, restoring_path: Path) -> ServeSettings:
+def settings(own_folders: Path, model_path: Path, restoring_path: Path, locating_path: Path) -> ServeSettings:
     """What the module's service is started with."""
     return ServeSettings(
         model=str(model_path),
         restore_model=str(restoring_path),
+        landmarks_model=str(locating_path),
         port=0,
         workers=1,
         queue=2,

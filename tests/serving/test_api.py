@@ -24,6 +24,7 @@ OPERATIONS = (
     "GET /v1/videos/{job}",
     "GET /v1/videos/{job}/record",
     "GET /v1/videos/{job}/result",
+    "POST /v1/landmarks",
     "POST /v1/reconstructions",
     "POST /v1/regions",
     "POST /v1/restorations",

@@ -57,7 +57,10 @@ class Live:
         self.socket.send(json.dumps({"type": kind, **more}))
 
     def load(self, content: bytes, hide: Mapping[str, object] = HIDE) -> None:
-        self.send("begin", bytes=len(content), hide=hide)
+        self.begin(content, hide=hide)
+
+    def begin(self, content: bytes, **shows: object) -> None:
+        self.send("begin", bytes=len(content), **shows)
         for begin in range(0, len(content), 1 << 18):
             self.socket.send(content[begin : begin + (1 << 18)])
 
@@ -77,6 +80,16 @@ class Live:
         assert len(rest) == first + second
         assert is_marked_picture(rest[first:])
         return head, read_rgb(rest[:first]), read_rgb(rest[first:])
+
+    def located(self) -> tuple[dict[str, Any], list[np.ndarray]]:
+        """The head of a frame with points, and its three pictures."""
+        head, rest = self.answer()
+        assert head["type"] == "located", head
+        ends = np.cumsum(head["pictures"])
+        assert len(rest) == ends[-1]
+        parts = [rest[end - length : end] for end, length in zip(ends, head["pictures"], strict=True)]
+        assert [is_marked_picture(part) for part in parts] == [False, True, True]
+        return head, [read_rgb(part) for part in parts]
 
     def refused(self) -> str:
         """The line with which the socket is closed."""
@@ -185,6 +198,80 @@ def test_what_is_saved_is_whole_and_marked(service: Running, clip: bytes) -> Non
         assert picture.width >= 2 * 256
 
 
+def coloured(picture: np.ndarray) -> np.ndarray:
+    """Where a picture is not gray."""
+    return np.asarray(np.ptp(picture.astype(int), axis=-1) > 40)
+
+
+def test_points_and_depth_come_by_the_network_and_by_mediapipe(service: Running, clip: bytes) -> None:
+    lefts = []
+    with live(service) as client:
+        client.begin(clip, task="landmarks", locate={"faces": "largest"})
+        for number in range(8):
+            client.send("want")
+            head, (frame, *depths) = client.located()
+            assert (head["number"], head["width"], head["height"], head["model"]) == (number, 256, 256, "mean.onnx")
+            (face,) = head["faces"]
+            network, mediapipe = np.array(face["network"]), np.array(face["mediapipe"])
+            assert network.shape == mediapipe.shape == (68, 3)
+            assert len(face["confidence"]) == 68
+            # in the clip's pixels both see the same face, whose nose is nearer than its ears
+            across = np.ptp(mediapipe[:, 0])
+            assert np.linalg.norm((network - mediapipe)[:, :2], axis=1).mean() < 0.15 * across
+            assert min(points[30, 2] - points[[0, 16], 2].max() for points in (network, mediapipe)) > 0.1 * across
+            assert np.abs(mediapipe[:, 2]).max() < 1.1 * head["reach"] < 4 * across
+            lefts.append(mediapipe[:, 0].mean())
+            for depth, points in zip(depths, (network, mediapipe), strict=True):
+                assert depth.shape == frame.shape
+                within = coloured(depth)
+                x, y = points[:, :2].mean(axis=0).round().astype(int)
+                assert within[y, x]
+                assert within.sum() == pytest.approx(np.prod(np.ptp(points[:, :2], axis=0)), rel=0.5)
+        client.send("want")
+        assert client.answer()[0]["type"] == "end"
+    assert np.diff(lefts) == pytest.approx([3] * 7, abs=1.5)
+
+
+def test_what_is_shown_changes_while_it_plays(service: Running, clip: bytes) -> None:
+    with live(service) as client:
+        client.load(clip)
+        client.send("want")
+        client.frame()
+        client.send("locate", id=5, faces="all")
+        client.send("again", number=0)
+        head, _ = client.located()
+        assert (head["number"], head["locate"]) == (0, 5)
+        client.send("want")
+        assert client.located()[0]["number"] == 1
+        client.send("save", number=1)
+        saved, content = client.answer()
+        assert saved == {"type": "saved", "name": "measured-frame-00002.png"}
+        assert is_marked_picture(content)
+        assert read_rgb(content).shape[0] > 2 * 256
+        client.send("hide", id=6, regions=["eyes"])
+        client.send("want")
+        assert client.frame()[0]["hide"] == 6
+
+
+def test_where_mediapipe_sees_nothing_the_network_may(service: Running, photo: bytes) -> None:
+    dark, rng = np.full((240, 320, 3), 66.0), np.random.default_rng(0)
+    dark[60:124, 60:124] = 0.6 * np.asarray(Image.fromarray(read_rgb(photo)).resize((64, 64), Image.Resampling.BOX))
+    noisy = (dark + rng.normal(0, 18, dark.shape) for _ in range(6))
+    poor = [picture.clip(0, 255).round().astype(np.uint8) for picture in noisy]
+    with live(service) as client:
+        client.begin(clip_of(poor), task="landmarks")
+        faces = []
+        for _ in poor:
+            client.send("want")
+            head, (_, network, mediapipe) = client.located()
+            for face in head["faces"]:
+                faces.append(face)
+                if face["mediapipe"] is None:
+                    assert coloured(network).any()
+                    assert not coloured(mediapipe).any()
+    assert any(face["network"] and not face["mediapipe"] for face in faces)
+
+
 def test_a_clip_without_a_face_says_so_with_each_frame(service: Running) -> None:
     with live(service) as client:
         client.load(clip_of([np.full((64, 64, 3), 200, np.uint8)] * 2))
@@ -227,6 +314,14 @@ def test_a_clip_that_cannot_be_shown_ends_the_socket_with_a_line_and_nothing_els
     with live(service) as client:
         client.send("begin", bytes=len(clip), task="restoration", hide=HIDE)
         assert client.refused().startswith("task: restoration is not shown live: restore the clip by POST /v1/videos")
+    for shows, said in (
+        ({}, "hide: inpainting needs what is to be hidden"),
+        ({"task": "landmarks", "hide": HIDE}, "landmarks hide nothing"),
+        ({"hide": HIDE, "locate": {}}, "locate: say task=landmarks"),
+    ):
+        with live(service) as client:
+            client.begin(clip, **shows)
+            assert said in client.refused()
     for text in ("{", '{"type": "begin"}', '{"type": "want"}', "[]"):
         with live(service) as client:
             client.socket.send(text)

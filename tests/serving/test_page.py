@@ -1,5 +1,6 @@
 """The page in a browser, which may speak to the service and to nobody else."""
 
+import base64
 import importlib.util
 import shutil
 from collections.abc import Iterator
@@ -17,8 +18,9 @@ from facerecon.custody.signed import check, loads
 from facerecon.images import read_rgb
 from facerecon.inference.media import decode_mask
 from facerecon.marks import is_marked_picture
+from serving.settings import ServeSettings
 from tests.conftest import skip_without
-from tests.serving.client import Running
+from tests.serving.client import Running, serving
 from tests.serving.conftest import png
 from tests.serving.test_live import clip_of
 
@@ -354,6 +356,13 @@ def play(page: Any, path: Path) -> None:
     page.locator("#video-file").set_input_files(str(path))
 
 
+def clip_path(tmp_path: Path, photo: bytes) -> Path:
+    """A clip of six seconds in which the drawn face moves to the right."""
+    image, path = read_rgb(photo), tmp_path / "clip.mp4"
+    path.write_bytes(clip_of([np.roll(image, 2 * shift, axis=1) for shift in range(30)], 5))
+    return path
+
+
 def number(page: Any) -> int:
     return int(page.locator("#frame").get_attribute("data-number"))
 
@@ -361,9 +370,7 @@ def number(page: Any) -> int:
 def test_a_clip_plays_pauses_steps_changes_and_is_saved(
     page: Any, photo: bytes, tmp_path: Path, service: Running
 ) -> None:
-    image = read_rgb(photo)
-    (tmp_path / "clip.mp4").write_bytes(clip_of([np.roll(image, 2 * shift, axis=1) for shift in range(30)], 5))
-    play(page, tmp_path / "clip.mp4")
+    play(page, clip_path(tmp_path, photo))
     page.locator("#speed", has_text="68 points on one face").wait_for()
     page.locator("#speed", has_text="frames/s").wait_for()
     page.get_by_role("button", name="Pause").click()
@@ -374,9 +381,9 @@ def test_a_clip_plays_pauses_steps_changes_and_is_saved(
     for more in (1, 2):
         page.get_by_role("button", name="Step").click()
         page.locator(f"#frame[data-number='{begun + more}']").wait_for()
-    hide = page.locator("#frame").get_attribute("data-hide")
+    asked = page.locator("#frame").get_attribute("data-asked")
     page.locator("#video-regions").get_by_role("button", name="Eyes").click()
-    page.locator(f"#frame:not([data-hide='{hide}'])").wait_for()
+    page.locator(f"#frame:not([data-asked='{asked}'])").wait_for()
     assert number(page) == begun + 2
     name, content = saved(page, "Save this frame")
     assert name == f"reconstructed-frame-{begun + 3:05}.png"
@@ -421,7 +428,7 @@ def test_a_clip_that_cannot_be_played_is_told(page: Any, tmp_path: Path) -> None
 
 
 def test_on_a_phone_nothing_is_wider_than_the_page_and_a_finger_paints(
-    browser: Any, service: Running, given: Path
+    browser: Any, service: Running, given: Path, photo: bytes, tmp_path: Path
 ) -> None:
     about = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
     with page_of(browser, service, **about) as page:
@@ -439,3 +446,70 @@ def test_on_a_phone_nothing_is_wider_than_the_page_and_a_finger_paints(
         check_width()
         page.get_by_role("tab", name="Video").click()
         check_width()
+        play(page, clip_path(tmp_path, photo))
+        page.get_by_label("Points and depth", exact=True).check()
+        page.locator("#speed", has_text="68 by mean.onnx").wait_for()
+        check_width()
+
+
+def pixels(page: Any, canvas: str) -> np.ndarray:
+    """A canvas [H, W, 3], without its label."""
+    content = page.locator(canvas).evaluate("each => each.toDataURL().split(',')[1]")
+    shown = read_rgb(base64.b64decode(content))
+    height, width = shown.shape[:2]
+    return shown[: height - round(width / 20)]
+
+
+def near(picture: np.ndarray, colour: tuple[int, int, int]) -> int:
+    """How many pixels have nearly this colour."""
+    return int((np.abs(picture.astype(int) - colour).max(-1) < 40).sum())
+
+
+NETWORK, MEDIAPIPE = (70, 255, 140), (255, 177, 59)
+
+
+def test_points_and_depth_are_shown_by_both_and_by_either(page: Any, photo: bytes, tmp_path: Path) -> None:
+    play(page, clip_path(tmp_path, photo))
+    page.locator("#remade[aria-label*=reconstruction]").wait_for()
+    page.get_by_label("Points and depth", exact=True).check()
+    page.locator("#speed", has_text="68 by mean.onnx, 68 by MediaPipe").wait_for()
+    page.get_by_role("button", name="Pause").click()
+    page.locator("#speed", has_text="paused").wait_for()
+    assert not page.locator("#video-regions").is_visible()
+    assert page.locator("#legend").is_visible()
+    above, below = pixels(page, "#frame"), pixels(page, "#frame-other")
+    assert near(above, NETWORK) > 200 > near(above, MEDIAPIPE)
+    assert near(below, MEDIAPIPE) > 200 > near(below, NETWORK)
+    depths = [pixels(page, each) for each in ("#remade", "#remade-other")]
+    assert [(np.ptp(depth.astype(int), axis=-1) > 40).mean() > 0.1 for depth in depths] == [True, True]
+    assert (depths[0] != depths[1]).any()
+    # a close-up is larger, and either can be shown alone
+    page.get_by_label("Close-up of the largest face").uncheck()
+    assert near(pixels(page, "#frame"), NETWORK) < near(above, NETWORK)
+    page.locator("#video-by").get_by_label("MediaPipe").check()
+    assert not page.locator("#frame-other").is_visible()
+    assert near(pixels(page, "#frame"), MEDIAPIPE) > near(pixels(page, "#frame"), NETWORK)
+    page.get_by_label("Show the 68 landmarks").uncheck()
+    assert near(pixels(page, "#frame"), MEDIAPIPE) < 50
+    name, content = saved(page, "Save this frame")
+    assert name.startswith("measured-frame-")
+    assert is_marked_picture(content)
+    page.get_by_label("Reconstruction", exact=True).check()
+    page.locator("#remade[aria-label*=reconstruction]").wait_for()
+    assert page.locator("#video-regions").is_visible()
+
+
+def test_where_no_model_of_landmarks_is_served_the_choice_is_off_and_says_why(
+    browser: Any, settings: ServeSettings, token: str
+) -> None:
+    with (
+        serving(settings.model_copy(update={"landmarks_model": None}), token) as service,
+        page_of(browser, service) as page,
+    ):
+        page.get_by_role("tab", name="Video").click()
+        page.locator("#video-work").evaluate("each => (each.hidden = false)")
+        assert page.get_by_label("Points and depth", exact=True).is_disabled()
+        assert page.get_by_label("Reconstruction", exact=True).is_checked()
+        assert "no model of landmarks is served: start `facerecon serve` with --landmarks-model" in (
+            page.locator("#video-show").text_content()
+        )

@@ -14,6 +14,7 @@ import pytest
 from mlflow import MlflowClient
 
 from facerecon.errors import FaceReconError
+from facerecon.inference.making import Model
 from ops.registry import CHAMPION
 from ops.stack.tracker import EXPERIMENT, create_experiment, local_uri
 from serving.served import Served
@@ -51,7 +52,9 @@ def registry(own_folders: Path) -> Iterator[MlflowClient]:
 @pytest.fixture(scope="module")
 def settings(registry: MlflowClient, settings: ServeSettings) -> ServeSettings:
     """The champion is followed, and asked for often."""
-    return settings.model_copy(update={"model": None, "restore_model": None, "follow_seconds": 0.05})
+    return settings.model_copy(
+        update={"model": None, "restore_model": None, "landmarks_model": None, "follow_seconds": 0.05}
+    )
 
 
 def wait_for(what: Callable[[], bool]) -> None:
@@ -128,8 +131,11 @@ def test_files_alone_follow_nothing_and_what_is_not_given_is_told(
         answer = service.post("/v1/restorations", photo=photo)
         assert (answer.status, "start `facerecon serve` with --restore-model" in answer.detail) == (409, True)
         assert [model["task"] for model in service.get("/v1/models").json["models"]] == ["inpainting"]
+        answer = service.post("/v1/landmarks", photo=photo)
+        assert (answer.status, "start `facerecon serve` with --landmarks-model" in answer.detail) == (409, True)
         page = service.get("/").content.decode()
         assert ('id="restore"' in page, "with --restore-model" in page) == (False, True)
+        assert ('id="video-by"' in page, "with --landmarks-model" in page) == (False, True)
 
 
 @contextmanager
@@ -151,14 +157,15 @@ def process(settings: ServeSettings, token: str) -> Iterator[Running]:
         started.communicate()
 
 
-@pytest.mark.parametrize("lacks", ["restoration", "inpainting"])
-@pytest.mark.usefixtures("sharp")
+@pytest.mark.parametrize("lacks", ["restoration", "inpainting", "landmarks"])
+@pytest.mark.usefixtures("sharp", "mean")
 def test_a_task_without_a_champion_is_waited_for_and_its_first_is_served_by_the_same_process(
     lacks: str, settings: ServeSettings, token: str, photo: bytes, registry: MlflowClient
 ) -> None:
     path, more, button, name, model = {
         "restoration": ("/v1/restorations", {}, 'id="restore"', "facerecon-sharp", "sharp/1"),
         "inpainting": ("/v1/reconstructions", {"regions": "nose"}, 'id="make">', NAME, "demo/2"),
+        "landmarks": ("/v1/landmarks", {}, 'value="network"> mean/1', "facerecon-mean", "mean/1"),
     }[lacks]
     registry.set_registered_model_alias(NAME, CHAMPION, "2")
     registry.delete_registered_model_alias(name, CHAMPION)
@@ -167,20 +174,25 @@ def test_a_task_without_a_champion_is_waited_for_and_its_first_is_served_by_the_
         said = f"no model of {lacks} has a champion yet: once `facerecon promote CONFIG/VERSION` makes one"
         assert (answer.status, int(answer.headers["retry-after"]) > 0) == (503, True)
         assert said in answer.detail
+        assert "`zenml pipeline run training" in answer.detail
         page = service.get("/").content.decode()
         assert (button in page, said in page) == (False, True)
         assert [each["task"] for each in service.get("/v1/models").json["models"]] == [
-            task for task in ("inpainting", "restoration") if task != lacks
+            task for task in ("inpainting", "restoration", "landmarks") if task != lacks
         ]
         assert "facerecon_registry_answers 1" in service.get("/metrics").content.decode()
         assert len(service.post("/v1/regions", photo=photo).json["faces"]) == 1
+        if lacks == "landmarks":
+            with live(service) as socket:
+                socket.begin(b"x", task="landmarks")
+                assert said in socket.refused()
         if lacks == "inpainting":
             assert service.post("/v1/videos", video=b"x", regions="nose").status == 503
             with live(service) as socket:
                 socket.load(b"x")
                 assert said in socket.refused()
         registry.set_registered_model_alias(name, CHAMPION, model.rpartition("/")[2])
-        wait_for(lambda: len(service.get("/v1/models").json["models"]) == 2)
+        wait_for(lambda: len(service.get("/v1/models").json["models"]) == 3)
         answer = service.post(path, photo=photo, **more)
         assert (answer.status, answer.headers["facerecon-model"]) == (200, model)
         page = service.get("/").content.decode()
@@ -208,6 +220,22 @@ def sharp(registry: MlflowClient, own_folders: Path) -> Iterator[None]:
         path.write_bytes(restoration_file(seed=number))
         registry.log_artifact(run.info.run_id, str(path), "published")
         registry.create_model_version(name, path.parent.as_uri(), run.info.run_id, tags={"task": "restoration"})
+    registry.set_registered_model_alias(name, CHAMPION, "1")
+    yield
+    registry.delete_registered_model(name)
+
+
+@pytest.fixture
+def mean(registry: MlflowClient, own_folders: Path, measuring_model: Model) -> Iterator[None]:
+    """A model of landmarks with one version, its champion."""
+    name = "facerecon-mean"
+    registry.create_registered_model(name)
+    run = registry.create_run(registry.get_experiment_by_name(EXPERIMENT).experiment_id)
+    path = own_folders / "mean/model.onnx"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(measuring_model.content)
+    registry.log_artifact(run.info.run_id, str(path), "published")
+    registry.create_model_version(name, path.parent.as_uri(), run.info.run_id, tags={"task": "landmarks"})
     registry.set_registered_model_alias(name, CHAMPION, "1")
     yield
     registry.delete_registered_model(name)

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from facerecon.data.geometry import face_square, square_around
 from facerecon.errors import FaceReconError
-from facerecon.inference.frames import BOX, FIVE, FOUND_BY, LANDMARKS68, SQUARE, Face, Frame, Image
+from facerecon.inference.frames import BOX, FIVE, FOUND_BY, LANDMARKS68, MESH, SQUARE, Face, Frame, Image
 from facerecon.inference.stage import Runtime, StageRecord, register_stage
 from facerecon.perception.landmarks import FaceLandmarker, Points, five_points, sixty_eight
 from facerecon.perception.mtcnn import WEIGHTS, Mtcnn
@@ -142,7 +142,7 @@ def _box_of_points(points: Points) -> NDArray[np.float32]:
 
 
 def _of_landmarks(points: Points, found_by: str) -> Face:
-    face = Face(0).told(BOX, _box_of_points(points)).told(FIVE, five_points(points))
+    face = Face(0).told(BOX, _box_of_points(points)).told(FIVE, five_points(points)).told(MESH, points)
     points68 = sixty_eight(points)[:, :2]
     return face.told(LANDMARKS68, points68).told(SQUARE, face_square(points68)).told(FOUND_BY, found_by)
 

@@ -4,10 +4,9 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.interpolate import LinearNDInterpolator
 
 from facerecon.models.landmarks import POINTS
-from facerecon.perception.landmarks import SIXTY_EIGHT, FaceLandmarker, Points, sixty_eight
+from facerecon.perception.landmarks import SIXTY_EIGHT, FaceLandmarker, Points, depth_between, towards_camera
 from facerecon.perception.warp import similarity
 from facerecon.synthetic.mesh import FACE_POINTS
 from facerecon.tasks.landmarks.dataset import Samples
@@ -115,10 +114,7 @@ class MediaPipe:
     def __call__(self, images: NDArray[np.uint8]) -> Found:
         meshes, depths = zip(*(self._found(image) for image in images), strict=True)
         mesh = np.stack(meshes)
-        points = mesh[:, list(SIXTY_EIGHT)]
-        # its z grows away from the camera
-        points[..., 2] = points[..., 2].mean(axis=1, keepdims=True) - points[..., 2]
-        return Found(points, np.stack(depths), mesh=mesh)
+        return Found(mesh[:, list(SIXTY_EIGHT)], np.stack(depths), mesh=mesh)
 
     def _found(self, image: NDArray[np.uint8]) -> tuple[Floats, Floats]:
         """Mesh [468, 3] and depth [S, S]."""
@@ -127,11 +123,10 @@ class MediaPipe:
         faces = self._landmarker.detect(shown.astype(np.uint8))
         if not faces:
             return np.full((FACE_POINTS, 3), np.nan, np.float32), np.full((size, size), np.nan, np.float32)
-        whole = (faces[0][0] / ENLARGED).astype(np.float32)
-        z = sixty_eight(whole)[:, 2].mean() - whole[:, 2]
+        whole = towards_camera((faces[0][0] / ENLARGED).astype(np.float32))
         middles = np.arange(size) + 0.5
-        depth = LinearNDInterpolator(whole[:, :2], z, fill_value=0.0)(middles[None, :], middles[:, None])
-        return whole[:FACE_POINTS], depth.astype(np.float32)
+        depth = np.nan_to_num(depth_between(whole, middles[None, :], middles[:, None]))
+        return whole[:FACE_POINTS], depth
 
     def close(self) -> None:
         """Free its graph."""

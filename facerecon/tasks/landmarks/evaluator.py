@@ -30,8 +30,8 @@ Floats = NDArray[np.float32]
 
 class Found(NamedTuple):
     """``points`` [N, 68, 3] in pixels of the crop, NaN of a face that was not found; ``depth`` [N, S, S] in pixels, NaN
-    likewise; ``confidence`` [N, 68]; ``mesh`` [N, 468, 3], MediaPipe's, in pixels, its z growing away from the camera,
-    NaN likewise. None of what a method does not give."""
+    likewise; ``confidence`` [N, 68]; ``mesh`` [N, 468, 3], MediaPipe's, in pixels, NaN likewise. None of what a method
+    does not give."""
 
     points: Floats | None
     depth: Floats | None = None

@@ -84,8 +84,8 @@ class Shapes:
     def observe(self, preset: str, method: str, found: Found) -> None:
         """Fit to what ``method`` found under a degradation: a network's points, or MediaPipe's; to nothing else."""
         if found.mesh is not None:
-            # its y grows downwards and its z away from the camera
-            meshes = found.mesh * np.array([1, -1, -1], np.float32)
+            # its y grows downwards
+            meshes = found.mesh * np.array([1, -1, 1], np.float32)
             self._errors[preset, MEDIAPIPE] = self._errors_of(meshes)
             fits = self._fits(found.mesh[:, list(SIXTY_EIGHT)])
             self._errors[preset, MEDIAPIPE_FIT] = self._errors_of(_vertices(fits))

@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.interpolate import LinearNDInterpolator
 
 from facerecon.data.datasets import EvaluationFaces, evaluation_faces
 from facerecon.data.geometry import Square, outlined
@@ -18,7 +17,7 @@ from facerecon.data.manifest import Manifest
 from facerecon.data.store import GIVEN_POINTS, FaceStore
 from facerecon.drawn import DEPTH_UNIT
 from facerecon.models.landmarks import POINTS
-from facerecon.perception.landmarks import Points, sixty_eight
+from facerecon.perception.landmarks import Points, depth_between, sixty_eight, towards_camera
 from facerecon.tasks.landmarks.details import Truth
 
 NOSE_TIP, JAW_ENDS = 30, (0, 16)
@@ -49,9 +48,8 @@ def known_of(store: FaceStore, face: str) -> Known | None:
         points = sixty_eight(store.points(face).all478)
         if not points.any() or not np.isfinite(points).all():
             return None
-        # MediaPipe's z grows away from the camera
-        z = points[:, 2].mean() - points[:, 2]
-        return Known(np.column_stack([points[:, :2], z]).astype(np.float32), Truth.MEDIAPIPE, float("nan"), None)
+        points = sixty_eight(towards_camera(store.points(face).all478)).astype(np.float32)
+        return Known(points, Truth.MEDIAPIPE, float("nan"), None)
     told = store.truth(face, "landmarks").astype(np.float64)
     if told.shape != (POINTS, 3) or not np.isfinite(told).all():
         return None
@@ -81,8 +79,7 @@ def _interpolated(points: Points) -> Floats:
     """z float32 [h, w] between the points, at half the photograph's size as far as they reach; NaN outside them."""
     width, height = (int(reach) + 2 for reach in points[:, :2].max(axis=0) / 2)
     x, y = 2 * (np.arange(width) + 0.5), 2 * (np.arange(height) + 0.5)
-    found = LinearNDInterpolator(points[:, :2], points[:, 2])(x[None, :], y[:, None])
-    return found.astype(np.float32)
+    return depth_between(points, x[None, :], y[:, None])
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from facerecon.images import read_rgb
-from facerecon.perception.landmarks import SIXTY_EIGHT, FaceLandmarker, five_points, head_angles, sixty_eight
+from facerecon.perception.landmarks import (
+    SIXTY_EIGHT,
+    FaceLandmarker,
+    depth_between,
+    five_points,
+    head_angles,
+    sixty_eight,
+    towards_camera,
+)
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +140,19 @@ def test_nothing_is_written_to_the_terminal(
     with FaceLandmarker(landmark_model) as landmarker:
         landmarker.detect(photo)
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_nose_is_nearer_to_the_camera_than_the_ears(landmarker: FaceLandmarker, photo: NDArray[np.uint8]) -> None:
+    [(points, _)] = landmarker.detect(photo)
+    turned = towards_camera(points)
+    z = sixty_eight(turned)[:, 2]
+    assert z.mean() == pytest.approx(0, abs=1e-3)
+    assert z[30] > 10 > -10 > z[[0, 16]].max()
+    np.testing.assert_array_equal(turned[:, :2], points[:, :2])
+
+
+def test_depth_is_linear_between_points_and_unknown_beyond_them() -> None:
+    points = np.array([[0, 0, 0], [4, 0, 8], [0, 4, 4], [4, 4, 12]], np.float32)
+    found = depth_between(points, np.array([1.0, 2.0, 5.0]), np.array([1.0, 3.0, 1.0]))
+    np.testing.assert_allclose(found, [3, 7, np.nan], rtol=1e-6)
+    assert found.dtype == np.float32
