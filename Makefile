@@ -140,6 +140,7 @@ ifdef LONG
 	$(BIN)/python -m benchmarks.ablations --photos $(PHOTOS) --source lfw --at-once 2
 	$(BIN)/python -m benchmarks.restoration --photos $(PHOTOS) --source lfw --at-once 2 \
 		$(if $(START),--start $(START),--rows $(FROM_SCRATCH))
+	$(BIN)/python -m benchmarks.landmarks
 else
 	$(BIN)/python -m benchmarks.masks
 	$(BIN)/python -m benchmarks.data speed
@@ -157,6 +158,8 @@ else
 	$(BIN)/python -m benchmarks.quality --minutes 0.5 --faces 16 $(SHORT_STATE) --out $(SHORT)/quality.json
 	$(BIN)/python -m benchmarks.restoration --rows "U-Net,instance norm" --minutes 0.5 --faces 16 $(SHORT_STATE) \
 		--out $(SHORT)/restoration.json
+	$(BIN)/python -m benchmarks.landmarks --rows "control,graph" --minutes 0.5 --people 60 $(SHORT_STATE) \
+		--out $(SHORT)/landmarks.json
 endif
 
 # people of PHOTOS, where there are some in LFW's layout; else a few drawn ones

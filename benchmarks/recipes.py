@@ -26,6 +26,7 @@ from facerecon.experiment import Experiment
 from facerecon.files import atomic_path, digest_of, sha256_file, write_json
 from facerecon.models import build_model
 from facerecon.models.trained import TrainedModel
+from facerecon.run import RunSettings
 from facerecon.tasks import get_task
 from facerecon.tasks.inpainting.cases import MaskCases
 from facerecon.tasks.inpainting.evaluator import mask_cases
@@ -46,7 +47,11 @@ PROBE = 256
 def faces_of(photos: Path, source: str, state: Path, size: int, shares: SplitShares, most: int | None) -> Manifest:
     """Aligned faces of a folder, without near-duplicates across splits; crops in ``state`` are reused."""
     data = DataSettings(path=str(photos.resolve()), source=source, splits=shares, max_faces=most)
-    settings = InpaintingRun.model_validate({"data": data, "alignment": {"size": size}})
+    return aligned_faces(InpaintingRun.model_validate({"data": data, "alignment": {"size": size}}), state)
+
+
+def aligned_faces(settings: RunSettings, state: Path) -> Manifest:
+    """The faces that a run's settings name, as ``faces_of``."""
     listed = ingest(settings.data, Path.cwd(), state / "frames")
     faces = align(listed, settings.alignment, weights_path("face_landmarker"), state / "crops")
     return guard_splits(faces, settings.validation.near_duplicates).manifest

@@ -17,7 +17,7 @@ FIELD_OF_VIEW = 50.0
 
 NOISE = 0.05
 """The standard deviation of a coordinate of points that a network finds, as a share of the square root of their box's
-area; chosen on val."""
+area; chosen on the people of val and gate."""
 
 EXACT_NOISE = 0.005
 """The same of exact points: what the model cannot show of a face."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class MultitaskOptions(Settings):
-    """A backbone, how wide the decoder is, and how points are read from it."""
+    """A backbone, how wide the decoder is, how points are read from it, and what moves them then."""
 
     backbone: Literal["mobilenet_v2", "efficientnet_lite0"] = Field(
         "mobilenet_v2", description="the encoder: the former starts from scratch, the latter from ImageNet"
@@ -21,6 +21,11 @@ class MultitaskOptions(Settings):
     width: int = Field(64, ge=8, le=512, multiple_of=4, description="channels of the decoder")
     points: Literal["soft_argmax", "regression"] = Field(
         "soft_argmax", description="the mean place of a heat map at a quarter of the image's size, or a linear layer"
+    )
+    refine: Literal["none", "mlp", "graph"] = Field(
+        "none",
+        description="what moves the points by the features at them: a perceptron for each point by itself, or a graph "
+        "network on the points and their neighbours, of as many weights",
     )
 
     @property

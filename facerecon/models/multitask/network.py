@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from facerecon.models.fpn.encoder import BACKBONES, Encoder
 from facerecon.models.landmarks import POINTS, LandmarkModel, Landmarks
 from facerecon.models.multitask import MultitaskOptions
+from facerecon.models.multitask.refinement import Refinement
 from facerecon.weights import weights_path
 
 HEAD_SCALE = 0.02
@@ -38,6 +39,7 @@ class Multitask(LandmarkModel):
                 for value in self.dense[-1].parameters():
                     value.mul_(HEAD_SCALE)
         self.confidence_head = nn.Linear(coarsest, POINTS)
+        self.refinement = None if options.refine == "none" else Refinement(width, options.refine == "graph")
 
     def load_pretrained(self) -> None:
         for name in self.pretrained_weights:
@@ -53,7 +55,10 @@ class Multitask(LandmarkModel):
         depth = F.pixel_shuffle(self.depth_head(features), 2)
         depth = F.interpolate(depth, scale_factor=2.0, mode="bilinear", align_corners=False)
         logits = self.confidence_head(coarsest.mean(dim=(2, 3)))
-        return Landmarks(self._points(features, coarsest), depth, logits)
+        points = self._points(features, coarsest)
+        if self.refinement is not None:
+            points = self.refinement(features, points)
+        return Landmarks(points, depth, logits)
 
     def _points(self, features: Tensor, coarsest: Tensor) -> Tensor:
         """Points [N, 68, 3] in shares of the image's side."""

@@ -49,5 +49,7 @@ def _distance(errors: Tensor, kind: str) -> Tensor:
     size = errors.abs()
     if kind == "l1":
         return size
+    if kind == "mse_mae":
+        return errors.square() + size
     offset = WING - WING * torch.log1p(torch.tensor(WING / CURVATURE))
     return torch.where(size < WING, WING * torch.log1p(size / CURVATURE), size - offset)

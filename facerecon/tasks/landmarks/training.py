@@ -48,10 +48,10 @@ class TrainingPart(Settings):
 
 
 class LandmarkProblem:
-    """Landmarks for the training loop; checkpoints are ranked by the mean NME over all conditions."""
+    """Landmarks for the training loop; checkpoints are ranked by the mean NME over all conditions.
 
-    checkpoint_metric = NME
-    checkpoint_key = str(MetricKey(VAL, NME.name, ALL))
+    One that learns no points is ranked by the depth's RMSE, where that can be measured.
+    """
 
     def __init__(
         self, settings: TrainingPart, faces: Manifest, cases: LandmarkCases, initial: TrainedModel | None = None
@@ -72,6 +72,9 @@ class LandmarkProblem:
                     f"({faces.faces['identity'].nunique()} identities in all): give more people, or raise the split's "
                     "share in data.splits"
                 )
+        learns_points = bool(settings.training.losses.points) or not self.val[0].exact
+        self.checkpoint_metric = NME if learns_points else DEPTH
+        self.checkpoint_key = str(MetricKey(VAL, self.checkpoint_metric.name, ALL))
 
     def dataset(self) -> TrainingFaces:
         return self.faces

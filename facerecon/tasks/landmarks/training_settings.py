@@ -15,7 +15,9 @@ class LossSettings(Settings):
     points: Weight = 1.0
     depth: Weight = 0.3
     confidence: Weight = 0.02
-    kind: Literal["l1", "mse", "wing"] = Field("l1", description="of points and depth; wing: Feng et al., 2018")
+    kind: Literal["l1", "mse", "wing", "mse_mae"] = Field(
+        "l1", description="of points and depth; wing: Feng et al., 2018; mse_mae: the sum of mse and l1"
+    )
 
 
 class PlacementSettings(Settings):

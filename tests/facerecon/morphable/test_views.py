@@ -40,3 +40,15 @@ def test_three_views_show_the_front_the_half_and_the_profile(model: MorphableMod
     assert (front == front[:, ::-1]).mean() > 0.99
     tip = np.flatnonzero(profile.any(axis=0))[-1]
     assert 0.4 < np.flatnonzero(profile[:, tip]).mean() / 200 < 0.65
+
+
+def test_the_profile_shows_the_near_side_alone(model: MorphableModel) -> None:
+    mean = 10 * model.mean
+    changed = {}
+    for side in (-1, 1):
+        wide = mean.copy()
+        wide[side * mean[:, 0] > 20, 0] *= 1.5
+        before, after = (three_views(face, model.triangles, 200)[:, 400:].astype(int) for face in (mean, wide))
+        changed[side] = np.abs(after - before).mean()
+    # a face that is turned to the image's right shows its left side; at the rim a little of the other is seen
+    assert changed[1] < changed[-1] / 4

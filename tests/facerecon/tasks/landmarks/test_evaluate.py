@@ -14,6 +14,7 @@ from facerecon.data.manifest import Manifest
 from facerecon.evaluation.evaluation import Evaluation
 from facerecon.evaluation.keys import MetricKey
 from facerecon.evaluation.promotion import GATE, MODEL
+from facerecon.evaluation.scores import Scores
 from facerecon.export.onnx import export
 from facerecon.models.trained import TrainingResult
 from facerecon.report.model_card import render_model_card
@@ -101,6 +102,19 @@ def test_the_shape_in_3d_stands_beside_the_mean_face(evaluation: Evaluation, mak
     assert "sees 50° over the longer side is assumed" in section
     assert section.count("<img") == 2 * 8, "each typical face and the true one from three sides"
     assert "### Shape in 3D" in render_model_card(story)
+
+
+def test_shares_of_the_mean_faces_error_are_of_the_same_faces(evaluation: Evaluation) -> None:
+    scores, names = Scores(), [f"face {number}" for number in range(4)]
+    for case in ("clean", "low_resolution", "poor_light"):
+        key = MetricKey("test", "vertex_error", case)
+        scores.add(key, MODEL, names, [2.0, 2.0, 2.0, 2.0])
+        scores.add(key, MEAN_FACE, names, [4.0, 2.0, 2.0, 2.0])
+        if case == "clean":
+            scores.add(key, MEDIAPIPE, names[:1], [6.0])
+    (table,) = shape_tables(replace(evaluation, scores=scores), evaluation.details)  # type: ignore[arg-type]
+    assert table.lines[0].cells == ("2.50", "6.00 (1.50, 1 of 4)", "–", "2.00 (0.80)")
+    assert table.lines[1].cells == ("2.50", "–", "–", "2.00 (0.80)")
 
 
 def test_photographs_are_measured_as_use_finds_them(evaluation: Evaluation) -> None:

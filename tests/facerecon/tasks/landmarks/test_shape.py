@@ -79,6 +79,24 @@ def test_points_near_the_truth_give_a_face_nearer_than_the_mean_one(shapes: Shap
     assert near < 2 < far, "per cent of the box"
 
 
+def test_a_sample_lies_over_its_crop_and_beside_the_true_face(
+    shapes: Shapes, measured: Measured, faces: Manifest
+) -> None:
+    for at, target in enumerate(measured.targets):
+        sample = shapes.sample(at, sure(measured.points[at : at + 1]))
+        away = np.linalg.norm(sixty_eight(sample["projected"]) - target.points[:, :2], axis=1)
+        assert away.max() < 0.1 * target.box
+        seen = seen_of(faces, measured.faces.rows.iloc[at])
+        assert seen is not None
+        assert seen.vertices is not None
+        # where the camera saw it, not only in the same direction
+        assert sample["vertices"][:, 2].mean() == pytest.approx(seen.vertices[:, 2].mean(), rel=0.15)
+        assert float(sample["vertex_error"]) == pytest.approx(vertex_error(sample["shape"], seen.vertices), abs=1e-2)
+        assert vertex_error(sample["true_shape"], seen.vertices) < 1e-2
+        apart = np.linalg.norm(sample["true_shape"] - sample["shape"], axis=1).mean()
+        assert apart == pytest.approx(float(sample["vertex_error"]), rel=0.2)
+
+
 def test_what_is_no_face_is_refused_and_has_the_mean_faces_error(shapes: Shapes, measured: Measured) -> None:
     anywhere = generator("anywhere").uniform(0, 64, measured.points.shape).astype(np.float32)
     shapes.observe(CLEAN, MODEL, sure(anywhere))

@@ -83,14 +83,14 @@ def right(batch: Batch) -> Landmarks:
     return Landmarks(batch.points.clone(), batch.depth.clone(), torch.full((4, 68), 20.0))
 
 
-@pytest.mark.parametrize("kind", ["l1", "mse", "wing"])
+@pytest.mark.parametrize("kind", ["l1", "mse", "wing", "mse_mae"])
 def test_what_is_right_costs_nothing(batch: Batch, kind: str) -> None:
     loss = landmark_loss(right(batch), batch, LossSettings(kind=kind))
     assert float(loss.total) == pytest.approx(0, abs=1e-6)
     assert set(loss.terms) == {"points", "depth", "confidence"}
 
 
-@pytest.mark.parametrize("kind", ["l1", "mse", "wing"])
+@pytest.mark.parametrize("kind", ["l1", "mse", "wing", "mse_mae"])
 def test_an_error_costs_more_the_larger_it_is(batch: Batch, kind: str) -> None:
     costs = []
     for pixels in (1.0, 2.0, 8.0):
@@ -100,6 +100,12 @@ def test_an_error_costs_more_the_larger_it_is(batch: Batch, kind: str) -> None:
     assert 0 < costs[0] < costs[1] < costs[2]
     if kind == "wing":
         assert costs[2] / costs[0] < 7, "small errors count for more"
+    elif kind == "mse_mae":
+        sums = [
+            sum(float(landmark_loss(moved, batch, LossSettings(kind=each)).terms["points"]) for each in ("l1", "mse"))
+            for moved in (right(batch)._replace(landmarks=batch.points + pixels) for pixels in (1.0, 2.0, 8.0))
+        ]
+        assert costs == pytest.approx(sums, rel=1e-5)
     else:
         assert costs[2] / costs[0] == pytest.approx({"l1": 8, "mse": 64}[kind], rel=1e-3)
 
@@ -127,6 +133,15 @@ def test_a_killed_training_ends_with_the_same_weights(
     resumed = train_drawn(tmp_path)
     assert resumed.resumed_at == 2
     assert resumed.best.digest == undisturbed.best.digest
+
+
+def test_a_training_that_learns_no_points_keeps_the_weights_with_the_best_depth(
+    train_drawn: Callable[..., TrainingResult], tmp_path: Path
+) -> None:
+    result = train_drawn(tmp_path, {"losses": {"points": 0, "confidence": 0}})
+    assert result.checkpoint_key == "val/depth_rmse/all_conditions"
+    depths = {row["step"]: row[result.checkpoint_key] for row in result.history if result.checkpoint_key in row}
+    assert depths[result.best.step] == min(depths.values())
 
 
 def test_the_curves_have_every_condition(undisturbed: TrainingResult) -> None:
