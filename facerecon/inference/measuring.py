@@ -173,7 +173,7 @@ class Measurer(Maker):
     def _mesh(self, shaped: _Shaped, camera: Camera, name: str) -> bytes:
         """A face's mesh as an OBJ file; its text tells no file's name."""
         x, y = camera.centre
-        seen = f"Camera: {FIELD_OF_VIEW:g} degrees over the photo's longer side are assumed, so the size is, too: "
+        seen = f"Camera: {FIELD_OF_VIEW:g} degrees over the photo's longer side are assumed, so the distance is, too: "
         said = (comment_of(self._request.words), f"{seen}focal length {camera.focal:.1f} px, centre {x:g}, {y:g}")
         return obj_text(shaped.fit.vertices, load().triangles, (*said, *shaped.remarks)).encode()
 

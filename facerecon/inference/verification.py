@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,13 @@ from facerecon.custody import audit
 from facerecon.custody.keys import PublicKey, known_keys
 from facerecon.custody.signed import check, dumps, loads
 from facerecon.data.footage.decode import Tally
+from facerecon.data.geometry import box_of
 from facerecon.errors import FaceReconError
 from facerecon.files import sha256_bytes, sha256_file
 from facerecon.inference import media, pictures
 from facerecon.inference.chain import Chain, Outcome
 from facerecon.inference.clips import LOSSLESS
-from facerecon.inference.frames import HIDDEN, POINTS3D, Frame
+from facerecon.inference.frames import DEPTH, HIDDEN, POINTS3D, Frame
 from facerecon.inference.measuring import VALUES
 from facerecon.inference.media import Mask
 from facerecon.inference.overlay import drawn_over
@@ -38,8 +39,9 @@ UNTOUCHED, WRONG, NOT_RUN_AGAIN = 0, 1, 2
 MOST_LEVELS = 1
 """By so many of 255 levels a pixel may differ that another processor has computed."""
 
-MOST_PIXELS = 0.01
-"""By so many pixels a point may lie elsewhere that another processor has computed."""
+MOST_OF_BOX = 0.001
+"""By such a share of the square root of the area of a face's box points and depth that another processor has computed
+may be others."""
 
 _ENDS = tuple(
     re.compile(f"{end}$")
@@ -309,32 +311,66 @@ def _compare_measured(found: _Findings, ran: list[_Ran], path: Path, record: Rec
     if ran[0].outcome is None:
         found.say(False, f"run again: in {others} of {len(ran)} frames other points or another depth come out")
         return
-    kept, now = _kept_points(path), _points(ran[0].outcome.frame)
-    if kept.keys() != now.keys():
-        found.say(False, "run again: other points come out")
+    kept, now = _kept_faces(path), _faces(ran[0].outcome.frame)
+    if (
+        not now
+        or kept.keys() != now.keys()
+        or any(kept[number].depth.shape != now[number].depth.shape for number in now)
+    ):
+        found.say(False, "run again: other points or another depth come out")
         return
-    most = max(float(np.abs(kept[number] - now[number]).max()) for number in now)
-    found.say(most <= MOST_PIXELS, f"run again: points lie elsewhere, by at most {most:.2g} pixels")
+    sides = {number: max(1.0, box_of(face.points.astype(np.float32))[1]) for number, face in now.items()}
+    points = max(float(np.abs(kept[number].points - now[number].points).max()) / sides[number] for number in now)
+    depth = max(_apart(kept[number].depth, now[number].depth) / sides[number] for number in now)
+    found.say(
+        max(points, depth) <= MOST_OF_BOX,
+        f"run again: points lie elsewhere, by at most {points:.3%} of the face's box, and depth by {depth:.3%}",
+    )
 
 
 def _measured(frame: FrameFacts) -> list[tuple[int, str | None]]:
     return [(face.number, face.measured) for face in frame.faces]
 
 
-def _points(frame: Frame) -> dict[int, NDArray[np.float64]]:
-    """The points [68, 3] of the faces that were measured, by their numbers."""
-    return {face.number: face[POINTS3D].astype(np.float64) for face in frame.faces if POINTS3D in face}
+class _Face(NamedTuple):
+    """A face's points [68, 3] and depth [S, S], NaN outside the face, in pixels of the photo."""
+
+    points: NDArray[np.float64]
+    depth: NDArray[np.float64]
 
 
-def _kept_points(path: Path) -> dict[int, NDArray[np.float64]]:
+def _faces(frame: Frame) -> dict[int, _Face]:
+    """The faces that were measured, by their numbers."""
+    return {
+        face.number: _Face(face[POINTS3D].astype(np.float64), face[DEPTH].values.astype(np.float64))
+        for face in frame.faces
+        if POINTS3D in face
+    }
+
+
+def _kept_faces(path: Path) -> dict[int, _Face]:
     """The same as they were written; {} if they are not there, or are no such."""
     values = _sidecar_of(path).with_suffix(VALUES)
     try:
-        faces = json.loads(values.read_bytes())["faces"]
-        told = {int(face["face"]): np.array(face["points"], np.float64) for face in faces if face["points"]}
-    except (OSError, ValueError, KeyError, TypeError):
+        told = [face for face in json.loads(values.read_bytes())["faces"] if face["points"]]
+        faces = {
+            int(face["face"]): _Face(np.array(face["points"]), _kept_depth(values, face["depth"])) for face in told
+        }
+    except (FaceReconError, OSError, ValueError, KeyError, TypeError):
         return {}
-    return {number: points for number, points in told.items() if points.shape == (68, 3)}
+    return {number: face for number, face in faces.items() if face.points.shape == (68, 3)}
+
+
+def _kept_depth(values: Path, about: Mapping[str, Any]) -> NDArray[np.float64]:
+    picture = values.with_name(Path(about["file"]).name)
+    counts, _ = pictures.decode(media.read_content(picture), str(picture))
+    return np.where(counts == 0, np.nan, about["offset"] + about["scale"] * counts.astype(np.float64))
+
+
+def _apart(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """The largest difference of two depths where both are known; infinite if nowhere."""
+    apart = np.abs(one - other)
+    return float(apart[np.isfinite(apart)].max(initial=0.0)) if np.isfinite(apart).any() else float("inf")
 
 
 def _kept_pixels(path: Path, record: Record) -> NDArray[np.uint8] | None:

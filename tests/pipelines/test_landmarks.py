@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 import yaml
 
+from facerecon.inference.making import Model
 from tests.pipelines.conftest import Forks, forks, refused, succeed
 
 RUN = ("zenml", "pipeline", "run", "training", "-c", "configs/tiny.yaml")
@@ -112,3 +113,26 @@ def test_other_commands_refuse_its_champion(warm: Forks, first: str) -> None:
     said = refused(warm, "facerecon", "restore", photo, "--out", "outputs/no", "--model", "tiny@champion")
     assert "landmarks" in said
     assert not [*(warm.root / "outputs/no").rglob("*")]
+
+
+def test_faces_are_measured_as_a_pipeline_and_a_champion_that_is_not_sure_of_them_refuses(
+    warm: Forks, first: str, measuring_model: Model
+) -> None:
+    own = {"FACERECON_CUSTODY": str(warm.root.parent / "custody")}
+    (warm.root / "mean.onnx").write_bytes(measuring_model.content)
+    use = {"name": "use", "task": "landmarks", "inputs": ["data/tiny/person_0007"], "out": "outputs/use"}
+    path = warm.root / "configs" / "use.yaml"
+    path.write_text(yaml.safe_dump({"parameters": {**use, "model": "mean.onnx"}}))
+    command = ("zenml", "pipeline", "run", "reconstruction", "-c", "configs/use.yaml")
+    assert "2 measured in" in succeed(warm, *command, **own)
+    client = mlflow.MlflowClient(warm.tracking_uri)
+    experiment = client.get_experiment_by_name("facerecon-reconstructions")
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.data.metrics["measured"] == run.data.metrics["faces_measured"] == 2
+    assert run.data.tags["model_digest"] == measuring_model.digest
+    assert not client.list_artifacts(run.info.run_id)  # no picture of anybody
+    assert (warm.root / "outputs/use/photo_1.landmarks.json").is_file()
+    # four steps of training make nobody sure
+    said = refused(warm, "facerecon", "landmarks", "data/tiny/person_0007/photo_0.jpg", "--out", "outputs/no", **own)
+    assert "nothing was measured: face 1: no face by the network's confidence" in said

@@ -82,6 +82,8 @@ def test_points_and_depth_come_back_where_they_lie_in_the_picture(
     (face,) = frame.faces
     assert np.abs(face[POINTS3D] - true).max() < 0.02 * unit
     depth = face[DEPTH]
+    # wherever the face was said to lie, it is cut out about its own points in the end
+    assert np.abs(depth.square.corners - square_about(true).corners).max() < 0.05 * unit
     rows, columns = np.mgrid[:64, :64] + 0.5
     places = depth.square.from_crop(np.column_stack([columns.ravel(), rows.ravel()]), 64)
     along = (places - depth.square.corners.mean(0)) @ depth.square.right / depth.square.side

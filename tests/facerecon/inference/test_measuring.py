@@ -357,9 +357,10 @@ def test_a_pixel_that_is_changed_is_told(made: Path, photo: Path, end: str, look
     assert f"{path.name}: its pixels are not those that the record was made for" in said(look(path))
 
 
+@pytest.mark.parametrize("what", ["points", "depths"])
 @pytest.mark.parametrize(("by", "status"), [(0.0005, OK), (0.5, WRONG)])
-def test_points_of_another_processor_may_lie_a_little_elsewhere(
-    made: Path, look: Callable[[Path], Verdict], by: float, status: int, monkeypatch: pytest.MonkeyPatch
+def test_another_processor_may_find_a_little_else(
+    made: Path, look: Callable[[Path], Verdict], what: str, by: float, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from facerecon.inference.stages import landmarks
 
@@ -367,12 +368,23 @@ def test_points_of_another_processor_may_lie_a_little_elsewhere(
 
     def elsewhere(*given: Any) -> Any:
         found = find(*given)
-        return found._replace(points=found.points + np.float32(by))
+        return found._replace(**{what: getattr(found, what) + np.float32(by)})
 
     monkeypatch.setattr(landmarks, "measure", elsewhere)
     verdict = look(made)
     assert verdict.status == status, verdict.findings
     assert "run again: points lie elsewhere, by at most " in said(verdict, "ok" if status == OK else "bad")
+
+
+def test_a_face_that_is_refused_now_is_told(
+    made: Path, look: Callable[[Path], Verdict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from facerecon.inference.stages import landmarks
+
+    monkeypatch.setattr(landmarks, "LEAST", 1.1)
+    assert said(look(made)) == "run again: other points or another depth come out"
+    made.with_name(made.name.replace(".png", ".json")).unlink()
+    assert "other points or another depth come out" in said(look(made))
 
 
 def test_another_model_is_named(made: Path, photo: Path, request_: MeasurementRequest) -> None:
