@@ -306,10 +306,10 @@ class _Stream:
         while True:
             command, future = await self._made.get()
             draw = await asyncio.wrap_future(future)
-            # the thread is at the next frame meanwhile
-            content = None if draw is None else await asyncio.to_thread(draw)
             if self._service.pool.draining:
                 raise _EndedError(_GOING, "the service is about to end")
+            # the thread is at the next frame meanwhile
+            content = None if draw is None else await asyncio.to_thread(draw)
             if content is not None:
                 await self._socket.send_bytes(content)
             elif not isinstance(command, Want):
