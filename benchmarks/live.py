@@ -2,7 +2,8 @@
 
 From the project's root: ``python -m benchmarks.live --model outputs/demo/model.onnx --clip CLIP``. The bare chain
 decodes the clip and makes its frames, eight together; the service does the same one by one, and sends each as two JPEGs
-with its points to a client on this machine, which asks for the next ones. Both have one network of one thread.
+with its points to a client on this machine, which asks for the next ones. Both have one network of one thread. With a
+model of landmarks points and depth are found, and sent with one JPEG.
 """
 
 import argparse
@@ -18,12 +19,16 @@ from websockets.sync.client import connect
 
 from benchmarks.command import as_command
 from benchmarks.serving import REGION, started
+from facerecon.contract import INPAINTING, LANDMARKS
 from facerecon.data.footage.decode import Tally
 from facerecon.errors import FaceReconError
 from facerecon.inference import media
 from facerecon.inference.chain import Chain
-from facerecon.inference.making import Model, Request, stages_of
+from facerecon.inference.making import Model, Request, Wanted, stages_of
+from facerecon.inference.measuring import MeasurementRequest
+from facerecon.inference.predictor import Predictor
 from facerecon.inference.stage import Runtime
+from ops.stack.tracker import create_experiment
 from serving.live import MOST_ASKED
 from serving.settings import ServeSettings
 from serving.tokens import add_token
@@ -31,7 +36,7 @@ from serving.tokens import add_token
 PIECE = 1 << 18
 
 
-def bare_rate(clip: Path, request: Request, runtime: Runtime) -> tuple[float, str]:
+def bare_rate(clip: Path, request: Wanted, runtime: Runtime) -> tuple[float, str]:
     """Frames a second of the bare chain, and their size."""
     begun, frames, size = time.perf_counter(), 0, ""
     with Chain(stages_of(request.steps()), runtime) as chain:
@@ -41,12 +46,13 @@ def bare_rate(clip: Path, request: Request, runtime: Runtime) -> tuple[float, st
     return frames / (time.perf_counter() - begun), size
 
 
-def live_rate(clip: Path, port: int, token: str) -> float:
-    """Frames a second of live video, from asking for the first one; each must have both pictures."""
+def live_rate(clip: Path, port: int, token: str, task: str) -> float:
+    """Frames a second of live video, from asking for the first one; each must have all its pictures."""
+    shows = {"hide": {"regions": [REGION]}} if task == INPAINTING.task else {"locate": {"faces": "largest"}}
     content = clip.read_bytes()
     headers = {"authorization": f"Bearer {token}"}
     with connect(f"ws://127.0.0.1:{port}/v1/live", additional_headers=headers, compression=None) as socket:
-        socket.send(json.dumps({"type": "begin", "bytes": len(content), "hide": {"regions": [REGION]}}))
+        socket.send(json.dumps({"type": "begin", "task": task, "bytes": len(content), **shows}))
         for at in range(0, len(content), PIECE):
             socket.send(content[at : at + PIECE])
         begun, frames = time.perf_counter(), 0
@@ -66,16 +72,23 @@ def live_rate(clip: Path, port: int, token: str) -> float:
 def measure(args: argparse.Namespace) -> dict[str, Any]:
     """All figures."""
     network = Model(args.model.read_bytes(), args.model.name)
-    request, token = Request(network, regions=(REGION,)), add_token("benchmark")
-    settings = ServeSettings(model=str(args.model), port=0, workers=1)
+    task, token = Predictor.load(network.content).about.task, add_token("benchmark")
+    request: Wanted
+    if task == LANDMARKS.task:
+        request, named = MeasurementRequest(network, faces="largest"), {"landmarks_model": str(args.model)}
+        create_experiment()  # an empty registry, in which the model of inpainting is waited for
+    else:
+        request, named = Request(network, regions=(REGION,)), {"model": str(args.model)}
+    settings = ServeSettings(**named, port=0, workers=1)
     runtime = Runtime(settings.threads, {network.digest: network.content})
     with runtime, started("--service", settings.model_dump_json()) as service:
         assert service.stdout is not None
         port = int(service.stdout.readline().partition("/open")[0].rpartition(":")[2])
         _, size = bare_rate(args.clip, request, runtime)
-        live_rate(args.clip, port, token)
+        live_rate(args.clip, port, token, task)
         rounds = [
-            (bare_rate(args.clip, request, runtime)[0], live_rate(args.clip, port, token)) for _ in range(args.rounds)
+            (bare_rate(args.clip, request, runtime)[0], live_rate(args.clip, port, token, task))
+            for _ in range(args.rounds)
         ]
     return {
         "size": size,
@@ -95,6 +108,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["FACERECON_CUSTODY"], os.environ["FACERECON_STATE"] = f"{folder}/custody", f"{folder}/state"
+        Path(f"{folder}/state").mkdir()
         found = measure(args)
     print(
         f"{found['ratio']:.2f} of the bare chain's frames/s (bar: 0.8); {found['live']:.1f} frames/s live and "

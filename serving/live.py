@@ -5,8 +5,8 @@ no more, so that pausing is not to ask, and a step is to ask for one. None is le
 than it was taken plays more slowly. What is sent:
 
 - binary, for each frame: four bytes (big endian) with the length of a ``FrameHead``, that as JSON, the frame as JPEG,
-  and its reconstruction as JPEG; or the same with a ``LocatedHead``, and after the frame its depth by the network and
-  by MediaPipe; for ``Save``: the same with a ``SavedHead`` and one PNG;
+  and its reconstruction as JPEG; or a ``LocatedHead``, which has points and depth by the network and by MediaPipe, and
+  the frame; for ``Save``: the same with a ``SavedHead`` and one PNG;
 - text: ``{"type": "end"}`` after the last frame, ``{"type": "told"}`` with what could not be done, and
   ``{"type": "refused"}`` before the socket is closed. Both have one line, ``detail``.
 """
@@ -14,7 +14,7 @@ than it was taken plays more slowly. What is sent:
 import asyncio
 import tempfile
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
@@ -37,7 +37,7 @@ from facerecon.inference.making import Model, Request, Wanted, stages_of
 from facerecon.inference.measuring import MeasurementRequest
 from facerecon.inference.stage import Runtime
 from facerecon.marks import MEASURED, RECONSTRUCTED, XMP
-from serving.located import LocatedFace, depths_of, draw_depth, draw_located, located_face, reach_of
+from serving.located import LocatedFace, draw_located, located_faces
 from serving.photos import FoundFace, found_face
 from serving.problems import ProblemError, own_fault
 from serving.service import Service
@@ -54,6 +54,9 @@ _UPLOADS = 10
 """A clip may take so many times as long to come as a photo."""
 
 T = TypeVar("T")
+
+Draw = Callable[[], bytes]
+"""Draws a frame that is made, and gives its message."""
 
 
 class _Message(BaseModel):
@@ -153,15 +156,15 @@ class FrameHead(_Head):
 
 
 class LocatedHead(_Head):
-    """The same of a frame with points and depth. ``locate`` is the id of what was asked for, ``pictures`` are the
-    lengths of three JPEGs: the frame, its depth by the network, and by MediaPipe; their colours end ``reach`` pixels of
-    the clip away from the mean of a face's points and towards the camera."""
+    """The same of a frame with points and depth. ``locate`` is the id of what was asked for, ``pictures`` is the length
+    of the frame's JPEG. Depth ends ``reach`` pixels of the clip away from the mean of a face's points, and towards the
+    camera."""
 
     type: Literal["located"] = "located"
     faces: list[LocatedFace]
     locate: int
     reach: float
-    pictures: tuple[int, int, int]
+    pictures: tuple[int]
 
 
 class SavedHead(BaseModel):
@@ -220,7 +223,7 @@ class _Stream:
         self._service, self._socket = service, websocket
         self._underway: Counter[type[Asked]] = Counter()
         """What was asked for and is not yet sent."""
-        self._made: asyncio.Queue[tuple[Asked, Future[bytes | None]]] = asyncio.Queue()
+        self._made: asyncio.Queue[tuple[Asked, Future[Draw | None]]] = asyncio.Queue()
 
     async def run(self) -> None:
         """Take a clip and show it until the client goes."""
@@ -302,7 +305,9 @@ class _Stream:
         ended = False
         while True:
             command, future = await self._made.get()
-            content = await asyncio.wrap_future(future)
+            draw = await asyncio.wrap_future(future)
+            # the thread is at the next frame meanwhile
+            content = None if draw is None else await asyncio.to_thread(draw)
             if self._service.pool.draining:
                 raise _EndedError(_GOING, "the service is about to end")
             if content is not None:
@@ -333,7 +338,8 @@ class _Stream:
 
 
 class _Player:
-    """Makes one clip's frames; of one thread, but for ``shows``, which may be set at any time."""
+    """Makes one clip's frames; of one thread, but for ``shows``, which may be set at any time, and for what it returns:
+    that is called one after the other by whoever sends it."""
 
     def __init__(self, service: Service, path: Path, shows: Shows) -> None:
         self.shows, self.tally, self.made = shows, Tally(), 0
@@ -347,8 +353,8 @@ class _Player:
         self._chains = ExitStack()
         self._reach = 0.0
 
-    def next(self) -> bytes | None:
-        """The next frame's message; None after the last.
+    def next(self) -> Draw | None:
+        """What draws the next frame; None after the last.
 
         Raises:
             FaceReconError: the clip cannot be used.
@@ -367,14 +373,14 @@ class _Player:
             raise FaceReconError(f"clip: frames of {width} x {height}; at most {most:g} megapixels are taken")
         self.made += 1
         self._last.append(frame)
-        return self._shown(frame)
+        return partial(self._shown, *self._made(frame))
 
-    def repeat(self, asked: Again | Save) -> bytes | None:
-        """A message with one of the last frames again; None if it is held no more."""
+    def repeat(self, asked: Again | Save) -> Draw | None:
+        """What draws one of the last frames again; None if it is held no more."""
         frame = next((frame for frame in self._last if frame.number == asked.number), None)
         if frame is None:
             return None
-        return self._shown(frame) if isinstance(asked, Again) else self._saved(frame)
+        return partial(self._shown if isinstance(asked, Again) else self._saved, *self._made(frame))
 
     def close(self) -> None:
         """Let go of networks and clip."""
@@ -383,37 +389,36 @@ class _Player:
         if self._frames is not None:
             self._frames.close()  # type: ignore[attr-defined]
 
-    def _shown(self, frame: Frame) -> bytes:
-        outcome, model, shows = self._made(frame)
-        made, (height, width) = outcome.frame, frame.size
+    def _shown(self, outcome: Outcome, model: Model, shows: Shows) -> bytes:
+        made, (height, width) = outcome.frame, outcome.frame.size
         about: dict[str, Any] = {
-            "number": frame.number,
-            "time": frame.time,
+            "number": made.number,
+            "time": made.time,
             "width": width,
             "height": height,
             "remarks": made.remarks,
             "model": str(model),
         }
         if isinstance(shows, Locate):
-            depths = depths_of(made)
-            self._reach = reach_of((*depths[0], *depths[1]), self._reach)
-            shown = [_jpeg(made.image), *(_marked(_jpeg(draw_depth(made.image, each, self._reach))) for each in depths)]
-            about |= {"faces": list(map(located_face, made.faces)), "locate": shows.id, "reach": self._reach}
-            return _packed(LocatedHead(**about, pictures=tuple(map(len, shown))), *shown)
+            faces, self._reach = located_faces(made, self._reach)
+            picture = _jpeg(made.image)
+            about |= {"faces": faces, "locate": shows.id, "reach": self._reach}
+            return _packed(LocatedHead(**about, pictures=(len(picture),)), picture)
         shown = [_jpeg(made.image), _marked(_jpeg(outcome.image))]
         about |= {"faces": list(map(found_face, made.faces)), "hide": shows.id, "regions": shows.regions}
         return _packed(FrameHead(**about, pictures=tuple(map(len, shown))), *shown)
 
-    def _saved(self, frame: Frame) -> bytes:
-        outcome, model, shows = self._made(frame)
+    def _saved(self, outcome: Outcome, model: Model, shows: Shows) -> bytes:
+        frame = outcome.frame
         lines = {"Frame": f"{frame.number + 1}, at {frame.time:.3f} s", "Model": str(model)}
         if isinstance(shows, Locate):
-            words, panels = MEASURED, draw_located(outcome.frame, str(model), self._reach)
-            lines["Depth"] = f"{-self._reach:g} px away (dark) to +{self._reach:g} px towards the camera (bright)"
+            words, panels = MEASURED, draw_located(frame, str(model), self._reach)
+            if end := self._reach:
+                lines["Depth"] = f"from {end:g} px away (dark) to {end:g} px towards the camera (bright)"
         else:
-            words, panels = RECONSTRUCTED, {"Original": outcome.frame.image, "RECONSTRUCTED": outcome.image}
+            words, panels = RECONSTRUCTED, {"Original": frame.image, "RECONSTRUCTED": outcome.image}
             lines["Hidden"] = ", ".join(shows.regions)
-        picture = pictures.draw_pairs(panels, lines, outcome.frame.remarks, words)
+        picture = pictures.draw_pairs(panels, lines, frame.remarks, words)
         head = SavedHead(name=f"{words.done}-frame-{frame.number + 1:05}.png")
         return _packed(head, pictures.encode(picture, ""))
 

@@ -1,13 +1,15 @@
-"""Points and depth of a frame, by the network and by MediaPipe, as they are shown live."""
+"""Points and depth of a frame, by the network and by MediaPipe, as they are shown live and saved."""
 
+import base64
 from collections.abc import Iterable
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from facerecon.inference.frames import BOX, DEPTH, FOUND_BY, POINTS3D, POINTS_CONFIDENCE, Depth, Face, Frame, Image
+from facerecon.inference.frames import BOX, DEPTH, FOUND_BY, POINTS3D, POINTS_CONFIDENCE, Depth, Frame, Image
 from facerecon.inference.mesh import mesh_depth, mesh_points
 from facerecon.perception.landmarks import Points
 
@@ -16,35 +18,67 @@ Point = tuple[float, float, float]
 _COLOURS = ((70, 255, 140), (255, 177, 59))
 """Of points by the network and by MediaPipe."""
 
+_READABLE = 640
+"""A frame that is saved is enlarged to about so many pixels across."""
+
 _DIM = 0.4
 """So bright is what is no face in a picture of depth."""
 
 
+class DepthLevels(BaseModel):
+    """Depth in ``side`` rows of as many bytes, as base64: 0 is outside the face, 1 ``reach`` pixels away from the mean
+    of the points, 255 as many towards the camera. It lies in the square of this corner and this whole upper edge."""
+
+    side: int
+    levels: str
+    corner: tuple[float, float]
+    edge: tuple[float, float]
+
+
+class Located(BaseModel):
+    """The 68 points (x, y, z) of a face: x and y in pixels of the clip, z in these pixels towards the camera, from the
+    mean of the points; and how deep it is. ``confidence`` is a network's, of each point."""
+
+    points: list[Point]
+    confidence: list[float] | None = None
+    depth: DepthLevels
+
+
 class LocatedFace(BaseModel):
     """A face: ``number`` from 1, the largest first, and what found it. ``box`` is left, top, right, bottom. ``network``
-    and ``mediapipe`` are the 68 points (x, y, z) by each, null where it gives none; x and y are in pixels of the clip,
-    z is in these pixels towards the camera, from the mean of the points. ``confidence`` is the network's, of each."""
+    and ``mediapipe`` are what each gives, null where that is nothing."""
 
     number: int
     found_by: str
     box: tuple[float, float, float, float]
-    network: list[Point] | None
-    confidence: list[float] | None
-    mediapipe: list[Point] | None
+    network: Located | None
+    mediapipe: Located | None
 
 
-def located_face(face: Face) -> LocatedFace:
-    """A face as it is told."""
-    return LocatedFace.model_validate(
-        {
-            "number": face.number,
-            "found_by": face[FOUND_BY],
-            "box": _rounded(face[BOX], 2),
-            "network": _rounded(face[POINTS3D], 2) if POINTS3D in face else None,
-            "confidence": _rounded(face[POINTS_CONFIDENCE], 3) if POINTS_CONFIDENCE in face else None,
-            "mediapipe": None if (points := mesh_points(face)) is None else _rounded(points, 2),
-        }
-    )
+def located_faces(frame: Frame, before: float) -> tuple[list[LocatedFace], float]:
+    """The faces as they are told, and how far depth reaches, which was ``before`` in the frame before."""
+    by_mesh = [mesh_depth(face) for face in frame.faces]
+    by_network = [face[DEPTH] for face in frame.faces if DEPTH in face]
+    reach = reach_of((*by_network, *(depth for depth in by_mesh if depth is not None)), before)
+    faces = []
+    for face, depth in zip(frame.faces, by_mesh, strict=True):
+        network = mediapipe = None
+        if POINTS3D in face:
+            sure = _rounded(face[POINTS_CONFIDENCE], 3)
+            network = {"points": _rounded(face[POINTS3D], 2), "confidence": sure, "depth": _levels(face[DEPTH], reach)}
+        if depth is not None and (points := mesh_points(face)) is not None:
+            mediapipe = {"points": _rounded(points, 2), "depth": _levels(depth, reach)}
+        about = {"number": face.number, "found_by": face[FOUND_BY], "box": _rounded(face[BOX], 2)}
+        faces.append(LocatedFace.model_validate({**about, "network": network, "mediapipe": mediapipe}))
+    return faces, reach
+
+
+def _levels(depth: Depth, reach: float) -> dict[str, Any]:
+    known = np.isfinite(depth.values)
+    counts = ((np.where(known, depth.values, 0) / max(reach, 1e-6) + 1) * 127).round().clip(0, 254).astype(np.uint8) + 1
+    levels = base64.b64encode(np.where(known, counts, 0).astype(np.uint8).tobytes()).decode()
+    square = {"corner": _rounded(depth.square.origin, 2), "edge": _rounded(depth.square.right, 2)}
+    return {"side": len(depth.values), "levels": levels, **square}
 
 
 def _rounded(values: NDArray[np.float32], digits: int) -> list[float]:
@@ -69,25 +103,35 @@ def reach_of(depths: Iterable[Depth], before: float) -> float:
     return next(float(times * step) for times in (1, 1.5, 2, 3, 4, 6, 8, 10) if times * step >= most)
 
 
-def draw_depth(image: Image, depths: Iterable[Depth], reach: float) -> Image:
-    """A frame uint8 [H, W, 3], gray and dim, with depth in colours on its faces: from ``reach`` pixels away, dark, to
-    as many towards the camera, bright. The first faces lie over the others."""
-    gray = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) * np.float32(_DIM)).astype(np.uint8)
-    drawn = np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB), np.uint8)
+def draw_depths(image: Image, several: Iterable[list[Depth]], reach: float) -> list[Image]:
+    """For each of ``several`` lists a frame uint8 [H, W, 3], gray and dim, with the depth of its faces in colours: from
+    ``reach`` pixels away, dark, to as many towards the camera, bright. The first faces lie over the others."""
+    gray = cv2.convertScaleAbs(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), alpha=_DIM)
+    dim = np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB), np.uint8)
+    return [_drawn(dim, depths, reach) for depths in several]
+
+
+def _drawn(dim: Image, depths: list[Depth], reach: float) -> Image:
+    drawn = dim.copy()
     for depth in reversed([depth for depth in depths if _known(depth)]):
         _draw(drawn, depth, reach)
     return drawn
 
 
 def draw_located(frame: Frame, model: str, reach: float) -> dict[str, Image]:
-    """By name, as large as the frame: its points and its depth by the network, called ``model``, and by MediaPipe."""
+    """By name the frame with its points and its depth, by the network, called ``model``, and by MediaPipe; a small
+    frame is enlarged by a whole number, so that the points stand apart."""
+    scale = max(1, round(_READABLE / frame.size[1]))
+    size = frame.size[1] * scale, frame.size[0] * scale
     panels: dict[str, Image] = {}
     by_network = [face[POINTS3D] for face in frame.faces if POINTS3D in face]
     by_mediapipe = [points for face in frame.faces if (points := mesh_points(face)) is not None]
-    sources = zip((model, "MediaPipe"), (by_network, by_mediapipe), depths_of(frame), _COLOURS, strict=True)
-    for name, located, depths, colour in sources:
-        panels[f"Points by {name}"] = _dotted(frame.image, located, colour)
-        panels[f"Depth by {name}"] = draw_depth(frame.image, depths, reach)
+    drawn = draw_depths(frame.image, depths_of(frame), reach)
+    sources = zip((model, "MediaPipe"), (by_network, by_mediapipe), drawn, _COLOURS, strict=True)
+    for name, located, depth, colour in sources:
+        image, deep = (cv2.resize(each, size, interpolation=cv2.INTER_CUBIC) for each in (frame.image, depth))
+        panels[f"Points by {name}"] = _dotted(np.asarray(image, np.uint8), [each * scale for each in located], colour)
+        panels[f"Depth by {name}"] = np.asarray(deep, np.uint8)
     return panels
 
 

@@ -1,8 +1,17 @@
 // Pictures of a frame as they are drawn into canvases.
 
+import { bytes } from "./service.js";
+
 const at = (id) => document.getElementById(id);
+const tile = document.createElement("canvas");
 const LEAST = 560; // a canvas has so many pixels across at least: points and label on a small clip would be too coarse
 const UNSURE = 0.5; // points of a lower confidence are hollow
+const PLASMA = [[13, 8, 135], [126, 3, 168], [204, 71, 120], [248, 149, 64], [240, 249, 33]]; // as in the legend
+const COLOURS = Array.from({ length: 256 }, (_, level) => {
+  const place = (Math.max(level - 1, 0) / 254) * (PLASMA.length - 1);
+  const low = Math.min(Math.floor(place), PLASMA.length - 2);
+  return [...PLASMA[low].map((from, part) => from + (place - low) * (PLASMA[low + 1][part] - from)), 255];
+});
 const CLOSE = 1.7; // a close-up is so many times as wide as the face
 
 /** Draw a picture over a strip with its label. ``over`` draws onto it in pixels of the clip, of which ``head`` says how
@@ -50,6 +59,26 @@ export function dots(context, points, colour = "#46ff8c", confidence = []) {
     context.stroke();
     if (!isUnsure) context.fill();
   });
+}
+
+/** Make a frame gray and dim, and draw the depth of its faces onto it; the first ones lie over the others. */
+export function depths(context, faces, { width, height }) {
+  for (const [operation, style] of [["saturation", "#808080"], ["source-over", "rgb(0 0 0 / 60%)"]]) {
+    context.globalCompositeOperation = operation;
+    context.fillStyle = style;
+    context.fillRect(0, 0, width, height);
+  }
+  for (const { side, levels, corner, edge } of [...faces].reverse()) {
+    const pixels = new ImageData(side, side);
+    bytes(levels).forEach((level, index) => level && pixels.data.set(COLOURS[level], 4 * index));
+    tile.width = tile.height = side;
+    tile.getContext("2d").putImageData(pixels, 0, 0);
+    const [x, y] = edge.map((each) => each / side);
+    context.save();
+    context.transform(x, y, -y, x, ...corner);
+    context.drawImage(tile, 0, 0);
+    context.restore();
+  }
 }
 
 /** A view of a frame about its largest face; ``before`` as long as that serves, so that it does not tremble. */

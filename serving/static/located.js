@@ -1,14 +1,11 @@
 // Points and depth of a frame, by the network and by MediaPipe, beside each other.
 
-import { canvasOf, closeUp, dots } from "./drawing.js";
+import { canvasOf, closeUp, depths, dots } from "./drawing.js";
 
 const at = (id) => document.getElementById(id);
 
-/** Who finds points, by the key of a face's points: their colour, and the place of the depth among the pictures. */
-const SOURCES = {
-  network: { colour: "#46ff8c", depth: 1 },
-  mediapipe: { colour: "#ffb13b", depth: 2 },
-};
+/** The colours of points, by who finds them. */
+const SOURCES = { network: "#46ff8c", mediapipe: "#ffb13b" };
 const CANVASES = [["frame", "remade"], ["frame-other", "remade-other"]];
 
 const nameOf = (source, head) => (source === "network" ? head.model : "MediaPipe");
@@ -21,17 +18,17 @@ export function paintLocated({ head, pictures }, before) {
   const by = document.querySelector("input[name=by]:checked").value;
   const sources = by === "both" ? Object.keys(SOURCES) : [by];
   sources.forEach((source, index) => {
-    const { colour, depth } = SOURCES[source];
     const [frame, map] = CANVASES[index];
     const name = nameOf(source, head);
     const faces = found(head, source);
     const points = faces.length ? `${68 * faces.length} points` : head.faces.length ? "no points" : "no face";
     const over = (context) => {
       if (!at("points").checked) return;
-      for (const face of faces) dots(context, face[source], colour, source === "network" ? face.confidence : []);
+      for (const face of faces) dots(context, face[source].points, SOURCES[source], face[source].confidence ?? []);
     };
+    const deep = (context) => depths(context, faces.map((face) => face[source].depth), head);
     canvasOf(frame, pictures[0], `${name}: ${points}`, over, head, view);
-    canvasOf(map, pictures[depth], `${name}: ${faces.length ? "depth" : "no depth"}`, null, head, view);
+    canvasOf(map, pictures[0], `${name}: ${faces.length ? "depth" : "no depth"}`, deep, head, view);
     at(frame).setAttribute("aria-label", `Frame of the clip, ${points} by ${name}`);
     at(map).setAttribute("aria-label", `${faces.length ? "Depth" : "No depth"} by ${name}`);
   });

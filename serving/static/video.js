@@ -150,7 +150,7 @@ class Live {
     const { head } = one;
     if (head.type === "located") this.view = paintLocated(one, this.view);
     else paintMade(one);
-    at("legend").hidden = head.type !== "located";
+    at("legend").hidden = !head.reach; // nothing is deep yet
     at("remarks").textContent = head.remarks.join("; ");
     at("frame").dataset.number = head.number;
     at("frame").dataset.asked = head.hide ?? head.locate;

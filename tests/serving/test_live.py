@@ -1,5 +1,6 @@
 """Live video: what comes back for a clip, frame by frame, and what is said of one that cannot be shown."""
 
+import base64
 import json
 import threading
 import time
@@ -17,6 +18,7 @@ from PIL import Image
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from facerecon.data.geometry import Square
 from facerecon.images import read_rgb
 from facerecon.marks import is_marked_picture
 from serving.settings import ServeSettings
@@ -81,15 +83,12 @@ class Live:
         assert is_marked_picture(rest[first:])
         return head, read_rgb(rest[:first]), read_rgb(rest[first:])
 
-    def located(self) -> tuple[dict[str, Any], list[np.ndarray]]:
-        """The head of a frame with points, and its three pictures."""
+    def located(self) -> tuple[dict[str, Any], np.ndarray]:
+        """The head of a frame with points, and the frame."""
         head, rest = self.answer()
         assert head["type"] == "located", head
-        ends = np.cumsum(head["pictures"])
-        assert len(rest) == ends[-1]
-        parts = [rest[end - length : end] for end, length in zip(ends, head["pictures"], strict=True)]
-        assert [is_marked_picture(part) for part in parts] == [False, True, True]
-        return head, [read_rgb(part) for part in parts]
+        assert head["pictures"] == [len(rest)]
+        return head, read_rgb(rest)
 
     def refused(self) -> str:
         """The line with which the socket is closed."""
@@ -198,35 +197,34 @@ def test_what_is_saved_is_whole_and_marked(service: Running, clip: bytes) -> Non
         assert picture.width >= 2 * 256
 
 
-def coloured(picture: np.ndarray) -> np.ndarray:
-    """Where a picture is not gray."""
-    return np.asarray(np.ptp(picture.astype(int), axis=-1) > 40)
-
-
 def test_points_and_depth_come_by_the_network_and_by_mediapipe(service: Running, clip: bytes) -> None:
     lefts = []
     with live(service) as client:
         client.begin(clip, task="landmarks", locate={"faces": "largest"})
         for number in range(8):
             client.send("want")
-            head, (frame, *depths) = client.located()
+            head, frame = client.located()
             assert (head["number"], head["width"], head["height"], head["model"]) == (number, 256, 256, "mean.onnx")
             (face,) = head["faces"]
-            network, mediapipe = np.array(face["network"]), np.array(face["mediapipe"])
+            network, mediapipe = (np.array(face[source]["points"]) for source in ("network", "mediapipe"))
             assert network.shape == mediapipe.shape == (68, 3)
-            assert len(face["confidence"]) == 68
+            assert (len(face["network"]["confidence"]), face["mediapipe"]["confidence"]) == (68, None)
             # in the clip's pixels both see the same face, whose nose is nearer than its ears
             across = np.ptp(mediapipe[:, 0])
             assert np.linalg.norm((network - mediapipe)[:, :2], axis=1).mean() < 0.15 * across
             assert min(points[30, 2] - points[[0, 16], 2].max() for points in (network, mediapipe)) > 0.1 * across
             assert np.abs(mediapipe[:, 2]).max() < 1.1 * head["reach"] < 4 * across
             lefts.append(mediapipe[:, 0].mean())
-            for depth, points in zip(depths, (network, mediapipe), strict=True):
-                assert depth.shape == frame.shape
-                within = coloured(depth)
-                x, y = points[:, :2].mean(axis=0).round().astype(int)
-                assert within[y, x]
-                assert within.sum() == pytest.approx(np.prod(np.ptp(points[:, :2], axis=0)), rel=0.5)
+            assert frame.shape == (256, 256, 3)
+            for source, points in (("network", network), ("mediapipe", mediapipe)):
+                depth = face[source]["depth"]
+                side = depth["side"]
+                levels = np.frombuffer(base64.b64decode(depth["levels"]), np.uint8).reshape(side, side)
+                square = Square(np.array(depth["corner"], np.float32), np.array(depth["edge"], np.float32))
+                column, row = square.to_crop(points[:, :2].mean(axis=0, keepdims=True), side)[0].astype(int)
+                assert levels[row, column] > 0
+                area = (levels > 0).mean() * square.side**2
+                assert area == pytest.approx(np.prod(np.ptp(points[:, :2], axis=0)), rel=0.5)
         client.send("want")
         assert client.answer()[0]["type"] == "end"
     assert np.diff(lefts) == pytest.approx([3] * 7, abs=1.5)
@@ -263,12 +261,7 @@ def test_where_mediapipe_sees_nothing_the_network_may(service: Running, photo: b
         faces = []
         for _ in poor:
             client.send("want")
-            head, (_, network, mediapipe) = client.located()
-            for face in head["faces"]:
-                faces.append(face)
-                if face["mediapipe"] is None:
-                    assert coloured(network).any()
-                    assert not coloured(mediapipe).any()
+            faces += client.located()[0]["faces"]
     assert any(face["network"] and not face["mediapipe"] for face in faces)
 
 

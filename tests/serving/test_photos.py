@@ -109,14 +109,15 @@ def test_what_restoration_does_not_take_is_one_line(
     assert (answer.status, said in answer.detail) == (status, True), answer.detail
 
 
-def test_both_models_are_listed(service: Running) -> None:
+def test_the_models_are_listed(service: Running) -> None:
     listed = {model["task"]: model for model in service.get("/v1/models").json["models"]}
     assert {task: model["name"] for task, model in listed.items()} == {
         "inpainting": "tiny.onnx",
         "restoration": "small.onnx",
+        "landmarks": "mean.onnx",
     }
     assert listed["restoration"]["scale"] == 1
-    assert service.get("/metrics").content.decode().count("\nfacerecon_model{") == 2
+    assert service.get("/metrics").content.decode().count("\nfacerecon_model{") == 3
 
 
 def test_a_region_is_seen_before_it_is_used(service: Running, photo: bytes) -> None:
