@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerecon.corruption.degradations import degrade_photograph
-from facerecon.data.geometry import box_of
+from facerecon.data.geometry import Square, box_of
 from facerecon.data.manifest import Manifest
 from facerecon.evaluation.as_used import UsedFigure, paired
 from facerecon.evaluation.keys import MetricKey
@@ -24,7 +24,7 @@ from facerecon.inference.landmarks import Measured as Seen
 from facerecon.inference.photographs import Photograph, at_true, note, photographs
 from facerecon.inference.stage import Runtime
 from facerecon.inference.stages.detect import Detect, DetectSettings, faces_by_mtcnn
-from facerecon.inference.stages.landmarks import measure_faces
+from facerecon.inference.stages.landmarks import LEAST, measure_faces
 from facerecon.perception.landmarks import Points
 from facerecon.perception.mtcnn import Mtcnn
 from facerecon.randomness import generator
@@ -32,6 +32,7 @@ from facerecon.tasks.landmarks.cases import LandmarkCases
 from facerecon.tasks.landmarks.details import AS_USED, MEDIAPIPE, MTCNN, AsUsed
 from facerecon.tasks.landmarks.evaluator import Find, Measured
 from facerecon.tasks.landmarks.metrics import NME
+from facerecon.tasks.landmarks.placement import beside
 from facerecon.tasks.landmarks.truth import Known, known_faces
 
 
@@ -54,12 +55,15 @@ def measure_as_used(
     found: dict[tuple[str, str], dict[str, float]] = {
         (preset, method): {} for preset in cases.presets for method in AS_USED
     }
+    faceless, refused = 0, Counter[str]()
     with Runtime() as runtime, closing(Detect(DetectSettings(faces="all"))) as detect:
         for chosen in photographs(measured.faces, manifest, unfit):
             detect.open(runtime)  # not before there is something to look at; what it loads is held
             mtcnn = runtime.held("mtcnn", lambda: Mtcnn(runtime.threads))
             asked += len(chosen)
             names = [measured.names[photo.index] for photo in chosen]
+            without = [_beside(photo, known[name], name) for photo, name in zip(chosen, names, strict=True)]
+            faceless += sum(where is not None for where in without)
             for preset in cases.presets:
                 frames = [
                     Frame(_degraded(photo, preset, name, cases)) for photo, name in zip(chosen, names, strict=True)
@@ -74,6 +78,12 @@ def measure_as_used(
                     MTCNN: _points_of(measure_faces(by_mtcnn, size, _as_stage(find))),
                     MEDIAPIPE: [_mediapipe(frame.faces) for frame in in_use],
                 }
+                empty = [
+                    frame.crop(where, size)[0]
+                    for frame, where in zip(frames, without, strict=True)
+                    if where is not None
+                ]
+                refused[preset] += _refused(find, empty)
                 for method, points in seen.items():
                     found[preset, method] |= _figures(points, names, known)
     if not asked:
@@ -90,13 +100,33 @@ def measure_as_used(
             before = dict(zip(scores.faces(key, MODEL), scores.values(key, MODEL).tolist(), strict=True))
             about |= paired(before, values, people)
         rows.append(UsedFigure(**about))
-    return AsUsed(face_set=face_set, rows=tuple(rows), note=note(unfit, len(measured)))
+    return AsUsed(
+        face_set=face_set,
+        rows=tuple(rows),
+        note=note(unfit, len(measured)),
+        beside=faceless,
+        refused={preset: refused[preset] for preset in cases.presets},
+    )
 
 
 def _degraded(photo: Photograph, preset: str, name: str, cases: LandmarkCases) -> NDArray[np.uint8]:
     """The photograph, degraded as the frozen crop was."""
     drawn, rng = cases.degraded.degradation(preset, name), generator("degraded photograph", preset, name)
     return degrade_photograph(photo.image, drawn, rng, cases.square(name).side)
+
+
+def _beside(photo: Photograph, known: Known, name: str) -> Square | None:
+    """A crop of the photograph that shows no face, if there is room for one."""
+    return beside(known.points, photo.image.shape[:2], generator("beside", name))
+
+
+def _refused(find: Find, images: list[NDArray[np.uint8]]) -> int:
+    """Of how many images the model says that they show no face."""
+    if not images:
+        return 0
+    confidence = find(np.stack(images)).confidence
+    assert confidence is not None
+    return int((confidence.mean(axis=1) < LEAST).sum())
 
 
 def _as_stage(find: Find) -> Callable[[NDArray[np.uint8]], Seen]:

@@ -18,9 +18,10 @@ from facerecon.data.geometry import box_of, cut
 from facerecon.data.manifest import Manifest
 from facerecon.data.photos import NoPhotoError, read_photo
 from facerecon.errors import FaceReconError
+from facerecon.models.landmarks import POINTS
 from facerecon.progress import track
 from facerecon.randomness import generator
-from facerecon.tasks.landmarks.placement import closest, flipped, place
+from facerecon.tasks.landmarks.placement import beside, closest, flipped, place
 from facerecon.tasks.landmarks.training_settings import TrainingSettings
 from facerecon.tasks.landmarks.truth import Known, Target, target_of
 
@@ -28,13 +29,15 @@ from facerecon.tasks.landmarks.truth import Known, Target, target_of
 @dataclass(frozen=True)
 class Batch:
     """``image`` [N, 3, S, S] in [-1, 1]; ``points`` [N, 68, 3] and ``depth`` [N, 1, S, S] in pixels, the latter known
-    where ``inside`` [N, 1, S, S] is 1; ``box`` [N], the square root of the area of the points' box in pixels."""
+    where ``inside`` [N, 1, S, S] is 1; ``box`` [N], the square root of the area of the points' box in pixels; ``face``
+    [N] is 1 where the crop shows the face, else 0: there nothing but that is known."""
 
     image: Tensor
     points: Tensor
     depth: Tensor
     inside: Tensor
     box: Tensor
+    face: Tensor
 
     def __len__(self) -> int:
         return len(self.image)
@@ -49,14 +52,14 @@ class Batch:
 
     @property
     def _all(self) -> tuple[Tensor, ...]:
-        return self.image, self.points, self.depth, self.inside, self.box
+        return self.image, self.points, self.depth, self.inside, self.box, self.face
 
 
-Sample = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+Sample = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 class TrainingFaces(Dataset[Sample]):
-    """Faces of the train split whose points are known, each cut anew. Indexed by ``Draw``."""
+    """Faces of the train split whose points are known, each cut anew, or what is beside it. Indexed by ``Draw``."""
 
     def __init__(
         self, manifest: Manifest, known: Mapping[str, Known], settings: TrainingSettings, degrade: Degrader, seed: int
@@ -81,7 +84,7 @@ class TrainingFaces(Dataset[Sample]):
         def rng(what: str) -> np.random.Generator:
             return generator(self.seed, draw.epoch, face, what)
 
-        image, target = self._cut(row, rng("placement"))
+        image, target, shown = self._cut(row, rng("placement"), rng("beside"))
         settings, mirrored = self.settings.augmentation, bool(rng("flip").random() < self.settings.augmentation.flip)
         points, depth, inside = target.points, target.depth, target.inside
         if mirrored:
@@ -97,12 +100,16 @@ class TrainingFaces(Dataset[Sample]):
             torch.from_numpy(depth)[None],
             torch.from_numpy(inside)[None].float(),
             torch.tensor(target.box, dtype=torch.float32),
+            torch.tensor(shown, dtype=torch.float32),
         )
 
     def __getitems__(self, draws: list[Draw]) -> list[Sample]:
         return [self[draw] for draw in draws]
 
-    def _cut(self, row: "pd.Series[Any]", rng: np.random.Generator) -> tuple[NDArray[np.uint8], Target]:
+    def _cut(
+        self, row: "pd.Series[Any]", rng: np.random.Generator, other: np.random.Generator
+    ) -> tuple[NDArray[np.uint8], Target, bool]:
+        """A crop, what is known of it, and whether it shows the face."""
         known, size = self.known[row["face"]], self.manifest.size
         try:
             photo = read_photo(self.manifest, row)
@@ -111,12 +118,21 @@ class TrainingFaces(Dataset[Sample]):
                 f"training needs the photographs of its faces, and of {row['uri']} {reason}: put it back, or run the "
                 "pipeline again without it"
             ) from reason
+        if other.random() < self.settings.without_face:
+            where = beside(known.points, photo.shape[:2], other)
+            if where is not None:
+                nothing = np.zeros((size, size), np.float32)
+                return (
+                    cut(photo, where, size)[0],
+                    Target(np.zeros((POINTS, 3), np.float32), nothing, nothing > 0, float(size), float("nan")),
+                    False,
+                )
         where = place(known.points, photo.shape[:2], self.settings.placement, rng)
         if where is None:
             # the room in a photograph is the same in every epoch: the closest crop stands for all
             where = closest(known.points, photo.shape[:2])
         crop, _ = cut(photo, where, size)
-        return crop, target_of(known, where, size, box_of(known.points)[1])
+        return crop, target_of(known, where, size, box_of(known.points)[1]), True
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
@@ -137,8 +153,10 @@ class Samples:
 
 
 def samples(faces: TrainingFaces, count: int) -> Samples:
-    """``count`` crops of the training faces in their order, each epoch cut and degraded anew, at full severity."""
-    drawn = [faces[Draw(at % len(faces), at // len(faces), 1.0)] for at in track(range(count), "drawing crops")]
+    """At most ``count`` crops of the training faces in their order, each epoch cut and degraded anew, at full severity;
+    those that show no face are left out."""
+    every = (faces[Draw(at % len(faces), at // len(faces), 1.0)] for at in track(range(count), "drawing crops"))
+    drawn = [sample for sample in every if sample[-1]]
     images = [((image + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy() for image, *_ in drawn]
     points, depth, inside = (np.stack([each[place].numpy() for each in drawn]) for place in (1, 2, 3))
     return Samples(np.stack(images), points, depth[:, 0], inside[:, 0] > 0)

@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from pydantic import Field
+
 from facerecon.evaluation.as_used import UsedFigure
 from facerecon.evaluation.evaluation import Details
 from facerecon.evaluation.keys import MetricKey
@@ -63,11 +65,16 @@ class Shape(Settings):
 
 
 class AsUsed(Settings):
-    """What was measured as used on a face set; ``note`` says what was not, and why, "" if all was."""
+    """What was measured as used on a face set; ``note`` says what was not, and why, "" if all was.
+
+    Of ``beside`` crops of these photographs that show no face, so many were ``refused`` under each condition.
+    """
 
     face_set: str
     rows: tuple[UsedFigure, ...] = ()
     note: str = ""
+    beside: int = 0
+    refused: dict[str, int] = Field(default_factory=dict)
 
 
 class LandmarkDetails(Details):

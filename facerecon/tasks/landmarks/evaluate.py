@@ -190,7 +190,7 @@ def _fitted(part: EvaluationPart, manifest: Manifest, truth: Truth, model: Find)
     known = known_faces(manifest, manifest.split("train")["face"].tolist())
     same = {face: each for face, each in known.items() if each.truth is truth}
     degrade = TrainingDegradations(part.degradations, manifest.size)
-    faces = TrainingFaces(manifest, same or known, TrainingSettings(), degrade, part.degradations.seed)
+    faces = TrainingFaces(manifest, same or known, TrainingSettings(without_face=0), degrade, part.degradations.seed)
     seen = samples(faces, FITTED)
     return {MEAN: MeanShape(seen), HOG: HogRidge(seen), PLACED: PlacedMeanDepth(seen, model)}
 

@@ -22,9 +22,13 @@ class LossTerms(NamedTuple):
 
 
 def landmark_loss(output: Landmarks, batch: Batch, settings: LossSettings) -> LossTerms:
-    """Errors of points and depth as shares of the face's box, and how wrong the confidence is."""
-    box = batch.box[:, None, None]
-    terms = {"points": _distance((output.landmarks.float() - batch.points) / box, settings.kind).mean()}
+    """Errors of points and depth as shares of the face's box, and how wrong the confidence is.
+
+    Of a crop without a face the last alone is asked.
+    """
+    box, shown = batch.box[:, None, None], batch.face[:, None, None]
+    missed = _distance((output.landmarks.float() - batch.points) / box, settings.kind)
+    terms = {"points": (missed * shown).sum() / (shown.sum().clamp(min=1) * missed[0].numel())}
     total = settings.points * terms["points"]
     if settings.depth and bool(batch.inside.any()):
         errors = _distance((output.depth.float() - batch.depth) / box[..., None], settings.kind)
@@ -38,9 +42,10 @@ def landmark_loss(output: Landmarks, batch: Batch, settings: LossSettings) -> Lo
 
 
 def near(landmarks: Tensor, batch: Batch) -> Tensor:
-    """1 where a point [N, 68, 3] lies NEAR the true one in the image, else 0: [N, 68], without gradient."""
+    """1 where a point [N, 68, 3] lies NEAR the true one in the image, else 0: [N, 68], without gradient; 0 for a crop
+    without a face."""
     distance = (landmarks.detach().float() - batch.points)[..., :2].norm(dim=2)
-    return (distance <= NEAR * batch.box[:, None]).float()
+    return (distance <= NEAR * batch.box[:, None]).float() * batch.face[:, None]
 
 
 def _distance(errors: Tensor, kind: str) -> Tensor:

@@ -13,6 +13,13 @@ from facerecon.tasks.landmarks.training_settings import PlacementSettings
 TRIES = 20
 """So often a placement is drawn before a face is left out."""
 
+LEAST_BESIDE, MOST_OF_FACE = 0.25, 0.1
+"""The least side of a crop without a face, as a share of that about one, and how much of it may lie in the box of a
+face's points."""
+
+_GRID = ((np.stack(np.meshgrid(np.arange(10), np.arange(10)), -1).reshape(-1, 2) + 0.5) / 10).astype(np.float32)
+"""Places [100, 2] spread evenly over a square."""
+
 MIRRORED = (
     *range(16, -1, -1),
     *range(26, 16, -1),
@@ -40,6 +47,22 @@ def place(
         shift = (2 * np.array([x, y]) - 1) * settings.shift * side
         found = turned_square(middle + shift, side, angle)
         if inside(found, size):
+            return found
+    return None
+
+
+def beside(points: Points, size: tuple[int, int], rng: np.random.Generator) -> Square | None:
+    """A crop without the face with these ``points`` [68, >=2], inside a photograph of ``size`` height, width: at most
+    MOST_OF_FACE of it lies in their box.
+
+    None where none of TRIES is such. The count of numbers that ``rng`` gives depends on nothing.
+    """
+    low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
+    for x, y, turn, scale in rng.random((TRIES, 4)).tolist():
+        side = max(1.0, AROUND * box_of(points)[1] * (LEAST_BESIDE + scale * (1 - LEAST_BESIDE)))
+        found = turned_square(np.array([x * size[1], y * size[0]]), side, np.deg2rad(90 * turn - 45))
+        places = found.from_crop(_GRID, 1)
+        if inside(found, size) and ((places >= low) & (places <= high)).all(axis=1).mean() <= MOST_OF_FACE:
             return found
     return None
 

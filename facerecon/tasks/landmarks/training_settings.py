@@ -33,6 +33,9 @@ class TrainingSettings(OptimizerSettings):
 
     losses: LossSettings = Field(default_factory=LossSettings)
     placement: PlacementSettings = Field(default_factory=PlacementSettings)
+    without_face: float = Field(
+        0.1, ge=0, lt=1, description="share of the crops that show no face: there the confidence is to be 0"
+    )
     augmentation: AugmentationSettings = Field(
         default_factory=lambda: AugmentationSettings(blur=0),
         description="of the crop before it is degraded; the placement turns it, so that this must not",

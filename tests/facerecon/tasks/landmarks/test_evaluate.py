@@ -128,6 +128,8 @@ def test_photographs_are_measured_as_use_finds_them(evaluation: Evaluation) -> N
     assert (clear.found, dark.found) == (4, 0)
     assert clear.used is not None
     assert clear.used < 5, "MediaPipe's points are near the drawn ones, where they were found"
+    assert 0 < used.beside <= 4
+    assert set(used.refused.values()) == {used.beside}
     # a network of four steps is sure of no face, which is as if none had been found
     assert rows["clean", MODEL].found == 0
     assert details.figures("test") == {
@@ -142,6 +144,7 @@ def test_a_model_that_is_sure_is_measured_where_the_detector_saw_the_face(
     sure = undisturbed.best.weights | {"confidence_shift": torch.tensor(50.0)}
     find = find_by_model(network_of(replace(undisturbed.best, weights=sure)))
     used = measure_as_used(find, 64, measured, cases, faces, evaluation.scores, "test")
+    assert set(used.refused.values()) == {0}
     rows = {(row.case, row.method): row for row in used.rows}
     for method in (MODEL, MTCNN):
         row = rows["clean", method]

@@ -10,7 +10,7 @@ from facerecon.data.geometry import AROUND, box_of
 from facerecon.data.manifest import Manifest
 from facerecon.data.photos import read_photo
 from facerecon.perception.landmarks import FaceLandmarker, sixty_eight
-from facerecon.tasks.landmarks.placement import MIRRORED, TRIES, closest, flipped, inside, place
+from facerecon.tasks.landmarks.placement import MIRRORED, MOST_OF_FACE, TRIES, beside, closest, flipped, inside, place
 from facerecon.tasks.landmarks.training_settings import PlacementSettings
 from facerecon.weights import weights_path
 
@@ -32,6 +32,25 @@ def test_a_crop_lies_inside_the_photograph(found: np.ndarray, height: int, width
     expected = np.random.default_rng(seed)
     expected.random((TRIES, 4))
     assert rng.random() == expected.random()
+
+
+@given(points, st.integers(250, 400), st.integers(250, 400), st.integers(0, 2**31))
+def test_a_crop_beside_the_face_lies_inside_and_shows_little_of_it(
+    found: np.ndarray, height: int, width: int, seed: int
+) -> None:
+    where = beside(found, (height, width), np.random.default_rng(seed))
+    if where is not None:
+        assert inside(where, (height, width))
+        low, high = found[:, :2].min(axis=0), found[:, :2].max(axis=0)
+        box = np.array([low, [high[0], low[1]], high, [low[0], high[1]]])
+        common, _ = cv2.intersectConvexConvex(where.corners, box.astype(np.float32))
+        assert common <= (MOST_OF_FACE + 0.1) * where.side**2
+
+
+def test_there_is_no_crop_beside_a_face_that_fills_its_photograph() -> None:
+    x, y = np.meshgrid(np.linspace(1, 99, 10), np.linspace(1, 99, 7))
+    filling = np.column_stack([x.ravel()[:68], y.ravel()[:68], np.zeros(68)]).astype(np.float32)
+    assert beside(filling, (100, 100), np.random.default_rng(0)) is None
 
 
 @given(points, st.integers(150, 400), st.integers(150, 400))

@@ -53,7 +53,7 @@ def test_a_mirrored_sample_has_its_points_and_depth_mirrored(faces: Manifest) ->
 
 
 def test_crops_lie_elsewhere_at_every_draw(faces: Manifest) -> None:
-    found = samples(training_faces(faces), 24)
+    found = samples(training_faces(faces, without_face=0), 24)
     assert found.images.shape == (24, 64, 64, 3)
     middles = found.points[..., :2].mean(axis=1)
     assert middles.std(axis=0).min() > 1.5
@@ -75,7 +75,7 @@ def test_a_photograph_that_is_gone_ends_the_training_in_a_line(
 
 @pytest.fixture
 def batch(faces: Manifest) -> Batch:
-    dataset = training_faces(faces)
+    dataset = training_faces(faces, without_face=0)
     return collate([dataset[Draw(index, 0, 0.0)] for index in range(4)])
 
 
@@ -114,8 +114,31 @@ def test_depth_counts_inside_the_face_alone(batch: Batch) -> None:
     output = right(batch)
     outside = output._replace(depth=torch.where(batch.inside > 0, output.depth, 1e4))
     assert float(landmark_loss(outside, batch, LossSettings()).terms["depth"]) == pytest.approx(0, abs=1e-6)
-    unknown = Batch(batch.image, batch.points, batch.depth, torch.zeros_like(batch.inside), batch.box)
+    unknown = Batch(batch.image, batch.points, batch.depth, torch.zeros_like(batch.inside), batch.box, batch.face)
     assert "depth" not in landmark_loss(output, unknown, LossSettings()).terms
+
+
+def test_some_crops_show_no_face_and_teach_the_confidence_alone(faces: Manifest) -> None:
+    dataset = training_faces(faces, without_face=0.5)
+    batch = collate([dataset[Draw(index % len(dataset), index // len(dataset), 0.0)] for index in range(24)])
+    empty = batch.face == 0
+    assert 4 < int(empty.sum()) < 20
+    assert not batch.inside[empty].any()
+    sure, wrong = right(batch), right(batch)
+    sure = sure._replace(confidence_logits=torch.where(empty[:, None], -20.0, torch.full((24, 68), 20.0)))
+    assert float(landmark_loss(sure, batch, LossSettings()).total) == pytest.approx(0, abs=1e-6)
+    moved = torch.where(empty[:, None, None], batch.points + 30, batch.points)
+    told = landmark_loss(sure._replace(landmarks=moved), batch, LossSettings()).terms
+    assert float(told["points"]) == pytest.approx(0, abs=1e-6), "nothing is known of where the points are"
+    wrong = wrong._replace(confidence_logits=torch.full((24, 68), 20.0))
+    assert float(landmark_loss(wrong, batch, LossSettings()).terms["confidence"]) > 1
+
+
+def test_what_baselines_are_fitted_to_shows_faces(faces: Manifest) -> None:
+    dataset = training_faces(faces, without_face=0.5)
+    seen = samples(dataset, 24)
+    assert 4 < len(seen.points) < 20
+    assert (np.ptp(seen.points[..., 0], axis=1) > 10).all()
 
 
 def test_a_killed_training_ends_with_the_same_weights(
