@@ -273,11 +273,11 @@ def main() -> None:
     data = read_yaml(Path(CONFIG))["parameters"]["data"]
     parser.add_argument("--photos", type=Path, default=Path(data["path"]), help="drawn where they are missing")
     parser.add_argument("--people", type=int, default=data["draw"]["people"])
-    parser.add_argument("--minutes", type=float, default=4.0)
+    parser.add_argument("--minutes", type=float, default=3.0)
     parser.add_argument("--rows", default=",".join(row.name for row in ROWS), help="names, separated by commas")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--split", choices=["val", TEST], default=TEST)
-    parser.add_argument("--faces", type=int, default=400)
+    parser.add_argument("--faces", type=int, default=3.0)
     parser.add_argument("--at-once", type=int, default=1, help="trainings side by side")
     parser.add_argument("--state", type=Path, default=Path(".facerecon/benchmarks"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/landmarks.json"))

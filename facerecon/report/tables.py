@@ -226,7 +226,8 @@ def set_lines(evaluation: Evaluation, report: TaskReport) -> list[str]:
         levels = f", {MEAN_OVER_LEVELS}" if evaluation.levels(case, each.name)[1:] else ""
         note = report.set_note(evaluation, each.name)
         beside = f" ({note.rstrip('.')})" if note else ""
-        lines.append(f"{each.name}, {each.faces} faces{levels}: {metric.label} {shown}{over}{beside}")
+        faces = f"{each.faces} {'face' if each.faces == 1 else 'faces'}"
+        lines.append(f"{each.name}, {faces}{levels}: {metric.label} {shown}{over}{beside}")
     return lines
 
 

@@ -33,8 +33,9 @@ class Truth(StrEnum):
 
 
 class Confidence(Trust):
-    """How far the confidence of so many ``points`` can be trusted under one condition."""
+    """How far the confidence of so many ``points`` of a face set can be trusted under one condition."""
 
+    face_set: str
     points: int
 
 

@@ -93,17 +93,7 @@ def evaluate(
     """
     settings, sets = part.evaluation, _sets(manifest, cases, part.evaluation.max_faces)
     (first, measured), model = sets[0], network_of(trained)
-    trust: dict[str, Reliability] = {}
-    missed: dict[str, float] = {}
-    shapes = {name: Shapes(name, those, manifest, cases) for name, those in sets}
-
-    def observe(preset: str, method: str, found: Found) -> None:
-        shapes[first].observe(preset, method, found)
-        if method == MODEL and found.confidence is not None:
-            trust[preset] = reliability(found.confidence.ravel(), is_near(found, measured).ravel())
-        if method == MEDIAPIPE and found.points is not None:
-            missed[preset] = float(np.isnan(found.points).any(axis=(1, 2)).mean())
-
+    beside = {name: _Beside(name, those, manifest, cases) for name, those in sets}
     scores, used = Scores(), list[AsUsed]()
     with closing(MediaPipe()) as mediapipe:
         ours = find_by_model(model)
@@ -115,11 +105,11 @@ def evaluate(
             # of a teacher no agreement with itself is told, and where no depth is known none is placed
             left_out = {Truth.EXACT: (), Truth.GIVEN: (PLACED,), Truth.MEDIAPIPE: (MEDIAPIPE, PLACED)}[those.truth]
             able = {each: find for each, find in methods[those.truth].items() if each not in left_out}
-            watch = observe if name == first else shapes[name].observe
-            scores |= measure(name, able, those, cases, "evaluating", watch) | shapes[name].scores()
+            scores |= measure(name, able, those, cases, "evaluating", beside[name].observe)
+            scores |= beside[name].shapes.scores()
             few = those.first(settings.as_used)
             used.append(measure_as_used(ours, trained.size, few, cases, manifest, scores, name))
-        shown = _samples(methods[measured.truth], measured, cases, shapes[first], scores, settings.samples)
+        shown = _samples(methods[measured.truth], measured, cases, beside[first].shapes, scores, settings.samples)
     if any(len(scores.values(MetricKey(first, NME.name, preset), MODEL)) < len(measured) for preset in cases.presets):
         raise FaceReconError(
             "the model gives values that are not finite: train it again with a lower training.learning_rate"
@@ -128,9 +118,10 @@ def evaluate(
         if (other.task, other.size) == (trained.task, trained.size):
             for name, those in sets:
                 find = {label: find_by_model(network_of(other))}
-                found = measure(name, find, those, cases, observe=shapes[name].observe)
+                shapes = beside[name].shapes
+                found = measure(name, find, those, cases, observe=shapes.observe)
                 if len(found.values(MetricKey(name, NME.name, ALL), label)) == len(those):
-                    scores |= found | shapes[name].scores([label])
+                    scores |= found | shapes.scores([label])
     people = measured.faces.rows["identity"]
     return Evaluation(
         model=ModelFacts.of(trained, model),
@@ -147,16 +138,36 @@ def evaluate(
         details=LandmarkDetails(
             truths={name: those.truth for name, those in sets},
             left_out=cases.left_out,
-            not_found=missed,
+            not_found=beside[first].missed,
             confidence=tuple(
-                Confidence(case=preset, points=trust[preset].count, **told(trust[preset])) for preset in cases.presets
+                Confidence(face_set=name, case=preset, points=trust.count, **told(trust))
+                for name, each in beside.items()
+                for preset, trust in each.trust.items()
             ),
             as_used=tuple(used),
-            shapes=tuple(shape.told() for shape in shapes.values()),
+            shapes=tuple(each.shapes.told() for each in beside.values()),
         ),
         samples=shown,
         face_sets=_described(sets),
     )
+
+
+class _Beside:
+    """What is taken down beside the scores while a face set is measured: the ``shapes`` of faces, ``trust`` in the
+    confidence by condition, and the share of faces that MediaPipe ``missed``."""
+
+    def __init__(self, name: str, measured: Measured, manifest: Manifest, cases: LandmarkCases) -> None:
+        self.shapes, self._measured = Shapes(name, measured, manifest, cases), measured
+        self.trust: dict[str, Reliability] = {}
+        self.missed: dict[str, float] = {}
+
+    def observe(self, preset: str, method: str, found: Found) -> None:
+        """Take down what ``method`` found under a degradation."""
+        self.shapes.observe(preset, method, found)
+        if method == MODEL and found.confidence is not None:
+            self.trust[preset] = reliability(found.confidence.ravel(), is_near(found, self._measured).ravel())
+        if method == MEDIAPIPE and found.points is not None:
+            self.missed[preset] = float(np.isnan(found.points).any(axis=(1, 2)).mean())
 
 
 def _sets(manifest: Manifest, cases: LandmarkCases, most: int) -> list[tuple[str, Measured]]:

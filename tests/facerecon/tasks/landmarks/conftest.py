@@ -61,6 +61,22 @@ def without_truth(faces: Manifest, landmark_model: Path, tmp_path_factory: pytes
 
 
 @pytest.fixture(scope="session")
+def mixed(shaped_faces: Path, landmark_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    """The drawn faces, whose truth is exact, and four photographs of people of whom nothing is told."""
+    folder = tmp_path_factory.mktemp("untold")
+    write_dataset(folder, landmark_model, identities=4, photos=1, size=256, seed=1, workers=1, shape=True)
+    people = {**SPLITS, "train": [f"drawn-0-{number}" for number in range(4)]}
+    others = dict(zip(("val", "gate", "test", "train"), range(4), strict=True))
+    splits = {"people": {name: [*people[name], f"person_{others[name]:04d}"] for name in people}}
+    sources = (
+        DataSettings.model_validate({"path": str(shaped_faces), "source": "drawn", "splits": splits}),
+        DataSettings.model_validate({"path": str(folder), "source": "folder", "splits": splits}),
+    )
+    photos = ingest(sources, folder, tmp_path_factory.mktemp("frames"))
+    return align(photos, AlignmentSettings(size=64, workers=1), landmark_model, tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="session")
 def cases(faces: Manifest, tmp_path_factory: pytest.TempPathFactory) -> LandmarkCases:
     """The frozen crops of the faces that are not trained on."""
     part = CasesPart.model_validate(settings_of().values("degradations"))

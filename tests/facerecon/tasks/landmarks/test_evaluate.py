@@ -20,6 +20,7 @@ from facerecon.models.trained import TrainingResult
 from facerecon.report.model_card import render_model_card
 from facerecon.report.render import render_report
 from facerecon.report.story import Story
+from facerecon.report.tables import set_lines
 from facerecon.tasks import get_task
 from facerecon.tasks.landmarks.as_used import measure_as_used
 from facerecon.tasks.landmarks.baselines import HOG, MEAN, PLACED
@@ -190,6 +191,31 @@ def test_of_photographs_agreement_is_told_and_no_depth(
     assert not table.exact
     assert "nothing is told in mm" in " ".join(table.notes)
     assert MEDIAPIPE not in found.scores.methods(MetricKey("test", "nme", "clean")), "it would agree with itself"
+
+
+def test_faces_of_another_truth_are_measured_apart(
+    undisturbed: TrainingResult, mixed: Manifest, tmp_path: Path, monkeypatch_module: pytest.MonkeyPatch
+) -> None:
+    monkeypatch_module.setattr("facerecon.tasks.landmarks.evaluate.FITTED", 12)
+    cases = freeze(CasesPart.model_validate(values("cases")), mixed, tmp_path)
+    found = get_task("landmarks").evaluate(
+        values("evaluation", evaluation={"samples": 2, "as_used": 1}), undisturbed.best, mixed, cases
+    )
+    details: Any = found.details
+    assert details.truths == {"test": Truth.EXACT, "test_photographs": Truth.MEDIAPIPE}
+    assert [(each.name, each.faces) for each in found.face_sets] == [("test", 4), ("test_photographs", 1)]
+    assert {(row.face_set, row.case) for row in details.confidence} == {
+        (name, case) for name in details.truths for case in cases.presets
+    }
+    assert {each.face_set for each in details.as_used} == set(details.truths)
+    depth = {key.face_set for key in found.scores.keys if key.metric == "depth_rmse"}
+    assert depth == {"test"}, "of photographs no depth is known"
+    report = get_task("landmarks").report
+    assert report.sets_title(found) == "Faces of another truth"
+    assert "agreement with MediaPipe" in report.set_note(found, "test_photographs")
+    (line,) = set_lines(found, report)
+    assert line.startswith("test_photographs, 1 face: NME ")
+    assert line.endswith("they tell agreement with MediaPipe, not accuracy)")
 
 
 def test_the_gate_asks_every_condition(undisturbed: TrainingResult, faces: Manifest, cases: LandmarkCases) -> None:
