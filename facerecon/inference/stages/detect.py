@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Annotated, Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
@@ -23,6 +24,11 @@ MOST_FACES = 64
 
 SMALLEST, SURE = 20, 0.9
 """MTCNN looks for faces from so many pixels on, and takes those of which it is so sure."""
+
+SMOOTHED, BEYOND = 0.01, 0.01
+"""Where nobody is found, the frame is looked at again, smoothed by a Gaussian of this share of its shorter side as
+standard deviation and stretched: of 40 drawn photographs at 0.12 of their light it finds all where 25 were found, of 40
+as poor video 16 where 7 were."""
 
 Point = tuple[float, float]
 
@@ -45,7 +51,8 @@ class Detect:
     """MediaPipe's FaceLandmarker on each frame as it is, what is hidden included.
 
     Where it finds nobody, and where others than the largest face are wanted, MTCNN looks for smaller ones; of these
-    that have no landmarks even when they are looked at closely its own five points are taken.
+    that have no landmarks even when they are looked at closely its own five points are taken. Where nobody is found at
+    all, both look again at the frame with more contrast and less noise: so faces in the dark are found.
     """
 
     needs: frozenset[str] = frozenset()
@@ -81,19 +88,16 @@ class Detect:
     def describe(self) -> StageRecord:
         """What found the faces."""
         parameters = self.settings.model_dump(mode="json")
-        return StageRecord(name="detect", version=1, parameters=parameters, digests=self._digests)
+        return StageRecord(name="detect", version=2, parameters=parameters, digests=self._digests)
 
     def _found(self, frame: Frame) -> Frame:
         if self.settings.points is not None:
             return replace(frame, faces=(_by_hand(self.settings.points, frame),))
         assert self._detector is not None
-        seen = [_of_landmarks(points, "MediaPipe") for points, _ in self._detector.detect(frame.image)]
-        if not seen and self.settings.small_faces == "tiles":
-            levels = (detect_in(frame.image, windows, self._detector) for windows in window_levels(*frame.size))
-            largest = next((faces for faces in levels if faces), [])
-            seen = [_of_landmarks(points, "MediaPipe, through a window") for points, _ in largest]
-        if self._mtcnn and (not seen or self.settings.faces != "largest"):
-            seen += self._small(frame.image, self._mtcnn, self._detector, seen)
+        seen = self._seen(frame.image, self._detector)
+        if not seen:
+            clearer = self._seen(_clearer(frame.image), self._detector)
+            seen = [face.told(FOUND_BY, f"{face[FOUND_BY]}, contrast stretched") for face in clearer]
         seen.sort(key=lambda face: -face[SQUARE].side)
         faces = [replace(face, number=number) for number, face in enumerate(seen, 1)]
         chosen = self.settings.faces
@@ -110,6 +114,17 @@ class Detect:
             said = [f"{len(faces)} faces found, {len(kept)} taken"]
         return replace(frame, faces=tuple(kept)).remarked(*said)
 
+    def _seen(self, image: Image, detector: FaceLandmarker) -> list[Face]:
+        """The faces that are found in a picture."""
+        seen = [_of_landmarks(points, "MediaPipe") for points, _ in detector.detect(image)]
+        if not seen and self.settings.small_faces == "tiles":
+            levels = (detect_in(image, windows, detector) for windows in window_levels(*image.shape[:2]))
+            largest = next((faces for faces in levels if faces), [])
+            seen = [_of_landmarks(points, "MediaPipe, through a window") for points, _ in largest]
+        if self._mtcnn and (not seen or self.settings.faces != "largest"):
+            seen += self._small(image, self._mtcnn, detector, seen)
+        return seen
+
     def _small(self, image: Image, mtcnn: Mtcnn, detector: FaceLandmarker, known: list[Face]) -> list[Face]:
         """The faces that MTCNN finds beside those that are known."""
         faces: list[Face] = []
@@ -123,6 +138,13 @@ class Detect:
             elif _is_upright(five):
                 faces.append(_of_five(box, five, "MTCNN"))
         return faces
+
+
+def _clearer(image: Image) -> Image:
+    """The picture smoothed, and stretched so that all but BEYOND of its levels at either end lie between 0 and 255."""
+    smooth = cv2.GaussianBlur(image, (0, 0), max(1.0, SMOOTHED * min(image.shape[:2]))).astype(np.float32)
+    low, high = np.percentile(smooth, [100 * BEYOND, 100 * (1 - BEYOND)])
+    return ((smooth - low) * (255 / max(high - low, 1.0))).clip(0, 255).astype(np.uint8)
 
 
 def faces_by_mtcnn(image: Image, mtcnn: Mtcnn) -> list[Face]:

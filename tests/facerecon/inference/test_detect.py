@@ -62,6 +62,23 @@ def test_a_small_face_alone_is_found_by_mtcnn_and_not_if_it_is_to_be_ignored(cro
     assert not found(alone, small_faces="ignore").frame.faces
 
 
+def test_a_face_in_the_dark_is_found_at_a_second_look(photo: Path) -> None:
+    clear = read_rgb(photo)
+    noise = np.random.default_rng(0).normal(0, 4, clear.shape)
+    dark = (clear * 0.04 + noise).clip(0, 255).round().astype(np.uint8)
+    before, after = (found(image).frame.faces for image in (clear, dark))
+    assert before[0][FOUND_BY] == "MediaPipe"
+    (face,) = after
+    assert face[FOUND_BY].endswith(", contrast stretched")
+    off = np.linalg.norm(face[SQUARE].corners.mean(0) - before[0][SQUARE].corners.mean(0))
+    assert off < 0.12 * before[0][SQUARE].side
+
+
+def test_noise_alone_has_no_face() -> None:
+    dark = np.random.default_rng(1).normal(15, 4, (240, 320, 3)).clip(0, 255).astype(np.uint8)
+    assert not found(dark).frame.faces
+
+
 def test_a_face_without_landmarks_has_no_regions_and_it_is_told(photo: Path) -> None:
     tiny = np.full((120, 160, 3), 120, np.uint8)
     tiny[30:62, 50:82] = cv2.resize(read_rgb(photo), (32, 32), interpolation=cv2.INTER_AREA)
