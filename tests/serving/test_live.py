@@ -392,12 +392,19 @@ def test_a_bounded_number_of_clips_is_shown_at_once(settings: ServeSettings, tok
             first.frame()
             with live(service) as second:
                 assert "no more clips than 1" in second.refused()
-            service.service.pool.draining = True
-            first.send("want")
-            assert "about to end" in first.refused()
-            service.service.pool.draining = False
         await_that(lambda: live_threads() == 0)
         with live(service) as third:
             third.load(clip)
             third.send("want")
             third.frame()
+
+
+def test_a_service_that_is_about_to_end_says_so(settings: ServeSettings, token: str, clip: bytes) -> None:
+    # a service of its own, which a request holds up: it ends once it drains
+    with serving(settings, token) as service, service.service.pool.place(), live(service) as client:
+        client.load(clip)
+        client.send("want")
+        client.frame()
+        service.service.pool.draining = True
+        client.send("want")
+        assert "about to end" in client.refused()
