@@ -29,7 +29,7 @@ from facerecon.perception.landmarks import Points
 from facerecon.perception.mtcnn import Mtcnn
 from facerecon.randomness import generator
 from facerecon.tasks.landmarks.cases import LandmarkCases
-from facerecon.tasks.landmarks.details import AS_USED, MEDIAPIPE, MTCNN, AsUsed
+from facerecon.tasks.landmarks.details import AS_USED, MEDIAPIPE, MTCNN, AsUsed, Truth
 from facerecon.tasks.landmarks.evaluator import Find, Measured
 from facerecon.tasks.landmarks.metrics import NME
 from facerecon.tasks.landmarks.placement import beside
@@ -45,15 +45,16 @@ def measure_as_used(
     scores: Scores,
     face_set: str,
 ) -> AsUsed:
-    """NME for each of AS_USED under each degradation.
+    """NME for each of AS_USED under each degradation; of a teacher no agreement with itself is told.
 
     ``find`` is the model on crops of ``size`` pixels; ``scores`` has what was measured on the frozen crops. A face that
     no detector finds, and one that the model is too unsure of to tell of it, counts as not found.
     """
     unfit, asked = Counter[str](), 0
     known = known_faces(manifest, list(measured.names))
+    methods = [each for each in AS_USED if (each, measured.truth) != (MEDIAPIPE, Truth.MEDIAPIPE)]
     found: dict[tuple[str, str], dict[str, float]] = {
-        (preset, method): {} for preset in cases.presets for method in AS_USED
+        (preset, method): {} for preset in cases.presets for method in methods
     }
     faceless, refused = 0, Counter[str]()
     with Runtime() as runtime, closing(Detect(DetectSettings(faces="all"))) as detect:
@@ -84,8 +85,8 @@ def measure_as_used(
                     if where is not None
                 ]
                 refused[preset] += _refused(find, empty)
-                for method, points in seen.items():
-                    found[preset, method] |= _figures(points, names, known)
+                for method in methods:
+                    found[preset, method] |= _figures(seen[method], names, known)
     if not asked:
         return AsUsed(face_set=face_set, note=note(unfit, len(measured)) or "evaluation.as_used = 0")
     people = dict(zip(measured.names, measured.faces.rows["identity"].tolist(), strict=True))

@@ -207,7 +207,10 @@ def test_faces_of_another_truth_are_measured_apart(
     assert {(row.face_set, row.case) for row in details.confidence} == {
         (name, case) for name in details.truths for case in cases.presets
     }
-    assert {each.face_set for each in details.as_used} == set(details.truths)
+    drawn, photographs = details.as_used
+    assert (drawn.face_set, photographs.face_set) == tuple(details.truths)
+    assert {row.method for row in drawn.rows} == set(AS_USED)
+    assert {row.method for row in photographs.rows} == set(AS_USED) - {MEDIAPIPE}, "it would agree with itself"
     depth = {key.face_set for key in found.scores.keys if key.metric == "depth_rmse"}
     assert depth == {"test"}, "of photographs no depth is known"
     report = get_task("landmarks").report
