@@ -63,8 +63,8 @@ class TaskReport:
         label = evaluation.methods[evaluation.baseline]
         return (
             "Photographs and new footage are measured apart, and nothing is averaged over both: two cameras do not "
-            f"compare by {evaluation.headline_metric.label} itself, but by the gain over {label}. Confidence is that on "
-            f"{evaluation.face_set}."
+            f"compare by {evaluation.headline_metric.label} itself, but by the gain over {label}. "
+            f"Confidence is that on {evaluation.face_set}."
         )
 
     def set_note(self, evaluation: Evaluation, face_set: str) -> str:
