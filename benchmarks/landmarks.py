@@ -28,8 +28,6 @@ from benchmarks.recipes import aligned_faces
 from benchmarks.side_by_side import Run
 from facerecon.contract import LANDMARKS
 from facerecon.data.manifest import Manifest
-from facerecon.evaluation.bootstrap import paired_interval
-from facerecon.evaluation.comparison import CONFIDENCE, RESAMPLES, SEED
 from facerecon.evaluation.evaluation import TEST
 from facerecon.evaluation.keys import MetricKey
 from facerecon.evaluation.promotion import MODEL
@@ -197,17 +195,6 @@ def values_of(name: str, seed: int, args: argparse.Namespace) -> Path:
     return Path(args.state) / "landmarks" / f"{digest_of([args.conditions, name, seed])[:16]}.npz"
 
 
-def gains(name: str, beside: str, seed: int, against: int, args: argparse.Namespace) -> dict[str, list[float | None]]:
-    """By how much a run is higher than the row ``beside`` with seed ``against``: mean, 95 % interval over people."""
-    ours, theirs = (np.load(values_of(*of, args)) for of in ((name, seed), (beside, against)))
-    found = {}
-    for key in ours.files:
-        if key != "identities" and f"/{MODEL}/" in key:
-            interval = paired_interval(ours[key] - theirs[key], ours["identities"], RESAMPLES, CONFIDENCE, SEED)
-            found[key] = [interval.mean, interval.low, interval.high]
-    return found
-
-
 def compare(result: dict[str, Any], args: argparse.Namespace) -> None:
     """Set each run beside its row's other with the same seed, or with seed 0, as far as that is known."""
     known = {row["name"]: [run["seed"] for run in row["runs"]] for row in result["rows"]}
@@ -216,7 +203,9 @@ def compare(result: dict[str, Any], args: argparse.Namespace) -> None:
         for run in row["runs"]:
             against = run["seed"] if run["seed"] in seeds else 0
             if row["name"] != row["beside"] and against in seeds:
-                run["gains"] = gains(row["name"], row["beside"], run["seed"], against, args)
+                run["gains"] = side_by_side.gains(
+                    values_of(row["name"], run["seed"], args), values_of(row["beside"], against, args)
+                )
 
 
 SHOWN = ((ALL, NME), ("", NME), (ALL, NME_3D), (ALL, DEPTH))

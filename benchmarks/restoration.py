@@ -29,8 +29,6 @@ from benchmarks.side_by_side import Run
 from facerecon.data.datasets import evaluation_faces
 from facerecon.data.manifest import Manifest
 from facerecon.data.settings import SplitShares
-from facerecon.evaluation.bootstrap import paired_interval
-from facerecon.evaluation.comparison import CONFIDENCE, RESAMPLES, SEED
 from facerecon.evaluation.evaluation import TEST
 from facerecon.evaluation.image_metrics import WHOLE_PSNR, identity, lpips
 from facerecon.evaluation.judges import Judges
@@ -207,17 +205,6 @@ def _mean(history: Sequence[Curve], key: str) -> float | None:
     return sum(found) / len(found) if found else None
 
 
-def gains(name: str, first: str, seed: int, against: int, args: argparse.Namespace) -> dict[str, list[float | None]]:
-    """By how much a run is higher than the row ``first`` with seed ``against``: mean and 95 % interval over people."""
-    ours, theirs = (np.load(values_of(*of, args)) for of in ((name, seed), (first, against)))
-    found = {}
-    for key in ours.files:
-        if key != "identities" and f"/{MODEL}/" in key:
-            interval = paired_interval(ours[key] - theirs[key], ours["identities"], RESAMPLES, CONFIDENCE, SEED)
-            found[key] = [interval.mean, interval.low, interval.high]
-    return found
-
-
 def table(result: dict[str, Any]) -> str:
     """The rows as Markdown, a part under its first row; brackets hold the interval of the difference to that row."""
     heads = [f"{preset}: {METRICS[place].label}" for preset, place in SHOWN]
@@ -303,7 +290,9 @@ def compare(result: dict[str, Any], args: argparse.Namespace) -> None:
             seeds = known.get(first, [])
             against = run["seed"] if run["seed"] in seeds else 0
             if row["name"] != first and against in seeds:
-                run["gains"] = gains(row["name"], first, run["seed"], against, args)
+                run["gains"] = side_by_side.gains(
+                    values_of(row["name"], run["seed"], args), values_of(first, against, args)
+                )
 
 
 if __name__ == "__main__":
