@@ -262,19 +262,9 @@ def main() -> None:
     data = read_yaml(Path(CONFIG))["parameters"]["data"]
     parser.add_argument("--photos", type=Path, default=Path(data["path"]), help="drawn where they are missing")
     parser.add_argument("--people", type=int, default=data["draw"]["people"])
-    parser.add_argument("--minutes", type=float, default=3.0)
-    parser.add_argument("--rows", default=",".join(row.name for row in ROWS), help="names, separated by commas")
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--split", choices=["val", TEST], default=TEST)
-    parser.add_argument("--faces", type=int, default=3.0)
-    parser.add_argument("--at-once", type=int, default=1, help="trainings side by side")
-    parser.add_argument("--state", type=Path, default=Path(".facerecon/benchmarks"))
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/landmarks.json"))
+    side_by_side.add_options(parser, ROWS, "landmarks", minutes=3.0, split=TEST, faces=400)
     args = parser.parse_args()
-    by_name = {row.name: row for row in ROWS}
-    names = [name.strip() for name in args.rows.split(",")]
-    if unknown := [name for name in names if name not in by_name]:
-        parser.error(f"--rows: {unknown[0]!r} not among {', '.join(by_name)}")
+    chosen = side_by_side.chosen_rows(parser, args.rows, ROWS)
     manifest, cases = data_of(args)
     measured = measured_faces(manifest, cases, args.split, args.faces)[0]
     conditions = {
@@ -289,7 +279,7 @@ def main() -> None:
         "machine": {**describe_machine(), "threads": max(1, torch.get_num_threads() // args.at_once)},
     }
     args.conditions = digest_of(conditions)
-    tasks = [(by_name[name], seed) for seed in range(args.seeds) for name in names]
+    tasks = [(row, seed) for seed in range(args.seeds) for row in chosen]
     work = partial(trained_and_measured, args=args)
     threads = conditions["machine"]["threads"]
     for result, row, run in side_by_side.train_rows(args.out, conditions, ROWS, tasks, work, args.at_once, threads):

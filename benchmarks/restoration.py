@@ -29,7 +29,6 @@ from benchmarks.side_by_side import Run
 from facerecon.data.datasets import evaluation_faces
 from facerecon.data.manifest import Manifest
 from facerecon.data.settings import SplitShares
-from facerecon.evaluation.evaluation import TEST
 from facerecon.evaluation.image_metrics import WHOLE_PSNR, identity, lpips
 from facerecon.evaluation.judges import Judges
 from facerecon.evaluation.keys import MetricKey
@@ -239,22 +238,12 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, default=Path("data/sample"))
     parser.add_argument("--source", default="folder")
     parser.add_argument("--start", default="restoration@newest", help="weights that the second part starts from")
-    parser.add_argument("--minutes", type=float, default=4.0)
-    parser.add_argument("--rows", default=",".join(row.name for row in ROWS), help="names, separated by commas")
-    parser.add_argument("--seeds", type=int, default=1, help="of rows that have several, at most")
     parser.add_argument("--size", type=int, default=64)
-    parser.add_argument("--split", choices=["val", TEST], default="val")
-    parser.add_argument("--faces", type=int, default=200)
-    parser.add_argument("--at-once", type=int, default=1, help="trainings side by side")
-    parser.add_argument("--state", type=Path, default=Path(".facerecon/benchmarks"))
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/restoration.json"))
+    side_by_side.add_options(parser, ROWS, "restoration", minutes=4.0, split="val", faces=200)
     args = parser.parse_args()
-    by_name = {row.name: row for row in ROWS}
-    names = [name.strip() for name in args.rows.split(",")]
-    if unknown := [name for name in names if name not in by_name]:
-        parser.error(f"--rows: {unknown[0]!r} not among {', '.join(by_name)}")
     # the first row of a part first: the others are set beside it
-    chosen = sorted((by_name[name] for name in names), key=lambda row: row.name not in FIRST.values())
+    chosen = side_by_side.chosen_rows(parser, args.rows, ROWS)
+    chosen = sorted(chosen, key=lambda row: row.name not in FIRST.values())
     manifest, cases = data_of(args)
     conditions = {
         **{name: getattr(args, name) for name in ("minutes", "size", "split", "faces", "at_once")},

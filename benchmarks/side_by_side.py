@@ -1,6 +1,7 @@
 """Rows of trainings that run side by side, and a table that goes on where it was."""
 
 import json
+from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -16,6 +17,7 @@ from benchmarks.command import write_result
 from facerecon.errors import DivergedError
 from facerecon.evaluation.bootstrap import paired_interval
 from facerecon.evaluation.comparison import CONFIDENCE, RESAMPLES, SEED
+from facerecon.evaluation.evaluation import TEST
 from facerecon.evaluation.promotion import MODEL
 
 
@@ -30,6 +32,27 @@ AnyRow = TypeVar("AnyRow", bound=Row)
 
 Run = dict[str, Any]
 """What a training of a row gave, its ``seed`` among it."""
+
+
+def add_options(parser: ArgumentParser, rows: Sequence[Row], name: str, minutes: float, split: str, faces: int) -> None:
+    """Give ``parser`` the options of a table of ``rows`` by its ``name``, with what is usual in it."""
+    parser.add_argument("--minutes", type=float, default=minutes)
+    parser.add_argument("--rows", default=",".join(row.name for row in rows), help="names, separated by commas")
+    parser.add_argument("--seeds", type=int, default=1, help="of rows that have several, at most")
+    parser.add_argument("--split", choices=["val", TEST], default=split)
+    parser.add_argument("--faces", type=int, default=faces)
+    parser.add_argument("--at-once", type=int, default=1, help="trainings side by side")
+    parser.add_argument("--state", type=Path, default=Path(".facerecon/benchmarks"))
+    parser.add_argument("--out", type=Path, default=Path(f"benchmarks/results/{name}.json"))
+
+
+def chosen_rows(parser: ArgumentParser, named: str, rows: Sequence[AnyRow]) -> list[AnyRow]:
+    """The rows that ``named``, names separated by commas, means; it ends the program if one is none."""
+    by_name = {row.name: row for row in rows}
+    names = [name.strip() for name in named.split(",")]
+    if unknown := [name for name in names if name not in by_name]:
+        parser.error(f"--rows: {unknown[0]!r} not among {', '.join(by_name)}")
+    return [by_name[name] for name in names]
 
 
 def gains(ours: Path, theirs: Path) -> dict[str, list[float | None]]:

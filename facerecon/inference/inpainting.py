@@ -25,10 +25,7 @@ def inpaint(predictor: Predictor, images: NDArray[np.uint8], masks: NDArray[np.u
     Raises:
         FaceReconError: the model is of another task, or the arrays are not such images and masks.
     """
-    if predictor.about.task != INPAINTING.task:
-        raise FaceReconError(f"a model of task '{predictor.about.task}'; expected one of task '{INPAINTING.task}'")
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
-        raise FaceReconError(f"images: {images.dtype} {list(images.shape)}; expected uint8 [N, H, W, 3], RGB")
+    predictor.check(INPAINTING.task, images)
     if masks.dtype != np.uint8 or masks.shape != images.shape[:3]:
         raise FaceReconError(f"masks: {masks.dtype} {list(masks.shape)}; expected uint8 {list(images.shape[:3])}")
     if masks.max(initial=0) > 1:

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerecon.contract import LANDMARKS, normalise
-from facerecon.errors import FaceReconError
 from facerecon.inference.predictor import Predictor
 
 Floats = NDArray[np.float32]
@@ -29,9 +28,6 @@ def measure(predictor: Predictor, images: NDArray[np.uint8]) -> Measured:
     Raises:
         FaceReconError: the model is of another task, or the array is not such images.
     """
-    if predictor.about.task != LANDMARKS.task:
-        raise FaceReconError(f"a model of task '{predictor.about.task}'; expected one of task '{LANDMARKS.task}'")
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
-        raise FaceReconError(f"images: {images.dtype} {list(images.shape)}; expected uint8 [N, H, W, 3], RGB")
+    predictor.check(LANDMARKS.task, images)
     outputs = predictor.predict({"image": normalise(images)})
     return Measured(outputs["landmarks"], outputs["depth"][:, 0], outputs["confidence"])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import av
+from numpy.typing import NDArray
 
 import facerecon.inference.stages  # noqa: F401  # registers them
 from facerecon.custody.audit import Head as LogHead
@@ -275,9 +276,20 @@ class Maker:
         drawn = {PHOTO: outcome.image, CONFIDENCE: pictures.confidence_picture(outcome.confidence)}
         identity, made = new_id(), now()
         drawn[SHEET] = self._sheet(outcome, facts, identity, made, sha256)
+        return self._of_photo(image, facts, sha256, mask, drawn, id=identity, made=made)
+
+    def _of_photo(
+        self,
+        image: Image,
+        facts: FrameFacts,
+        sha256: str,
+        mask: Mask | None,
+        drawn: Mapping[str, NDArray[Any]],
+        **known: Any,
+    ) -> Made:
+        """The result of a photo of which ``facts`` tell: the pictures ``drawn`` by the end of their names, with the
+        record, of which ``id`` and ``made`` are ``known``."""
         record = self._record(
-            id=identity,
-            made=made,
             request=self.asked(sha256, mask),
             original=OriginalFacts(kind="photo", sha256=sha256, width=image.shape[1], height=image.shape[0]),
             mask=_mask_facts(mask),
@@ -285,6 +297,7 @@ class Maker:
             pictures={suffix: pixels_digest(pixels) for suffix, pixels in drawn.items()},
             encoding="PNG",
             warnings=(),
+            **known,
         )
         signed = self._sign(record.model_dump(mode="json"))
         text = dumps(signed)

@@ -10,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from facerecon.custody.signed import dumps
 from facerecon.data.footage.tracking import Tracker
 from facerecon.inference import pictures
 from facerecon.inference.chain import Chain, Outcome
@@ -19,7 +18,7 @@ from facerecon.inference.making import Made, Maker, Steps, Wanted, check_changed
 from facerecon.inference.media import Mask
 from facerecon.inference.overlay import drawn_over, photo_scale
 from facerecon.inference.pictures import DepthPicture
-from facerecon.inference.record import FrameFacts, OriginalFacts, Record, frame_facts, new_id, now, pixels_digest
+from facerecon.inference.record import FrameFacts, Record, frame_facts, new_id, now
 from facerecon.marks import MEASURED, PROGRAM, Words, comment_of
 from facerecon.morphable.fit import FIELD_OF_VIEW, Camera, Fit, assumed_camera, fit
 from facerecon.morphable.model import load
@@ -114,23 +113,10 @@ class Measurer(Maker):
         check_changed([facts], name, self._request.words)
         drawn: dict[str, NDArray[Any]] = {OVERLAY: outcome.image}
         drawn |= {each.depth_end: each.depth.counts for each in shaped}
-        record = self._record(
-            id=new_id(),
-            made=now(),
-            request=self.asked(sha256, mask),
-            original=OriginalFacts(kind="photo", sha256=sha256, width=image.shape[1], height=image.shape[0]),
-            mask=None,
-            frames=(facts,),
-            pictures={suffix: pixels_digest(pixels) for suffix, pixels in drawn.items()},
-            encoding="PNG",
-            warnings=(),
-        )
-        signed = self._sign(record.model_dump(mode="json"))
-        text = dumps(signed)
-        encoded = {suffix: pictures.encode(pixels, text) for suffix, pixels in drawn.items()}
-        texts = {VALUES: partial(self._values, record, outcome.frame, camera, shaped)}
+        made = self._of_photo(image, facts, sha256, None, drawn, id=new_id(), made=now())
+        texts = {VALUES: partial(self._values, made.record, outcome.frame, camera, shaped)}
         texts |= {each.mesh_end: partial(self._mesh, each, camera) for each in shaped}
-        return Made(record, signed, encoded, self._request.words, texts)
+        return replace(made, texts=texts)
 
     def clip(
         self, path: Path, sha256: str, mask: Mask | None, target: Path, told: Callable[[int], None] | None = None

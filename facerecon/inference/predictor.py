@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -69,6 +70,17 @@ class Predictor:
             return cls(_about(said, signature, sha256_bytes(content)), signature, fixed, session)
         except FaceReconError as error:
             raise FaceReconError(f"{where}: {error.message}: give a model.onnx that this version exported") from error
+
+    def check(self, task: str, images: NDArray[Any]) -> None:
+        """See that the model is of ``task``, and ``images`` RGB uint8 [N, H, W, 3].
+
+        Raises:
+            FaceReconError: either is not so.
+        """
+        if self.about.task != task:
+            raise FaceReconError(f"a model of task '{self.about.task}'; expected one of task '{task}'")
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+            raise FaceReconError(f"images: {images.dtype} {list(images.shape)}; expected uint8 [N, H, W, 3], RGB")
 
     def predict(self, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, Array]:
         """The outputs by name for ``inputs`` by name, arrays as the signature says; hidden values reach nothing.

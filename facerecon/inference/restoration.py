@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facerecon.contract import RESTORATION, normalise, to_uint8
-from facerecon.errors import FaceReconError
 from facerecon.inference.predictor import Predictor
 
 
@@ -23,9 +22,6 @@ def restore(predictor: Predictor, images: NDArray[np.uint8]) -> Restored:
     Raises:
         FaceReconError: the model is of another task, or the array is not such images.
     """
-    if predictor.about.task != RESTORATION.task:
-        raise FaceReconError(f"a model of task '{predictor.about.task}'; expected one of task '{RESTORATION.task}'")
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
-        raise FaceReconError(f"images: {images.dtype} {list(images.shape)}; expected uint8 [N, H, W, 3], RGB")
+    predictor.check(RESTORATION.task, images)
     outputs = predictor.predict({"image": normalise(images)})
     return Restored(to_uint8(outputs["restoration"]), outputs["confidence"][:, 0])

@@ -28,7 +28,7 @@ SMALLEST, SURE = 20, 0.9
 SMOOTHED, BEYOND = 0.01, 0.01
 """Where nobody is found, the frame is looked at again, smoothed by a Gaussian of this share of its shorter side as
 standard deviation and stretched: of 40 drawn photographs at 0.12 of their light it finds all where 25 were found, of 40
-as poor video 16 where 7 were."""
+as poor video 15 where 7 were."""
 
 Point = tuple[float, float]
 

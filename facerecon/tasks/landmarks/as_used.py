@@ -69,45 +69,51 @@ def measure_as_used(
                 frames = [
                     Frame(_degraded(photo, preset, name, cases)) for photo, name in zip(chosen, names, strict=True)
                 ]
-                in_use = [at_true(*pair) for pair in zip(detect.run(frames), chosen, strict=True)]
-                by_mtcnn = [
-                    at_true(replace(frame, faces=tuple(faces_by_mtcnn(frame.image, mtcnn))), photo)
-                    for frame, photo in zip(frames, chosen, strict=True)
-                ]
-                seen = {
-                    MODEL: _points_of(measure_faces(in_use, size, _as_stage(find))),
-                    MTCNN: _points_of(measure_faces(by_mtcnn, size, _as_stage(find))),
-                    MEDIAPIPE: [_mediapipe(frame.faces) for frame in in_use],
-                }
-                empty = [
-                    frame.crop(where, size)[0]
-                    for frame, where in zip(frames, without, strict=True)
-                    if where is not None
-                ]
-                refused[preset] += _refused(find, empty)
+                empty = [(frame, where) for frame, where in zip(frames, without, strict=True) if where is not None]
+                refused[preset] += _refused(find, [frame.crop(where, size)[0] for frame, where in empty])
+                seen = _seen(find, size, frames, chosen, detect, mtcnn)
                 for method in methods:
                     found[preset, method] |= _figures(seen[method], names, known)
     if not asked:
         return AsUsed(face_set=face_set, note=note(unfit, len(measured)) or "evaluation.as_used = 0")
     people = dict(zip(measured.names, measured.faces.rows["identity"].tolist(), strict=True))
-    rows = []
-    for (preset, method), values in found.items():
-        about: dict[str, Any] = {"case": preset, "method": method, "metric": NME.name, "faces": asked}
-        if method == MEDIAPIPE:  # it finds others on frozen crops: the two means are not of the same faces
-            about |= {"found": len(values), "used": float(np.mean(list(values.values()))) if values else None}
-            about |= {"identities": len({people[name] for name in values})}
-        else:
-            key = MetricKey(face_set, NME.name, preset)
-            before = dict(zip(scores.faces(key, MODEL), scores.values(key, MODEL).tolist(), strict=True))
-            about |= paired(before, values, people)
-        rows.append(UsedFigure(**about))
     return AsUsed(
         face_set=face_set,
-        rows=tuple(rows),
+        rows=tuple(
+            _row(MetricKey(face_set, NME.name, preset), method, asked, values, scores, people)
+            for (preset, method), values in found.items()
+        ),
         note=note(unfit, len(measured)),
         beside=faceless,
         refused={preset: refused[preset] for preset in cases.presets},
     )
+
+
+def _seen(
+    find: Find, size: int, frames: list[Frame], chosen: list[Photograph], detect: Detect, mtcnn: Mtcnn
+) -> dict[str, list[Points | None]]:
+    """The points by method of the true face in each frame, None where it was not found."""
+    in_use = [at_true(*pair) for pair in zip(detect.run(frames), chosen, strict=True)]
+    by_mtcnn = [
+        at_true(replace(frame, faces=tuple(faces_by_mtcnn(frame.image, mtcnn))), photo)
+        for frame, photo in zip(frames, chosen, strict=True)
+    ]
+    return {
+        MODEL: _points_of(measure_faces(in_use, size, _as_stage(find))),
+        MTCNN: _points_of(measure_faces(by_mtcnn, size, _as_stage(find))),
+        MEDIAPIPE: [_mediapipe(frame.faces) for frame in in_use],
+    }
+
+
+def _row(
+    key: MetricKey, method: str, asked: int, values: Mapping[str, float], scores: Scores, people: Mapping[str, str]
+) -> UsedFigure:
+    about: dict[str, Any] = {"case": key.case, "method": method, "metric": key.metric, "faces": asked}
+    if method == MEDIAPIPE:  # it finds others on frozen crops: the two means are not of the same faces
+        about |= {"found": len(values), "used": float(np.mean(list(values.values()))) if values else None}
+        return UsedFigure(**about, identities=len({people[name] for name in values}))
+    before = dict(zip(scores.faces(key, MODEL), scores.values(key, MODEL).tolist(), strict=True))
+    return UsedFigure(**about, **paired(before, values, people))
 
 
 def _degraded(photo: Photograph, preset: str, name: str, cases: LandmarkCases) -> NDArray[np.uint8]:

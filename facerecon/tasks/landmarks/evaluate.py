@@ -64,8 +64,8 @@ METHODS = {
 FITTED = 9000
 """Training crops that the baselines are fitted to."""
 
-PHOTOGRAPHS = {Truth.EXACT: "drawn", Truth.GIVEN: "given_points", Truth.MEDIAPIPE: "photographs"}
-"""Ends the name of a face set by its truth, beside one of another."""
+APART = {Truth.GIVEN: "given_points", Truth.MEDIAPIPE: "photographs"}
+"""Ends the name of a face set by its truth, beside one of an earlier truth; what is exact is the first."""
 
 
 class EvaluationPart(Settings):
@@ -173,7 +173,7 @@ class _Beside:
 def _sets(manifest: Manifest, cases: LandmarkCases, most: int) -> list[tuple[str, Measured]]:
     found = [(name, measured_faces(manifest, cases, name, most)) for name in reported_names(manifest)]
     sets = [
-        (name if place == 0 else f"{name}_{PHOTOGRAPHS[those.truth]}", those)
+        (name if place == 0 else f"{name}_{APART[those.truth]}", those)
         for name, parts in found
         for place, those in enumerate(parts)
     ]
