@@ -16,6 +16,14 @@ import pytest
 
 from benchmarks.checkout import copy_working_tree
 
+STEPS = ("ingest", "align", "validate", "freeze_cases", "train", "evaluate", "export", "promote", "publish")
+"""Of the training pipeline, in their order."""
+
+
+def cached(said: str) -> set[str]:
+    """The steps that a run took from the cache, by what it said."""
+    return set(re.findall(r"Using cached version of step (\w+)\.", said))
+
 
 @dataclass(frozen=True)
 class Clone:

@@ -1,7 +1,6 @@
 """The whole pipeline of landmarks at tiny size: it draws faces, promotes, runs again from the cache, and is used."""
 
 import json
-import re
 import shutil
 from collections.abc import Iterator
 
@@ -12,10 +11,9 @@ import pytest
 import yaml
 
 from facerecon.inference.making import Model
-from tests.pipelines.conftest import Forks, forks, refused, succeed
+from tests.pipelines.conftest import STEPS, Forks, cached, forks, refused, succeed
 
 RUN = ("zenml", "pipeline", "run", "training", "-c", "configs/tiny.yaml")
-STEPS = ("ingest", "align", "validate", "freeze_cases", "train", "evaluate", "export", "promote", "publish")
 PEOPLE = 9
 SPLITS = {"val": [5], "gate": [6], "test": [7, 8], "train": range(5)}
 CONFIG = {
@@ -58,10 +56,6 @@ def warm(another_checkout) -> Iterator[Forks]:
 def first(warm: Forks) -> str:
     """What the first run says."""
     return succeed(warm, *RUN)
-
-
-def cached(said: str) -> set[str]:
-    return set(re.findall(r"Using cached version of step (\w+)\.", said))
 
 
 def test_faces_are_drawn_and_the_first_model_is_champion(warm: Forks, first: str) -> None:

@@ -13,10 +13,9 @@ import pytest
 import yaml
 
 from facerecon.images import read_rgb
-from tests.pipelines.conftest import Forks, forks, refused, succeed
+from tests.pipelines.conftest import STEPS, Forks, cached, forks, refused, succeed
 
 RUN = ("zenml", "pipeline", "run", "training", "-c", "configs/tiny.yaml")
-STEPS = ("ingest", "align", "validate", "freeze_cases", "train", "evaluate", "export", "promote", "publish")
 CONFIG = {
     "name": "tiny",
     "task": "restoration",
@@ -69,10 +68,6 @@ def own(warm: Forks) -> dict[str, str]:
 
 def photo_of(warm: Forks) -> Path:
     return warm.root / "data/ci/person_0000/photo_0.jpg"
-
-
-def cached(said: str) -> set[str]:
-    return set(re.findall(r"Using cached version of step (\w+)\.", said))
 
 
 def test_all_steps_run_and_the_first_model_is_champion(warm: Forks, first: str) -> None:

@@ -14,7 +14,7 @@ import yaml
 
 from facerecon.files import sha256_file
 from ops.stack.files import read_variables
-from tests.pipelines.conftest import refused, succeed
+from tests.pipelines.conftest import STEPS, refused, succeed
 from tests.pipelines.containers.conftest import IMAGE, asked, inside
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(3000)]
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.containers, pytest.mark.timeout(3000)]
 CONFIG = "configs/ci.yaml"
 RUN = ("zenml", "pipeline", "run", "training", "-c")
 DIGESTS = ("manifest_digest", "cases_digest", "weights_digest")
-STEPS = ("ingest", "align", "validate", "freeze_cases", "train", "evaluate", "export", "promote", "publish")
+
 STATE = ("crops", "cases", "checkpoints")
 LAST_RUN = """
 run = client.list_pipeline_runs(sort_by="desc:created", size=1, hydrate=True).items[0]
