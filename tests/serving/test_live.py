@@ -5,7 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -55,8 +55,13 @@ class Live:
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
 
+    def put(self, message: str | bytes) -> None:
+        """Send a message. The service may have refused an earlier one and closed the socket: its answers tell."""
+        with suppress(ConnectionClosed):
+            self.socket.send(message)
+
     def send(self, kind: str, **more: object) -> None:
-        self.socket.send(json.dumps({"type": kind, **more}))
+        self.put(json.dumps({"type": kind, **more}))
 
     def load(self, content: bytes, hide: Mapping[str, object] = HIDE) -> None:
         self.begin(content, hide=hide)
@@ -64,7 +69,7 @@ class Live:
     def begin(self, content: bytes, **shows: object) -> None:
         self.send("begin", bytes=len(content), **shows)
         for begin in range(0, len(content), 1 << 18):
-            self.socket.send(content[begin : begin + (1 << 18)])
+            self.put(content[begin : begin + (1 << 18)])
 
     def answer(self) -> tuple[dict[str, Any], bytes]:
         """A message's head, and what follows it."""
@@ -295,11 +300,11 @@ def test_a_clip_that_cannot_be_shown_ends_the_socket_with_a_line_and_nothing_els
         assert "6.0 MB, at most 5" in client.refused()
     with live(service) as client:
         client.send("begin", bytes=10, hide=HIDE)
-        client.socket.send(b"x" * 11)
+        client.put(b"x" * 11)
         assert "more was sent" in client.refused()
     with live(service) as client:
         client.send("begin", bytes=10, hide=HIDE)
-        client.socket.send("http://example.org/clip.mp4")
+        client.put("http://example.org/clip.mp4")
         assert "an address is never fetched" in client.refused()
     with live(service) as client:
         client.load(clip, {"regions": ["ears"]})
@@ -317,10 +322,10 @@ def test_a_clip_that_cannot_be_shown_ends_the_socket_with_a_line_and_nothing_els
             assert said in client.refused()
     for text in ("{", '{"type": "begin"}', '{"type": "want"}', "[]"):
         with live(service) as client:
-            client.socket.send(text)
+            client.put(text)
             assert client.refused()
     with live(service) as client:
-        client.socket.send(b"\x00\x01")
+        client.put(b"\x00\x01")
         assert "bytes were sent" in client.refused()
     with live(service) as client:
         client.load(clip)
@@ -380,7 +385,7 @@ def test_a_client_that_goes_ends_its_work_and_leaves_nothing(service: Running, c
     await_that(lambda: live_threads() == 0 and open_files() == before)
     with live(service) as client:
         client.send("begin", bytes=1000, hide=HIDE)
-        client.socket.send(b"x" * 500)
+        client.put(b"x" * 500)
     await_that(lambda: open_files() == before)
 
 
