@@ -65,13 +65,6 @@ def towards_camera(landmarks: Points) -> Points:
     return turned
 
 
-def depth_between(points: Points, x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.float32]:
-    """z at places ``x``, ``y`` of one shape, linear between points [K, 3]; NaN beyond them."""
-    from scipy.interpolate import LinearNDInterpolator
-
-    return np.asarray(LinearNDInterpolator(points[:, :2], points[:, 2])(x, y), np.float32)
-
-
 @contextmanager
 def _quiet_native_logs() -> Iterator[None]:
     """Silence what MediaPipe's native code writes to file descriptor 2, which no setting of its own does."""

@@ -4,11 +4,13 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
 
 from facerecon.models.landmarks import POINTS
-from facerecon.perception.landmarks import SIXTY_EIGHT, FaceLandmarker, Points, depth_between, towards_camera
+from facerecon.perception.landmarks import SIXTY_EIGHT, FaceLandmarker, Points, towards_camera
 from facerecon.perception.warp import similarity
 from facerecon.synthetic.mesh import FACE_POINTS
+from facerecon.synthetic.surface import mesh_surface
 from facerecon.tasks.landmarks.dataset import Samples
 from facerecon.tasks.landmarks.evaluator import Find, Floats, Found
 from facerecon.weights import weights_path
@@ -105,7 +107,7 @@ def _warped(plane: Floats, by: NDArray[np.float64]) -> Floats:
 class MediaPipe:
     """MediaPipe's FaceLandmarker on the crop, enlarged ENLARGED times; NaN where it finds no face. Close it.
 
-    Depth is interpolated between the points of its mesh.
+    Depth is that of its mesh's surface, where it is seen; beside it that of the closest place on it.
     """
 
     def __init__(self) -> None:
@@ -124,9 +126,9 @@ class MediaPipe:
         if not faces:
             return np.full((FACE_POINTS, 3), np.nan, np.float32), np.full((size, size), np.nan, np.float32)
         whole = towards_camera((faces[0][0] / ENLARGED).astype(np.float32))
-        middles = np.arange(size) + 0.5
-        depth = np.nan_to_num(depth_between(whole, middles[None, :], middles[:, None]))
-        return whole[:FACE_POINTS], depth
+        depth = mesh_surface(whole, size)
+        row, column = distance_transform_edt(np.isnan(depth), return_distances=False, return_indices=True)
+        return whole[:FACE_POINTS], depth[row, column]
 
     def close(self) -> None:
         """Free its graph."""

@@ -17,7 +17,8 @@ from facerecon.data.manifest import Manifest
 from facerecon.data.store import GIVEN_POINTS, FaceStore
 from facerecon.drawn import DEPTH_UNIT
 from facerecon.models.landmarks import POINTS
-from facerecon.perception.landmarks import Points, depth_between, sixty_eight, towards_camera
+from facerecon.perception.landmarks import Points, sixty_eight, towards_camera
+from facerecon.synthetic.surface import sixty_eight_surface
 from facerecon.tasks.landmarks.details import Truth
 
 NOSE_TIP, JAW_ENDS = 30, (0, 16)
@@ -76,10 +77,9 @@ def _given(told: NDArray[np.floating]) -> Known | None:
 
 
 def _interpolated(points: Points) -> Floats:
-    """z float32 [h, w] between the points, at half the photograph's size as far as they reach; NaN outside them."""
-    width, height = (int(reach) + 2 for reach in points[:, :2].max(axis=0) / 2)
-    x, y = 2 * (np.arange(width) + 0.5), 2 * (np.arange(height) + 0.5)
-    return depth_between(points, x[None, :], y[:, None])
+    """z float32 [side, side] between the points where it is seen, at half the photograph's size, as far as they reach;
+    NaN outside them."""
+    return sixty_eight_surface(points * np.array([0.5, 0.5, 1], np.float32), int(points[:, :2].max() / 2) + 2)
 
 
 @dataclass(frozen=True)

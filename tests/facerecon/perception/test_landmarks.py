@@ -13,7 +13,6 @@ from facerecon.images import read_rgb
 from facerecon.perception.landmarks import (
     SIXTY_EIGHT,
     FaceLandmarker,
-    depth_between,
     five_points,
     head_angles,
     sixty_eight,
@@ -149,10 +148,3 @@ def test_the_nose_is_nearer_to_the_camera_than_the_ears(landmarker: FaceLandmark
     assert z.mean() == pytest.approx(0, abs=1e-3)
     assert z[30] > 10 > -10 > z[[0, 16]].max()
     np.testing.assert_array_equal(turned[:, :2], points[:, :2])
-
-
-def test_depth_is_linear_between_points_and_unknown_beyond_them() -> None:
-    points = np.array([[0, 0, 0], [4, 0, 8], [0, 4, 4], [4, 4, 12]], np.float32)
-    found = depth_between(points, np.array([1.0, 2.0, 5.0]), np.array([1.0, 3.0, 1.0]))
-    np.testing.assert_allclose(found, [3, 7, np.nan], rtol=1e-6)
-    assert found.dtype == np.float32

@@ -57,5 +57,7 @@ def test_mediapipe_gives_points_and_the_depth_of_its_mesh_or_nothing(measured: M
     figure = figures(clean, measured)
     assert figure["nme"].max() < 6
     assert figure["depth_rmse"].max() < 12
+    assert clean.depth is not None
+    assert np.isfinite(clean.depth).all(), "beside the mesh it is that of the closest place on it"
     assert nothing.points is not None
     assert np.isnan(nothing.points).all()

@@ -8,10 +8,12 @@ import pytest
 from facerecon.data.geometry import box_of, turned_square
 from facerecon.data.manifest import Manifest
 from facerecon.perception.landmarks import sixty_eight
+from facerecon.synthetic.mesh import read_canonical
 from facerecon.tasks.landmarks import truth
 from facerecon.tasks.landmarks.cases import LandmarkCases
 from facerecon.tasks.landmarks.details import Truth
 from facerecon.tasks.landmarks.truth import chosen_faces, known_of, target_of
+from facerecon.weights import weights_path
 
 NOSE_TIP, JAW = 30, slice(0, 17)
 
@@ -91,10 +93,8 @@ def test_frozen_crops_are_of_these_faces(faces: Manifest, cases: LandmarkCases) 
 
 def given(z_sign: int) -> np.ndarray:
     """Points of a data set whose z grows towards the camera (1) or away from it (-1)."""
-    angles = np.linspace(0, 2 * np.pi, 68, endpoint=False)
-    points = np.column_stack([50 + 30 * np.cos(angles), 60 + 40 * np.sin(angles), np.full(68, 7.0)])
-    points[NOSE_TIP] = (50, 60, 7 + z_sign * 25)
-    return points.astype(np.float32)
+    face = sixty_eight(read_canonical(weights_path("face_landmarker"))[0])
+    return (face * [4, -4, 4 * z_sign] + [50, 60, 7]).astype(np.float32)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -106,7 +106,8 @@ def test_the_nose_says_where_given_z_grows_to(sign: int) -> None:
     assert known.points[:, 2].mean() == pytest.approx(0, abs=1e-4)
     assert known.read_depth is not None
     depth = known.read_depth()
-    assert depth[30, 25] == pytest.approx(known.points[NOSE_TIP, 2], abs=2), "at half size, the nose lies there"
+    column, row = (known.points[NOSE_TIP, :2] / 2).astype(int)
+    assert depth[row, column] == pytest.approx(known.points[NOSE_TIP, 2], abs=3), "at half size, the nose lies there"
     assert np.isnan(depth[2, 2]), "outside the points nothing is known"
 
 
