@@ -56,12 +56,9 @@ def seen_of(manifest: Manifest, row: "pd.Series[Any]") -> Seen | None:
 
 def aligned(points: Floats, target: Floats) -> NDArray[np.float64]:
     """Points [K, 3] under the similarity that brings them closest to others in the sum of squares (Umeyama, 1991)."""
-    middle, goal = points.mean(axis=0), target.mean(axis=0)
-    centred, wanted = (points - middle).astype(np.float64), (target - goal).astype(np.float64)
-    u, singular, vt = np.linalg.svd(centred.T @ wanted)
-    signs = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-    scale = float((singular * signs).sum() / (centred**2).sum())
-    return scale * centred @ (u * signs) @ vt + goal
+    from skimage.transform import SimilarityTransform
+
+    return np.asarray(SimilarityTransform.from_estimate(points.astype(np.float64), target)(points), np.float64)
 
 
 def vertex_error(vertices: Floats, true: Floats) -> float:

@@ -31,7 +31,8 @@ class Known:
     """The ``points`` [68, 3] of a face in its photograph's pixels, and the ``truth`` that they are.
 
     ``read_depth`` gives z float32 [h, w] over the photograph at half its size, NaN behind the person; None where it is
-    not known. Between points that are GIVEN it is interpolated: pseudo-depth, to learn from and not to measure by.
+    not known. Between points that are GIVEN it is a canonical face's: pseudo-depth, to learn from and not to measure
+    by.
     ``millimetres`` is how many are as large as a pixel of the photograph at the face, NaN where that is not known.
     """
 
@@ -73,12 +74,12 @@ def _given(told: NDArray[np.floating]) -> Known | None:
     z = told[:, 2].astype(np.float64) - told[:, 2].mean()
     z = -z if z[NOSE_TIP] < z[list(JAW_ENDS)].mean() else z
     points = np.column_stack([told[:, :2], z]).astype(np.float32)
-    return Known(points, Truth.GIVEN, float("nan"), lambda: _interpolated(points))
+    return Known(points, Truth.GIVEN, float("nan"), lambda: _pseudo_depth(points))
 
 
-def _interpolated(points: Points) -> Floats:
-    """z float32 [side, side] between the points where it is seen, at half the photograph's size, as far as they reach;
-    NaN outside them."""
+def _pseudo_depth(points: Points) -> Floats:
+    """z float32 [side, side] of a face through the points, at half the photograph's size, as far as they reach; NaN
+    beside it."""
     return sixty_eight_surface(points * np.array([0.5, 0.5, 1], np.float32), int(points[:, :2].max() / 2) + 2)
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from facerecon.data.geometry import box_of, turned_square
+from facerecon.data.geometry import box_of, outlined, turned_square
 from facerecon.data.manifest import Manifest
 from facerecon.perception.landmarks import sixty_eight
 from facerecon.synthetic.mesh import read_canonical
@@ -109,6 +109,23 @@ def test_the_nose_says_where_given_z_grows_to(sign: int) -> None:
     column, row = (known.points[NOSE_TIP, :2] / 2).astype(int)
     assert depth[row, column] == pytest.approx(known.points[NOSE_TIP, 2], abs=3), "at half size, the nose lies there"
     assert np.isnan(depth[2, 2]), "outside the points nothing is known"
+
+
+def test_depth_from_given_points_is_close_to_the_true_one(faces: Manifest) -> None:
+    for face in faces.faces["face"]:
+        known = known_of(faces.aligned_faces, face)
+        assert known is not None
+        assert known.read_depth is not None
+        given = truth._given(known.points)
+        assert given is not None
+        assert given.read_depth is not None
+        found, true = given.read_depth(), known.read_depth()
+        side = min(*found.shape, *true.shape)
+        found, true = found[:side, :side], true[:side, :side]
+        both = outlined(known.points / 2, side) & np.isfinite(found) & np.isfinite(true)
+        assert both.sum() > 0.9 * outlined(known.points / 2, side).sum()
+        millimetres = known.millimetres * (found - true)[both]
+        assert np.sqrt((millimetres**2).mean()) < 5, "linear between the points it would be 12"
 
 
 @pytest.mark.parametrize("points", [np.zeros((0, 3)), np.zeros((67, 3)), np.full((68, 3), np.nan)])
