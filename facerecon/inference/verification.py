@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -152,7 +152,18 @@ def _sidecar_of(path: Path) -> Path:
     """Where the signed record beside a file of a result lies, if it is there."""
     stems = [path.name[: match.start()] for end in _ENDS if (match := end.search(path.name))]
     places = [path.with_name(f"{stem}.json") for stem in stems] or [path.with_name(f"{path.name}.json")]
-    return next((place for place in places if place.is_file()), places[0])
+    there = [place for place in places if place.is_file()]
+    # the results of x.jpg and of x.landmarks.jpg have names that could belong to either
+    naming = (place for place in there if place == path or path.name in _files_of(place))
+    return next(naming, next(iter(there), places[0]))
+
+
+def _files_of(side: Path) -> Collection[str]:
+    """The names of the files that a signed record lists, as far as it is one; whether it is sound is another matter."""
+    try:
+        return dict(json.loads(media.read_content(side))["document"]["files"])
+    except (ValueError, LookupError, TypeError):
+        return ()
 
 
 def _signer(found: _Findings, key: PublicKey, trusted: PublicKey | None, record: Record, digest: str) -> None:

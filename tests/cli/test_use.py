@@ -98,6 +98,18 @@ def test_a_photo_is_filled_and_then_restored_by_one_command(
     assert "other.onnx is another model file than the record names" in other.stdout
 
 
+def test_a_result_is_verified_by_its_own_record_whatever_its_name_looks_like(
+    photo: Path, restoring: Path, tmp_path: Path
+) -> None:
+    out, alike = tmp_path / "out", tmp_path / f"{photo.stem}.landmarks.jpg"
+    Image.fromarray(read_rgb(photo)[:, ::-1]).save(alike)
+    made = run("restore", photo, alike, "--model", restoring, "--out", out)
+    assert made.exit_code == 0, made.output
+    known = run("verify", out / f"{photo.stem}.landmarks.png", "--original", alike, "--model", restoring)
+    assert known.exit_code == 0, known.output
+    assert f"{photo.stem}.landmarks.png: no byte was changed" in known.stdout
+
+
 @pytest.fixture
 def measuring(measuring_model: Model, tmp_path: Path) -> Path:
     """The small network that measures, as a file."""
