@@ -157,7 +157,7 @@ def _about(service: Service) -> APIRouter:
         """Each follows its champion; each answer names the version that made it."""
         settings = service.settings
         return Models(
-            models=[_about_model(served) for served in service.all_served if served.loaded is not None],
+            models=[_about_model(served) for served in service.served if served.loaded is not None],
             regions=list(REGIONS),
             dilation=DILATION,
             megapixels=settings.megapixels,
@@ -207,9 +207,9 @@ def _about_model(served: Served) -> AboutModel:
 
 
 def _gauges(service: Service, videos: dict[str, int]) -> list[Gauge]:
-    pool, all_served = service.pool, service.all_served
-    models = [{**served_model(each.loaded.model).model_dump(), "task": each.task} for each in all_served if each.loaded]
-    trouble = any(each.trouble for each in all_served)
+    pool, served = service.pool, service.served
+    models = [{**served_model(each.loaded.model).model_dump(), "task": each.task} for each in served if each.loaded]
+    trouble = any(each.trouble for each in served)
     return [
         *(("facerecon_videos", "Videos by state.", {"state": state}, count) for state, count in videos.items()),
         ("facerecon_requests_held", "Photos being made, uploaded or waiting.", {}, pool.held),
@@ -246,7 +246,7 @@ def _pages(service: Service, app: FastAPI) -> APIRouter:
 
     @routes.get("/")
     async def page() -> Response:
-        loaded = {each.task: str(each.loaded.model) for each in service.all_served if each.loaded}
+        loaded = {each.task: str(each.loaded.model) for each in service.served if each.loaded}
         about = {
             "model": loaded.get(INPAINTING.task),
             "restorer": loaded.get(RESTORATION.task),

@@ -237,7 +237,7 @@ def photo_routes(service: Service) -> APIRouter:
                 check_picture(mask, "mask", service.settings.most_pixels)
             hides = None if mask is None else media.decode_mask(mask, "mask")
         asked = partial(form.asked, masked=hides is not None, **about(form, operator))
-        return use(service.served, asked, image, sha256_bytes(photo), hides, only_picture)
+        return use(service.of_task(INPAINTING.task), asked, image, sha256_bytes(photo), hides, only_picture)
 
     def restore(form: RestorationForm, photo: bytes, _mask: bytes | None, operator: str, only_picture: bool) -> Answer:
         settings, factor = service.settings, form.upscale

@@ -12,9 +12,8 @@ from types import FrameType
 
 import uvicorn
 
-from facerecon.contract import LANDMARKS, RESTORATION
 from facerecon.errors import FaceReconError
-from ops.using import login_name, model_in_use, software
+from ops.using import is_file, login_name, model_in_use, software
 from serving.access import Access
 from serving.app import make_app
 from serving.jobs import Jobs
@@ -67,41 +66,42 @@ def listen(settings: ServeSettings) -> socket.socket:
 @contextmanager
 def running(settings: ServeSettings) -> Iterator[Service]:
     """A service whose threads run."""
-    served = Served(settings.model, settings.threads, settings.workers)
-    named = {RESTORATION.task: settings.restore_model, LANDMARKS.task: settings.landmarks_model}
-    restoring, locating = (_beside(task, model, settings, not served.is_file) for task, model in named.items())
-    all_served = [each for each in (served, restoring, locating) if each is not None]
-    if not any(each.loaded for each in all_served):
+    named = [model for model in settings.models.values() if model is not None]
+    follows = not named or not all(map(is_file, named))
+    served = tuple(
+        _served(task, model, settings) for task, model in settings.models.items() if follows or model is not None
+    )
+    if not any(each.loaded for each in served):
         model_in_use(None)  # says why there is none
     pool, stop = Pool(settings.workers, settings.queue), Event()
     access = Access(login_name(), settings.session_hours * 3600)
-    for each in all_served:
+    for each in served:
         if not each.is_file:
             Thread(target=each.follow, args=(stop, settings.follow_seconds), name="follow", daemon=True).start()
     jobs = Jobs(settings.keep_hours * 3600, settings.lease_seconds)
-    videos = VideoWorker(jobs, all_served, software(), settings.lease_seconds)
+    videos = VideoWorker(jobs, served, software(), settings.lease_seconds)
     videos.start()
     try:
-        yield Service(settings, served, restoring, locating, pool, access, Metrics(), software(), jobs, videos)
+        yield Service(settings, served, pool, access, Metrics(), software(), jobs, videos)
     finally:
         stop.set()
         videos.close()
         pool.close()
-        for each in all_served:
+        for each in served:
             each.close()
 
 
-def _beside(task: str, model: str | None, settings: ServeSettings, follows: bool) -> Served | None:
-    """The ``model`` of a task that is named, else the champion where the service ``follows`` a registry.
+def _served(task: str, model: str | None, settings: ServeSettings) -> Served:
+    """The ``model`` of a task that is named, else its champion.
 
     Raises:
         FaceReconError: what is named is not there, or several could be meant.
     """
-    if model is None and not follows:
-        return None
     try:
         return Served(model, settings.threads, settings.workers, task)
     except FaceReconError as error:
+        if model is None:
+            raise
         raise FaceReconError(f"{OPTIONS[task]}: {error.message}") from error
 
 

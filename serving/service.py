@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from facerecon.contract import INPAINTING, LANDMARKS, RESTORATION
+from facerecon.contract import INPAINTING
 from serving.access import Access
 from serving.jobs import Jobs
 from serving.metrics import Metrics
@@ -16,14 +16,11 @@ from serving.worker import VideoWorker
 
 @dataclass(frozen=True)
 class Service:
-    """All that outlives a request. ``served`` is the model of inpainting; ``restoring`` is that of restoration and
-    ``locating`` that of landmarks, None if none is named and no registry is followed. ``software`` is what records say
-    of this program."""
+    """All that outlives a request. ``served`` has the model of each task, or waits for it; a task of which none is
+    named while no registry is followed is not among them. ``software`` is what records say of this program."""
 
     settings: ServeSettings
-    served: Served
-    restoring: Served | None
-    locating: Served | None
+    served: tuple[Served, ...]
     pool: Pool
     access: Access
     metrics: Metrics
@@ -31,18 +28,13 @@ class Service:
     jobs: Jobs
     videos: VideoWorker
 
-    @property
-    def all_served(self) -> tuple[Served, ...]:
-        """What is served of all tasks, or will be once it has a champion."""
-        return tuple(each for each in (self.served, self.restoring, self.locating) if each is not None)
-
     def of_task(self, task: str) -> Served:
         """What is served of a task.
 
         Raises:
             ProblemError: nothing, or nothing yet.
         """
-        served = self._of_task[task]
+        served = self._of_task(task)
         if served is None:
             raise ProblemError(HTTPStatus.CONFLICT, self.lacking(task))
         served.check()
@@ -55,17 +47,14 @@ class Service:
         Raises:
             ProblemError: none has one yet.
         """
-        return next((each for each in self.all_served if each.loaded is not None), None) or self.of_task(
-            INPAINTING.task
-        )
+        return next((each for each in self.served if each.loaded is not None), None) or self.of_task(INPAINTING.task)
 
     def lacking(self, task: str) -> str:
         """What is said as long as nothing of a task is served."""
-        served = self._of_task[task]
+        served = self._of_task(task)
         if served is None:
             return f"no model of {task} is served: start `facerecon serve` with {OPTIONS[task]}"
         return served.missing
 
-    @property
-    def _of_task(self) -> dict[str, Served | None]:
-        return {INPAINTING.task: self.served, RESTORATION.task: self.restoring, LANDMARKS.task: self.locating}
+    def _of_task(self, task: str) -> Served | None:
+        return next((each for each in self.served if each.task == task), None)

@@ -5,11 +5,11 @@ import os
 
 from pydantic import Field
 
-from facerecon.contract import LANDMARKS, RESTORATION
+from facerecon.contract import INPAINTING, LANDMARKS, RESTORATION
 from facerecon.settings import Settings
 
-OPTIONS = {RESTORATION.task: "--restore-model", LANDMARKS.task: "--landmarks-model"}
-"""The options of `facerecon serve` that name the models beside that of inpainting, by task."""
+OPTIONS = {INPAINTING.task: "--model", RESTORATION.task: "--restore-model", LANDMARKS.task: "--landmarks-model"}
+"""The options of `facerecon serve` that name the models, by task."""
 
 
 class ServeSettings(Settings):
@@ -46,6 +46,11 @@ class ServeSettings(Settings):
     lease_seconds: float = Field(
         30, gt=0, description="so long after its last sign a dead worker's video is taken again"
     )
+
+    @property
+    def models(self) -> dict[str, str | None]:
+        """What is named, by task."""
+        return {INPAINTING.task: self.model, RESTORATION.task: self.restore_model, LANDMARKS.task: self.landmarks_model}
 
     @property
     def is_loopback(self) -> bool:

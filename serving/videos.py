@@ -65,7 +65,7 @@ def video_routes(service: Service) -> APIRouter:
         """Accepted once it is on the disk; where to look for it says Location."""
         settings = service.settings
         # what waits for a model that is not served holds nobody up
-        waiting = await asyncio.to_thread(service.jobs.waiting, loaded_tasks(service.all_served))
+        waiting = await asyncio.to_thread(service.jobs.waiting, loaded_tasks(service.served))
         if service.pool.draining or waiting >= settings.queue:
             raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "too many videos wait; try later", {"retry-after": "60"})
         memory = int(settings.photo_mb * 1e6)

@@ -122,6 +122,18 @@ def test_without_a_token_or_with_another_sites_origin_nothing_is_measured(servic
         assert service.ask("POST", PATH, photo, headers).status == status
 
 
+def test_a_file_of_landmarks_alone_is_served_without_a_registry(
+    settings: ServeSettings, token: str, photo: bytes
+) -> None:
+    with serving(settings.model_copy(update={"model": None, "restore_model": None}), token) as service:
+        assert service.post(PATH, photo=photo).status == 200
+        assert [model["task"] for model in service.get("/v1/models").json["models"]] == ["landmarks"]
+        answer = service.post("/v1/reconstructions", photo=photo, regions="nose")
+        assert (answer.status, "start `facerecon serve` with --model" in answer.detail) == (409, True)
+        assert service.get("/").status == 200
+        assert service.get("/readyz").status == 200
+
+
 def test_a_service_without_a_model_of_landmarks_says_what_helps(
     settings: ServeSettings, token: str, photo: bytes
 ) -> None:
