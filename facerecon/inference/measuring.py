@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from facerecon.data.footage.cuts import Cuts
 from facerecon.data.footage.tracking import Tracker
 from facerecon.inference import pictures
 from facerecon.inference.chain import Chain, Outcome
@@ -122,9 +123,11 @@ class Measurer(Maker):
         self, path: Path, sha256: str, mask: Mask | None, target: Path, told: Callable[[int], None] | None = None
     ) -> Made:
         """What comes out of a clip; see ``Maker``. Its values lie beside ``target``."""
-        values, tracker = target.with_suffix(".jsonl"), Tracker(MAX_GAP)
+        values, tracker, cuts = target.with_suffix(".jsonl"), Tracker(MAX_GAP), Cuts()
 
         def shown(outcome: Outcome) -> Outcome:
+            if cuts.is_cut(outcome.frame.image):
+                tracker.end_all()
             for line in _lines(outcome.frame, tracker):
                 stream.write(json.dumps(line) + "\n")
             return drawn_over(outcome, clip=True)

@@ -272,6 +272,18 @@ def clip(photo: Path, tmp_path: Path) -> Path:
     return write_clip(tmp_path / "walk.mkv", frames)
 
 
+def test_after_a_cut_a_face_in_the_same_place_has_another_track(
+    photo: Path, request_: MeasurementRequest, tmp_path: Path
+) -> None:
+    image = cv2.resize(read_rgb(photo), (200, 200), interpolation=cv2.INTER_AREA)
+    other = np.full((200, 200, 3), (40, 60, 200), np.uint8)
+    other[25:175, 25:175] = cv2.resize(image, (150, 150), interpolation=cv2.INTER_AREA)
+    clip = write_clip(tmp_path / "cut.mkv", [image, image, other, other])
+    only(clip, request_, tmp_path / "out")
+    lines = [json.loads(line) for line in (tmp_path / "out" / "cut.landmarks.jsonl").read_text().splitlines()]
+    assert [(line["frame"], line["track"]) for line in lines] == [(0, 1), (1, 1), (2, 2), (3, 2)]
+
+
 @pytest.mark.parametrize("lossless", [False, True])
 def test_a_clip_has_a_line_for_each_face_and_faces_are_followed(
     clip: Path, request_: MeasurementRequest, lossless: bool, tmp_path: Path
