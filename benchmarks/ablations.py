@@ -27,6 +27,7 @@ from facerecon.files import digest_of, write_text
 from facerecon.models.trained import TrainedModel
 from facerecon.tasks.inpainting.evaluator import MaskCase, fill_by_model, mask_cases
 from facerecon.tasks.inpainting.network import network_of
+from facerecon.workspace import benchmarks_folder
 from ops.code import code_digest
 
 SHOWN = ("hole_psnr", "ssim", "lpips", "identity")
@@ -135,7 +136,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--faces", type=int, default=120)
     parser.add_argument("--at-once", type=int, default=1, help="trainings side by side")
-    parser.add_argument("--state", type=Path, default=Path(".facerecon/benchmarks"))
+    parser.add_argument("--state", type=Path, default=benchmarks_folder())
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/ablations.json"))
     args = parser.parse_args()
     by_name = {row.name: row for row in ROWS}

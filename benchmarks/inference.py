@@ -37,6 +37,7 @@ from facerecon.models import build_model, families_of
 from facerecon.models.trained import TrainedModel, save_model
 from facerecon.tasks.inpainting.cases import MaskCases
 from facerecon.tasks.inpainting.export import contract, parity_inputs
+from facerecon.workspace import benchmarks_folder
 
 HEAD = "confidence_head."
 """Prefix of the confidence head's weights."""
@@ -187,7 +188,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--no-confidence", action="store_true", help="without confidence heads: plain has none")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--state", type=Path, default=Path(".facerecon/benchmarks"))
+    parser.add_argument("--state", type=Path, default=benchmarks_folder())
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/inference.json"))
     args = parser.parse_args()
     sizes = [int(size) for size in args.sizes.split(",")]

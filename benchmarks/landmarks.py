@@ -111,7 +111,9 @@ def data_of(args: argparse.Namespace) -> tuple[Manifest, LandmarkCases]:
     """Faces with their truth, and the frozen crops by which all rows are measured; what is in the state is reused."""
     settings = run_of(ROWS[0], 0, PROBE, PROBE, args)
     manifest, task = aligned_faces(settings, args.state), get_task(settings.task)
-    frozen = task.freeze_cases(settings.values(*task.fields["cases"]), manifest, args.state / "degraded")
+    frozen = task.freeze_cases(
+        settings.values(*task.fields["cases"]), manifest, args.state / "cases" / settings.task / "benchmarks"
+    )
     return manifest, cast(LandmarkCases, frozen)
 
 

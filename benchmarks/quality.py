@@ -62,6 +62,7 @@ from facerecon.tasks.inpainting.baselines import fill_by_baseline
 from facerecon.tasks.inpainting.evaluator import Fill, Filled, as_tensor, fill_by_model, mask_cases
 from facerecon.tasks.inpainting.network import network_of
 from facerecon.training.precision import precision_of
+from facerecon.workspace import benchmarks_folder
 
 RATES = (1e-3, 2e-3, 4e-3)
 COST_KEYS = ("minutes", "images_per_second", "gmac")
@@ -165,7 +166,7 @@ def main() -> None:
     parser.add_argument("--faces", type=int, default=200, help="of each set that are measured")
     parser.add_argument("--most", type=int, help="photos of the folder, at most, chosen by hash")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--state", type=Path, default=Path(".facerecon/benchmarks"))
+    parser.add_argument("--state", type=Path, default=benchmarks_folder())
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/quality.json"))
     args = parser.parse_args()
 

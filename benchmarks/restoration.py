@@ -142,7 +142,7 @@ def data_of(args: argparse.Namespace) -> tuple[Manifest, DegradedCases]:
     task = get_task(settings.task)
     # without what the config's evaluation asks for besides: it is not measured here
     fields = (name for name in task.fields["cases"] if name != "evaluation")
-    frozen = task.freeze_cases(settings.values(*fields), manifest, args.state / "degraded")
+    frozen = task.freeze_cases(settings.values(*fields), manifest, args.state / "cases" / settings.task / "benchmarks")
     return manifest, cast(DegradedCases, frozen)
 
 

@@ -19,6 +19,7 @@ from facerecon.evaluation.bootstrap import paired_interval
 from facerecon.evaluation.comparison import CONFIDENCE, RESAMPLES, SEED
 from facerecon.evaluation.evaluation import TEST
 from facerecon.evaluation.promotion import MODEL
+from facerecon.workspace import benchmarks_folder
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def add_options(parser: ArgumentParser, rows: Sequence[Row], name: str, minutes:
     parser.add_argument("--split", choices=["val", TEST], default=split)
     parser.add_argument("--faces", type=int, default=faces)
     parser.add_argument("--at-once", type=int, default=1, help="trainings side by side")
-    parser.add_argument("--state", type=Path, default=Path(".facerecon/benchmarks"))
+    parser.add_argument("--state", type=Path, default=benchmarks_folder())
     parser.add_argument("--out", type=Path, default=Path(f"benchmarks/results/{name}.json"))
 
 

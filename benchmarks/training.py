@@ -35,6 +35,7 @@ from facerecon.tasks.inpainting.dataset import TrainingFaces, collate
 from facerecon.tasks.inpainting.losses import ReconstructionLoss
 from facerecon.training.precision import precision_of
 from facerecon.training.processes import keep_freed_memory
+from facerecon.workspace import benchmarks_folder
 
 LOOPS: dict[str, tuple[Train, dict[str, Any]]] = {
     "plain": (train_plainly, {}),
@@ -126,7 +127,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--steps", type=int, default=48, help="of each loop in each round")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--state", type=Path, default=Path(".facerecon/benchmarks"))
+    parser.add_argument("--state", type=Path, default=benchmarks_folder())
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/training.json"))
     parser.add_argument("--loop", choices=LOOPS, help=argparse.SUPPRESS)
     args = parser.parse_args()

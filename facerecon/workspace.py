@@ -13,6 +13,11 @@ def state_folder() -> Path:
     return Path(os.environ.get("FACERECON_STATE") or PROJECT / ".facerecon").resolve()
 
 
+def benchmarks_folder() -> Path:
+    """What benchmarks keep unless they are told where: crops, frames and cases, as in the state folder."""
+    return state_folder() / "benchmarks"
+
+
 def refused_docs_folder() -> Path:
     """Data Docs of the data that validation refused last."""
     return state_folder() / "data_docs"

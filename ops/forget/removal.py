@@ -16,7 +16,7 @@ from facerecon.data.forget import (
 )
 from facerecon.data.tombstones import Tombstones
 from facerecon.errors import FaceReconError
-from facerecon.workspace import PROJECT, state_folder
+from facerecon.workspace import PROJECT, benchmarks_folder, state_folder
 from ops.forget import dvc_objects
 from ops.forget.dvc_objects import Copy
 from ops.forget.members import keep_members
@@ -58,10 +58,11 @@ def forget(found: Survey, reason: str) -> Outcome:
     keep_members(found, tombstones)
     versions = uses(found)
     left = remove_photos(found.traces, found.target, found.data_roots, PROJECT)
-    remove_frames(found.traces, found.target, state_folder() / "frames")
     remove_extracted(found.traces, found.target, state_folder() / "inbox")
-    remove_crops(found.sha256s, state_folder() / "crops")
-    left += remove_frozen(found.sha256s, state_folder() / "cases", PROJECT)
+    for folder in (state_folder(), benchmarks_folder()):
+        remove_frames(found.traces, found.target, folder / "frames")
+        remove_crops(found.sha256s, folder / "crops")
+        left += remove_frozen(found.sha256s, folder / "cases", PROJECT)
     for path in map(Path, found.files):
         path.unlink(missing_ok=True)
     clear_runs(found, versions)

@@ -13,7 +13,7 @@ from facerecon.data.forget import COLLECTED, Root, Target, files_of, traces_of
 from facerecon.data.settings import sources_of
 from facerecon.data.tombstones import FILE
 from facerecon.errors import FaceReconError
-from facerecon.workspace import PROJECT, state_folder
+from facerecon.workspace import PROJECT, benchmarks_folder, state_folder
 from ops.forget import dvc_objects, zenml_artifacts
 from ops.forget.members import find_members
 from ops.forget.mlflow_runs import find_runs, published
@@ -53,7 +53,8 @@ def survey(target: Target) -> Survey:
     find_members(found)
     find_runs(found)
     find_outputs(found)
-    found.frozen = list(map(str, frozen_files(found.sha256s, state_folder() / "cases")))
+    folders = (state_folder(), benchmarks_folder())
+    found.frozen = [str(path) for folder in folders for path in frozen_files(found.sha256s, folder / "cases")]
     found.data = sorted({*found.data, *map(str, files_of(found.traces, target, found.data_roots))})
     # what is known already may be written anew by now
     data = set(found.data) - set(earlier.data if earlier else ())

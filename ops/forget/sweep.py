@@ -7,7 +7,7 @@ from pathlib import Path
 
 from facerecon.data.forget import shown_path
 from facerecon.data.sources import files
-from facerecon.workspace import PROJECT, outputs_folder, refused_docs_folder, state_folder
+from facerecon.workspace import PROJECT, benchmarks_folder, outputs_folder, refused_docs_folder, state_folder
 from ops.forget.needles import Needles
 from ops.forget.record import Survey, record_path
 from ops.forget.servers import SERVICES
@@ -24,7 +24,8 @@ def sweep(found: Survey) -> list[str]:
     """
     needles, left = Needles(found), []
     services = state_folder() / SERVICES
-    passed_over = {state_folder() / name for name in ("crops", "frames", "checkpoints", "cases")}
+    folders, kept = (state_folder(), benchmarks_folder()), ("crops", "frames", "checkpoints", "cases")
+    passed_over = {folder / name for folder in folders for name in kept}
     passed_over.add(services / "mariadb" / "mysql")  # MariaDB's own
     for path in _swept(passed_over):
         if path == record_path() or not needles.within(path):

@@ -13,7 +13,9 @@ from PIL import Image
 
 from facerecon.data.forget import Target
 from facerecon.data.ingest import ingest
+from facerecon.data.quarantine import Code, Refusal
 from facerecon.data.settings import DataSettings
+from facerecon.data.store import AlignedPhoto, FaceStore
 from facerecon.data.tombstones import Tombstones
 from facerecon.errors import FaceReconError
 from facerecon.files import digest_of, sha256_bytes, sha256_file
@@ -74,6 +76,20 @@ def freeze(state: Path, photos: list[str]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(path, about=np.array(about), pixels=pixels)
     return path
+
+
+def test_what_benchmarks_keep_of_them_goes_too(project, state):
+    shas = [sha256_file(path) for path in sorted((project / "data" / "Ada Lovelace").iterdir())]
+    theirs = [sha256_file(path) for path in sorted((project / "data" / "Bob").iterdir())]
+    hers, crops = freeze(state / "benchmarks", [*shas, *theirs]), state / "benchmarks" / "crops" / "64px"
+    FaceStore.write(crops, [AlignedPhoto(sha256, Refusal(Code.NO_FACE, ""), []) for sha256 in (*shas, *theirs)])
+    found = survey(ADA)
+    assert found.frozen == [str(hers)]
+    assert forget(found, "asked").left == []
+    assert not hers.exists()
+    [left] = hers.parent.iterdir()
+    assert json.loads(str(np.load(left)["about"]))["faces"] == theirs
+    assert [sha256 in FaceStore(crops) for sha256 in (*shas, *theirs)] == [False, False, True, True]
 
 
 def files(run: str) -> set[str]:
