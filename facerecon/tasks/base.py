@@ -96,6 +96,20 @@ class Gate(ABC):
         return {}
 
 
+_MODULES: Mapping[Part, str] = {
+    "settings": "settings",
+    "cases": "cases",
+    "training": "training",
+    "evaluation": "evaluate",
+    "details": "details",
+    "gate": "gate",
+    "export": "export",
+    "report": "report",
+    "probe": "probe",
+}
+"""What a package of a task calls the modules of its parts."""
+
+
 @dataclass(frozen=True)
 class Task:
     """One task: which modules give its parts, so that a step follows the code of its own part only.
@@ -120,6 +134,12 @@ class Task:
     module: str
     fields: Mapping[Part, tuple[str, ...]]
     modules: Mapping[Part, str]
+
+    @classmethod
+    def of_package(cls, name: str, package: str, fields: Mapping[Part, tuple[str, ...]]) -> "Task":
+        """A task whose ``package`` has a module for each part; it has a probe if there are ``fields`` for one."""
+        parts = {part: module for part, module in _MODULES.items() if part != "probe" or part in fields}
+        return cls(name, package, fields, {part: f"{package}.{module}" for part, module in parts.items()})
 
     def module_of(self, part: Part) -> str:
         """The name of the module that gives a part."""

@@ -22,6 +22,7 @@ from facerecon.images import read_rgb
 from facerecon.inference.verification import Given, verify
 from serving.jobs import MOST_ATTEMPTS, Job, Jobs, LostError
 from serving.settings import ServeSettings
+from tests.clips import write_clip
 from tests.serving.client import Answer, Running, serving
 from tests.serving.conftest import png
 
@@ -29,15 +30,9 @@ from tests.serving.conftest import png
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory, photo: bytes) -> bytes:
     """Twelve frames in which a face moves to the right."""
-    path, image = tmp_path_factory.mktemp("clip") / "walk.mkv", read_rgb(photo)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1", rate=5)
-        stream.width, stream.height, stream.pix_fmt = 256, 256, "bgr0"
-        for number in range(12):
-            moved = np.roll(image, number, axis=1)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(moved, format="rgb24").reformat(format="bgr0")))
-        container.mux(stream.encode())
-    return path.read_bytes()
+    image = read_rgb(photo)
+    moved = (np.roll(image, number, axis=1) for number in range(12))
+    return write_clip(tmp_path_factory.mktemp("clip") / "walk.mkv", moved).read_bytes()
 
 
 def until(what: Callable[[], Answer], *states: str, seconds: float = 60) -> Answer:
@@ -138,13 +133,7 @@ def test_too_large_a_video_is_cut_off(service: Running) -> None:
 
 
 def test_a_video_in_which_nothing_can_be_filled_fails_with_one_line(service: Running, tmp_path: Path) -> None:
-    path = tmp_path / "gray.mkv"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1", rate=5)
-        stream.width, stream.height, stream.pix_fmt = 64, 64, "bgr0"
-        gray = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 90, np.uint8), format="rgb24").reformat(format="bgr0")
-        container.mux(stream.encode(gray))
-        container.mux(stream.encode())
+    path = write_clip(tmp_path / "gray.mkv", [np.full((64, 64, 3), 90, np.uint8)])
     where = service.post("/v1/videos", video=path.read_bytes(), regions="nose").headers["location"]
     failed = until(lambda: service.get(where), "failed").json
     assert failed["detail"].startswith("video: nothing was filled: no face was found")

@@ -32,6 +32,7 @@ from facerecon.inference.stage import Runtime
 from facerecon.inference.verification import Given, Verdict, verify
 from facerecon.marks import MEASURED, is_marked_clip, is_marked_picture, is_marked_text
 from facerecon.morphable.fit import Camera
+from tests.clips import write_clip
 
 OK, WRONG, NOT_RUN_AGAIN = 0, 1, 2
 
@@ -245,18 +246,6 @@ def test_what_a_killed_run_left_is_replaced(photo: Path, request_: MeasurementRe
     (out / f"{photo.stem}.json").unlink()
     (out / f"{photo.stem}.face1.obj").write_text("somebody's own\n")
     assert only(photo, request_, out).path == out / f"{photo.stem}-2.landmarks.png"
-
-
-def write_clip(path: Path, images: list[np.ndarray]) -> Path:
-    """A lossless clip of 5 frames a second."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1", rate=5)
-        stream.height, stream.width = images[0].shape[:2]
-        stream.pix_fmt = "bgr0"
-        for image in images:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="bgr0")))
-        container.mux(stream.encode())
-    return path
 
 
 @pytest.fixture

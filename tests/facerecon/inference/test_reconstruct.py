@@ -18,6 +18,7 @@ from facerecon.inference import media, pictures
 from facerecon.inference.making import Model, Request
 from facerecon.inference.reconstruct import Result, reconstruct
 from facerecon.marks import is_marked_clip, is_marked_picture
+from tests.clips import write_clip
 
 
 def run(paths: list[Path], request: Request, out: Path, mask: Path | None = None) -> list[Result]:
@@ -46,15 +47,10 @@ def plain(inpainting_model: Model) -> Request:
 @pytest.fixture
 def clip(tmp_path: Path, photo: Path) -> Path:
     """Six frames in which a face moves to the right, one a fifth of a second, the fourth without it."""
-    path, image = tmp_path / "walk.mkv", read_rgb(photo)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1", rate=5)
-        stream.width, stream.height, stream.pix_fmt = 256, 256, "bgr0"
-        for number in range(6):
-            moved = np.roll(image, 3 * number, axis=1) if number != 3 else np.full_like(image, 90)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(moved, format="rgb24").reformat(format="bgr0")))
-        container.mux(stream.encode())
-    return path
+    image = read_rgb(photo)
+    empty = np.full_like(image, 90)
+    moved = (np.roll(image, 3 * number, axis=1) if number != 3 else empty for number in range(6))
+    return write_clip(tmp_path / "walk.mkv", moved)
 
 
 def test_outside_the_mask_every_pixel_is_the_photographs_own(

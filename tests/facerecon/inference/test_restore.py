@@ -19,6 +19,7 @@ from facerecon.inference.reconstruct import Result, reconstruct, restore
 from facerecon.inference.record import FaceFacts
 from facerecon.inference.verification import Given, Verdict, verify
 from facerecon.marks import RECONSTRUCTED, RESTORED, is_marked_clip, is_marked_picture
+from tests.clips import write_clip
 from tests.small_model import restoration_file
 
 POINTS = ((100.0, 120.0), (155.0, 120.0), (128.0, 150.0), (108.0, 180.0), (148.0, 180.0))
@@ -182,15 +183,10 @@ def test_the_same_request_is_not_done_twice(
 @pytest.fixture
 def clip(tmp_path: Path, photo: Path) -> Path:
     """Four frames in which a face moves to the right; the third is empty."""
-    path, image = tmp_path / "walk.mkv", read_rgb(photo)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1", rate=5)
-        stream.width, stream.height, stream.pix_fmt = 256, 256, "bgr0"
-        for number in range(4):
-            moved = np.roll(image, 3 * number, axis=1) if number != 2 else np.full_like(image, 90)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(moved, format="rgb24").reformat(format="bgr0")))
-        container.mux(stream.encode())
-    return path
+    image = read_rgb(photo)
+    empty = np.full_like(image, 90)
+    moved = (np.roll(image, 3 * number, axis=1) if number != 2 else empty for number in range(4))
+    return write_clip(tmp_path / "walk.mkv", moved)
 
 
 @pytest.mark.parametrize("upscale", [1, 2])
