@@ -218,7 +218,8 @@ def test_points_and_depth_come_by_the_network_and_by_mediapipe(service: Running,
             across = np.ptp(mediapipe[:, 0])
             assert np.linalg.norm((network - mediapipe)[:, :2], axis=1).mean() < 0.15 * across
             assert min(points[30, 2] - points[[0, 16], 2].max() for points in (network, mediapipe)) > 0.1 * across
-            assert np.abs(mediapipe[:, 2]).max() < 1.1 * head["reach"] < 4 * across
+            # the end of the jaw that is turned away is hidden behind the cheek, and no depth is told of it
+            assert np.abs(mediapipe[27:, 2]).max() < 1.1 * head["reach"] < 4 * across
             lefts.append(mediapipe[:, 0].mean())
             assert frame.shape == (256, 256, 3)
             for source, points in (("network", network), ("mediapipe", mediapipe)):
