@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from facerecon.contract import INPAINTING, LANDMARKS, RESTORATION
 from facerecon.inference.regions import DILATION, REGIONS
-from facerecon.marks import MEASURED, RECONSTRUCTED
+from facerecon.marks import MEASURED, RECONSTRUCTED, RESTORED
 from serving.guard import OPEN, Guard
 from serving.live import live_routes
 from serving.measurements import ServedModel
@@ -256,6 +256,7 @@ def _pages(service: Service, app: FastAPI) -> APIRouter:
             "not_locating": service.lacking(LANDMARKS.task),
             "names": list(REGIONS),
             "statement": RECONSTRUCTED.statement,
+            "restored": RESTORED.statement,
             "measured": MEASURED.statement,
             "photo_mb": f"{settings.photo_mb:g}",
             "megapixels": f"{settings.megapixels:g}",

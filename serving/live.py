@@ -1,12 +1,13 @@
-"""Live video: a clip comes in over a WebSocket, and its frames go out with their points and reconstructions or depth.
+"""Live video: a clip comes in over a WebSocket, and its frames go out with their points and what is made of them.
 
 The client begins with ``Begin``, sends the clip's bytes, then asks for frames: as many are made as it has asked for and
 no more, so that pausing is not to ask, and a step is to ask for one. None is left out: a clip that is made more slowly
 than it was taken plays more slowly. What is sent:
 
 - binary, for each frame: four bytes (big endian) with the length of a ``FrameHead``, that as JSON, the frame as JPEG,
-  and its reconstruction as JPEG; or a ``LocatedHead``, which has points and depth by the network and by MediaPipe, and
-  the frame; for ``Save``: the same with a ``SavedHead`` and one PNG;
+  and its reconstruction as JPEG; or a ``RestoredHead`` with the frame and its restoration; or a ``LocatedHead``, which
+  has points and depth by the network and by MediaPipe, and the frame; for ``Save``: the same with a ``SavedHead`` and
+  one PNG;
 - text: ``{"type": "end"}`` after the last frame, ``{"type": "told"}`` with what could not be done, and
   ``{"type": "refused"}`` before the socket is closed. Both have one line, ``detail``.
 """
@@ -24,7 +25,7 @@ from typing import Annotated, Any, BinaryIO, Literal, TypeVar
 import cv2
 import numpy as np
 from fastapi import APIRouter, WebSocket
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from facerecon.contract import INPAINTING, LANDMARKS, RESTORATION
@@ -33,10 +34,10 @@ from facerecon.errors import FaceReconError
 from facerecon.inference import media, pictures
 from facerecon.inference.chain import Chain, Outcome
 from facerecon.inference.frames import Frame, Image
-from facerecon.inference.making import Model, Request, Wanted, stages_of
+from facerecon.inference.making import Model, Request, RestorationRequest, Wanted, stages_of
 from facerecon.inference.measuring import MeasurementRequest
 from facerecon.inference.stage import Runtime
-from facerecon.marks import MEASURED, RECONSTRUCTED, XMP
+from facerecon.marks import MEASURED, RECONSTRUCTED, RESTORED, XMP
 from serving.located import LocatedFace, draw_located, located_faces
 from serving.photos import FoundFace, found_face
 from serving.problems import ProblemError, own_fault
@@ -76,34 +77,49 @@ class Hide(_Shows):
     dilation: float | None = Field(None, ge=0, le=1)
 
 
+class Restore(_Shows):
+    """From now on restore these faces; frames made so say ``id``."""
+
+    type: Literal["restore"] = "restore"
+
+
 class Locate(_Shows):
     """From now on find points and depth of these faces; frames made so say ``id``."""
 
     type: Literal["locate"] = "locate"
 
 
-def _shown_live(task: Any) -> Any:
-    if task == RESTORATION.task:
-        raise ValueError("restoration is not shown live: restore the clip by POST /v1/videos with task=restoration")
-    return task
+Shows = Hide | Restore | Locate
+
+_TASKS = {"hide": INPAINTING.task, "restore": RESTORATION.task, "locate": LANDMARKS.task}
+"""The tasks of the models that show it, by the type of the message."""
 
 
 class Begin(_Message):
-    """The first message; a clip of so many ``bytes`` follows. Inpainting needs ``hide``, landmarks take ``locate``."""
+    """The first message; a clip of so many ``bytes`` follows. Inpainting needs ``hide``, restoration takes ``restore``
+    and landmarks ``locate``."""
 
     type: Literal["begin"]
-    task: Annotated[Literal["inpainting", "landmarks"], BeforeValidator(_shown_live)] = "inpainting"
+    task: Literal["inpainting", "restoration", "landmarks"] = "inpainting"
     bytes: int = Field(ge=1)
     hide: Hide | None = None
+    restore: Restore | None = None
     locate: Locate | None = None
 
     @model_validator(mode="after")
     def _of_its_task(self) -> "Begin":
-        if (self.task == LANDMARKS.task) == (self.hide is not None):
-            raise ValueError("hide: inpainting needs what is to be hidden, landmarks hide nothing")
-        if self.task != LANDMARKS.task and self.locate is not None:
-            raise ValueError("locate: say task=landmarks")
+        for name, task in _TASKS.items():
+            if self.task != task and getattr(self, name) is not None:
+                raise ValueError(f"{name}: say task={task}")
+        if self.task == INPAINTING.task and self.hide is None:
+            raise ValueError("hide: inpainting needs what is to be hidden")
         return self
+
+    @property
+    def shows(self) -> Shows:
+        """What is to be shown first."""
+        plain = Restore() if self.task == RESTORATION.task else Locate()
+        return self.hide or self.restore or self.locate or plain
 
 
 class Want(_Message):
@@ -127,7 +143,6 @@ class Save(_Message):
     number: int
 
 
-Shows = Hide | Locate
 Command = Shows | Want | Again | Save
 Asked = Want | Again | Save
 
@@ -152,6 +167,15 @@ class FrameHead(_Head):
     faces: list[FoundFace]
     regions: tuple[str, ...]
     hide: int
+    pictures: tuple[int, int]
+
+
+class RestoredHead(_Head):
+    """The same of a frame whose faces are restored; ``restore`` is the id of what was asked for."""
+
+    type: Literal["restored"] = "restored"
+    faces: list[FoundFace]
+    restore: int
     pictures: tuple[int, int]
 
 
@@ -256,8 +280,7 @@ class _Stream:
         most = int(self._service.settings.video_mb * 1e6)
         if begin.bytes > most:
             raise _EndedError(_TOO_LARGE, f"the clip has {begin.bytes / 1e6:.1f} MB, at most {most / 1e6:g} are taken")
-        shows = begin.hide or begin.locate or Locate()
-        self._check(shows)
+        self._check(begin.shows)
         come = 0
         while come < begin.bytes:
             message = await self._message()
@@ -269,11 +292,11 @@ class _Stream:
                 raise _EndedError(_TOO_LARGE, f"more was sent than the {begin.bytes} bytes that were announced")
             await asyncio.to_thread(file.write, content)
         file.flush()
-        return shows
+        return begin.shows
 
     def _check(self, shows: Shows) -> None:
         """See that what is to be shown is known, and a model for it served."""
-        stages_of(_request(self._service.of_task(_task(shows)).current.model, shows).steps())
+        stages_of(_request(self._service.of_task(_TASKS[shows.type]).current.model, shows).steps())
 
     async def _listen(self, player: "_Player", thread: ThreadPoolExecutor) -> None:
         while True:
@@ -405,8 +428,10 @@ class _Player:
             about |= {"faces": faces, "locate": shows.id, "reach": self._reach}
             return _packed(LocatedHead(**about, pictures=(len(picture),)), picture)
         shown = [_jpeg(made.image), _marked(_jpeg(outcome.image))]
-        about |= {"faces": list(map(found_face, made.faces)), "hide": shows.id, "regions": shows.regions}
-        return _packed(FrameHead(**about, pictures=tuple(map(len, shown))), *shown)
+        about |= {"faces": list(map(found_face, made.faces)), "pictures": tuple(map(len, shown))}
+        if isinstance(shows, Restore):
+            return _packed(RestoredHead(**about, restore=shows.id), *shown)
+        return _packed(FrameHead(**about, hide=shows.id, regions=shows.regions), *shown)
 
     def _saved(self, outcome: Outcome, model: Model, shows: Shows) -> bytes:
         frame = outcome.frame
@@ -416,8 +441,10 @@ class _Player:
             if end := self._reach:
                 lines["Depth"] = f"from {end:g} px away (dark) to {end:g} px towards the camera (bright)"
         else:
-            words, panels = RECONSTRUCTED, {"Original": frame.image, "RECONSTRUCTED": outcome.image}
-            lines["Hidden"] = ", ".join(shows.regions)
+            words = RESTORED if isinstance(shows, Restore) else RECONSTRUCTED
+            panels = {"Original": frame.image, words.done.upper(): outcome.image}
+            if isinstance(shows, Hide):
+                lines["Hidden"] = ", ".join(shows.regions)
         picture = pictures.draw_pairs(panels, lines, frame.remarks, words)
         head = SavedHead(name=f"{words.done}-frame-{frame.number + 1:05}.png")
         return _packed(head, pictures.encode(picture, ""))
@@ -425,7 +452,7 @@ class _Player:
     def _made(self, frame: Frame) -> tuple[Outcome, Model, Shows]:
         """A frame after all stages, by which model, and what was asked for."""
         shows = self.shows
-        task = _task(shows)
+        task = _TASKS[shows.type]
         if task not in self._held:
             self._held[task] = self._open.enter_context(self._service.of_task(task).runtime())
         model, runtime = self._held[task]
@@ -438,14 +465,11 @@ class _Player:
         return outcome, model, shows
 
 
-def _task(shows: Shows) -> str:
-    """The task of the model that shows it."""
-    return LANDMARKS.task if isinstance(shows, Locate) else INPAINTING.task
-
-
 def _request(model: Model, shows: Shows) -> Wanted:
     if isinstance(shows, Locate):
         return MeasurementRequest(model, faces=shows.faces)
+    if isinstance(shows, Restore):
+        return RestorationRequest(model, faces=shows.faces)
     return Request(model, faces=shows.faces, regions=shows.regions, dilation=shows.dilation)
 
 

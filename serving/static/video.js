@@ -1,4 +1,4 @@
-// A clip, live: each frame with its points beside its reconstruction or its depth.
+// A clip, live: each frame with its points beside its reconstruction, its restoration or its depth.
 
 import { canvasOf, dots } from "./drawing.js";
 import { paintLocated, rows, told } from "./located.js";
@@ -8,6 +8,8 @@ import { make } from "./whole.js";
 const at = (id) => document.getElementById(id);
 const PIECE = 1 << 18; // bytes of the upload at once
 const AHEAD = 3; // frames that are asked for, or wait to be drawn; the service makes no more than that
+/** The tasks that show something, by what is asked for. */
+const TASKS = { hide: "inpainting", restore: "restoration", locate: "landmarks" };
 
 let live = null;
 let clip = null;
@@ -17,7 +19,7 @@ let asks = 0;
 class Live {
   constructor(file, show) {
     this.file = file;
-    this.show = show; // what is asked for: the message "hide" or "locate"
+    this.show = show; // what is asked for: the message "hide", "restore" or "locate"
     this.waiting = new Map(); // frames that have come, by number
     this.asked = 0; // frames that have not come yet
     this.next = 0; // the number of the frame to be drawn
@@ -43,7 +45,7 @@ class Live {
 
   async upload() {
     const { file, socket, show } = this;
-    this.say("begin", { bytes: file.size, task: show.type === "hide" ? "inpainting" : "landmarks", [show.type]: show });
+    this.say("begin", { bytes: file.size, task: TASKS[show.type], [show.type]: show });
     try {
       for (let begin = 0; begin < file.size; begin += PIECE) {
         const piece = await file.slice(begin, begin + PIECE).arrayBuffer();
@@ -107,7 +109,7 @@ class Live {
       }),
     );
     if (live !== this) return;
-    if ((head.hide ?? head.locate) !== this.show.id) this.again(head.number);
+    if (idOf(head) !== this.show.id) this.again(head.number);
     else if (isAgain) {
       if (this.shown?.head.number === head.number) this.paint({ head, pictures });
     } else {
@@ -153,7 +155,7 @@ class Live {
     at("legend").hidden = !head.reach; // nothing is deep yet
     at("remarks").textContent = head.remarks.join("; ");
     at("frame").dataset.number = head.number;
-    at("frame").dataset.asked = head.hide ?? head.locate;
+    at("frame").dataset.asked = idOf(head);
     this.about();
   }
 
@@ -250,16 +252,20 @@ class Live {
   }
 }
 
-/** Draw a frame with its landmarks beside its reconstruction. */
+/** Which asking a frame answers. */
+const idOf = (head) => head.hide ?? head.restore ?? head.locate;
+
+/** Draw a frame with its landmarks beside its reconstruction or restoration. */
 function paintMade({ head, pictures: [frame, remade] }) {
   const over = (context) => {
     if (!at("points").checked) return;
     for (const face of head.faces) if (face.landmarks68) dots(context, face.landmarks68);
   };
   canvasOf("frame", frame, "Original", over, head);
-  canvasOf("remade", remade, "RECONSTRUCTED: a guess", null, head);
+  const isRestored = head.type === "restored";
+  canvasOf("remade", remade, `${isRestored ? "RESTORED" : "RECONSTRUCTED"}: a guess`, null, head);
   at("frame").setAttribute("aria-label", "Frame of the clip with 68 landmarks");
-  at("remade").setAttribute("aria-label", "The frame's reconstruction");
+  at("remade").setAttribute("aria-label", `The frame's ${isRestored ? "restoration" : "reconstruction"}`);
   rows(1);
 }
 
@@ -301,7 +307,7 @@ panel();
 /** Show what belongs to the kind of pictures that is chosen. */
 function panel() {
   const { value } = document.querySelector("input[name=show]:checked");
-  for (const each of document.querySelectorAll("[data-of]")) each.hidden = each.dataset.of !== value;
+  for (const each of document.querySelectorAll("[data-of]")) each.hidden = !each.dataset.of.split(" ").includes(value);
 }
 
 /** The message that asks for what is chosen. */
@@ -309,7 +315,7 @@ function asked() {
   asks += 1;
   const type = document.querySelector("input[name=show]:checked").value;
   const faces = document.querySelector("input[name=video-faces]:checked").value;
-  return type === "locate" ? { type, id: asks, faces } : { type, id: asks, faces, regions: hidden() };
+  return { type, id: asks, faces, ...(type === "hide" && { regions: hidden() }) };
 }
 
 /** The regions that are hidden. */

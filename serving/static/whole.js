@@ -7,15 +7,16 @@ const SECOND = 1000;
 
 let job = null;
 
-/** Begin: ``file`` and what is hidden of it. */
-export async function make(file, hide) {
+/** Begin: ``file``, and the message that says what is hidden of it, or restored. */
+export async function make(file, shown) {
   const button = at("whole");
   if (button.getAttribute("aria-busy") === "true") return;
   button.setAttribute("aria-busy", "true");
   at("whole-links").hidden = true;
   at("whole-state").textContent = "Sending it…";
   try {
-    job = await post("/v1/videos", { video: file, regions: hide.regions.join(","), faces: hide.faces });
+    const what = shown.type === "restore" ? { task: "restoration" } : { regions: shown.regions.join(",") };
+    job = await post("/v1/videos", { video: file, faces: shown.faces, ...what });
     while (job.state === "queued" || job.state === "running") {
       const of = job.frames ? ` of ${job.frames}` : "";
       at("whole-state").textContent = job.state === "queued" ? "Waits to be made…" : `${job.frames_done}${of} frames are made…`;

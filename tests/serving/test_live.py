@@ -236,6 +236,30 @@ def test_points_and_depth_come_by_the_network_and_by_mediapipe(service: Running,
     assert np.diff(lefts) == pytest.approx([3] * 7, abs=1.5)
 
 
+def test_a_clip_is_restored_live_and_a_frame_of_it_is_saved(service: Running, clip: bytes) -> None:
+    with live(service) as client:
+        client.begin(clip, task="restoration", restore={"id": 4, "faces": "all"})
+        for number in range(8):
+            client.send("want")
+            head, rest = client.answer()
+            assert (head["type"], head["number"], head["restore"]) == ("restored", number, 4)
+            assert head["model"] == "small.onnx"
+            first, second = head["pictures"]
+            assert len(rest) == first + second
+            assert is_marked_picture(rest[first:])
+            frame, made = read_rgb(rest[:first]), read_rgb(rest[first:])
+            left, top, right, bottom = np.array(head["faces"][0]["box"]).round().astype(int)
+            apart = np.abs(frame.astype(int) - made).max(-1)
+            assert np.median(apart[top:bottom, left:right]) > 3 * max(np.median(apart), 1), "the face and nothing else"
+        client.send("save", number=7)
+        saved, content = client.answer()
+        assert saved == {"type": "saved", "name": "restored-frame-00008.png"}
+        assert is_marked_picture(content)
+        client.send("hide", **HIDE)
+        client.send("again", number=7)
+        assert client.frame()[0]["regions"] == ["lower-face"]
+
+
 def test_what_is_shown_changes_while_it_plays(service: Running, clip: bytes) -> None:
     with live(service) as client:
         client.load(clip)
@@ -310,12 +334,11 @@ def test_a_clip_that_cannot_be_shown_ends_the_socket_with_a_line_and_nothing_els
     with live(service) as client:
         client.load(clip, {"regions": ["ears"]})
         assert "region 'ears' is not known" in client.refused()
-    with live(service) as client:
-        client.send("begin", bytes=len(clip), task="restoration", hide=HIDE)
-        assert client.refused().startswith("task: restoration is not shown live: restore the clip by POST /v1/videos")
     for shows, said in (
         ({}, "hide: inpainting needs what is to be hidden"),
-        ({"task": "landmarks", "hide": HIDE}, "landmarks hide nothing"),
+        ({"task": "landmarks", "hide": HIDE}, "hide: say task=inpainting"),
+        ({"task": "restoration", "hide": HIDE}, "hide: say task=inpainting"),
+        ({"hide": HIDE, "restore": {}}, "restore: say task=restoration"),
         ({"hide": HIDE, "locate": {}}, "locate: say task=landmarks"),
     ):
         with live(service) as client:

@@ -499,6 +499,23 @@ def test_points_and_depth_are_shown_by_both_and_by_either(page: Any, photo: byte
     assert page.locator("#video-regions").is_visible()
 
 
+def test_a_clip_is_restored_live_and_whole(page: Any, photo: bytes, tmp_path: Path) -> None:
+    play(page, clip_path(tmp_path, photo))
+    page.locator("#remade[aria-label*=reconstruction]").wait_for()
+    page.get_by_label("Restoration", exact=True).check()
+    page.locator("#remade[aria-label*=restoration]").wait_for()
+    assert not page.locator("#video-regions").is_visible()
+    assert "faces were redrawn" in page.locator(".guess:visible").text_content()
+    name, content = saved(page, "Save this frame")
+    assert name.startswith("restored-frame-")
+    assert is_marked_picture(content)
+    page.get_by_role("button", name="Make the whole clip").click()
+    page.locator("#whole-state", has_text="30 frames are made").wait_for()
+    with page.expect_download() as loading:
+        page.get_by_role("link", name="Save clip").click()
+    assert loading.value.suggested_filename.startswith("restoration-")
+
+
 def test_where_no_model_of_landmarks_is_served_the_choice_is_off_and_says_why(
     browser: Any, settings: ServeSettings, token: str
 ) -> None:
