@@ -61,7 +61,7 @@ CALLS, ROUNDS = 200, 5
 """So many faces are timed, so often; the quickest round is told."""
 
 CONTROL, PERCEPTRON = "control", "MLP"
-LOSSES = "training.losses"
+LOSSES, OPTIONS = "training.losses", "model.options"
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,14 @@ LOSS_ROWS = (
     Row("wing", {f"{LOSSES}.kind": "wing"}),
     Row("points alone", {f"{LOSSES}.depth": 0}),
     Row("depth alone", {f"{LOSSES}.points": 0, f"{LOSSES}.confidence": 0}),
-    Row("regression", {"model.options": {"points": "regression"}}),
 )
-REFINE_ROWS = (
-    Row(PERCEPTRON, {"model.options": {"refine": "mlp"}}),
-    Row("graph", {"model.options": {"refine": "graph"}}, beside=PERCEPTRON),
+NETWORK_ROWS = (
+    Row("MobileNetV2 from scratch", {f"{OPTIONS}.backbone": "mobilenet_v2"}),
+    Row("regression", {f"{OPTIONS}.points": "regression"}),
+    Row(PERCEPTRON, {f"{OPTIONS}.refine": "mlp"}),
+    Row("graph", {f"{OPTIONS}.refine": "graph"}, beside=PERCEPTRON),
 )
-ROWS = (*LOSS_ROWS, *REFINE_ROWS)
+ROWS = (*LOSS_ROWS, *NETWORK_ROWS)
 
 METRICS = (NME, NME_3D, DEPTH)
 
@@ -215,7 +216,7 @@ SHOWN = ((ALL, NME), ("", NME), (ALL, NME_3D), (ALL, DEPTH))
 
 
 def table(result: dict[str, Any]) -> str:
-    """The rows as Markdown, what refines in a table of its own.
+    """The rows as Markdown, those of other networks in a table of their own.
 
     Brackets hold the interval of the difference to the first row, of the graph's to the MLP's.
     """
@@ -226,7 +227,7 @@ def table(result: dict[str, Any]) -> str:
         for preset, metric, told in columns
     ]
     parts = []
-    for rows, first in ((LOSS_ROWS, "changed"), (REFINE_ROWS, "refined by")):
+    for rows, first in ((LOSS_ROWS, "learned otherwise"), (NETWORK_ROWS, "another network")):
         names = {row.name for row in rows} | {CONTROL}
         head = [first, "seed", *heads, "steps", "ms a face"]
         lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
