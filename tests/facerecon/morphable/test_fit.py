@@ -104,7 +104,10 @@ def test_a_point_of_little_weight_counts_little(model: MorphableModel, drawn_fac
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda points: generator("far off").uniform(0, SIZE, points.shape), "misses the points by"),
+        (
+            lambda points: points + generator("far off").normal(0, 0.1 * np.ptp(points), points.shape),
+            "misses the points by",
+        ),
         (
             lambda points: points + np.where(np.arange(68)[:, None] < 17, [0, 90], 0),
             "standard deviations from the mean",
