@@ -23,8 +23,8 @@ class Cuts:
 
     def is_cut(self, image: NDArray[np.uint8]) -> bool:
         """Whether a frame uint8 [H, W, 3] shows another scene than the last before it that showed anything."""
-        gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        reduced = cv2.resize(gray, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+        small = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        reduced = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
         if reduced.std() < FLAT:
             return False
         before, self._before = self._before, reduced
