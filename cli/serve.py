@@ -31,7 +31,10 @@ import click
     help="so long videos are kept",
 )
 def serve(**given: object) -> None:
-    """Serve the API and its page until Ctrl-C or SIGTERM; the link that is printed lets one browser in."""
+    """Serve the API and its page until Ctrl-C or SIGTERM; the link that is printed lets one browser in.
+
+    Where files alone are named, their tasks are served and no champions.
+    """
     from serving.server import serve as run
     from serving.settings import ServeSettings
 

@@ -67,7 +67,8 @@ def listen(settings: ServeSettings) -> socket.socket:
 def running(settings: ServeSettings) -> Iterator[Service]:
     """A service whose threads run."""
     named = [model for model in settings.models.values() if model is not None]
-    follows = not named or not all(map(is_file, named))
+    # nothing of a registry is meant where files alone are named
+    follows = not (named and all(map(is_file, named)))
     served = tuple(
         _served(task, model, settings) for task, model in settings.models.items() if follows or model is not None
     )

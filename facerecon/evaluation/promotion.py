@@ -1,6 +1,6 @@
 """The rule by which a challenger becomes champion: each condition is checked and says in plain words what it found."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
@@ -313,19 +313,10 @@ def decide(
             compared = True
             differences = _differences(challenger, champion.scores, identities, rule, looks)
             checks += _compared(differences, champion, anchor, challenger, identities, rule, looks)
-    failed = [check for check in checks if not check.passed]
-    if failed:
-        others = ", ".join(check.name for check in failed[1:])
-        reason = failed[0].said + (f" (also not met: {others})" if others else "")
-    elif champion is None:
-        reason = "the first model, its figures are finite and all licences are named"
-    else:
-        reason = f"{next(check.said for check in checks if check.name == GAIN)}, and nowhere worse than allowed"
-    reason += "".join(f"; {check.said}" for check in checks if check.name == OPPONENT)
     theirs = champion.scores if champion is not None else None
     return Decision(
-        champion=not failed,
-        reason=reason,
+        champion=all(check.passed for check in checks),
+        reason=_reason(checks, is_first=champion is None),
         champion_version=None if champion is None or champion.model else champion.number,
         base=f"{champion.model}/{champion.number}" if champion is not None and champion.model else "",
         no_opponent=None if champion is None else champion.instead_of,
@@ -340,20 +331,37 @@ def decide(
         face_set=rule.face_set,
         metrics=metrics,
         checks=tuple(checks),
-        means=tuple(
-            GateMean(
-                metric=key.metric,
-                case=key.case,
-                level=key.level,
-                challenger=challenger.mean(key, MODEL),
-                champion=None if theirs is None else theirs.mean(key, MODEL),
-                face_set=key.face_set,
-            )
-            for key in challenger.keys
-            if MODEL in challenger.methods(key)
-        ),
+        means=_means(challenger, theirs),
         differences=tuple(differences),
         baseline_gains=_baseline_gains(challenger, rule),
+    )
+
+
+def _reason(checks: Sequence[Check], is_first: bool) -> str:
+    """What decided: what is not met, or else the gain."""
+    failed = [check for check in checks if not check.passed]
+    if failed:
+        others = ", ".join(check.name for check in failed[1:])
+        reason = failed[0].said + (f" (also not met: {others})" if others else "")
+    elif is_first:
+        reason = "the first model, its figures are finite and all licences are named"
+    else:
+        reason = f"{next(check.said for check in checks if check.name == GAIN)}, and nowhere worse than allowed"
+    return reason + "".join(f"; {check.said}" for check in checks if check.name == OPPONENT)
+
+
+def _means(challenger: Scores, champion: Scores | None) -> tuple[GateMean, ...]:
+    return tuple(
+        GateMean(
+            metric=key.metric,
+            case=key.case,
+            level=key.level,
+            challenger=challenger.mean(key, MODEL),
+            champion=None if champion is None else champion.mean(key, MODEL),
+            face_set=key.face_set,
+        )
+        for key in challenger.keys
+        if MODEL in challenger.methods(key)
     )
 
 

@@ -89,7 +89,7 @@ def fit(
     noise: float = NOISE,
 ) -> Fit:
     """The face of ``model`` that suits ``points`` [68, >=2] (x, y in pixels of the photograph) best under a perspective
-    camera. A z of the points is not used: it makes the fit to a network's points hardly better (0.8 % of the
+    camera. A z of the points is not used: it makes the fit to a network's points hardly better (1 % of the
     vertex error).
 
     ``weights`` [68] in [0, 1], such as a network's confidence, say how much each point counts beside the others;

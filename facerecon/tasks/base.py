@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ LOADED_MODULES: tuple[str, ...] = ()
 """As in ``facerecon.tasks``."""
 
 Part = Literal["settings", "cases", "training", "evaluation", "details", "gate", "export", "report", "probe"]
+PARTS: tuple[Part, ...] = get_args(Part)
 Values = dict[str, Any]
 """Some fields of a run's settings as plain values."""
 
@@ -96,20 +97,6 @@ class Gate(ABC):
         return {}
 
 
-_MODULES: Mapping[Part, str] = {
-    "settings": "settings",
-    "cases": "cases",
-    "training": "training",
-    "evaluation": "evaluate",
-    "details": "details",
-    "gate": "gate",
-    "export": "export",
-    "report": "report",
-    "probe": "probe",
-}
-"""What a package of a task calls the modules of its parts."""
-
-
 @dataclass(frozen=True)
 class Task:
     """One task: which modules give its parts, so that a step follows the code of its own part only.
@@ -137,9 +124,11 @@ class Task:
 
     @classmethod
     def of_package(cls, name: str, package: str, fields: Mapping[Part, tuple[str, ...]]) -> "Task":
-        """A task whose ``package`` has a module for each part; it has a probe if there are ``fields`` for one."""
-        parts = {part: module for part, module in _MODULES.items() if part != "probe" or part in fields}
-        return cls(name, package, fields, {part: f"{package}.{module}" for part, module in parts.items()})
+        """A task whose ``package`` has a module of each part's name (for evaluation ``evaluate``), and one for a probe
+        if there are ``fields`` for it."""
+        parts = (part for part in PARTS if part != "probe" or part in fields)
+        called = {part: "evaluate" if part == "evaluation" else part for part in parts}
+        return cls(name, package, fields, {part: f"{package}.{module}" for part, module in called.items()})
 
     def module_of(self, part: Part) -> str:
         """The name of the module that gives a part."""

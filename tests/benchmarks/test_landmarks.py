@@ -94,7 +94,8 @@ def test_the_graph_stands_beside_the_perceptron_and_all_else_beside_the_control(
 def test_the_table_has_a_part_for_other_networks(args: argparse.Namespace) -> None:
     first, second = table(results(args, **{CONTROL: 5.0, "wing": 4.0, PERCEPTRON: 4.8})).split("\n\n")
     lines = first.splitlines()
-    assert lines[0].startswith("| learned otherwise | seed | mean NME | clean | poor_video | mean NME in 3D |")
+    heads = "| learned otherwise | seed | mean NME | clean | poor_video | mean NME in 3D | mean depth RMSE | steps |"
+    assert lines[0].startswith(heads)
     assert lines[2] == "| the mean shape |  | 15.00 | 15.00 | 15.00 | 15.00 |  |  |  |"
     assert lines[3] == "| control | 0 | 5.00 | 5.00 | 5.00 | 5.00 | 5.00 | 900 | 0.50 |"
     assert lines[4].startswith("| wing | 0 | 4.00 (-1.00 to -1.00) | 4.00 | 4.00 | 4.00 (-1.00 to -1.00) |")

@@ -68,8 +68,8 @@ def known_of(store: FaceStore, face: str) -> Known | None:
 
 def _given(told: NDArray[np.floating]) -> Known | None:
     """What a data set's own points [68, 3] say: data sets differ in where z grows to, but the nose's tip is before the
-    ears. None where they are no numbers, not POINTS, or on a line."""
-    if told.shape != (POINTS, 3) or not np.isfinite(told).all() or not np.ptp(told[:, :2], axis=0).all():
+    ears. None where they are no numbers, not POINTS, or all in one place."""
+    if told.shape != (POINTS, 3) or not np.isfinite(told).all() or not np.ptp(told, axis=0)[:2].any():
         return None
     z = told[:, 2].astype(np.float64) - told[:, 2].mean()
     z = -z if z[NOSE_TIP] < z[list(JAW_ENDS)].mean() else z

@@ -128,7 +128,9 @@ def test_depth_from_given_points_is_close_to_the_true_one(faces: Manifest) -> No
         assert np.sqrt((millimetres**2).mean()) < 5, "linear between the points it would be 12"
 
 
-@pytest.mark.parametrize("points", [np.zeros((0, 3)), np.ones((67, 3)), np.full((68, 3), np.nan), np.zeros((68, 3))])
+@pytest.mark.parametrize(
+    "points", [np.zeros((0, 3)), np.ones((67, 3)), np.full((68, 3), np.nan), np.tile([3, 5, 7], (68, 1))]
+)
 def test_points_that_are_unusable_are_not_known(points: np.ndarray) -> None:
     assert truth._given(points.astype(np.float32)) is None
 
